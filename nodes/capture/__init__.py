@@ -1,0 +1,1 @@
+"""The capture node: opens a source and stamps its frames."""

@@ -1,0 +1,1 @@
+"""The decoder node: turns points into masks."""

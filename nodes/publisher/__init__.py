@@ -1,0 +1,1 @@
+"""The publisher node: gives the masks to any program that subscribes."""

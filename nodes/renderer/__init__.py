@@ -1,0 +1,1 @@
+"""The renderer node: draws the masks and writes them to sinks."""

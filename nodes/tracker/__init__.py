@@ -1,0 +1,1 @@
+"""The tracker node: follows query points through the feed."""
