@@ -42,7 +42,9 @@ class Capture(Section, frozen=True):
     backoff_jitter: Share = 0.2
     healthy_after_s: Positive = 30.0  # the back-off starts anew after so long without a break
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
-    camera_size: Annotated[str, Meta(pattern=r"^(\d+x\d+)?$")] = ""  # WIDTHxHEIGHT asked of a camera; empty: its default
+    camera_size: Annotated[str, Meta(pattern=r"^(\d+x\d+)?$")] = (
+        ""  # WIDTHxHEIGHT asked of a camera; empty: its default
+    )
     camera_fps: Annotated[float, Meta(ge=0)] = 0.0  # asked of a camera; 0: its default
     demo_size: Annotated[str, Meta(pattern=r"^\d+x\d+$")] = "640x360"
     demo_fps: Positive = 25.0
@@ -80,7 +82,8 @@ class Renderer(Section, frozen=True):
     save_masks: str = ""
     window: bool = False
     snapshots: str = "."  # folder that snapshots are written to
-    picture: str = ""  # PNG of the middle of the run, written at the end
+    picture: str = ""  # PNG of one frame with its masks, written at the end
+    picture_frame: Natural = 100  # that frame, or the last one before it
     trail: Natural = 12  # frames that a point's trail goes back
 
 
@@ -284,7 +287,9 @@ def _check(config: Config) -> None:
     source_kind(config.capture.source)
     c = config.capture
     if c.backoff_max_s < c.backoff_s:
-        raise ConfigError(f"capture.backoff_max_s is {c.backoff_max_s}; needs capture.backoff_s ({c.backoff_s}) or more")
+        raise ConfigError(
+            f"capture.backoff_max_s is {c.backoff_max_s}; needs capture.backoff_s ({c.backoff_s}) or more"
+        )
     for name in ("demo_size", "camera_size"):
         text = getattr(c, name)
         if text and min(parse_size(text)) < 64:

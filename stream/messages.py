@@ -4,14 +4,13 @@ A message is one JSON header and the raw bytes of its arrays:
 
     [ {"schema": "tracks/1", "body": {..., "xy": {"part": 1, "dtype": "float32", "shape": [9, 2]}}}, bytes, bytes, ... ]
 
-Arrays arrive read-only and are never copied on the way in. Whatever does not fit the declared type, dtype, shape or size
-is a `MessageError`; nothing is ever unpickled. Space and units: points are (x, y) in frame px with pixel centres on whole
-numbers, boxes of masks are (x, y, width, height) in whole px, images are RGB uint8 (H, W, 3), times are ns.
+Arrays arrive read-only and are never copied on the way in. Whatever does not fit the declared type, dtype, shape or
+size is a `MessageError`; nothing is ever unpickled. Space and units: points are (x, y) in frame px with pixel centres
+on whole numbers, boxes of masks are (x, y, width, height) in whole px, images are RGB uint8 (H, W, 3), times are ns.
 """
 
 from __future__ import annotations
 
-import json
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -27,6 +26,7 @@ Origin = Literal["decoded", "propagated"]
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 MAX_PARTS = 4096
+MAX_OBJECT_ID = 65_535  # of a label image of 16 bits
 DTYPES = {name: np.dtype(name) for name in ("uint8", "float32", "int32")}
 
 
@@ -196,6 +196,95 @@ class Seeds(Message, frozen=True, kw_only=True):
                 raise ValueError(f"seed.bbox {o.bbox} lies outside the frame of {self.size[1]}x{self.size[0]}")
 
 
+class End(Message, frozen=True, kw_only=True):
+    """The last message of every topic: the feed has ended, or the user's limit was reached."""
+
+    schema: ClassVar[str] = "end/1"
+
+
+class Command(Message, frozen=True, kw_only=True):
+    """What the supervisor asks of a node."""
+
+    schema: ClassVar[str] = "command/1"
+    kind: Literal["start", "prompt", "remove", "revive", "pause", "resume", "snapshot", "status", "stop"]
+    prompt: Prompt | None = None  # prompt
+    object_id: int = 0  # remove
+    request: int = 0  # snapshot: named in the Answer
+    frame_id: int = 0  # start of capture: the id to go on from
+    session: int = 0  # start of capture
+    status: str = ""  # status: the JSON that the publisher gives to the world
+
+
+class Report(Message, frozen=True, kw_only=True):
+    """Base of what nodes tell the supervisor."""
+
+    node: str
+    pid: int
+
+
+class Hello(Report, frozen=True, kw_only=True):
+    """A node is loaded and waits for its start command."""
+
+    schema: ClassVar[str] = "hello/1"
+
+
+class Health(Report, frozen=True, kw_only=True):
+    """The beat of a node, once a second and once more at its end."""
+
+    schema: ClassVar[str] = "health/1"
+    phase: str = "running"
+    frame_id: int = -1  # the newest that it handled
+    steps: int = 0  # messages handled
+    rate_hz: float = 0.0
+    busy: float = 0.0  # share of the time spent inside steps, since the last beat
+    step_ms: float = 0.0  # mean, since the last beat
+    in_step_s: float = 0.0  # age of the step under way
+    rss_mb: float = 0.0
+    peak_rss_mb: float = 0.0
+    malformed: int = 0
+    dropped: int = 0  # messages that gave way in a queue of this node
+    transport_ms: float = 0.0  # time spent packing, sending, receiving and unpacking, in all
+    numbers: dict[str, float] = {}  # what only this kind of node has to tell
+
+
+class Opened(Report, frozen=True, kw_only=True):
+    """Capture has a picture: its size, and what the source says of itself."""
+
+    schema: ClassVar[str] = "opened/1"
+    size: tuple[int, int]  # (height, width), px
+    fps: float | None = None
+    frames: int | None = None  # expected in all
+    session: int = 0
+    epoch: int = 0
+    prompts: tuple[Prompt, ...] = ()  # the demo scene suggests its own
+
+
+class Done(Report, frozen=True, kw_only=True):
+    """The node has passed on the end of the feed."""
+
+    schema: ClassVar[str] = "done/1"
+
+
+class Failure(Report, frozen=True, kw_only=True):
+    """The node gives up for a reason that a restart would not mend."""
+
+    schema: ClassVar[str] = "failure/1"
+    message: str
+    exit_code: int
+
+
+class Answer(Report, frozen=True, kw_only=True):
+    """The node's answer to a command that carried a request."""
+
+    schema: ClassVar[str] = "answer/1"
+    request: int
+    result: dict[str, str] = {}
+    error: str = ""
+
+
+REPORTS: tuple[type[Report], ...] = (Hello, Health, Opened, Done, Failure, Answer)
+
+
 def expect(array: Array, name: str, dtype: str, shape: Sequence[int | None]) -> None:
     """Check an array's dtype and shape (None: any length); ValueError says what came and what is needed."""
     fits = len(array.shape) == len(shape) and all(w is None or w == h for h, w in zip(array.shape, shape, strict=True))
@@ -251,7 +340,7 @@ def to_parts(message: Message) -> list[Any]:
         raise NotImplementedError(f"a {type(value).__name__} can't travel in a message")
 
     header = msgspec.json.encode({"schema": message.schema, "body": message}, enc_hook=place)
-    return [header, *[memoryview(a).cast("B") if a.size else b"" for a in arrays]]
+    return [header, *[memoryview(a.data).cast("B") if a.size else b"" for a in arrays]]
 
 
 class _Envelope(msgspec.Struct):
@@ -262,8 +351,8 @@ class _Envelope(msgspec.Struct):
 _envelope_decoder = msgspec.json.Decoder(_Envelope)
 
 
-def from_parts(parts: Sequence[Any], kind: type[M]) -> M:
-    """The message of type `kind` in the parts (bytes or buffers); MessageError says why there is none."""
+def from_parts(parts: Sequence[Any], *kinds: type[M]) -> M:
+    """The message of one of the `kinds` in the parts (bytes or buffers); MessageError says why there is none."""
     if not 1 <= len(parts) <= MAX_PARTS:
         raise MessageError(f"{len(parts)} parts came; a message has 1 to {MAX_PARTS}")
     buffers = [memoryview(p) for p in parts]
@@ -281,13 +370,15 @@ def from_parts(parts: Sequence[Any], kind: type[M]) -> M:
 
     try:
         envelope = _envelope_decoder.decode(buffers[0])
-        if envelope.schema != kind.schema:
-            raise MessageError(f"schema {envelope.schema[:40]!r} came; this reader speaks {kind.schema!r}")
+        kind = next((k for k in kinds if k.schema == envelope.schema), None)
+        if kind is None:
+            spoken = ", ".join(k.schema for k in kinds)
+            raise MessageError(f"schema {envelope.schema[:40]!r} came; this reader speaks {spoken}")
         message = msgspec.json.decode(envelope.body, type=kind, dec_hook=fetch)
     except MessageError:
         raise
     except (msgspec.MsgspecError, ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
-        raise MessageError(f"no {kind.schema} message: {str(error)[:200]}") from None
+        raise MessageError(f"no message of {kinds[0].schema}: {str(error)[:200]}") from None
     if used != set(range(1, len(parts))):
         raise MessageError(f"{len(parts) - 1} arrays came; the header uses {len(used)}")
     return message
@@ -324,5 +415,5 @@ def from_json(data: Any, limit: int = MAX_HEADER_BYTES) -> Any:
         raise MessageError(f"{len(data)} bytes of JSON came; at most {limit} are read")
     try:
         return msgspec.json.decode(data)
-    except (msgspec.MsgspecError, RecursionError, json.JSONDecodeError) as error:
+    except (msgspec.MsgspecError, ValueError, RecursionError) as error:
         raise MessageError(f"no JSON: {str(error)[:200]}") from None

@@ -1,0 +1,308 @@
+"""A source in, stamped frames out: the thread that keeps a source running, paces it, and connects it again.
+
+connecting -> running <-> paused -> ended | failed
+    ^            |
+    +-- backing off                  live sources only; never given up once they were open
+"""
+
+from __future__ import annotations
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable
+from typing import Literal
+
+from nodes.capture.backoff import Backoff
+from nodes.capture.picture import Opened, Picture, Source
+from stream.config import Capture, redact
+from stream.errors import SourceError, StreamError
+from stream.messages import Frame, Stamp
+
+log = logging.getLogger(__name__)
+
+Phase = Literal["connecting", "running", "backing off", "paused", "ended", "failed"]
+
+QUEUE = 2  # frames that a lossless feed reads ahead
+FPS_WINDOW = 50  # frames that the measured rate is taken over
+FALLBACK_FPS = 25.0  # of a source that tells neither presentation times nor a rate
+PTS_JUMP_S = 10.0  # a larger step between presentation times, or one back, is a break in the clip and not a pause
+
+
+class Feed:
+    """Frames of one source, stamped; live ones always the newest, others every one.
+
+    `take` and the attributes are for one other thread; `wake` is called from the feed's own whenever they changed.
+    Frames read while a live feed is paused are thrown away before they are numbered, so a pause leaves no gap.
+    """
+
+    def __init__(
+        self,
+        source_factory: Callable[[], Source],
+        config: Capture,
+        *,
+        live: bool,
+        first_frame_id: int = 0,
+        session: int = 0,
+        wake: Callable[[], None] = lambda: None,
+        backoff: Backoff | None = None,
+        clock: Callable[[], int] = time.monotonic_ns,
+        unix_clock: Callable[[], int] = time.time_ns,
+    ) -> None:
+        self.captured = 0  # frames stamped by this feed
+        self.reconnects = 0
+        self.session = session  # +1 on each reconnect
+        self.opened: Opened | None = None  # of the newest connection
+        self.error: StreamError | None = None  # why it failed for good
+        self.last_frame_id = first_frame_id - 1
+        self._name = redact(config.source)
+        self._factory = source_factory
+        self._config = config
+        self._live = live
+        self._wake = wake
+        self._backoff = backoff or Backoff(
+            config.backoff_s, config.backoff_max_s, config.backoff_jitter, config.healthy_after_s
+        )
+        self._clock = clock  # monotonic ns
+        self._unix_clock = unix_clock
+        self._changed = threading.Condition()  # guards all below
+        self._frames: deque[Frame] = deque()
+        self._recent_ns: deque[int] = deque(maxlen=FPS_WINDOW + 1)  # capture times since the newest connection
+        self._phase: Phase = "connecting"
+        self._paused = False
+        self._stopping = False
+        self._retry_ns: int | None = None  # when the next attempt begins
+        self._deadline_ns: int | None = None  # when config.duration_s is over; known from the first frame on
+        self._epoch = 0
+        self._size: tuple[int, int] | None = None
+        self._thread: threading.Thread | None = None
+
+    # --- for the thread that takes frames ---
+
+    def start(self) -> None:
+        """Begin to open the source."""
+        # a daemon: a call of FFmpeg that hangs must not keep the process alive
+        self._thread = threading.Thread(target=self._run, name="capture", daemon=True)
+        self._thread.start()
+
+    def stop(self, timeout_s: float) -> bool:
+        """Ask the thread to end; True when it is gone. It closes its source itself, as soon as FFmpeg returns."""
+        with self._changed:
+            self._stopping = True
+            self._frames.clear()
+            self._changed.notify_all()
+        if self._thread is not None:
+            self._thread.join(timeout_s)
+        return self._thread is None or not self._thread.is_alive()
+
+    def take(self) -> Frame | None:
+        """The newest frame of a live feed, the next one of another; None while there is none, or while paused."""
+        with self._changed:
+            if self._paused or not self._frames:
+                return None
+            self._changed.notify_all()
+            return self._frames.popleft()
+
+    def pause(self) -> None:
+        """Give no more frames. A live source is read on and its frames are thrown away; any other one waits."""
+        with self._changed:
+            self._paused = True
+            if self._live:
+                self._frames.clear()  # it would be old when the feed is resumed
+            self._changed.notify_all()
+
+    def resume(self) -> None:
+        """Give frames again."""
+        with self._changed:
+            self._paused = False
+            self._changed.notify_all()
+
+    @property
+    def phase(self) -> Phase:
+        """What it is doing; `ended` and `failed` are told once the last frame was taken."""
+        with self._changed:
+            over = self._phase in ("ended", "failed")
+            if self._paused and (self._frames if over else self._phase == "running"):
+                return "paused"
+            return "running" if over and self._frames else self._phase
+
+    @property
+    def fps(self) -> float | None:
+        """Frames a second, measured over the last ones; None before two came."""
+        with self._changed:
+            if len(self._recent_ns) < 2 or self._recent_ns[-1] == self._recent_ns[0]:
+                return None
+            return (len(self._recent_ns) - 1) / (self._recent_ns[-1] - self._recent_ns[0]) * 1e9
+
+    @property
+    def retry_in_s(self) -> float | None:
+        """Seconds until the next attempt to connect; None while there is none to wait for."""
+        with self._changed:
+            return None if self._retry_ns is None else max(0.0, (self._retry_ns - self._clock()) / 1e9)
+
+    # --- the feed's own thread ---
+
+    def _run(self) -> None:
+        try:
+            self._keep_running()
+            self._enter("ended")
+        except StreamError as error:
+            self.error = error
+            self._enter("failed")
+        except Exception as error:  # a fault must not vanish with its thread: whoever takes frames raises it
+            self.error = StreamError(f"capture of {self._name} failed: {type(error).__name__}: {error}")
+            self.error.__cause__ = error
+            self._enter("failed")
+
+    def _keep_running(self) -> None:
+        """Open, read, and open again; return when the feed is to end."""
+        lost_ns: int | None = None  # when the connection broke, while it is broken
+        attempts = 0  # that failed since then
+        while not self._over():
+            self._enter("connecting")
+            source = self._factory()
+            try:
+                self.opened = source.open()
+                if lost_ns is not None:
+                    self._reconnected(lost_ns)
+                elif not source.live:
+                    source.skip(self.last_frame_id + 1)
+                opened_ns, lost_ns, attempts = self._clock(), None, 0
+                self._enter("running")
+                self._read(source)
+                return
+            except SourceError as error:
+                if self._phase == "running" and source.live:
+                    lost_ns = self._clock()
+                    lasted_s = (lost_ns - opened_ns) / 1e9
+                    log.warning("%s (it was connected for %.1f s)", error, lasted_s)
+                    self._backoff.healthy(lasted_s)
+                elif lost_ns is None and not (source.live and self._config.wait_for_source):
+                    raise
+                else:
+                    attempts += 1
+                    first_wait = attempts == 1 and lost_ns is None
+                    log.log(logging.WARNING if first_wait else logging.INFO, "attempt %d: %s", attempts, error)
+            finally:
+                source.close()
+            self._back_off()
+
+    def _reconnected(self, lost_ns: int) -> None:
+        with self._changed:
+            self.session += 1
+            self.reconnects += 1
+            self._recent_ns.clear()
+        log.info("%s: back after %.1f s, session %d", self._name, (self._clock() - lost_ns) / 1e9, self.session)
+
+    def _back_off(self) -> None:
+        """Wait until the next attempt is due."""
+        wait_s = self._backoff.next_wait()
+        with self._changed:
+            self._retry_ns = until_ns = self._clock() + round(wait_s * 1e9)
+        log.info("%s: next try in %.2f s", self._name, wait_s)
+        self._enter("backing off")
+        self._wait_until(until_ns)
+        with self._changed:
+            self._retry_ns = None
+
+    def _read(self, source: Source) -> None:
+        """Stamp and hand over frames until the source ends or the feed is to end."""
+        pace = Pace(self.opened.fps if self.opened else None, self._clock)
+        while not self._over():
+            if not self._live:
+                self._wait_while(lambda: self._paused)
+                if self._over():
+                    return
+            picture = source.read()
+            if picture is None:
+                return
+            if self._config.realtime and not source.live:
+                self._wait_until(pace.due_ns(picture))
+            if self._over():
+                return
+            self._hand_over(self._stamp(picture))
+
+    def _stamp(self, picture: Picture) -> Frame:
+        now, size = self._clock(), (picture.rgb.shape[0], picture.rgb.shape[1])
+        if self._size is not None and size != self._size:
+            (old_h, old_w), (new_h, new_w) = self._size, size
+            log.info("%s: the frame size changed from %dx%d to %dx%d", self._name, old_w, old_h, new_w, new_h)
+            self._epoch += 1
+        self._size = size
+        if self._deadline_ns is None and self._config.duration_s:
+            self._deadline_ns = now + round(self._config.duration_s * 1e9)
+        stamp = Stamp(
+            camera=self._config.camera,
+            session=self.session,
+            frame_id=self.last_frame_id + 1,
+            captured_ns=now,
+            captured_unix_ns=self._unix_clock(),
+            pts_s=picture.pts_s,
+            epoch=self._epoch,
+        )
+        return Frame(stamp=stamp, rgb=picture.rgb, truth=picture.truth)
+
+    def _hand_over(self, frame: Frame) -> None:
+        if not self._live:
+            self._wait_while(lambda: len(self._frames) >= QUEUE)
+        with self._changed:
+            unwanted = self._paused if self._live else len(self._frames) >= QUEUE  # the latter when the time is up
+            if self._stopping or unwanted:
+                return
+            if self._live:
+                self._frames.clear()
+            self._frames.append(frame)
+            self._recent_ns.append(frame.stamp.captured_ns)
+            self.last_frame_id = frame.stamp.frame_id
+            self.captured += 1
+        self._wake()
+
+    def _over(self) -> bool:
+        """Whether the feed is to end: stopped, or at one of its limits."""
+        late = self._deadline_ns is not None and self._clock() >= self._deadline_ns
+        enough = 0 < self._config.frames <= self.last_frame_id + 1
+        return self._stopping or late or enough
+
+    def _enter(self, phase: Phase) -> None:
+        with self._changed:
+            self._phase = phase
+        self._wake()
+
+    def _wait_while(self, condition: Callable[[], bool]) -> None:
+        """Wait until the condition is false or the feed is to end."""
+        with self._changed:
+            while condition() and not self._over():
+                self._changed.wait(self._left_s(self._deadline_ns))
+
+    def _wait_until(self, until_ns: int) -> None:
+        """Wait until the clock says so or the feed is to end."""
+        with self._changed:
+            while self._clock() < until_ns and not self._over():
+                self._changed.wait(self._left_s(min(until_ns, self._deadline_ns or until_ns)))
+
+    def _left_s(self, until_ns: int | None) -> float | None:
+        return None if until_ns is None else max(0.0, (until_ns - self._clock()) / 1e9)
+
+
+class Pace:
+    """When each picture of a recording is due, so that it plays at its own rate from its first picture on."""
+
+    def __init__(self, fps: float | None, clock: Callable[[], int]) -> None:
+        self._step_s = 1 / (fps or FALLBACK_FPS)
+        self._clock = clock
+        self._start_ns = 0  # when the clip's time 0 was
+        self._last_s: float | None = None  # time in the clip of the picture before
+
+    def due_ns(self, picture: Picture) -> int:
+        """The clock's time at which the picture is to be shown; the past where it is late."""
+        time_s = picture.pts_s
+        if self._last_s is None:
+            time_s = time_s or 0.0
+            self._start_ns = self._clock() - round(time_s * 1e9)
+        elif time_s is None:
+            time_s = self._last_s + self._step_s
+        elif not 0 <= time_s - self._last_s <= PTS_JUMP_S:
+            self._start_ns -= round((time_s - self._last_s - self._step_s) * 1e9)
+        self._last_s = time_s
+        return self._start_ns + round(time_s * 1e9)

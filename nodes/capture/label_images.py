@@ -1,0 +1,48 @@
+"""Label images (DAVIS annotations, masks of --mask) in, a mask per object id out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import av
+import numpy as np
+
+from stream.errors import PromptError
+from stream.messages import Array
+
+
+def read_labels(path: str | Path) -> Array:
+    """(H, W) uint8 or uint16 pixel values of a palette or gray picture: the indices, not the colours they stand for."""
+    try:
+        with av.open(str(path)) as container:
+            frame = next(container.decode(video=0))
+    except (OSError, ValueError, IndexError, StopIteration, av.FFmpegError) as error:
+        raise PromptError(f"--mask {path}: no picture that can be read ({error.__class__.__name__})") from None
+    name = frame.format.name
+    if name == "pal8":
+        indices, _palette = frame.to_ndarray()
+        return np.ascontiguousarray(indices)
+    if name in ("gray", "monob", "monow"):
+        return np.ascontiguousarray(frame.reformat(format="gray").to_ndarray())
+    if name.startswith("gray16"):
+        return np.ascontiguousarray(frame.reformat(format="gray16le").to_ndarray())
+    raise PromptError(f"--mask {path}: a {name} picture; needs a label image: a palette or gray PNG, pixel = object id")
+
+
+def read_label_image(path: str | Path) -> dict[int, Array]:
+    """{object id: (H, W) uint8 mask of 0 and 1} of a label image; PromptError when it holds none.
+
+    A picture that holds 0 and 255 alone is one object, as in DAVIS 2016; 255 beside other ids is void (DAVIS 2017).
+    """
+    if not Path(path).is_file():
+        raise PromptError(f"--mask {path}: no such file")
+    labels = read_labels(path)
+    ids = [int(i) for i in np.unique(labels) if i]
+    if ids == [255]:
+        return {1: (labels == 255).astype(np.uint8)}
+    ids = [i for i in ids if i != 255]
+    if not ids:
+        raise PromptError(f"--mask {path}: holds no object; needs a label image whose pixels are object ids")
+    if len(ids) > 100:
+        raise PromptError(f"--mask {path}: holds {len(ids)} ids; needs a label image (palette or gray PNG), no photo")
+    return {i: (labels == i).astype(np.uint8) for i in ids}

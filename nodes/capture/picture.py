@@ -1,0 +1,46 @@
+"""What every source gives: an `Opened` once, then one `Picture` after the other."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from stream.messages import Array
+
+
+@dataclass(frozen=True)
+class Opened:
+    """What is known of a source as soon as its first picture is there."""
+
+    size: tuple[int, int]  # (H, W) of the first picture, px; later ones may differ
+    fps: float | None = None  # as the source says; None where it does not
+    frames: int | None = None  # expected in total; None where it is endless or unknown
+
+
+@dataclass(frozen=True)
+class Picture:
+    """One decoded picture."""
+
+    rgb: Array  # (H, W, 3) uint8
+    pts_s: float | None = None  # the source's own presentation time; None where it has none
+    truth: Array | None = None  # (H, W) uint8 label image; the demo alone knows it
+
+
+class Source(Protocol):
+    """Where pictures come from. One thread opens, reads and closes it; SourceError says what went wrong."""
+
+    @property
+    def live(self) -> bool:
+        """True for what has no end and no past: a camera, a network stream."""
+
+    def open(self) -> Opened:
+        """Open it and wait for its first picture."""
+
+    def skip(self, count: int) -> None:
+        """Pass over the next `count` pictures, or as many as there are."""
+
+    def read(self) -> Picture | None:
+        """The next picture; None after the last one of a source that ends. A live one that ends is a SourceError."""
+
+    def close(self) -> None:
+        """Let go of everything; more than once is fine."""

@@ -1,0 +1,35 @@
+"""A `Capture` config in, the source of pictures that it names out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from nodes.capture.cameras import CameraSource, RtspSource
+from nodes.capture.drawn import DemoSource, FolderSource
+from nodes.capture.picture import Opened, Picture, Source
+from nodes.capture.scene import DemoScene
+from nodes.capture.video import FileSource, GraphSource
+from stream.config import Capture, parse_size, source_kind
+
+__all__ = ["Opened", "Picture", "Source", "demo_scene", "make_source"]
+
+
+def make_source(config: Capture) -> Source:
+    """The source that `config.source` names, not yet opened."""
+    kind, name = source_kind(config.source), config.source
+    if kind == "demo":
+        return DemoSource(demo_scene(config))
+    if kind == "folder":
+        return FolderSource(Path(name.removeprefix("file://")))
+    if kind == "camera":
+        return CameraSource(name, config.camera_size, config.camera_fps)
+    if kind == "rtsp":
+        return RtspSource(name, config.rtsp_transport, config.open_timeout_s, config.read_timeout_s)
+    if kind == "lavfi":
+        return GraphSource(name.removeprefix("lavfi:"))
+    return FileSource(Path(name.removeprefix("file://")))
+
+
+def demo_scene(config: Capture) -> DemoScene:
+    """The scene that the source `demo` shows."""
+    return DemoScene(parse_size(config.demo_size), config.demo_fps, config.demo_frames, config.demo_seed)

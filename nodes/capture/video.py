@@ -1,0 +1,249 @@
+"""A video file or a filter graph in, its pictures out. Video decoding (av) enters the capture node here.
+
+Measured with GStreamer's RTSP server, H.264 at 25 fps: frame threading (FFmpeg's default) delays a live picture by
+100 ms, so live decoding is threaded by slices.
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import av
+import numpy as np
+
+from nodes.capture.picture import Opened, Picture
+from stream.errors import SourceError
+from stream.messages import Array
+
+log = logging.getLogger(__name__)
+errors = av.error  # for the modules that put failures into words
+
+NO_PICTURE_S = 15.0  # a live source may send packets for so long before one becomes a picture (a late key frame)
+
+
+class VideoSource:
+    """Pictures of whatever FFmpeg opens. A subclass says what to open and puts its failures into words."""
+
+    live = False
+
+    def __init__(
+        self,
+        name: str,
+        address: str,
+        *,
+        container: str | None = None,
+        options: dict[str, str] | None = None,
+        timeout_s: tuple[float, float] | None = None,
+    ) -> None:
+        self.name = name  # for messages; without a password
+        self._address = address
+        self._open_arguments = {"format": container, "options": options or {}, "timeout": timeout_s}
+        self._container: Any = None
+        self._frames: Iterator[Any] = iter(())
+        self._first: Any = None  # the frame that `open` waited for
+        self._given = 0
+        self._damaged = 0  # packets that did not decode
+        self._broken = ""  # why a finite source could not be read to its end
+        self._pts_s: float | None = None  # of the newest frame
+        self._end_s: float | None = None  # presentation time at which it should end
+
+    def open(self) -> Opened:
+        self.check()
+        begun = time.monotonic()
+        try:
+            self._container = av.open(self._address, **self._open_arguments)
+        except (av.error.FFmpegError, ValueError) as error:
+            raise self.open_failure(error, time.monotonic() - begun) from None
+        try:
+            return self._begin()
+        except SourceError:
+            self.close()
+            raise
+
+    def skip(self, count: int) -> None:
+        for _ in range(count):
+            if self._next() is None:
+                return
+
+    def read(self) -> Picture | None:
+        frame = self._next()
+        if frame is not None:
+            return Picture(upright_rgb(frame), frame.time)
+        if self.live:
+            raise SourceError(f"{self.name}: the connection was closed after {self._given} frames")
+        return None
+
+    def close(self) -> None:
+        self._frames, self._first = iter(()), None
+        if self._container is not None:
+            self._container.close()
+            self._container = None
+
+    def check(self) -> None:
+        """Refuse what needs no decoder to be refused."""
+
+    def open_failure(self, error: Exception, took_s: float) -> SourceError:
+        """What to tell of an error that came while opening."""
+        return SourceError(f"{self.name}: can't be opened ({reason(error)})")
+
+    def read_failure(self, error: Exception) -> SourceError:
+        """What to tell of an error that came while a live source was read."""
+        return SourceError(f"{self.name}: lost after {self._given} frames ({reason(error)})")
+
+    def no_video(self, found: str) -> SourceError:
+        """What to tell where there is no video in it, but `found`."""
+        return SourceError(f"{self.name}: holds no video, only {found}; needs a video stream")
+
+    def _begin(self) -> Opened:
+        streams = self._container.streams
+        if not streams.video:
+            raise self.no_video(" and ".join(sorted({s.type for s in streams})) or "nothing")
+        stream = streams.video[0]
+        stream.thread_type = "SLICE" if self.live else "AUTO"
+        fps = float(stream.average_rate or stream.guessed_rate or 0)
+        length_s = float(stream.duration * stream.time_base) if stream.duration else None
+        if length_s is not None and not self.live:
+            self._end_s = length_s + float((stream.start_time or 0) * stream.time_base)
+        self._frames = self._decode(stream)
+        first = self._next()
+        if first is None:
+            raise SourceError(
+                f"{self.name}: none of its packets is a picture that can be decoded "
+                f"({self._damaged} damaged, codec {stream.codec_context.name}); the file or stream is broken"
+            )
+        self._first, self._given = first, 0
+        turned = first.rotation % 180 == 90
+        size = (first.width, first.height) if turned else (first.height, first.width)
+        expected = stream.frames or (round(length_s * fps) if length_s and fps else None)
+        return Opened(size, fps if 0 < fps <= 1000 else None, None if self.live else expected)
+
+    def _next(self) -> Any:
+        """The next decoded frame; None at the end."""
+        frame, self._first = self._first, None
+        if frame is None:
+            try:
+                frame = next(self._frames, None)
+            except av.error.FFmpegError as error:
+                raise self.read_failure(error) from None
+        if frame is not None:
+            self._given += 1
+            self._pts_s = self._pts_s if frame.time is None else frame.time
+        return frame
+
+    def _decode(self, stream: Any) -> Iterator[Any]:
+        """Every frame that can be had: damaged packets are passed over, and a file that breaks off just ends."""
+        packets = self._container.demux(stream)
+        fruitful_s = time.monotonic()
+        packet: Any = packets  # anything but None
+        while packet is not None:
+            try:
+                packet = next(packets, None)
+            except av.error.FFmpegError as error:
+                if self.live:
+                    raise
+                self._broken, packet = reason(error), None
+            frames = self._decode_packet(stream, packet)
+            yield from frames
+            if frames:
+                fruitful_s = time.monotonic()
+            elif self.live and time.monotonic() - fruitful_s > NO_PICTURE_S:
+                raise SourceError(f"{self.name}: sends data, but for {NO_PICTURE_S:g} s no picture that can be decoded")
+        if not self.live:
+            self._tell_losses(stream)
+
+    def _decode_packet(self, stream: Any, packet: Any) -> list[Any]:
+        """The frames that a packet completes; None empties the decoder."""
+        try:
+            return list(stream.decode(packet))
+        except av.error.EOFError:  # the decoder was empty already
+            return []
+        except av.error.FFmpegError:
+            self._damaged += 1
+            return []
+
+    def _tell_losses(self, stream: Any) -> None:
+        """One warning at the end of a file that gave less than it promised."""
+        step_s = 1 / float(stream.average_rate or 25)
+        # both must be short: files trimmed by an edit list count frames that are never shown
+        short_count = self._given < stream.frames or not stream.frames
+        short_time = self._end_s is not None and self._pts_s is not None and self._pts_s < self._end_s - 3 * step_s
+        if not self._damaged and not self._broken and not (short_count and short_time):
+            return
+        of = f" of {stream.frames}" if stream.frames else ""
+        until = f", up to {self._pts_s:.2f} s of {self._end_s:.2f} s" if short_time else ""
+        why = f"; reading stopped: {self._broken}" if self._broken else ""
+        log.warning(
+            "%s: %d%s frames could be read%s; %d packets were damaged%s: the file is cut off or damaged",
+            self.name, self._given, of, until, self._damaged, why,
+        )  # fmt: skip
+
+
+class FileSource(VideoSource):
+    """A video file, every frame of it."""
+
+    def __init__(self, path: Path) -> None:
+        # "file:" keeps FFmpeg from reading a colon in a file's name as a protocol
+        super().__init__(f"--source {path}", f"file:{path}")
+        self._path = path
+
+    def check(self) -> None:
+        try:
+            empty = self._path.stat().st_size == 0 and self._path.is_file()
+        except OSError as error:
+            if isinstance(error, FileNotFoundError | NotADirectoryError):
+                raise SourceError(
+                    f"{self.name}: no such file or folder (looked in {Path.cwd()}); "
+                    "needs demo, a camera number, rtsp://..., a video file or a folder of frames"
+                ) from None
+            raise SourceError(f"{self.name}: can't be reached ({error.strerror})") from None
+        if empty:
+            raise SourceError(f"{self.name}: the file is empty (0 bytes); needs a video, so fetch or copy it again")
+
+    def open_failure(self, error: Exception, took_s: float) -> SourceError:
+        if isinstance(error, PermissionError):
+            return SourceError(f"{self.name}: no permission to read it; try: chmod u+r {self._path}")
+        if not isinstance(error, av.error.InvalidDataError):
+            return super().open_failure(error, took_s)
+        with self._path.open("rb") as file:
+            head = file.read(12)
+        if head[4:8] == b"ftyp":
+            return SourceError(
+                f"{self.name}: an MP4 without its index (the moov box): the recording was cut off or is still being "
+                "written; needs the whole file"
+            )
+        return SourceError(f"{self.name}: no video that FFmpeg knows; needs a video file (ffprobe tells what it is)")
+
+    def _begin(self) -> Opened:
+        if self._container.format.name == "tty":  # FFmpeg draws a text file as terminal art, frame by frame
+            raise SourceError(f"{self.name}: a text file; needs a video file, a folder of frames, or rtsp://...")
+        return super()._begin()
+
+
+class GraphSource(VideoSource):
+    """A filter graph of FFmpeg, such as testsrc2=size=640x360:rate=25."""
+
+    def __init__(self, graph: str) -> None:
+        super().__init__(f"--source lavfi:{graph}", graph, container="lavfi")
+
+    def open_failure(self, error: Exception, took_s: float) -> SourceError:
+        return SourceError(
+            f"{self.name}: no filter graph that FFmpeg can build ({reason(error)}); needs one such as "
+            "lavfi:testsrc2=size=640x360:rate=25 (ffplay -f lavfi GRAPH shows what is wrong)"
+        )
+
+
+def reason(error: Exception) -> str:
+    """An error's own words, without the address that FFmpeg adds to them."""
+    return getattr(error, "strerror", None) or type(error).__name__
+
+
+def upright_rgb(frame: Any) -> Array:
+    """(H, W, 3) uint8 RGB of a decoded frame, turned as its display rotation says."""
+    rgb = frame.to_ndarray(format="rgb24")
+    if frame.rotation:
+        rgb = np.rot90(rgb, round(frame.rotation / 90))
+    return np.ascontiguousarray(rgb)  # rows of odd widths come padded

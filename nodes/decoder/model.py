@@ -1,0 +1,63 @@
+"""What a mask model is: the protocol that SAM, the classical `lite` or a four-line fake stand behind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+from stream.messages import Array, ObjectTrack, Prompt
+
+Window = tuple[int, int, int, int]  # x, y, width, height in whole frame px
+Embedding = Any  # what a model keeps of one frame; opaque to the segmenter
+
+
+@dataclass(frozen=True)
+class Query:
+    """One object on one frame: what the model may go by."""
+
+    track: ObjectTrack  # its points, also the hidden ones
+    prompt: Prompt | None = None  # what was said of it on this very frame
+    lost: bool = False  # it was not believed lately: look for it everywhere
+
+    @property
+    def object_id(self) -> int:
+        """The object asked for."""
+        return self.track.object_id
+
+
+@dataclass(frozen=True)
+class Logits:
+    """A model's answer for one object: a mask pixel is one whose logit is above 0. Outside the window there is none."""
+
+    window: Window
+    logits: Array  # (height, width) float32, at frame resolution
+    score: float  # 0..1, the model's own quality guess
+
+
+@dataclass(frozen=True)
+class Verdict:
+    """What became of a model's answer: the mask that was published, and whether to learn from it."""
+
+    mask: Array  # (H, W) uint8, exclusive; empty when the object counts as lost
+    trusted: bool  # the object is tracked: its look may be learnt from this mask
+    lost: bool
+
+
+class MaskModel(Protocol):
+    """Points and prompts in, logits out; all objects of a frame in one call."""
+
+    def encode(self, rgb: Array) -> Embedding:
+        """What the model needs of a frame, (H, W, 3) uint8; called once a frame, in order."""
+
+    def decode(self, embedding: Embedding, queries: Sequence[Query]) -> Sequence[Logits]:
+        """One answer a query, in their order. Each may use the others, as negatives for instance."""
+
+    def learn(self, embedding: Embedding, verdicts: Mapping[int, Verdict]) -> None:
+        """What was published on this frame, by object id. SAM forgets it; a model with memory of its own adapts."""
+
+    def forget(self, object_id: int) -> None:
+        """Drop all memory of an object."""
+
+    def resize(self, old_size: tuple[int, int], new_size: tuple[int, int]) -> None:
+        """The frame size (H, W) changes before the next `encode`: carry the memory over."""

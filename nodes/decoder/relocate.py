@@ -1,0 +1,180 @@
+"""Find a lost object again: its last good look in, the pose at which the frame shows it out, or nothing.
+
+1. Where. The look is turned as guessed, shrunk to SIDE px and compared with the frame, shrunk alike, at every shift
+   at once. Pixels that can't show the object don't count against it: those outside the frame, and those that another
+   object's mask covers. So it is found while it is still half behind another or half out of the frame. With v = 1
+   where the frame counts and m = 1 on the look T, the mean squared difference at a shift is
+
+       sum m v (I - T)^2 / sum m v   =   [ sum m (v I^2) - 2 sum (m T) (v I) + sum (m T^2) v ] / sum m v
+
+2. How. Corners of the look, drawn at that place, are followed into the frame by Lucas-Kanade; the similarity that most
+   agree on corrects turn, scale and shift.
+3. Whether. At that pose the look must match the frame much better than unrelated texture would.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from nodes.decoder import poses
+from nodes.decoder.model import Window
+from stream.messages import Array
+
+SIDE = 24  # px of the look's longer side while searching: about 5 ms for a whole frame of 640x360
+MIN_SEEN = 0.3  # share of the look that must lie on pixels that count
+WORTH_A_TRY = 1.0  # mismatch in the small picture: mean squared difference against the look's own variance
+MAX_MISMATCH = 0.3  # the same at full resolution, after alignment; unrelated textures have about 2
+NOISE_VARIANCE = 40.0  # grey levels squared a channel: nearly plain things differ by a little, too
+CORNERS = 80
+ALIGN_ROUNDS = 2
+ALIGN_WINDOW_PX = 15
+MIN_CORNERS = 6
+
+
+@dataclass(frozen=True)
+class Look:
+    """An object when it was last seen well."""
+
+    rgb: Array  # (h, w, 3) uint8, the crop of its bounding box
+    mask: Array  # (h, w) uint8
+    pose: Array  # (2, 3) canonical px -> frame px at that time
+    origin: Array  # (2,) x, y of the crop on that frame
+
+    @property
+    def centre(self) -> Array:
+        """(2,) the middle of the crop, frame px of that time."""
+        return self.origin + (np.array(self.mask.shape[::-1]) - 1) / 2
+
+
+@dataclass(frozen=True)
+class Found:
+    """Where a look was found."""
+
+    pose: Array  # (2, 3) canonical px -> frame px now
+    mismatch: float  # 0 is a perfect match
+    seen: float  # share of the look that lies on pixels that count
+
+
+def take_look(rgb: Array, mask: Array, pose: Array) -> Look:
+    """Remember the object under a (H, W) mask that is not empty."""
+    x, y, width, height = cv2.boundingRect(mask)
+    part = (slice(y, y + height), slice(x, x + width))
+    return Look(rgb[part].copy(), mask[part].copy(), pose.copy(), np.array([x, y], np.float64))
+
+
+def search(rgb: Array, counts: Array, look: Look, turn: float, region: Window) -> Found | None:
+    """Look for the object, turned by `turn` radians, with its middle inside a region of the frame.
+
+    `counts` (H, W) uint8 is 0 where something else is known to be in front.
+    """
+    shrink = min(1.0, SIDE / max(look.mask.shape))
+    template, mask = _turned(look, turn, shrink)
+    if mask.sum() < 12:
+        return None
+    x, y, width, height = region
+    size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+    small = cv2.resize(rgb[y : y + height, x : x + width], size, interpolation=cv2.INTER_AREA)
+    valid = cv2.resize(counts[y : y + height, x : x + width], size, interpolation=cv2.INTER_AREA)
+    mismatch = _compare(small, (valid > 0).astype(np.float32), template, mask)
+    row, column = np.unravel_index(int(np.argmin(mismatch)), mismatch.shape)
+    if mismatch[row, column] > WORTH_A_TRY:
+        return None
+    reach = np.array([mask.shape[1] // 2, mask.shape[0] // 2])
+    middle = np.array([column, row]) - reach + (np.array(mask.shape[::-1]) - 1) / 2
+    place = (middle + 0.5) * np.array([width, height]) / size - 0.5 + (x, y)
+    moved = poses.about(look.centre, turn, 1.0, place - look.centre)
+    return _settle(rgb, counts, look, moved)
+
+
+def _settle(rgb: Array, counts: Array, look: Look, moved: Array) -> Found | None:
+    """Align the look, carried by `moved` (2, 3: frame px of its time -> frame px now), and judge the match."""
+    x, y, width, height = _extent(look, moved, (rgb.shape[0], rgb.shape[1]))
+    if min(width, height) < 2 * ALIGN_WINDOW_PX:
+        return None
+    part = (slice(y, y + height), slice(x, x + width))
+    seen_rgb, valid = np.ascontiguousarray(rgb[part]), counts[part]
+    gray = cv2.cvtColor(seen_rgb, cv2.COLOR_RGB2GRAY)
+    to_part = np.array([[1, 0, -x], [0, 1, -y]], np.float64)
+    for _ in range(ALIGN_ROUNDS):
+        drawn, mask = _drawn(look, poses.compose(to_part, moved), (height, width))
+        step = _alignment(cv2.cvtColor(drawn, cv2.COLOR_RGB2GRAY), gray, mask & valid)
+        if step is None:
+            break
+        moved = poses.compose(np.column_stack([step[:, :2], step[:, 2] + (x, y) - step[:, :2] @ (x, y)]), moved)
+    drawn, mask = _drawn(look, poses.compose(to_part, moved), (height, width))
+    use = (mask & valid) == 1
+    whole = float(look.mask.sum()) * poses.scale_of(moved) ** 2
+    if use.sum() < max(MIN_SEEN * whole, 12):
+        return None
+    difference = cv2.blur(drawn, (3, 3))[use].astype(np.float32) - cv2.blur(seen_rgb, (3, 3))[use]
+    spread = float(look.rgb[look.mask == 1].var(axis=0).sum()) + 3 * NOISE_VARIANCE
+    mismatch = float((difference**2).sum(axis=1).mean()) / spread
+    if mismatch > MAX_MISMATCH:
+        return None
+    return Found(poses.compose(moved, look.pose), mismatch, float(use.sum()) / whole)
+
+
+def _extent(look: Look, moved: Array, size: tuple[int, int]) -> Window:
+    """The part of the frame that the carried look can cover, with room for alignment."""
+    height, width = look.mask.shape
+    corners = look.origin + np.array([[0, 0], [width, 0], [0, height], [width, height]])
+    at = poses.apply(moved, corners)
+    low, high = np.floor(at.min(axis=0)).astype(int) - 12, np.ceil(at.max(axis=0)).astype(int) + 12
+    x1, y1 = max(int(low[0]), 0), max(int(low[1]), 0)
+    return x1, y1, max(min(int(high[0]), size[1]) - x1, 0), max(min(int(high[1]), size[0]) - y1, 0)
+
+
+def _drawn(look: Look, moved: Array, size: tuple[int, int]) -> tuple[Array, Array]:
+    """The look carried into an image of (h, w): its RGB, smeared out past its edge, and its mask."""
+    place = poses.compose(moved, np.array([[1, 0, look.origin[0]], [0, 1, look.origin[1]]]))
+    mask = cv2.warpAffine(look.mask, place, size[::-1], flags=cv2.INTER_NEAREST)
+    rgb = cv2.warpAffine(look.rgb, place, size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
+    return np.asarray(rgb), np.asarray(mask)
+
+
+def _alignment(drawn: Array, gray: Array, mask: Array) -> Array | None:
+    """The similarity from the drawn look to the picture, by corners of the look; None where they don't agree."""
+    inner = cv2.erode(mask, np.ones((5, 5), np.uint8))
+    corners = cv2.goodFeaturesToTrack(drawn, CORNERS, 0.01, 3, mask=inner)
+    if corners is None or len(corners) < MIN_CORNERS:
+        return None
+    size = (ALIGN_WINDOW_PX, ALIGN_WINDOW_PX)
+    to, found, _ = cv2.calcOpticalFlowPyrLK(drawn, gray, corners, None, winSize=size, maxLevel=2)
+    back, found_back, _ = cv2.calcOpticalFlowPyrLK(gray, drawn, to, None, winSize=size, maxLevel=2)
+    good = (found[:, 0] == 1) & (found_back[:, 0] == 1) & (np.linalg.norm(back - corners, axis=(1, 2)) < 1.5)
+    return poses.fit(corners[good, 0], to[good, 0], 2.0)
+
+
+def _turned(look: Look, turn: float, scale: float) -> tuple[Array, Array]:
+    """The look turned and scaled about its middle: (h, w, 3) float32 and its mask (h, w) float32."""
+    height, width = look.mask.shape
+    c, s = abs(np.cos(turn)) * scale, abs(np.sin(turn)) * scale
+    extent = (max(3, round(c * width + s * height)), max(3, round(s * width + c * height)))
+    middle = np.array([width - 1, height - 1]) / 2
+    pose = poses.about(middle, turn, scale, (np.array(extent) - 1) / 2 - middle)
+    blur = max(1, round(1 / scale))
+    rgb = cv2.warpAffine(cv2.blur(look.rgb, (blur, blur)), pose, extent, flags=cv2.INTER_LINEAR)
+    inner = cv2.warpAffine(look.mask, pose, extent, flags=cv2.INTER_NEAREST)
+    return rgb.astype(np.float32), inner.astype(np.float32)
+
+
+def _compare(rgb: Array, valid: Array, template: Array, mask: Array) -> Array:
+    """Mismatch at every shift; half of the template may lie outside the image."""
+    spread = float((template[mask > 0].var(axis=0)).sum()) + 3 * NOISE_VARIANCE
+    mean = template[mask > 0].mean(axis=0)
+    rows, columns = mask.shape[0] // 2, mask.shape[1] // 2
+    pad = ((rows, rows), (columns, columns))
+    v = np.pad(valid, pad)
+    counted = cv2.matchTemplate(v, mask, cv2.TM_CCORR)
+    # about the look's mean, so that float32 sums keep their digits
+    image = v[..., None] * (np.pad(rgb.astype(np.float32), (*pad, (0, 0))) - mean)
+    wanted = (mask[..., None] * (template - mean)).astype(np.float32)
+    error = cv2.matchTemplate((image * image).sum(axis=2), mask, cv2.TM_CCORR)
+    error += cv2.matchTemplate(v, (wanted * wanted).sum(axis=2), cv2.TM_CCORR)
+    for channel in range(3):
+        plane = np.ascontiguousarray(image[..., channel])
+        error -= 2 * cv2.matchTemplate(plane, np.ascontiguousarray(wanted[..., channel]), cv2.TM_CCORR)
+    return np.where(counted >= MIN_SEEN * mask.sum(), error / np.maximum(counted, 1e-3) / spread, np.inf)

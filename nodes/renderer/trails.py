@@ -1,0 +1,70 @@
+"""Masks in, frame after frame; out come the short lines along which each object's points came.
+
+The points of an object are drawn anew every few frames, and nothing in a message says so: the number may stay, the
+positions jump. A step counts as motion when the points moved together, and as a new draw when they did not.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+
+import numpy as np
+
+from stream.messages import Array, Masks, ObjectMask
+
+VISIBLE = 0.5  # probability above which a point counts as seen
+MOVED_TOGETHER = 0.3  # of the points' own spread: a larger disagreement between them is a new draw
+LEAP = 0.12  # of the frame's longer side: no single point moves so far in one step
+
+
+class Trails:
+    """The last `length` steps of every visible positive point, per object."""
+
+    def __init__(self, length: int) -> None:
+        self.length = length
+        self._steps: dict[int, deque[Array]] = {}  # object id -> (K, 2, 2) float32 each: from, to; frame px
+        self._last: dict[int, ObjectMask] = {}
+        self._feed: tuple[object, ...] = ()
+        self._frame_id = -1
+
+    def step(self, masks: Masks) -> None:
+        """Take the next frame's points. The same frame again changes nothing; another feed or size begins anew."""
+        stamp = masks.stamp
+        feed = (stamp.camera, stamp.session, stamp.epoch, masks.size)
+        if feed != self._feed or stamp.frame_id < self._frame_id:
+            self._steps, self._last = {}, {}
+        elif stamp.frame_id == self._frame_id:
+            return
+        self._feed, self._frame_id = feed, stamp.frame_id
+        for o in masks.objects:
+            came = self._last.get(o.object_id)
+            moved = np.zeros((0, 2, 2), np.float32) if came is None else _moved(came, o, max(masks.size))
+            self._steps.setdefault(o.object_id, deque(maxlen=self.length)).append(moved)
+        self._last = {o.object_id: o for o in masks.objects}
+        self._steps = {i: s for i, s in self._steps.items() if i in self._last}
+
+    def steps(self, object_id: int) -> list[Array]:
+        """An object's steps, oldest first, each (K, 2, 2) float32: K lines (from, to) in frame px."""
+        return list(self._steps.get(object_id, ()))
+
+
+def _moved(came: ObjectMask, now: ObjectMask, longer_side: int) -> Array:
+    """(K, 2, 2) float32: the lines of the points that are the same ones as before and were seen both times."""
+    none = np.zeros((0, 2, 2), np.float32)
+    if came.xy.shape != now.xy.shape or not np.array_equal(came.labels, now.labels):
+        return none
+    seen = (came.visibility > VISIBLE) & (now.visibility > VISIBLE) & (now.labels == 1)
+    for xy in (came.xy, now.xy):  # far outside, or no number at all: nothing to draw
+        seen &= (np.abs(xy) < 4 * longer_side).all(axis=1)
+    if not seen.any():
+        return none
+    before, after = came.xy[seen], now.xy[seen]
+    motion = after - before
+    middle = len(motion) // 2  # sorting is a tenth of the cost of np.median on so few points
+    disagreement = np.hypot(*(motion - np.sort(motion, axis=0)[middle]).T)
+    spread = float(np.hypot(*(before - before.mean(axis=0)).T).mean())
+    if np.sort(disagreement)[middle] > max(1.5, MOVED_TOGETHER * spread):
+        return none
+    near = np.hypot(*motion.T) < LEAP * longer_side
+    lines: Array = np.stack([before, after], axis=1)[near]
+    return lines

@@ -1,0 +1,13 @@
+"""The point model that the config asks for; its package is imported here and nowhere before."""
+
+from __future__ import annotations
+
+from nodes.tracker.model import PointModel
+from stream.config import Tracker
+
+
+def make_model(config: Tracker) -> PointModel:
+    """The backend named by `tracker.backend`."""
+    from nodes.tracker.lucas_kanade import LucasKanade
+
+    return LucasKanade(forward_backward_px=config.forward_backward_px)

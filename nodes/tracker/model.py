@@ -1,0 +1,71 @@
+"""What a point model is: the protocol that Lucas-Kanade, PIPS or a four-line fake stand behind, and its two arrays."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
+
+import numpy as np
+
+from stream.messages import Array
+
+Features = Any  # what a model keeps of one frame; opaque to the tracker, which only holds it in its ring
+
+
+@dataclass(frozen=True)
+class Points:
+    """Query points that share an anchor: they start on the first frame of their window."""
+
+    xy: Array  # (N, 2) float32, frame px, on the anchor frame
+    labels: Array  # (N,) uint8, 1 positive, 0 negative
+    object_ids: Array  # (N,) int32; the positives of one object move together
+    memory: Array  # (N, C) float32: what `describe` said where each point was drawn
+
+    def __len__(self) -> int:
+        return int(self.xy.shape[0])
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Where points went in the first S frames of a window."""
+
+    xy: Array  # (S, N, 2) float32, frame px; may lie outside the frame
+    visibility: Array  # (S, N) float32, probability
+
+    def __len__(self) -> int:
+        return int(self.xy.shape[0])
+
+
+class PointModel(Protocol):
+    """Follows points through a window of frames. Holds no state of the feed: the tracker's ring and `Points` are it."""
+
+    def encode(self, rgb: Array) -> Features:
+        """What the model needs of a frame, (H, W, 3) uint8; called once a frame, however many windows see it."""
+
+    def describe(self, features: Features, xy: Array) -> Array:
+        """(N, C) float32: what points drawn at `xy` (N, 2) look like there (PIPS: the 128 numbers of spec a.4)."""
+
+    def relink(self, memory: Array, features: Features, xy: Array, visibility: Array) -> Array:
+        """The memory of points that start their next window at `xy` without having been drawn anew.
+
+        PIPS returns it unchanged (the query frame's feature serves all later windows); a template matcher may refresh
+        the points that are visible.
+        """
+
+    def track(self, window: Sequence[Features], points: Points, known: Trajectories | None) -> Trajectories:
+        """The trajectories of `points` in all frames of `window`, the anchor frame included.
+
+        `known` is the last answer for the earlier frames of the same window. A causal model extends it; PIPS, which
+        pads a short window by repeating its newest frame, revises it.
+        """
+
+
+def concatenate(bunches: Sequence[Points]) -> Points:
+    """One Points of several; they must share their anchor."""
+    return Points(
+        xy=np.concatenate([b.xy for b in bunches]),
+        labels=np.concatenate([b.labels for b in bunches]),
+        object_ids=np.concatenate([b.object_ids for b in bunches]),
+        memory=np.concatenate([b.memory for b in bunches]),
+    )

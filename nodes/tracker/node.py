@@ -1,0 +1,95 @@
+"""Tracker: frames and prompts in, every object's tracked points out. The idea is in `tracking.py`."""
+
+from __future__ import annotations
+
+import logging
+import time
+
+from nodes.tracker.backends import make_model
+from nodes.tracker.tracking import PointTracker
+from stream.errors import PromptError
+from stream.messages import Command, Frame, Seeds
+from stream.runtime import Runtime
+
+log = logging.getLogger(__name__)
+
+SEED_TIMEOUT_S = 2.0  # a lossless feed waits so long for masks that the decoder may never send: it may have died
+
+
+def main(node: Runtime) -> None:
+    """Run the tracker until its stop signal."""
+    shell = Shell(node)
+    node.serve(
+        {"commands": shell.obey, "seeds": shell.reseed, "frames": shell.step},
+        feed="frames",
+        takes=lambda topic: topic != "frames" or not shell.waits(),
+        finish=shell.finish,
+    )
+
+
+class Shell:
+    """Carries messages between the sockets and the tracker."""
+
+    def __init__(self, node: Runtime) -> None:
+        own = node.config.tracker
+        wait = own.wait_for_seed == "always" or (own.wait_for_seed == "auto" and not node.config.live)
+        self.node = node
+        self.waiting_since: float | None = None
+        self.passed_over = 0  # frames that were captured and never came here
+        node.beat.numbers = lambda: {"passed_over": self.passed_over}
+        self.tracker = PointTracker(
+            make_model(own),
+            horizon=own.horizon,
+            emit=own.emit,
+            reinit=own.reinit,
+            positive_points=own.positive_points,
+            negative_points=own.negative_points,
+            seed=own.seed,
+            wait_for_seed=wait,
+        )
+
+    def obey(self, command: Command) -> None:
+        """Carry out a command; it takes effect on the next frame."""
+        if command.kind == "start":
+            self.node.beat.frame_id = command.frame_id  # the newest that an earlier life has tracked, -1: none
+        prompt = command.prompt
+        if command.kind == "prompt" and prompt is not None:
+            try:
+                {"add": self.tracker.add, "refine": self.tracker.refine, "restore": self.tracker.restore}[prompt.kind](
+                    prompt
+                )
+            except PromptError as error:
+                log.warning("%s", error)
+        elif command.kind == "remove":
+            self.tracker.remove(command.object_id)
+        elif command.kind == "revive":
+            self.tracker.revive()
+
+    def step(self, frame: Frame) -> None:
+        """Track one frame."""
+        self.passed_over += max(0, frame.stamp.frame_id - self.node.beat.frame_id - 1)
+        self.node.beat.frame_id = max(frame.stamp.frame_id, self.node.beat.frame_id)
+        for tracks in self.tracker.step(frame):
+            self.node.send(tracks)
+
+    def reseed(self, seeds: Seeds) -> None:
+        """Take the decoder's masks."""
+        self.tracker.reseed(seeds)
+
+    def waits(self) -> bool:
+        """True while the next frame must wait for seeds that are on their way."""
+        if not self.tracker.waiting:
+            self.waiting_since = None
+            return False
+        now = time.monotonic()
+        self.waiting_since = self.waiting_since or now
+        if now - self.waiting_since > SEED_TIMEOUT_S:
+            log.warning("no masks from the decoder for %g s; tracking goes on with the old points", SEED_TIMEOUT_S)
+            self.tracker.give_up_waiting()
+            return False
+        return True
+
+    def finish(self) -> None:
+        """The feed has ended: give out what waits for the boundary."""
+        for tracks in self.tracker.flush():
+            self.node.send(tracks)

@@ -1,0 +1,273 @@
+"""Frames and prompts in, every object's tracked points out: the horizon, its anchor, and re-seeding.
+
+A window is the anchor frame and up to `horizon - 1` newer ones. Its last frame is the boundary: there every point
+starts its next window, and the decoder is asked for masks (`Tracks.boundary`). Its answer, `Seeds`, replaces an
+object's points by new ones drawn from the mask on the very frame it belongs to, caught up over the frames seen since
+(paper, section 3.2, step 4; variant A). Until it comes, and for an object that it leaves out, the old points go on.
+
+    frame   0  1  2  3  4  5  6  7  8  9 ...            horizon 8
+            anchor ------------> boundary = next anchor
+                                       Seeds of 7 arrive: new points start on 7 and are tracked over 8, 9
+"""
+
+from __future__ import annotations
+
+import logging
+from dataclasses import replace
+from typing import Literal
+
+import cv2
+import msgspec
+import numpy as np
+
+from nodes.tracker import query_points, windows
+from nodes.tracker.model import PointModel
+from nodes.tracker.objects import Bunch, TrackedObject
+from nodes.tracker.ring import Kept, Ring
+from stream.errors import PromptError
+from stream.messages import Array, Frame, ObjectTrack, Prompt, Seeds, Tracks, uncrop_mask
+
+log = logging.getLogger(__name__)
+
+RING_HORIZONS = 2  # how long a seed may be on its way and still be caught up, in horizons
+
+
+class PointTracker:
+    """Follow the query points of every object through a live feed, one horizon at a time."""
+
+    def __init__(
+        self,
+        model: PointModel,
+        *,
+        horizon: int = 8,
+        emit: Literal["frame", "horizon"] = "frame",
+        reinit: bool = True,
+        positive_points: int = 8,
+        negative_points: int = 1,
+        seed: int = 72,
+        wait_for_seed: bool = False,
+    ) -> None:
+        self.model = model
+        self.horizon = horizon
+        self.emit = emit
+        self.reinit = reinit  # draw points anew from each boundary mask; off: only for objects that have none
+        self.positive_points = positive_points
+        self.negative_points = negative_points
+        self.seed = seed
+        self.wait_for_seed = wait_for_seed
+        self.ring = Ring(RING_HORIZONS * horizon)
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the feed and every object."""
+        self.ring.clear()
+        self.objects: dict[int, TrackedObject] = {}
+        self.orders: list[tuple[Literal["add", "refine", "remove"], Prompt]] = []  # taken on the next frame
+        self.anchor: int | None = None  # frame_id that the window starts on; None while there is no object
+        self.pending: list[Frame] = []  # frames whose Tracks wait for the boundary (emit: horizon)
+        self.awaited: set[int] = set()  # frame_ids whose Seeds have not come
+        self.reviving = False
+
+    @property
+    def waiting(self) -> bool:
+        """True while a lossless feed must hold its next frame back, because Seeds are on their way."""
+        return self.wait_for_seed and bool(self.awaited)
+
+    def give_up_waiting(self) -> None:
+        """Go on without the Seeds that are on their way; they are still used should they come."""
+        self.awaited.clear()
+
+    # --- what is asked for: it takes effect on the next frame -------------------------------------------------------
+
+    def add(self, prompt: Prompt) -> None:
+        """Track a new object; an id that is taken is given to the new object."""
+        self.orders.append(("add", prompt))
+
+    def refine(self, prompt: Prompt) -> None:
+        """Add the user's points to an object, until its points are drawn anew; PromptError when there is none."""
+        if prompt.object_id not in self.object_ids:
+            raise PromptError(f"object {prompt.object_id} can't be refined: there is none; add it first")
+        self.orders.append(("refine", prompt))
+
+    def remove(self, object_id: int) -> None:
+        """Stop tracking an object; an id that is unknown stays so."""
+        self.orders.append(("remove", Prompt(object_id=object_id)))
+
+    def restore(self, prompt: Prompt) -> None:
+        """Track an object again after a node died: its prompt holds the last known mask, maybe a second old."""
+        self.orders.append(("add", prompt))
+
+    def revive(self) -> None:
+        """Tell a decoder that was restarted of every object: `restore` prompts go out with the next frame."""
+        self.reviving = True
+        self.awaited.clear()
+
+    @property
+    def object_ids(self) -> list[int]:
+        """The ids of all objects alive, those included that begin with the next frame."""
+        ids = dict.fromkeys(self.objects)
+        for order, prompt in self.orders:
+            if order == "add":
+                ids[prompt.object_id] = None
+            elif order == "remove":
+                ids.pop(prompt.object_id, None)
+        return list(ids)
+
+    # --- a frame ----------------------------------------------------------------------------------------------------
+
+    def step(self, frame: Frame) -> list[Tracks]:
+        """Take the newest frame; answer with its tracks, or (emit: horizon) with all since the last answer.
+
+        A frame with prompts or at a boundary is always answered at once. A frame not newer than the last is ignored.
+        """
+        newest = self.ring.frames[-1].frame if self.ring.frames else None
+        if newest is not None and not self._follows(frame, newest):
+            return []
+        prompts = self._turn_to(frame, newest)
+        prompts += self._take_orders(frame)
+        boundary = self._is_boundary()
+        self.ring.push(frame, self.model.encode(frame.rgb), boundary)
+        self._plant(prompts, frame)
+        self.pending.append(frame)
+        if self.emit == "horizon" and not (boundary or prompts or not self.objects):
+            return []
+        tracks = self._answer(prompts, boundary)
+        if boundary:
+            for known in self.objects.values():
+                windows.link(self.model, self.ring.frames[-1], known)
+        if not self.objects:
+            self.anchor = None
+        elif boundary or self.anchor is None:
+            self.anchor = frame.stamp.frame_id
+        if prompts or (boundary and self.reinit):
+            self.awaited.add(frame.stamp.frame_id)
+        return tracks
+
+    def flush(self) -> list[Tracks]:
+        """The tracks of the frames that still wait for a boundary: the feed has ended."""
+        return self._answer([], False) if self.pending else []
+
+    def reseed(self, seeds: Seeds) -> None:
+        """Take the decoder's answer: new points on the frame it belongs to, caught up by the next step."""
+        self.awaited = {i for i in self.awaited if i > seeds.frame_id}
+        kept = self.ring.find(seeds.frame_id)
+        if kept is None or kept.frame.size != seeds.size or kept.frame.stamp.epoch != seeds.epoch:
+            log.info("seeds of frame %d came too late; the old points stay", seeds.frame_id)
+            return
+        for seed in seeds.objects:
+            known = self.objects.get(seed.object_id)
+            if known is None or seeds.frame_id < known.mask_frame or seed.bbox[2] == 0:
+                continue
+            known.keep_mask(seed, seeds.size, seeds.frame_id)
+            if self.reinit or not known.bunches:
+                known.bunches = [self._draw(seed.object_id, uncrop_mask(seed.bbox, seed.mask, seeds.size), kept)]
+                windows.catch_up(self.model, self.ring, known)
+
+    # --- parts of a step --------------------------------------------------------------------------------------------
+
+    def _follows(self, frame: Frame, newest: Frame) -> bool:
+        """Whether a frame is newer. A session that counts from the start again (capture died) is."""
+        new, old = frame.stamp, newest.stamp
+        return new.frame_id > old.frame_id or new.session > old.session
+
+    def _turn_to(self, frame: Frame, newest: Frame | None) -> list[Prompt]:
+        """The prompts that a change of the feed or of the decoder calls for; a new geometry empties the ring."""
+        if newest is None:
+            return []
+        resized = frame.size != newest.size
+        recounted = frame.stamp.frame_id <= newest.stamp.frame_id
+        if resized or recounted:
+            self.ring.clear()
+            self.awaited.clear()
+            self.pending.clear()  # their features are gone: these frames are passed over
+            for o in self.objects.values():
+                o.rescale(newest.size, frame.size, frame.stamp.frame_id)
+                o.mask_frame = -1
+            self.anchor = None
+        if not (self.reviving or resized):
+            return []
+        self.reviving = False
+        return [self._restoring(o) for o in self.objects.values()]
+
+    def _restoring(self, known: TrackedObject) -> Prompt:
+        """What tells the decoder of an object that it has forgotten: its mask now, else what it was asked for with."""
+        mask = known.mask_now()
+        if mask is not None and mask.any():
+            return Prompt(object_id=known.object_id, kind="restore", mask=mask)
+        return known.given
+
+    def _take_orders(self, frame: Frame) -> list[Prompt]:
+        """Carry out what was asked for since the last frame; the prompts that begin on this one."""
+        prompts: list[Prompt] = []
+        for order, prompt in self.orders:
+            if order == "remove":
+                self.objects.pop(prompt.object_id, None)
+                prompts = [p for p in prompts if p.object_id != prompt.object_id]
+                continue
+            prompt = _fitting(prompt, frame.size)
+            if order == "add":
+                self.objects[prompt.object_id] = TrackedObject(prompt.object_id, prompt)
+            if prompt.object_id in self.objects:
+                prompts.append(prompt)
+        self.orders.clear()
+        return prompts
+
+    def _is_boundary(self) -> bool:
+        """Whether the frame that comes now is the last of its window."""
+        if self.anchor is None or not self.objects:
+            return False
+        return len(self.ring.window(self.anchor)) >= self.horizon - 1
+
+    def _plant(self, prompts: list[Prompt], frame: Frame) -> None:
+        """Make query points of the points that were given for this frame; describe those that a new size moved."""
+        kept = self.ring.frames[-1]
+        if len(self.ring.frames) == 1:
+            for known in self.objects.values():
+                for bunch in known.bunches:
+                    bunch.points = replace(bunch.points, memory=self.model.describe(kept.features, bunch.points.xy))
+        for prompt in prompts:
+            if prompt.xy is None or prompt.labels is None or prompt.kind == "restore":
+                continue
+            new = windows.draw(self.model, kept, prompt.object_id, prompt.xy, prompt.labels)
+            self.objects[prompt.object_id].bunches.append(new)
+
+    def _answer(self, prompts: list[Prompt], boundary: bool) -> list[Tracks]:
+        """Run the windows up to the newest frame, and say where the points were on the pending ones."""
+        windows.advance(self.model, self.ring, self.objects.values())
+        newest = self.pending[-1].stamp.frame_id
+        tracks = [
+            Tracks(
+                frame=frame,
+                objects=tuple(self._track(o, frame) for o in self.objects.values()),
+                prompts=tuple(prompts) if frame.stamp.frame_id == newest else (),
+                boundary=boundary and frame.stamp.frame_id == newest,
+            )
+            for frame in self.pending
+        ]
+        self.pending = []
+        return tracks
+
+    def _track(self, known: TrackedObject, frame: Frame) -> ObjectTrack:
+        at = self.ring.index(frame.stamp.frame_id)
+
+        def index_of(start: int) -> int | None:
+            anchor = self.ring.index(start)
+            return None if at is None or anchor is None or at < anchor else at - anchor
+
+        return known.track_at(index_of, frame.size)
+
+    def _draw(self, object_id: int, mask: Array, kept: Kept) -> Bunch:
+        """New points from a mask: positives by k-medoids, negatives by the mixed rule (paper, sections 3.1 and 4.2)."""
+        rng = np.random.default_rng([self.seed, object_id, kept.frame_id])  # whatever the other objects do
+        positives = query_points.draw_positives(mask, self.positive_points, rng)
+        negatives = query_points.draw_negatives(mask, kept.frame.rgb, self.negative_points, rng)
+        labels = np.repeat(np.array([1, 0], np.uint8), [len(positives), len(negatives)])
+        return windows.draw(self.model, kept, object_id, np.concatenate([positives, negatives]), labels)
+
+
+def _fitting(prompt: Prompt, size: tuple[int, int]) -> Prompt:
+    """The prompt with its mask at the frame's size: it may have been given just before the size changed."""
+    if prompt.mask is None or prompt.mask.shape == size:
+        return prompt
+    mask = cv2.resize(prompt.mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
+    return msgspec.structs.replace(prompt, mask=np.asarray(mask, np.uint8))

@@ -1,0 +1,84 @@
+#!/usr/bin/env python3
+"""Follow objects through a live feed: `python run_stream.py --help`."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from stream.command import Order
+
+ROOT = Path(__file__).resolve().parent
+sys.path.insert(0, str(ROOT))
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; the exit code is Contract 1's: 0 done, 1 failed, 2 bad arguments, 3 could not open."""
+    from stream.command import read_order
+    from stream.errors import StreamError
+
+    order = None
+    try:
+        order = read_order(argv)
+        return check(order) if order.check else run(order)
+    except StreamError as error:
+        if order is not None and order.config.log.debug:
+            raise
+        from stream.config import redact
+
+        print(f"run_stream: error: {redact(str(error))}", file=sys.stderr)
+        return error.exit_code
+
+
+def check(order: Order) -> int:
+    """Say whether the order could be carried out, without doing it."""
+    from nodes.renderer.sinks import check_sinks
+    from stream.command import check_source
+
+    check_source(order.config)
+    check_sinks(order.config.renderer)
+    prompts(order)
+    print("run_stream: the arguments and the config are fine")
+    return 0
+
+
+def run(order: Order) -> int:
+    """Start the graph and stay with it to its end."""
+    import signal
+
+    from nodes.start import main_of
+    from stream.command import announce, check_source, conclude
+    from stream.dashboard import make_dashboard
+    from stream.logs import install
+    from stream.supervisor import Supervisor
+
+    check_source(order.config)
+    dashboard = make_dashboard(order.config)
+    install(order.config.log, "graph", dashboard.say)
+    announce(order.config)
+    supervisor = Supervisor(order.config, prompts(order), main_of, dashboard)
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, supervisor.stop)
+    try:
+        with dashboard:
+            supervisor.run()
+    finally:
+        conclude(order, supervisor.summary())
+    return 0
+
+
+def prompts(order: Order) -> list:  # type: ignore[type-arg]
+    """The prompts of the command line; a label image is read by the package that reads pictures, if there is one."""
+    from stream.prompts import parse_prompts
+
+    if order.mask_file:
+        from nodes.capture.label_images import read_label_image
+
+        return parse_prompts(order.points, order.boxes, read_label_image(order.mask_file))
+    return parse_prompts(order.points, order.boxes, {})
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))

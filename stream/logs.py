@@ -1,0 +1,82 @@
+"""Log lines: readable text or JSON, without the passwords of addresses."""
+
+from __future__ import annotations
+
+import json
+import logging
+import sys
+import time
+from collections.abc import Callable
+
+from stream.config import Log, redact
+
+
+class TextLines(logging.Formatter):
+    """`12:34:56 warning decoder: 71 ms a frame`."""
+
+    def __init__(self, node: str) -> None:
+        super().__init__()
+        self.node = node
+
+    def format(self, record: logging.LogRecord) -> str:
+        clock = time.strftime("%H:%M:%S", time.localtime(record.created))
+        level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
+        text = f"{clock} {self.node}: {level}{record.getMessage()}"
+        if record.exc_info:
+            text += "\n" + self.formatException(record.exc_info)
+        return redact(text)
+
+
+class JsonLines(TextLines):
+    """One JSON object a line."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        line = {
+            "time": round(record.created, 3),
+            "level": record.levelname.lower(),
+            "node": self.node,
+            "logger": record.name,
+            "message": redact(record.getMessage()),
+        }
+        if record.exc_info:
+            line["traceback"] = redact(self.formatException(record.exc_info))
+        return json.dumps(line)
+
+
+class OncePer(logging.Filter):
+    """Lets a record with a `once_key` through at most once in `period_s`, saying how many were held back."""
+
+    def __init__(self, period_s: float = 5.0) -> None:
+        super().__init__()
+        self.period_s = period_s
+        self.told: dict[str, float] = {}
+
+    def filter(self, record: logging.LogRecord) -> bool:
+        key = getattr(record, "once_key", None)
+        if key is None:
+            return True
+        if record.created - self.told.get(key, -1e9) < self.period_s:
+            return False
+        self.told[key] = record.created
+        return True
+
+
+class _Said(logging.Handler):
+    """Hands each line to a function."""
+
+    def __init__(self, say: Callable[[str], None]) -> None:
+        super().__init__()
+        self.say = say
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.say(self.format(record))
+
+
+def install(config: Log, node: str, say: Callable[[str], None] | None = None) -> None:
+    """Send this process's log to stderr (or to `say`, line by line) in the configured form."""
+    handler = _Said(say) if say else logging.StreamHandler(sys.stderr)
+    handler.setFormatter(JsonLines(node) if config.format == "json" else TextLines(node))
+    handler.addFilter(OncePer())
+    root = logging.getLogger()
+    root.handlers[:] = [handler]
+    root.setLevel(config.level.upper())

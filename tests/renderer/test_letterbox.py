@@ -1,0 +1,41 @@
+"""A frame fitted into another size, and points there and back."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nodes.renderer.letterbox import Letterbox
+
+PAIRS = [((360, 640), (700, 900)), ((360, 640), (360, 640)), ((480, 640), (180, 320)), ((640, 360), (333, 777))]
+
+
+@pytest.mark.parametrize(("frame", "canvas"), PAIRS)
+def test_points_return_to_where_they_were(frame: tuple[int, int], canvas: tuple[int, int]):
+    place = Letterbox(frame, canvas)
+    for xy in ((0.0, 0.0), (12.5, 99.0), (frame[1] - 1.0, frame[0] - 1.0)):
+        assert place.to_frame(*place.to_canvas(*xy)) == pytest.approx(xy)
+
+
+@pytest.mark.parametrize(("frame", "canvas"), PAIRS)
+def test_a_bright_spot_lies_where_its_point_is_said_to_be(frame: tuple[int, int], canvas: tuple[int, int]):
+    rgb = np.zeros((*frame, 3), np.uint8)
+    y, x = frame[0] // 3, frame[1] // 4
+    rgb[y - 10 : y + 11, x - 10 : x + 11] = 255
+    place = Letterbox(frame, canvas)
+    fitted = place.fit(rgb)
+    assert fitted.shape == (*canvas, 3)
+    ys, xs = np.nonzero(fitted[..., 0] > 127)
+    assert (xs.mean(), ys.mean()) == pytest.approx(place.to_canvas(x, y), abs=0.6)
+
+
+def test_the_bars_lie_outside_the_frame():
+    place = Letterbox((360, 640), (700, 900))
+    assert place.to_frame(450, 20)[1] < -0.5
+    assert place.to_frame(450, 690)[1] > 359.5
+    assert not place.fit(np.full((360, 640, 3), 255, np.uint8))[:90].any()
+
+
+def test_the_very_frame_comes_back_where_nothing_changes():
+    rgb = np.zeros((36, 64, 3), np.uint8)
+    assert Letterbox((36, 64), (36, 64)).fit(rgb) is rgb

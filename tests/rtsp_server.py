@@ -1,0 +1,135 @@
+#!/usr/bin/python3
+"""Serve one camera on rtsp://127.0.0.1:PORT/cam, for tests; run by the system's Python, which has GStreamer's `gi`.
+
+Prints `ready PORT` once it listens (port 0: any free one). With --count-file it keeps writing how many frames each
+client was sent: {"clients": [frames of the first, frames of the second, ...], "total": their sum}.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import os
+import signal
+import sys
+from typing import Any
+
+import gi
+
+gi.require_version("Gst", "1.0")
+gi.require_version("GstRtspServer", "1.0")
+from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
+
+MOUNT = "/cam"
+COUNT_EVERY_MS = 200
+
+
+class Cameras(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]
+    """Makes a pipeline of its own for every client, which starts at its first frame, and counts what it sends."""
+
+    def __init__(self, launch: str) -> None:
+        super().__init__()
+        self.set_launch(launch)
+        self.set_shared(False)
+        self.sent: list[int] = []  # frames that left the encoder, one count a client
+
+    def do_configure(self, media: Any) -> None:
+        encoder = media.get_element().get_by_name("encoder")
+        client = len(self.sent)
+        self.sent.append(0)
+
+        def count(_pad: Any, _info: Any) -> Any:
+            self.sent[client] += 1
+            return Gst.PadProbeReturn.OK
+
+        encoder.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, count)
+        GstRtspServer.RTSPMediaFactory.do_configure(self, media)
+
+
+def launch_line(file: str, size: str, fps: int) -> str:
+    """A client's pipeline in gst-launch's words, from the ball or from what `loop_file` plays."""
+    width, height = size.split("x")
+    picture = f"intervideosrc channel={MOUNT} ! videoconvert" if file else "videotestsrc is-live=true pattern=ball"
+    raw = f"video/x-raw,format=I420,width={width},height={height},framerate={fps}/1"
+    # no config-interval on the payloader: with x264's sliced threads it splits a key frame into two pictures
+    encoder = f"x264enc name=encoder tune=zerolatency speed-preset=ultrafast key-int-max={fps} bitrate=1500"
+    return f"( {picture} ! {raw} ! {encoder} ! rtph264pay name=pay0 pt=96 )"
+
+
+def loop_file(file: str, size: str, fps: int) -> Any:
+    """The pipeline that plays a file for all clients and goes back to its start at its end."""
+    width, height = size.split("x")
+    player = Gst.parse_launch(
+        f"filesrc name=file ! decodebin ! videoconvert ! videoscale ! videorate ! "
+        f"video/x-raw,format=I420,width={width},height={height},framerate={fps}/1 ! intervideosink channel={MOUNT}"
+    )
+    player.get_by_name("file").set_property("location", file)
+
+    def rewind(_bus: Any, message: Any) -> None:
+        if message.type == Gst.MessageType.EOS:
+            player.seek_simple(Gst.Format.TIME, Gst.SeekFlags.FLUSH, 0)
+
+    player.get_bus().add_signal_watch()
+    player.get_bus().connect("message", rewind)
+    player.set_state(Gst.State.PLAYING)
+    return player
+
+
+def require_password(server: Any, factory: Any, user: str, password: str) -> None:
+    """Answer 401 to whoever does not bring this name and password."""
+    auth = GstRtspServer.RTSPAuth()
+    token = GstRtspServer.RTSPToken()
+    token.set_string("media.factory.role", "viewer")
+    auth.add_basic(GstRtspServer.RTSPAuth.make_basic(user, password), token)
+    server.set_auth(auth)
+    allowed = Gst.Structure.new_empty("viewer")
+    allowed.set_value("media.factory.access", True)
+    allowed.set_value("media.factory.construct", True)
+    factory.add_role_from_structure(allowed)
+
+
+def main() -> int:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--port", type=int, default=0)
+    parser.add_argument("--user", default="")
+    parser.add_argument("--password", default="")
+    parser.add_argument("--file", default="", help="an MP4 that is served in a loop instead of a moving ball")
+    parser.add_argument("--size", default="640x360")
+    parser.add_argument("--fps", type=int, default=25)
+    parser.add_argument("--count-file", default="")
+    own = parser.parse_args()
+
+    Gst.init(None)
+    server = GstRtspServer.RTSPServer()
+    server.set_address("127.0.0.1")
+    server.set_service(str(own.port))
+    cameras = Cameras(launch_line(own.file, own.size, own.fps))
+    player = loop_file(own.file, own.size, own.fps) if own.file else None
+    if own.user:
+        require_password(server, cameras, own.user, own.password)
+    server.get_mount_points().add_factory(MOUNT, cameras)
+    if server.attach(None) == 0:
+        print(f"port {own.port} is taken", file=sys.stderr)
+        return 1
+
+    def write_counts() -> bool:
+        if own.count_file:
+            with open(own.count_file + ".part", "w", encoding="utf-8") as file:
+                json.dump({"clients": cameras.sent, "total": sum(cameras.sent)}, file)
+            os.replace(own.count_file + ".part", own.count_file)  # a reader never sees half a file
+        return True
+
+    loop = GLib.MainLoop()
+    GLib.timeout_add(COUNT_EVERY_MS, write_counts)
+    for number in (signal.SIGTERM, signal.SIGINT):
+        GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, number, loop.quit)
+    print(f"ready {server.get_bound_port()}", flush=True)
+    loop.run()
+    if player is not None:
+        player.set_state(Gst.State.NULL)
+    write_counts()
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,118 @@
+from __future__ import annotations
+
+import random
+
+import numpy as np
+import pytest
+from stream_examples import frame, masks, object_mask, tracks
+
+from stream.errors import MessageError
+from stream.messages import (
+    MAX_MESSAGE_BYTES,
+    Frame,
+    Masks,
+    Tracks,
+    crop_mask,
+    from_json,
+    from_parts,
+    to_parts,
+    uncrop_mask,
+)
+
+
+def wire(message):
+    return [bytes(p) for p in to_parts(message)]
+
+
+def test_a_message_comes_back_as_it_went():
+    sent = tracks(7)
+    came = from_parts(wire(sent), Tracks)
+    assert came.frame.stamp == sent.frame.stamp
+    assert came.boundary
+    assert np.array_equal(came.frame.rgb, sent.frame.rgb)
+    assert np.array_equal(came.objects[0].xy, sent.objects[0].xy)
+    assert came.prompts[0].box == (0, 0, 2, 2)
+
+
+def test_arrays_arrive_read_only():
+    came = from_parts(wire(frame()), Frame)
+    with pytest.raises(ValueError, match="read-only"):
+        came.rgb[0, 0, 0] = 1
+
+
+def test_an_empty_mask_travels():
+    empty = object_mask(bbox=(0, 0, 0, 0))
+    came = from_parts(wire(masks(3, empty)), Masks)
+    assert came.objects[0].mask.shape == (0, 0)
+
+
+@pytest.mark.parametrize(
+    "break_it",
+    [
+        lambda p: [],
+        lambda p: p[:-1],
+        lambda p: [*p, b"more"],
+        lambda p: [b"", *p[1:]],
+        lambda p: [b"\x80\x04]", *p[1:]],
+        lambda p: [p[0].replace(b"frame/1", b"frame/2"), *p[1:]],
+        lambda p: [p[0].replace(b"[4,6,3]", b"[4,6,4]"), *p[1:]],
+        lambda p: [p[0].replace(b"[4,6,3]", b"[-4,-6,3]"), *p[1:]],
+        lambda p: [p[0].replace(b"[4,6,3]", b"[1048576,1048576,3]"), *p[1:]],
+        lambda p: [p[0].replace(b"[4,6,3]", b"[4611686018427387904,4,3]"), *p[1:]],
+        lambda p: [p[0].replace(b'"part":1', b'"part":0'), *p[1:]],
+        lambda p: [p[0].replace(b'"part":1', b'"part":9'), *p[1:]],
+        lambda p: [p[0].replace(b"uint8", b"object"), *p[1:]],
+        lambda p: [p[0].replace(b'"session":0', b'"session":"x"'), *p[1:]],
+        lambda p: [b"[" * 100_000, *p[1:]],
+        lambda p: [b'{"a":' * 100_000, *p[1:]],
+        lambda p: [b"x" * 5_000_000, *p[1:]],
+        lambda p: [p[0], b"\0" * (MAX_MESSAGE_BYTES + 1)],
+        lambda p: [p[0]] * 5000,
+    ],
+)
+def test_whatever_does_not_fit_is_a_message_error(break_it):
+    with pytest.raises(MessageError):
+        from_parts(break_it(wire(frame())), Frame)
+
+
+def test_mutated_messages_are_read_or_refused_and_nothing_else():
+    rng = random.Random(1)
+    parts = wire(tracks(5))
+    refused = 0
+    for _ in range(3000):
+        broken = [bytearray(p) for p in parts]
+        for _ in range(rng.randint(1, 4)):
+            part = rng.choice(broken)
+            if part:
+                part[rng.randrange(len(part))] = rng.randrange(256)
+        try:
+            from_parts(broken, Tracks)
+        except MessageError:
+            refused += 1
+    assert refused > 500
+
+
+def test_a_mask_outside_its_frame_is_refused():
+    with pytest.raises(ValueError, match="outside the frame"):
+        masks(0, object_mask(bbox=(5, 1, 2, 2)))
+
+
+def test_cropping_and_uncropping_are_inverse():
+    rng = np.random.default_rng(0)
+    for _ in range(20):
+        mask = (rng.random((9, 13)) > 0.9).astype(np.uint8)
+        bbox, crop = crop_mask(mask)
+        assert np.array_equal(uncrop_mask(bbox, crop, mask.shape), mask)
+
+
+def test_label_images_hold_ids_and_grow_wide_with_them():
+    few = masks(0, object_mask(3, (0, 0, 2, 2)), object_mask(7, (3, 1, 2, 2))).label_image()
+    assert few.dtype == np.uint8
+    assert sorted(np.unique(few)) == [0, 3, 7]
+    assert masks(0, object_mask(300)).label_image().dtype == np.uint16
+
+
+@pytest.mark.parametrize("data", [b"", b"{", b"[" * 200_000, b"\xff\xfe", b"nan" * 3])
+def test_json_that_is_none_is_a_message_error(data):
+    with pytest.raises(MessageError):
+        from_json(data)

@@ -1,0 +1,265 @@
+from __future__ import annotations
+
+import itertools
+import random
+import time
+
+import pytest
+import zmq
+from stream_examples import frame, masks
+
+from stream.errors import ConfigError
+from stream.messages import REPORTS, End, Frame, Health, Masks
+from stream.topology import Delivery
+from stream.transport import (
+    Context,
+    Inlet,
+    MemoryTopic,
+    Outlet,
+    Publisher,
+    RequestClient,
+    RequestServer,
+    Subscriber,
+    make_keys,
+)
+
+PATIENCE_S = 10.0
+_names = itertools.count()
+
+
+@pytest.fixture
+def context():
+    made = Context()
+    yield made
+    made.close()
+
+
+@pytest.fixture(params=["inproc", "ipc", "tcp"])
+def endpoint(request, tmp_path):
+    if request.param == "tcp":
+        return f"tcp://127.0.0.1:{free_port()}"
+    return f"inproc://t{next(_names)}" if request.param == "inproc" else f"ipc://{tmp_path}/s"
+
+
+def free_port():
+    import socket
+
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
+
+def until(condition, *work):
+    """Do `work` until the condition holds."""
+    end = time.monotonic() + PATIENCE_S
+    while not condition():
+        assert time.monotonic() < end, "it never happened"
+        for act in work:
+            act()
+        time.sleep(0.001)
+
+
+def pair(context, endpoint, delivery, reader="tracker"):
+    writer = Publisher(context, endpoint, "frames", {reader: delivery})
+    return writer, Subscriber(context, endpoint, "frames", reader, delivery, (Frame,))
+
+
+def take_all(writer, reader, wanted):
+    """Read until `wanted` messages have come."""
+    came = []
+
+    def turn():
+        reader.ask()
+        writer.pump()
+        if (message := reader.take()) is not None:
+            came.append(message)
+
+    until(lambda: len(came) >= wanted, turn)
+    return came
+
+
+def test_a_lossless_reader_gets_every_message_in_order(context, endpoint):
+    writer, reader = pair(context, endpoint, Delivery.LOSSLESS)
+    sent, came = 0, []
+
+    def turn():
+        nonlocal sent
+        if writer.ready and sent < 200:
+            writer.send(frame(sent))
+            sent += 1
+        reader.ask()
+        writer.pump()
+        if (message := reader.take()) is not None:
+            came.append(message.stamp.frame_id)
+
+    until(lambda: len(came) == 200, turn)
+    assert came == list(range(200))
+    assert writer.dropped == 0
+    assert reader.lost == 0
+
+
+def test_a_reader_of_the_newest_never_sees_an_old_frame(context, endpoint):
+    writer, reader = pair(context, endpoint, Delivery.NEWEST)
+    writer.send(frame(0))
+    assert take_all(writer, reader, 1)[0].stamp.frame_id == 0
+    for i in range(1, 100):
+        writer.send(frame(i))
+    assert take_all(writer, reader, 1)[0].stamp.frame_id == 99
+    assert writer.lanes[b"tracker"].dropped == 98
+
+
+def test_the_end_follows_the_last_frame(context, endpoint):
+    writer, reader = pair(context, endpoint, Delivery.NEWEST)
+    writer.send(frame(5))
+    writer.send(End())
+    came = take_all(writer, reader, 2)
+    assert came[0].stamp.frame_id == 5
+    assert isinstance(came[1], End)
+
+
+def test_a_restarted_writer_finds_its_reader(context, tmp_path):
+    endpoint = f"ipc://{tmp_path}/s"
+    writer, reader = pair(context, endpoint, Delivery.EVERY)
+    writer.send(frame(1))
+    take_all(writer, reader, 1)
+    writer.close()
+    writer = Publisher(context, endpoint, "frames", {"tracker": Delivery.EVERY})
+    writer.send(frame(2))
+    assert take_all(writer, reader, 1)[0].stamp.frame_id == 2
+
+
+def test_a_restarted_reader_loses_what_was_under_way_and_gets_what_waits(context, tmp_path):
+    endpoint = f"ipc://{tmp_path}/s"
+    writer, reader = pair(context, endpoint, Delivery.LOSSLESS)
+    writer.send(frame(1))
+    take_all(writer, reader, 1)
+    reader.close()
+    for i in range(2, 9):
+        writer.send(frame(i))  # two were asked for by the reader that is gone
+    reader = Subscriber(context, endpoint, "frames", "tracker", Delivery.LOSSLESS, (Frame,))
+    came = [m.stamp.frame_id for m in take_all(writer, reader, 5)]
+    while came[-1] < 8:
+        came += [m.stamp.frame_id for m in take_all(writer, reader, 1)]
+    assert came == list(range(came[0], 9))
+
+
+def garbage(rng):
+    """Multipart messages that mean nothing."""
+    return rng.choice(
+        [
+            [rng.randbytes(rng.randint(0, 200))],
+            [rng.randbytes(28)],
+            [rng.randbytes(16), b'{"schema":"frame/1","body":{}}'],
+            [rng.randbytes(16), b'{"schema":"frame/99","body":{}}'],
+            [b""] * rng.randint(1, 9),
+            [rng.randbytes(16), b"[" * 20_000],
+            [
+                rng.randbytes(16),
+                b'{"schema":"frame/1","body":{"rgb":{"part":1,"dtype":"uint8","shape":[999999,999999,3]}}}',
+            ],
+        ]
+    )
+
+
+def test_a_writer_counts_garbage_and_goes_on(context, endpoint):
+    writer, reader = pair(context, endpoint, Delivery.EVERY)
+    stranger = context.socket(zmq.DEALER, connect=endpoint, queue=5000)
+    rng = random.Random(2)
+    for _ in range(2000):
+        stranger.send_multipart(garbage(rng))
+    until(lambda: writer.malformed == 2000, writer.pump)
+    writer.send(frame(3))
+    assert take_all(writer, reader, 1)[0].stamp.frame_id == 3
+
+
+def test_a_reader_counts_garbage_and_goes_on(context, endpoint):
+    liar = context.zmq.socket(zmq.ROUTER)
+    liar.linger, liar.sndhwm, liar.router_mandatory = 0, 5000, 1
+    liar.bind(endpoint)
+    reader = Subscriber(context, endpoint, "frames", "tracker", Delivery.EVERY, (Frame,))
+    until(lambda: liar.poll(1), reader.ask)
+    rng = random.Random(3)
+    sent = 0
+
+    def lie():
+        nonlocal sent
+        if sent < 2000:
+            liar.send_multipart([b"tracker", *garbage(rng)], zmq.DONTWAIT)
+            sent += 1
+        assert reader.take() is None
+
+    until(lambda: reader.malformed == 2000, lie)
+
+
+def test_reports_of_many_come_to_one_and_garbage_is_counted(context, endpoint):
+    inlet = Inlet(context, endpoint, REPORTS)
+    outlets = [Outlet(context, endpoint) for _ in range(3)]
+    for i, outlet in enumerate(outlets):
+        outlet.send(Health(node=f"n{i}", pid=1))
+    stranger = context.socket(zmq.PUSH, connect=endpoint, queue=5000)
+    rng = random.Random(4)
+    for _ in range(2000):
+        stranger.send_multipart(garbage(rng))
+    came = []
+
+    def take():
+        if (report := inlet.take()) is not None:
+            came.append(report.node)
+
+    until(lambda: len(came) == 3 and inlet.malformed == 2000, take)
+    assert sorted(came) == ["n0", "n1", "n2"]
+
+
+def test_a_request_of_either_kind_of_client_gets_its_reply(context, endpoint):
+    server = RequestServer(context, endpoint)
+    for kind in (zmq.DEALER, zmq.REQ):
+        client = context.socket(kind, connect=endpoint, queue=10)
+        client.send(b"question")
+        until(lambda: server.socket.poll(1))
+        address, parts = server.take()
+        assert parts == [b"question"]
+        server.reply(address, b"answer")
+        assert client.poll(5000)
+        assert client.recv_multipart() == [b"answer"]
+
+
+def test_an_endpoint_in_use_is_a_readable_error(context):
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    RequestServer(context, endpoint)
+    with pytest.raises(ConfigError, match="is in use by another program"):
+        RequestServer(context, endpoint)
+
+
+def test_only_holders_of_the_key_pair_are_let_in(tmp_path):
+    make_keys(str(tmp_path / "ours"))
+    make_keys(str(tmp_path / "theirs"))
+    endpoint = f"tcp://127.0.0.1:{free_port()}"
+    host = Context(str(tmp_path / "ours"))
+    server = RequestServer(host, endpoint)
+    clients = {who: RequestClient(endpoint, str(tmp_path / who)) for who in ("ours", "theirs")}
+    try:
+        for name, client in clients.items():
+            client.send(name.encode())
+        until(lambda: server.socket.poll(1))
+        assert server.take()[1] == [b"ours"]
+        assert not server.socket.poll(300)
+    finally:
+        for client in clients.values():
+            client.close()
+        host.close()
+
+
+def test_the_memory_twin_delivers_alike():
+    topic = MemoryTopic("masks", {"publisher": Delivery.EVERY, "supervisor": Delivery.NEWEST})
+    every, newest = topic.reader("publisher"), topic.reader("supervisor")
+    for i in range(3):
+        topic.send(masks(i))
+    every.ask()
+    newest.ask()
+    came = []
+    while (message := every.take()) is not None:
+        came.append(message.stamp.frame_id)
+    assert came == [0, 1, 2]
+    last = newest.take()
+    assert isinstance(last, Masks)
+    assert last.stamp.frame_id == 2

@@ -1,0 +1,1 @@
+"""Commands beside run_stream.py, each with --help."""

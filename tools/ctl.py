@@ -1,0 +1,151 @@
+#!/usr/bin/env python3
+"""Steer a run: add, refine, remove and list objects, pause, resume, snapshot, stats, shutdown; and make a key pair.
+
+python tools/ctl.py add --point 320,180 --point 20,20,0
+python tools/ctl.py add --box 100,80,220,200
+python tools/ctl.py refine 1 --point 340,190
+python tools/ctl.py list
+"""
+
+from __future__ import annotations
+
+import argparse
+import base64
+import json
+import sys
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from stream.errors import ConfigError, ControlError, StreamError
+
+TIMEOUT_S = 10.0
+
+
+def main(argv: list[str]) -> int:
+    """Run the command; the exit code is 0 for a result, 1 for a refusal, 2 for bad arguments, 3 for no answer."""
+    try:
+        arguments = _parser().parse_args(argv)
+        if arguments.command == "keygen":
+            return keygen(arguments.folder)
+        result = ask(arguments, arguments.command, _params(arguments))
+    except ControlError as error:
+        print(f"ctl: {error.code}: {error}", file=sys.stderr)
+        return 1
+    except StreamError as error:
+        print(f"ctl: error: {error}", file=sys.stderr)
+        return error.exit_code
+    print(json.dumps(result, indent=1))
+    return 0
+
+
+class _Parser(argparse.ArgumentParser):
+    def error(self, message: str) -> Any:
+        raise ConfigError(f"{message}; `python tools/ctl.py --help` lists the commands")
+
+
+def _parser() -> _Parser:
+    p = _Parser(prog="ctl.py", allow_abbrev=False, description="Steer a run of run_stream.py.")
+    p.add_argument("--endpoint", help="control endpoint (default: the one run on this machine)")
+    p.add_argument("--camera", help="which run, where several are going on")
+    p.add_argument("--keys", default="", help="folder with graph.key_secret, for a tcp endpoint with CURVE")
+    p.add_argument("--timeout", type=float, default=TIMEOUT_S, metavar="S", help="seconds to wait for the reply")
+    commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str) -> argparse.ArgumentParser:
+        return commands.add_parser(name, help=text, description=text, allow_abbrev=False)
+
+    for name, text in (("add", "follow a new object"), ("refine", "add points to an object")):
+        c = command(name, text)
+        if name == "refine":
+            c.add_argument("object_id", type=int)
+        c.add_argument("--point", action="append", default=[], metavar="x,y[,0|1]", help="on (1) or off (0) the object")
+        if name == "add":
+            c.add_argument("--box", metavar="x1,y1,x2,y2")
+            c.add_argument("--mask", metavar="FILE.png", help="the pixels that are not 0")
+    command("remove", "stop following an object").add_argument("object_id", type=int)
+    for name, text in (
+        ("list", "the objects and their states"),
+        ("pause", "hold the feed"),
+        ("resume", "let the feed go on"),
+        ("snapshot", "write the newest frame and its masks"),
+        ("stats", "the figures of the run"),
+        ("shutdown", "end the run"),
+    ):
+        command(name, text)
+    command("keygen", "make the key pair for tcp endpoints").add_argument("folder")
+    return p
+
+
+METHODS = {"add": "add_object", "refine": "refine_object", "remove": "remove_object", "list": "list_objects"}
+
+
+def _params(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The params of the request that the arguments stand for."""
+    from stream.objects import points_of
+    from stream.prompts import parse_prompts
+
+    params: dict[str, Any] = {}
+    if arguments.command in ("refine", "remove"):
+        params["object_id"] = arguments.object_id
+    if arguments.command in ("add", "refine"):
+        for text in (*arguments.point, *filter(None, [getattr(arguments, "box", None)])):
+            if ":" in text:
+                raise ConfigError(f"{text}: no ID here; ids are given by the run")
+        box = getattr(arguments, "box", None)
+        prompts = parse_prompts(arguments.point, [f"1:{box}"] if box else [], {})
+        if prompts:
+            params["points"] = points_of(prompts[0])
+            params["box"] = list(prompts[0].box) if prompts[0].box else None
+        if getattr(arguments, "mask", None):
+            params["mask"] = _mask(arguments.mask)
+    return {key: value for key, value in params.items() if value}
+
+
+def _mask(path: str) -> dict[str, Any]:
+    import numpy as np
+
+    from nodes.capture.label_images import read_label_image
+    from stream.messages import crop_mask
+
+    bbox, crop = crop_mask(np.any(list(read_label_image(path).values()), axis=0))
+    return {"bbox": bbox, "packbits": base64.b64encode(np.packbits(crop).tobytes()).decode()}
+
+
+def ask(arguments: argparse.Namespace, command: str, params: dict[str, Any]) -> Any:
+    """The result of one request; ControlError when it is refused, StreamError when nobody answers."""
+    from stream.messages import from_json, to_json
+    from stream.rundir import find_run
+    from stream.transport import RequestClient
+
+    endpoint = arguments.endpoint or find_run(arguments.camera).control_endpoint
+    client = RequestClient(endpoint, arguments.keys)
+    try:
+        client.send(to_json({"id": 1, "method": METHODS.get(command, command), "params": params}))
+        body = client.recv(int(arguments.timeout * 1000))
+    finally:
+        client.close()
+    if body is None:
+        raise _NoAnswer(f"no answer from {endpoint} within {arguments.timeout:g} s; is the run going on?")
+    reply = from_json(body)
+    if "error" in reply:
+        raise ControlError(reply["error"]["code"], reply["error"]["message"])
+    return reply["result"]
+
+
+class _NoAnswer(StreamError):
+    exit_code = 3
+
+
+def keygen(folder: str) -> int:
+    """Write graph.key and graph.key_secret; every host of the graph needs a copy of the folder."""
+    from stream.transport import make_keys
+
+    make_keys(folder)
+    print(f"ctl: {folder}/graph.key_secret written; copy the folder to every host and set graph.keys to it")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
