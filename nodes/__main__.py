@@ -28,7 +28,8 @@ def main(node: str, folder: str) -> int:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor gets Ctrl-C, and stops us in order
     config = build(json.loads((Path(folder) / "config.json").read_text()))
     install(config.log, node)
-    _end_with_supervisor(stop, folder)
+    orphaned = threading.Event()
+    _end_with_supervisor(stop, orphaned, folder)
     context = Context(config.graph.keys)
     places = Places(config, f"ipc://{folder}/")
     try:
@@ -47,6 +48,8 @@ def main(node: str, folder: str) -> int:
             log.error("died of %s: %s (--debug shows where)", type(error).__name__, error)
         code = 1
     context.close()
+    if orphaned.is_set():
+        RunDir(Path(folder)).remove()  # nobody else is left to do it
     return code
 
 
@@ -55,12 +58,13 @@ def run_node(node: str, config: Config, places: Places, context: Context, stop: 
     main_of(node)(Runtime(node, config, places, context, stop))
 
 
-def _end_with_supervisor(stop: threading.Event, folder: str) -> None:
+def _end_with_supervisor(stop: threading.Event, orphaned: threading.Event, folder: str) -> None:
     """Stop when the supervisor's end of our standard input closes: it has died, however it died."""
 
     def wait() -> None:
         while os.read(sys.stdin.fileno(), 4096):
             pass
+        orphaned.set()
         stop.set()
         threading.Event().wait(2.5)  # a recording is closed meanwhile; a call that is stuck is not waited for
         RunDir(Path(folder)).remove()

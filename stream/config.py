@@ -173,12 +173,15 @@ def source_kind(source: str) -> SourceKind:
     return "folder" if Path(source.removeprefix("file://")).is_dir() else "file"
 
 
-_CREDENTIALS = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^/\s@]*@")
+# FFmpeg takes all up to the last @ before the path as user and password, so a password may hold an @ itself. Some cameras
+# want both in the path or the query instead (`/user=admin&password=x`, `?pwd=x`).
+_CREDENTIALS = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^/\s]*@")
+_SECRETS = re.compile(r"(?i)\b((?:user(?:name)?|login|pass(?:word|wd)?|pwd|token|secret|key)=)[^&;\s/\"']+")
 
 
 def redact(text: str) -> str:
-    """`text` without the user names and passwords of the addresses in it."""
-    return _CREDENTIALS.sub(r"\1***@", text)
+    """`text` without the user names, passwords and tokens of the addresses in it."""
+    return _SECRETS.sub(r"\1***", _CREDENTIALS.sub(r"\1***@", text)) if "://" in text else text
 
 
 def load(preset: str, overrides: dict[str, Any] | None = None) -> Config:

@@ -80,3 +80,5 @@ def install(config: Log, node: str, say: Callable[[str], None] | None = None) ->
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(config.level.upper())
+    for talkative in ("zmq", "asyncio"):
+        logging.getLogger(talkative).setLevel(logging.WARNING)

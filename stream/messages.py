@@ -210,8 +210,8 @@ class Command(Message, frozen=True, kw_only=True):
     prompt: Prompt | None = None  # prompt
     object_id: int = 0  # remove
     request: int = 0  # snapshot: named in the Answer
-    frame_id: int = 0  # start of capture: the id to go on from
-    session: int = 0  # start of capture
+    frame_id: int = 0  # start: of capture, the id to go on from; of the tracker, the newest that it has had
+    session: int = 0  # start: of capture, the session to go on with; of others, how often they were restarted
     status: str = ""  # status: the JSON that the publisher gives to the world
 
 

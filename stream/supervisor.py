@@ -302,7 +302,7 @@ class Supervisor:
             if self.opened is not None:
                 self._start_tracker()
             return
-        self._command(name, kind="start")
+        self._command(name, kind="start", session=self.nodes[name].policy.total)
         if name == "decoder" and self.nodes["decoder"].policy.total:
             self._command("tracker", kind="revive")
 

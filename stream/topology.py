@@ -44,7 +44,7 @@ class Node:
 TOPICS = {
     "frames": Topic(Frame, 2),
     "tracks": Topic(Tracks, 2),
-    "scenes": Topic(Scene, 2),
+    "scenes": Topic(Scene, 8),
     "masks": Topic(Masks, 8),
     "seeds": Topic(Seeds, 1000),
     "commands": Topic(Command, 1000),

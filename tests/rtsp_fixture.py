@@ -29,7 +29,7 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import Gst, GstRtspServer
 Gst.init(None)
 missing = [name for name in ("x264enc", "rtph264pay", "videotestsrc") if Gst.ElementFactory.find(name) is None]
-raise SystemExit(", ".join(missing))
+raise SystemExit(", ".join(missing) or 0)
 """
 
 

@@ -15,6 +15,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from nodes.capture.backoff import Backoff
+from nodes.capture.pace import Pace
 from nodes.capture.picture import Opened, Picture, Source
 from stream.config import Capture, redact
 from stream.errors import SourceError, StreamError
@@ -26,8 +27,6 @@ Phase = Literal["connecting", "running", "backing off", "paused", "ended", "fail
 
 QUEUE = 2  # frames that a lossless feed reads ahead
 FPS_WINDOW = 50  # frames that the measured rate is taken over
-FALLBACK_FPS = 25.0  # of a source that tells neither presentation times nor a rate
-PTS_JUMP_S = 10.0  # a larger step between presentation times, or one back, is a break in the clip and not a pause
 
 
 class Feed:
@@ -283,26 +282,3 @@ class Feed:
 
     def _left_s(self, until_ns: int | None) -> float | None:
         return None if until_ns is None else max(0.0, (until_ns - self._clock()) / 1e9)
-
-
-class Pace:
-    """When each picture of a recording is due, so that it plays at its own rate from its first picture on."""
-
-    def __init__(self, fps: float | None, clock: Callable[[], int]) -> None:
-        self._step_s = 1 / (fps or FALLBACK_FPS)
-        self._clock = clock
-        self._start_ns = 0  # when the clip's time 0 was
-        self._last_s: float | None = None  # time in the clip of the picture before
-
-    def due_ns(self, picture: Picture) -> int:
-        """The clock's time at which the picture is to be shown; the past where it is late."""
-        time_s = picture.pts_s
-        if self._last_s is None:
-            time_s = time_s or 0.0
-            self._start_ns = self._clock() - round(time_s * 1e9)
-        elif time_s is None:
-            time_s = self._last_s + self._step_s
-        elif not 0 <= time_s - self._last_s <= PTS_JUMP_S:
-            self._start_ns -= round((time_s - self._last_s - self._step_s) * 1e9)
-        self._last_s = time_s
-        return self._start_ns + round(time_s * 1e9)

@@ -67,7 +67,8 @@ class Shell:
 
     def _tell(self, feed: Feed, size: tuple[int, int], session: int, epoch: int) -> None:
         """Tell the supervisor of the picture's size, before the first frame of that size goes out."""
-        opened, prompts = feed.opened, ()  # type: ignore[var-annotated]
+        opened = feed.opened
+        prompts: tuple[Prompt, ...] = ()
         if self.told is None and self.node.config.capture.source == "demo":
             prompts = self._demo_prompts()
         self.told = (session, epoch)

@@ -94,14 +94,11 @@ class VideoSource:
         """What to tell of an error that came while a live source was read."""
         return SourceError(f"{self.name}: lost after {self._given} frames ({reason(error)})")
 
-    def no_video(self, found: str) -> SourceError:
-        """What to tell where there is no video in it, but `found`."""
-        return SourceError(f"{self.name}: holds no video, only {found}; needs a video stream")
-
     def _begin(self) -> Opened:
         streams = self._container.streams
         if not streams.video:
-            raise self.no_video(" and ".join(sorted({s.type for s in streams})) or "nothing")
+            found = " and ".join(sorted({s.type for s in streams})) or "nothing"
+            raise SourceError(f"{self.name}: holds no video, only {found}; needs a video stream")
         stream = streams.video[0]
         stream.thread_type = "SLICE" if self.live else "AUTO"
         fps = float(stream.average_rate or stream.guessed_rate or 0)
@@ -112,8 +109,8 @@ class VideoSource:
         first = self._next()
         if first is None:
             raise SourceError(
-                f"{self.name}: none of its packets is a picture that can be decoded "
-                f"({self._damaged} damaged, codec {stream.codec_context.name}); the file or stream is broken"
+                f"{self.name}: ended before a picture could be decoded ({self._damaged} damaged packets, "
+                f"codec {stream.codec_context.name}); check it with another player"
             )
         self._first, self._given = first, 0
         turned = first.rotation % 180 == 90
@@ -146,6 +143,8 @@ class VideoSource:
                 if self.live:
                     raise
                 self._broken, packet = reason(error), None
+            if self.live and packet is not None and not packet.size:
+                continue  # a camera's spoilt buffer; the decoder would take it for the end of the stream
             frames = self._decode_packet(stream, packet)
             yield from frames
             if frames:

@@ -52,7 +52,11 @@ class ColourModel:
 
 
 class CanonicalGrid:
-    """Colours per cell of the object's own coordinate frame, `xy` in px of the frame it was first seen on."""
+    """Colours per cell of the object's own coordinate frame, `xy` in px of the frame it was first seen on.
+
+    Kept twice: as on the first frame, and adapting. The four masses of a cell and colour (first object, surroundings;
+    recent object, surroundings) lie side by side, because reading them is what costs: one cache line serves all.
+    """
 
     def __init__(self, bbox: tuple[int, int, int, int]) -> None:
         x, y, width, height = bbox
@@ -60,40 +64,53 @@ class CanonicalGrid:
         self.origin = np.array([x - MARGIN_CELLS * self.cell_px, y - MARGIN_CELLS * self.cell_px], np.float32)
         self.columns = int(np.ceil(width / self.cell_px)) + 2 * MARGIN_CELLS
         self.rows = int(np.ceil(height / self.cell_px)) + 2 * MARGIN_CELLS
-        self.counts = np.zeros((2, self.rows * self.columns * N_COLOURS), np.float32)
+        self.mass = np.zeros((self.rows * self.columns * N_COLOURS, 4), np.float32)
+
+    def begin(self, codes: Array, x: Array, y: Array, soft: Array, weight: Array) -> None:
+        """Take the first frame's pixels at canonical places x, y (h, w): `soft` their chance to be the object."""
+        index, soft, weight = self._places(codes, x, y, soft, weight)
+        np.add.at(self.mass[:, 0], index, soft * weight)
+        np.add.at(self.mass[:, 1], index, (1 - soft) * weight)
+        self.mass[:, 2:] = self.mass[:, :2]
 
     def learn(self, codes: Array, x: Array, y: Array, soft: Array, weight: Array, rate: float) -> None:
-        """Blend in one frame's pixels at canonical places x, y (h, w)."""
-        column = np.rint((x - self.origin[0]) / self.cell_px - 0.5).astype(np.int32)
-        row = np.rint((y - self.origin[1]) / self.cell_px - 0.5).astype(np.int32)
-        inside = (column >= 0) & (column < self.columns) & (row >= 0) & (row < self.rows)
-        index = ((row * self.columns + column) * N_COLOURS + codes)[inside]
-        soft, weight = soft[inside], rate * weight[inside]
-        if rate < 1:
-            self.counts *= 1 - rate
-        np.add.at(self.counts[0], index, soft * weight)
-        np.add.at(self.counts[1], index, (1 - soft) * weight)
+        """Blend one frame's pixels into the adapting masses."""
+        index, soft, weight = self._places(codes, x, y, soft, rate * weight)
+        self.mass[:, 2:] *= 1 - rate
+        np.add.at(self.mass[:, 2], index, soft * weight)
+        np.add.at(self.mass[:, 3], index, (1 - soft) * weight)
 
-    def log_ratio(self, codes: Array, x: Array, y: Array, prior: ColourModel) -> Array:
-        """(h, w) float32: ln of object against surroundings at canonical places x, y; the prior where nothing is known.
+    def log_ratios(
+        self, codes: Array, x: Array, y: Array, first_prior: ColourModel, recent_prior: ColourModel
+    ) -> tuple[Array, Array]:
+        """ln of object against surroundings at canonical places, first and recent, (h, w) float32 each.
 
-        Bilinear between the four cells around a place, so that cell borders do not show in the mask.
+        The prior answers where nothing is known. Bilinear between the four cells around a place, so that cell borders
+        do not show in the mask.
         """
         u = (x - self.origin[0]) / self.cell_px - 0.5
         v = (y - self.origin[1]) / self.cell_px - 0.5
         column, row = np.floor(u).astype(np.int32), np.floor(v).astype(np.int32)
         fu, fv = u - column, v - row
-        share = prior.share[codes]
-        ours, theirs = PRIOR_MASS * share, PRIOR_MASS * (1 - share)
+        total = np.empty((*codes.shape, 4), np.float32)
+        for i, prior in ((0, first_prior), (2, recent_prior)):
+            share = prior.share[codes]
+            total[..., i], total[..., i + 1] = PRIOR_MASS * share, PRIOR_MASS * (1 - share)
         for dy, wy in ((0, 1 - fv), (1, fv)):
             for dx, wx in ((0, 1 - fu), (1, fu)):
                 c, r = column + dx, row + dy
                 inside = (c >= 0) & (c < self.columns) & (r >= 0) & (r < self.rows)
                 index = np.where(inside, (r * self.columns + c) * N_COLOURS + codes, 0)
-                w = wx * wy * inside
-                ours += w * self.counts[0].take(index)
-                theirs += w * self.counts[1].take(index)
-        return np.asarray(np.log(ours / theirs), np.float32)
+                total += (wx * wy * inside)[..., None] * self.mass.take(index, axis=0)
+        np.log(total, out=total)
+        return total[..., 0] - total[..., 1], total[..., 2] - total[..., 3]
+
+    def _places(self, codes: Array, x: Array, y: Array, soft: Array, weight: Array) -> tuple[Array, Array, Array]:
+        """The rows of `mass` that pixels belong to, their soft mask and weight; those off the grid are left out."""
+        column = np.rint((x - self.origin[0]) / self.cell_px - 0.5).astype(np.int32)
+        row = np.rint((y - self.origin[1]) / self.cell_px - 0.5).astype(np.int32)
+        inside = (column >= 0) & (column < self.columns) & (row >= 0) & (row < self.rows)
+        return ((row * self.columns + column) * N_COLOURS + codes)[inside], soft[inside], weight[inside]
 
 
 def _blur_cube(counts: Array) -> Array:

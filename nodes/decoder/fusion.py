@@ -19,10 +19,11 @@ import numpy as np
 
 from stream.messages import Array
 
-CARRIED, DEPTH, RIGID, FIRST, RECENT, COLOURS = 0.5, 2.0, 0.25, 0.45, 0.6, 0.2
+CARRIED, DEPTH, RIGID, FIRST, RECENT, COLOURS = 0.5, 2.0, 0.3, 0.6, 0.9, 0.2
+BIAS = 0.25  # for the object: smoothing nibbles at convex outlines, and what is lost there is lost for all later frames
 DEPTH_PX = 16.0  # working px
 CLIP = 3.0  # of an appearance cue: no colour is proof
-SMOOTH_RADIUS, SMOOTH_EPS = 4, 0.002  # px, squared contrast (0..1) of an edge that smoothing stops at
+SMOOTH_RADIUS, SMOOTH_EPS = 3, 0.004  # px, squared contrast (0..1) of an edge that smoothing stops at
 GAIN = 1.5  # of the smoothed logits; smoothing has flattened them
 
 
@@ -42,7 +43,7 @@ def fuse(cues: Cues) -> tuple[Array, Array]:
     """(h, w) logits, and the (h, w) appearance part of them."""
     look = FIRST * averaged(cues.first) + RECENT * averaged(cues.recent) + COLOURS * averaged(cues.colours)
     z = CARRIED * logit(cues.carried) + DEPTH * np.tanh(signed_distance(cues.carried > 0.5) / DEPTH_PX)
-    z += RIGID * logit(cues.rigid) + look
+    z += RIGID * logit(cues.rigid) + look + BIAS
     return GAIN * smoothed(np.clip(z, -5, 5), cues.gray), look
 
 

@@ -11,7 +11,7 @@ An object whose mask has vanished is searched by its last good look (relocate.py
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 import cv2
@@ -31,6 +31,7 @@ SURE, SURE_NOT = 0.7, 0.1
 MOTION_POINTS = 300  # pixels that the similarity is fitted to
 TURNS = 15  # guesses of a lost object's turn, 24 degrees apart: alignment corrects half of that
 SEARCH_REACH_PX = 2  # a frame out of sight, round the place where the object should be
+MOTION_AGREE_PX = 3.0
 VANISHED_SHARE = 0.02  # of the object's area: a mask smaller than this has vanished
 
 
@@ -162,11 +163,11 @@ class Lite:
         fine = flow.at_size(window, view.size)
         return self._fused(query.object_id, view, _sample(memory, view.x + fine[..., 0], view.y + fine[..., 1]))
 
-    def _search(self, picture: Picture, query: Query, others: Sequence[Logits] | Mapping[int, Logits]) -> Logits | None:
+    def _search(self, picture: Picture, query: Query, others: Iterable[Logits]) -> Logits | None:
         """One search of an object that is out of sight; one of several guesses of its turn each time."""
         memory = self.memories[query.object_id]
         counts = np.ones(picture.size, np.uint8)
-        for answer in list(others):  # type: ignore[arg-type]
+        for answer in others:
             x, y, width, height = answer.window
             counts[y : y + height, x : x + width][answer.logits > 0] = 0
         turn = poses.angle_of(memory.pose) - poses.angle_of(memory.look.pose)
@@ -198,12 +199,14 @@ class Lite:
     def _fused(self, object_id: int, view: View, carried: Array) -> Logits:
         """The answer of all cues at the object's pose."""
         memory = self.memories[object_id]
-        cx, cy = view.canonical(memory.pose)
+        first, recent = memory.places.log_ratios(
+            view.codes, *view.canonical(memory.pose), memory.first_colours, memory.recent_colours
+        )
         cues = fusion.Cues(
             carried=carried,
             rigid=self._rigid(memory, view),
-            first=memory.first.log_ratio(view.codes, cx, cy, memory.first_colours),
-            recent=memory.recent.log_ratio(view.codes, cx, cy, memory.recent_colours),
+            first=first,
+            recent=recent,
             colours=memory.recent_colours.log_ratio(view.codes),
             gray=view.gray,
         )
@@ -254,7 +257,7 @@ def _object_motion(carried: Array, x: Array, y: Array, flow: Array) -> Array | N
     sure = np.flatnonzero(carried > SURE)
     sure = sure[:: max(1, len(sure) // MOTION_POINTS)]
     now = np.stack([x.ravel()[sure], y.ravel()[sure]], axis=1)
-    return poses.fit(now + flow.reshape(-1, 2)[sure], now, 3.0)
+    return poses.fit(now + flow.reshape(-1, 2)[sure], now, MOTION_AGREE_PX)
 
 
 def _box(mask: Array, window: Window) -> Window:

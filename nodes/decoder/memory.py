@@ -8,17 +8,18 @@ import cv2
 import numpy as np
 
 from nodes.decoder import poses
-from nodes.decoder.appearance import CanonicalGrid, ColourModel, colour_codes
+from nodes.decoder.appearance import OBJECT_MASS, CanonicalGrid, ColourModel, colour_codes
 from nodes.decoder.model import Window
-from nodes.decoder.relocate import Look, take_look
+from nodes.decoder.relocate import Look, settle, take_look
 from stream.messages import Array
 
-MAX_WORKING_PX = 20_000  # of a window: large objects are worked on smaller, small ones at full resolution
+MAX_WORKING_PX = 12_000  # of a window: large objects are worked on smaller, small ones at full resolution
 WINDOW_PAD, WINDOW_PAD_PX = 0.3, 24  # round the object's box: share of its side, at least px
 RECENT_RATE = 0.1  # of the adapting colours, a frame
 PART_RATE = 0.02  # while much of the object is hidden: what covers it is not its look
 WHOLE_SHARE = 0.75  # of the area it had: more than this in sight counts as whole
 LOOK_EVERY = 4  # frames between two looks
+STIFF_MISMATCH = 0.1  # between two looks (relocate.py): below this the object keeps its shape
 MOTION_RATE = 0.25  # of the smoothed motion, a frame
 
 
@@ -71,11 +72,13 @@ class Motion:
 
     shift: Array = field(default_factory=lambda: np.zeros(2))  # of its middle, px
     turn: float = 0.0  # radians
+    stiff: bool = False  # `turn` was measured between two looks: dense flow has no say in it
 
     def learn(self, shift: Array, turn: float) -> None:
         """Blend in one frame's motion."""
         self.shift = self.shift + MOTION_RATE * (shift - self.shift)
-        self.turn += MOTION_RATE * (turn - self.turn)
+        if not self.stiff:
+            self.turn += MOTION_RATE * (turn - self.turn)
 
 
 @dataclass
@@ -86,14 +89,14 @@ class Memory:
     soft: Array  # (h, w) float32 0..1 at working size, on the last frame
     pose: Array  # (2, 3) canonical px -> frame px; the identity on the first frame
     centre: Array  # (2,) middle of the object in canonical px
-    first: CanonicalGrid
-    recent: CanonicalGrid
+    places: CanonicalGrid
     first_colours: ColourModel
     recent_colours: ColourModel
     area: float  # px it covers when nothing hides it
     look: Look
     motion: Motion = field(default_factory=Motion)
     absent: int = 0  # frames since its mask was last believed
+    look_age: int = 0  # when the look was taken
     searches: int = 0  # while it was absent
     age: int = 0  # frames
 
@@ -120,14 +123,15 @@ class Memory:
             pose,
             centre,
             CanonicalGrid(bbox),
-            CanonicalGrid(bbox),
             ColourModel(),
             ColourModel(),
             area,
             take_look(rgb, mask, pose),
         )
-        for grid, colours in ((memory.first, memory.first_colours), (memory.recent, memory.recent_colours)):
-            memory._teach(grid, colours, view, soft, 1.0)
+        weight = memory._weight(view, soft)
+        memory.places.begin(view.codes, *view.canonical(pose), soft, weight)
+        memory.first_colours.learn(view.codes, soft, weight, 1.0)
+        memory.recent_colours.learn(view.codes, soft, weight, 1.0)
         return memory
 
     def learn(self, view: View, soft: Array) -> None:
@@ -135,15 +139,29 @@ class Memory:
         seen = float(soft.sum()) * view.px
         whole = seen > WHOLE_SHARE * self.area
         self.area = max(seen, (0.99 if whole else 0.999) * self.area)
-        self._teach(self.recent, self.recent_colours, view, soft, RECENT_RATE if whole else PART_RATE)
+        rate, weight = RECENT_RATE if whole else PART_RATE, self._weight(view, soft)
+        self.recent_colours.learn(view.codes, soft, weight, 0.5 * rate)
+        self.places.learn(view.codes, *view.canonical(self.pose), soft, weight, rate)
 
     def remember_look(self, rgb: Array, mask: Array) -> None:
         """Keep the (H, W) mask's picture for finding the object again, if all of it is in sight."""
         height, width = mask.shape
         x, y, w, h = cv2.boundingRect(mask)
         at_edge = x <= 1 or y <= 1 or x + w >= width - 1 or y + h >= height - 1
-        if self.age % LOOK_EVERY == 0 and not at_edge and np.count_nonzero(mask) > 0.9 * self.area:
-            self.look = take_look(rgb, mask, self.pose)
+        if self.age - self.look_age < LOOK_EVERY or at_edge or np.count_nonzero(mask) < 0.9 * self.area:
+            return
+        moved = poses.compose(self.pose, poses.inverse(self.look.pose))
+        found = settle(rgb, mask, self.look, moved)
+        if found is not None and found.mismatch < STIFF_MISMATCH:
+            # a stiff object: two looks tell its turn better than dense flow, which sees a third of it too little
+            self.pose = found.pose
+            moved = poses.compose(self.pose, poses.inverse(self.look.pose))
+            frames = self.age - self.look_age
+            middle = self.look.centre
+            self.motion = Motion(
+                (poses.apply(moved, middle[None])[0] - middle) / frames, poses.angle_of(moved) / frames
+            )
+        self.look, self.look_age = take_look(rgb, mask, self.pose), self.age
 
     def drift(self) -> None:
         """One frame out of sight: go on as before."""
@@ -168,12 +186,9 @@ class Memory:
         self.area *= poses.scale_of(scale) ** 2
         self.motion.shift = self.motion.shift * np.array([scale[0, 0], scale[1, 1]])
 
-    def _teach(self, grid: CanonicalGrid, colours: ColourModel, view: View, soft: Array, rate: float) -> None:
-        from nodes.decoder.appearance import OBJECT_MASS
-
-        weight = np.abs(2 * soft - 1) * (OBJECT_MASS * view.px / max(self.area, 1.0))  # unsure pixels teach nothing
-        colours.learn(view.codes, soft, weight, 0.5 * rate if rate < 1 else rate)
-        grid.learn(view.codes, *view.canonical(self.pose), soft, weight, rate)
+    def _weight(self, view: View, soft: Array) -> Array:
+        """(h, w): what each pixel counts. Unsure ones teach nothing; an object weighs the same at every size."""
+        return np.asarray(np.abs(2 * soft - 1) * (OBJECT_MASS * view.px / max(self.area, 1.0)))
 
 
 def padded(bbox: Window, size: tuple[int, int]) -> Window:

@@ -2,7 +2,7 @@
 
 Points: discs around them are sure, geodesic distance through the colours decides what is probable, one GrabCut round
 settles it. A box: what differs from the box's border and lies near its middle is probable; GrabCut settles it, under a
-guard, because it may collapse to nothing (../shared measurements: IoU 0 on a fifth of real boxes without it). A mask is
+guard, because it may collapse to nothing (it does, on a fifth of real boxes). A mask is
 taken as it is; points given with it correct it.
 """
 
@@ -216,13 +216,13 @@ def _grabcut(rgb: Array, trimap: Array) -> Array:
     """(h, w) uint8 after one round; the probable parts as they are where there is nothing to tell apart."""
     ours = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
     if min(ours.sum(), (~ours).sum()) < 16:
-        return ours.astype(np.uint8)
+        return np.asarray(ours, np.uint8)
     cv2.setRNGSeed(72)  # its k-means start is random: the same prompt must give the same mask
     models = np.zeros((1, 65)), np.zeros((1, 65))
     out, _, _ = cv2.grabCut(
         cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), trimap.copy(), None, *models, 1, cv2.GC_INIT_WITH_MASK
     )
-    return ((out == cv2.GC_FGD) | (out == cv2.GC_PR_FGD)).astype(np.uint8)
+    return np.asarray((out == cv2.GC_FGD) | (out == cv2.GC_PR_FGD), np.uint8)
 
 
 def _cleaned(mask: Array, clicks: Array) -> Array:
@@ -242,4 +242,4 @@ def _cleaned(mask: Array, clicks: Array) -> Array:
     for i in range(1, holes):
         if hole_stats[i, cv2.CC_STAT_AREA] < 0.01 * kept.sum():
             kept[labels == i] = True
-    return kept.astype(np.uint8)
+    return np.asarray(kept, np.uint8)

@@ -86,10 +86,10 @@ def search(rgb: Array, counts: Array, look: Look, turn: float, region: Window) -
     middle = np.array([column, row]) - reach + (np.array(mask.shape[::-1]) - 1) / 2
     place = (middle + 0.5) * np.array([width, height]) / size - 0.5 + (x, y)
     moved = poses.about(look.centre, turn, 1.0, place - look.centre)
-    return _settle(rgb, counts, look, moved)
+    return settle(rgb, counts, look, moved)
 
 
-def _settle(rgb: Array, counts: Array, look: Look, moved: Array) -> Found | None:
+def settle(rgb: Array, counts: Array, look: Look, moved: Array) -> Found | None:
     """Align the look, carried by `moved` (2, 3: frame px of its time -> frame px now), and judge the match."""
     x, y, width, height = _extent(look, moved, (rgb.shape[0], rgb.shape[1]))
     if min(width, height) < 2 * ALIGN_WINDOW_PX:

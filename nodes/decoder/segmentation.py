@@ -109,10 +109,11 @@ class Segmenter:
         obeyed: dict[int, Prompt] = {}
         alive = {track.object_id for track in tracks.objects}
         for prompt in tracks.prompts:
-            known = prompt.object_id in self.objects
-            if prompt.object_id not in alive or (prompt.kind == "restore" and known):
+            known = self.objects.get(prompt.object_id)
+            # a decoder that was restarted may get frames before the prompts: it knows the object, but no mask
+            if prompt.object_id not in alive or (prompt.kind == "restore" and known and known.good_area):
                 continue
-            if prompt.kind == "add" and known:
+            if prompt.kind != "refine" and known:
                 self.forget(prompt.object_id)
             obeyed[prompt.object_id] = prompt
         for object_id in alive:

@@ -43,7 +43,7 @@ class Shell:
         self.node = node
         self.always = renders(node.config)  # else scenes are asked for when a snapshot is
         self.painter = Painter(own.trail)
-        self.video = VideoFile(own.record, fps=25) if own.record else None
+        self.video: VideoFile | None = None  # from the start command on
         self.labels = LabelImages(own.save_masks) if own.save_masks else None
         self.steering = Steering(node) if own.window else None
         self.window = (
@@ -57,7 +57,13 @@ class Shell:
 
     def obey(self, command: Command) -> None:
         """Carry out a command."""
-        if command.kind == "snapshot":
+        own = self.node.config.renderer
+        if command.kind == "start" and own.record:
+            # A renderer that was restarted does not write over what the one before it has recorded.
+            path = Path(own.record)
+            part = f"-{command.session + 1}" if command.session else ""
+            self.video = VideoFile(path.with_name(path.stem + part + path.suffix), fps=25)
+        elif command.kind == "snapshot":
             self.snapshots.append(command.request)
 
     def step(self, scene: Scene) -> None:

@@ -150,7 +150,9 @@ def _cut_torn_fragment(path: Path) -> None:
         while at + 8 <= length:
             file.seek(at)
             size, kind = struct.unpack(">I4s", file.read(8))
-            at += max(8, size)
+            if size < 8:  # a box of another length field: nothing that this file's writer makes
+                return
+            at += size
             if kind != b"moof" and at <= length:  # the index of a fragment is of use only with its data behind it
                 whole = at
         file.truncate(whole)

@@ -46,7 +46,8 @@ class Window:
         self._rgb = rgb
         self._boxes = {o.object_id: o.bbox for o in objects if o.area > 0}
         self.interaction.seen((rgb.shape[0], rgb.shape[1]), [o.object_id for o in objects])
-        if not self._open:
+        self._notice_closing()
+        if not self._open and not self.interaction.quitting:  # what was closed is not opened for the run's last frames
             self._create((rgb.shape[0], rgb.shape[1]))
         self._draw(self._state())
 
@@ -59,11 +60,7 @@ class Window:
             if code < 0:
                 break
             self.interaction.key(KEYS.get(code) or chr(code & 0xFF))
-        if cv2.getWindowProperty(self.title, cv2.WND_PROP_VISIBLE) < 1:
-            self._open = False
-            self._rgb = None
-            self.interaction.quit()
-            return
+        self._notice_closing()
         state = self._state()
         if state != self._shown:
             self._draw(state)
@@ -74,14 +71,18 @@ class Window:
 
     def close(self) -> None:
         """Take the window off the screen."""
-        if self._open:
-            self._open = False
+        if self._open and _is_open(self.title):
             cv2.destroyWindow(self.title)
             cv2.waitKeyEx(1)  # highgui closes it only in its event loop
+        self._open = False
+
+    def _notice_closing(self) -> None:
+        """Whoever closes the window wants the run to end."""
+        if self._open and not _is_open(self.title):
+            self._open = False
+            self.interaction.quit()
 
     def _create(self, size: tuple[int, int]) -> None:
-        if self.interaction.quitting:  # the user closed it; the last frames of the run must not bring it back
-            return
         longer = min(max(*size, FIRST_LONGER_SIDE[0]), FIRST_LONGER_SIDE[1])
         flags = cv2.WINDOW_NORMAL | cv2.WINDOW_FREERATIO | cv2.WINDOW_GUI_NORMAL  # we keep the ratio: see `_draw`
         cv2.namedWindow(self.title, flags)
@@ -153,6 +154,13 @@ def _corners(canvas: Array, low: tuple[float, float], high: tuple[float, float],
         strokes.append(np.array([(x + right * across, y), (x, y), (x, y + below * down)], np.int32))
     cv2.polylines(canvas, strokes, False, (16, 16, 16), FRAME_WIDTH + 2, cv2.LINE_AA)
     cv2.polylines(canvas, strokes, False, (255, 255, 255), FRAME_WIDTH, cv2.LINE_AA)
+
+
+def _is_open(title: str) -> bool:
+    try:
+        return bool(cv2.getWindowProperty(title, cv2.WND_PROP_VISIBLE) >= 1)
+    except cv2.error:  # Qt forgets everything once the last window was closed
+        return False
 
 
 def check_display() -> None:

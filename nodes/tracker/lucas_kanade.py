@@ -27,8 +27,8 @@ WINDOW_PX = 17  # side of the patch that Lucas-Kanade compares; 21 costs a third
 LEVELS = 4  # pyramid levels above the frame: 17 px at 1/16 reach about 100 px a frame
 PATCH = 4  # the appearance patch has 2 * PATCH + 1 = 9 px a side: wide enough to tell textures, small enough to turn
 OFFSETS = np.stack(np.meshgrid(*[np.arange(-PATCH, PATCH + 1, dtype=np.float32)] * 2), axis=-1).reshape(-1, 2)
-NOISE_LEVELS = 12.0  # of 255: patches that differ by less are alike however plain they are
-CONTRAST_SHARE = 0.7  # of the patch's own contrast; two unrelated textures differ by about 1.1 of it
+NOISE_LEVELS = 6.0  # of 255: patches that differ by less are alike however plain they are
+CONTRAST_SHARE = 0.6  # of the patch's own contrast; two unrelated textures differ by about 1.1 of it
 BRIGHTNESS_LEVELS = 15.0  # of 255: a common change of a patch's colour up to this is light, not another thing
 VISIBLE = 0.5
 SEEN_AGAIN = 0.8  # above VISIBLE, so that a point at the occluder's edge does not flicker

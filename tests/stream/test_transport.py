@@ -173,9 +173,7 @@ def test_a_writer_counts_garbage_and_goes_on(context, endpoint):
 
 
 def test_a_reader_counts_garbage_and_goes_on(context, endpoint):
-    liar = context.zmq.socket(zmq.ROUTER)
-    liar.linger, liar.sndhwm, liar.router_mandatory = 0, 5000, 1
-    liar.bind(endpoint)
+    liar = context.socket(zmq.ROUTER, bind=endpoint, queue=5000)
     reader = Subscriber(context, endpoint, "frames", "tracker", Delivery.EVERY, (Frame,))
     until(lambda: liar.poll(1), reader.ask)
     rng = random.Random(3)

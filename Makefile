@@ -1,0 +1,47 @@
+# `make` alone lists the targets. PYTHON=python3.12 chooses the interpreter, VENV=DIR where packages go,
+# DEMO="--set capture.demo_frames=50" and BENCH="soak --frames 2000" change what is run.
+PYTHON ?= python3
+VENV ?= .venv
+BENCH ?= pipeline
+python := $(VENV)/bin/python
+pip := $(python) -m pip install --quiet --disable-pip-version-check --requirement
+
+.DELETE_ON_ERROR:
+.PHONY: help demo test check bench clean
+
+help: ## list the targets
+	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
+
+demo: $(VENV)/.lite ## follow three objects through a drawn scene; writes demo-output/
+	@mkdir -p demo-output
+	$(python) run_stream.py --config demo --no-dashboard --summary demo-output/summary.json $(DEMO)
+
+test: $(VENV)/.dev ## run all tests
+	@tools/system_packages test
+	PYTHON=$(python) tools/check tests
+
+check: $(VENV)/.dev ## format, lint and check types (in CI: without changing a file)
+	PYTHON=$(python) tools/check format lint types
+
+bench: $(VENV)/.lite ## measure: BENCH=pipeline, start or "soak --frames 6000"; writes bench-output/
+	@mkdir -p bench-output
+	$(python) tools/benchmark.py $(BENCH) --json bench-output/$(firstword $(BENCH)).json
+
+clean: ## remove what the targets made
+	rm -rf $(VENV) demo-output bench-output .mypy_cache .ruff_cache .pytest_cache
+	find stream nodes tools tests -name __pycache__ -prune -exec rm -rf {} +
+
+# An empty stamp is newer than the list it was installed from, so that a second run installs nothing.
+$(VENV)/.lite: requirements-lite.txt | $(VENV)/bin/python
+	@tools/system_packages lite
+	@echo "installing $< into $(VENV)"
+	@$(pip) $<
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt $(VENV)/.lite
+	@echo "installing $< into $(VENV)"
+	@$(pip) $<
+	@touch $@
+
+$(VENV)/bin/python:
+	@tools/make_venv $(PYTHON) $(VENV)

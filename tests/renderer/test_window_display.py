@@ -1,0 +1,166 @@
+"""The window on a real X display: what xdotool does in it, and the requests that come of it."""
+
+from __future__ import annotations
+
+import json
+import os
+import queue
+import shutil
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from nodes.renderer.window import check_display
+from stream.errors import ConfigError
+
+ROOT = Path(__file__).resolve().parents[2]
+PATIENCE_S = 60  # a busy machine takes its time
+
+# Shows gray frames of 640x360 with objects 1 and 2, prints each request and each size of the window as a line of JSON.
+APP = """
+import json, sys, time
+sys.path[:0] = [".", "tests"]
+import cv2
+from renderer.drawn_scenes import box_object, gray, scene
+from nodes.renderer.window import Window
+
+requests = []
+window = Window("window under test", requests.append)
+objects = [box_object(1, (100, 80, 60, 40)), box_object(2, (300, 80, 60, 40))]
+view, end = None, time.monotonic() + 120
+while time.monotonic() < end:
+    window.show(gray((360, 640)), scene(*objects, size=(360, 640)))
+    window.poll()
+    for request in requests:
+        print(json.dumps(request), flush=True)
+        window.replied(request, {"id": 1, "result": {"object_id": 2} if request["method"] == "add_object" else {}})
+        if request["method"] == "shutdown":
+            window.close()
+            sys.exit()
+    requests.clear()
+    if view != (view := cv2.getWindowImageRect("window under test")[2:]):
+        print(json.dumps({"view": view}), flush=True)
+        if "close" in sys.argv:
+            cv2.destroyWindow("window under test")  # what highgui does when its cross is clicked
+"""
+
+
+class Desktop:
+    """An X server with the window in it."""
+
+    def __init__(self, display: str, app: subprocess.Popen[str]) -> None:
+        self.environment = {**os.environ, "DISPLAY": display}
+        self.lines: queue.Queue[dict[str, Any]] = queue.Queue()
+        threading.Thread(target=self._read, args=(app,), daemon=True).start()
+
+    def _read(self, app: subprocess.Popen[str]) -> None:
+        assert app.stdout is not None
+        for line in app.stdout:
+            self.lines.put(json.loads(line))
+        self.lines.put({"ended": True})
+
+    def next(self) -> dict[str, Any]:
+        return self.lines.get(timeout=PATIENCE_S)
+
+    def do(self, *words: object) -> str:
+        command = ["xdotool", *map(str, words)]
+        return subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True).stdout
+
+    def wait_for_size(self, width: int, height: int) -> None:
+        while (line := self.next()) != {"view": [width, height]}:
+            assert "view" in line
+
+
+@pytest.fixture
+def desktop(request: pytest.FixtureRequest) -> Iterator[Desktop]:
+    missing = [package for tool, package in (("Xvfb", "xvfb"), ("xdotool", "xdotool")) if shutil.which(tool) is None]
+    if missing:
+        pytest.skip(f"the window is NOT tested: apt-get install {' '.join(missing)}")
+    with ExitStack() as stack:
+        number, server_end = os.pipe()
+        screen = ["Xvfb", "-displayfd", str(server_end), "-screen", "0", "1400x900x24", "-nolisten", "tcp"]
+        server = stack.enter_context(subprocess.Popen(screen, pass_fds=[server_end], stderr=subprocess.DEVNULL))
+        stack.callback(server.terminate)
+        os.close(server_end)
+        with os.fdopen(number) as answer:
+            display = f":{answer.readline().strip()}"
+        environment = {**os.environ, "DISPLAY": display}
+        program = [sys.executable, "-c", APP, *getattr(request, "param", [])]
+        pipe = subprocess.PIPE
+        app = stack.enter_context(
+            subprocess.Popen(program, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
+        )
+        stack.callback(app.kill)
+        made = Desktop(display, app)
+        made.wait_for_size(640, 360)
+        yield made
+        assert app.stderr is not None
+        said = app.stderr.read() if app.wait(20) == 0 else f"exit {app.returncode}"
+        assert said == "", "it ends by itself and says nothing"
+
+
+def asked(method: str, **params: Any) -> dict[str, Any]:
+    return {"method": method, "params": params}
+
+
+@pytest.mark.display
+def test_what_is_done_in_the_window_becomes_exactly_these_requests(desktop: Desktop):
+    desktop.do("mousemove", 50, 60, "click", 1)
+    assert desktop.next() == asked("add_object", points=[[50, 60, 1]])
+    desktop.do("mousemove", 320, 100, "click", 3)  # on the object that the reply selected
+    assert desktop.next() == asked("refine_object", object_id=2, points=[[320, 100, 0]])
+    desktop.do("key", "Escape", "mousemove", 100, 200, "mousedown", 1, "mousemove", 150, 230, "mousemove", 220, 260)
+    desktop.do("mouseup", 1)
+    assert desktop.next() == asked("add_object", box=[100, 200, 220, 260])
+    desktop.do("key", "1")
+    desktop.do("mousemove", 120, 100, "click", 1)
+    assert desktop.next() == asked("refine_object", object_id=1, points=[[120, 100, 1]])
+    desktop.do("key", "Tab")
+    desktop.do("key", "Delete")
+    assert desktop.next() == asked("remove_object", object_id=2)
+    for key, method in (("space", "pause"), ("p", "resume"), ("s", "snapshot")):
+        desktop.do("key", key)
+        assert desktop.next() == asked(method)
+
+    window = desktop.do("search", "--name", "window under test").split()[-1]
+    desktop.do("windowsize", window, 900, 700)  # the picture is 900x506 now, under a bar of 97 px
+    desktop.wait_for_size(900, 700)
+    desktop.do("mousemove", 450, 40, "click", 1)  # on the bar: nothing
+    desktop.do("mousemove", 450, 350, "click", 1)
+    sent = desktop.next()
+    assert sent["method"] == "add_object"
+    assert sent["params"]["points"][0] == pytest.approx([320, 180, 1], abs=1)
+
+    desktop.do("key", "q")
+    assert desktop.next() == asked("shutdown")
+
+
+@pytest.mark.display
+@pytest.mark.parametrize("desktop", [["close"]], indirect=True)
+def test_closing_the_window_ends_the_run_and_it_does_not_come_back(desktop: Desktop):
+    assert desktop.next() == asked("shutdown")
+    assert desktop.next() == {"ended": True}
+
+
+def test_without_a_display_the_error_says_what_is_needed(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(sys, "platform", "linux")
+    monkeypatch.delenv("DISPLAY", raising=False)
+    monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
+    with pytest.raises(ConfigError, match="DISPLAY is not set; start it on a desktop or with ssh -X, or use --web"):
+        check_display()
+    monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
+    with pytest.raises(ConfigError, match="needs XWayland"):
+        check_display()
+
+
+@pytest.mark.skipif(not sys.platform.startswith("linux"), reason="only X ends the process")
+def test_a_display_that_is_not_there_is_an_error_and_not_the_end_of_the_process(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("DISPLAY", ":98765")
+    with pytest.raises(ConfigError, match=r"can't open a window on DISPLAY=:98765 \(.*could not connect"):
+        check_display()

@@ -1,0 +1,134 @@
+"""Start the command as a user does, and wait for what it does."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+ROOT = Path(__file__).resolve().parent.parent
+PATIENCE_S = 60.0
+
+
+def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
+    """The first true answer of `condition`; fails after `patience_s`."""
+    end = time.monotonic() + patience_s
+    while not (answer := condition()):
+        assert time.monotonic() < end, f"waited {patience_s:g} s in vain for {what}"
+        time.sleep(0.02)
+    return answer
+
+
+class Run:
+    """A run_stream.py in a process group of its own."""
+
+    def __init__(self, *arguments: str, cwd: Path | None = None) -> None:
+        self.process = subprocess.Popen(
+            [sys.executable, str(ROOT / "run_stream.py"), "--no-dashboard", *map(str, arguments)],
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            stdin=subprocess.DEVNULL,
+            text=True,
+            cwd=cwd,
+            start_new_session=True,
+        )
+        self.lines: list[str] = []
+        self._reader = threading.Thread(target=self._read, daemon=True)
+        self._reader.start()
+
+    def _read(self) -> None:
+        assert self.process.stdout
+        for line in self.process.stdout:
+            self.lines.append(line.rstrip("\n"))
+
+    @property
+    def output(self) -> str:
+        return "\n".join(self.lines)
+
+    def says(self, text: str) -> None:
+        """Wait for a line that holds `text`."""
+        until(lambda: text in self.output or self.process.poll() is not None, f"{text!r}")
+        assert text in self.output, f"it ended without {text!r}:\n{self.output}"
+
+    def ctl(self, *arguments: Any, check: bool = True) -> Any:
+        """The result of tools/ctl.py, or with check=False its (exit code, error text)."""
+        done = subprocess.run(
+            [sys.executable, str(ROOT / "tools/ctl.py"), *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            timeout=60,
+        )
+        if not check:
+            return done.returncode, done.stderr
+        assert done.returncode == 0, f"{done.stderr}\n{self.output}"
+        return json.loads(done.stdout)
+
+    def tracks(self, *ids: int) -> None:
+        """Wait until masks of the objects have come out."""
+
+        def there() -> bool:
+            assert self.process.poll() is None, self.output
+            code, _ = self.ctl("list", check=False)
+            if code:
+                return False
+            areas = {o["id"]: o["area"] for o in self.ctl("list")["objects"]}
+            return all(areas.get(i) for i in ids)
+
+        until(there, f"masks of {ids}")
+
+    def pids(self) -> dict[str, int]:
+        """Every node's process id, once all are there."""
+
+        def found() -> dict[str, int]:
+            pids = {n: v["pid"] for n, v in self.ctl("stats")["nodes"].items()}
+            return pids if all(pids.values()) else {}
+
+        answer: dict[str, int] = until(found, "the process ids")
+        return answer
+
+    def send(self, number: int) -> None:
+        self.process.send_signal(number)
+
+    def wait(self, timeout_s: float = PATIENCE_S) -> int:
+        """Its exit code, once it has ended."""
+        try:
+            code = self.process.wait(timeout_s)
+        except subprocess.TimeoutExpired:
+            self.close()
+            raise AssertionError(f"it does not end:\n{self.output}") from None
+        self._reader.join(5)
+        return code
+
+    def close(self) -> None:
+        """End it, whatever it does."""
+        for pid in [self.process.pid, *nodes_of(self.process.pid)]:
+            try:
+                os.kill(pid, signal.SIGKILL)
+            except ProcessLookupError:
+                pass
+        self.process.wait()
+        self._reader.join(5)
+        assert self.process.stdout
+        self.process.stdout.close()
+
+
+def nodes_of(pid: int) -> list[int]:
+    """Process ids of the nodes that the supervisor `pid` has started and that still live: they name its run folder."""
+    found = []
+    for entry in Path("/proc").iterdir():
+        if entry.name.isdigit():
+            try:
+                words = (entry / "cmdline").read_bytes().split(b"\0")
+                state = (entry / "stat").read_text().rpartition(")")[2].split()[0]
+            except OSError:
+                continue
+            if b"nodes" in words and any(f"/{pid}-".encode() in w for w in words) and state != "Z":
+                found.append(int(entry.name))
+    return found

@@ -1,0 +1,115 @@
+"""`run_stream.py` as a user starts it, with a consumer at its PUB socket: what was seen from outside."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from types import TracebackType
+from typing import Any
+
+from nodes.publisher.wire import Received, unpack_masks
+from stream.errors import MessageError, StreamError
+from stream.transport import Listener, subscribe
+from tools.bench.usage import Usage, usage_of_graph
+
+COMMAND = (sys.executable, str(Path(__file__).resolve().parents[2] / "run_stream.py"))
+SILENCE_S = 60.0  # a run that gives nothing for so long has failed
+STOP_S = 10.0
+PROGRESS_S = 5.0
+
+
+class GraphRun:
+    """One run of the command, ended with the `with` block."""
+
+    def __init__(self, arguments: Sequence[str]) -> None:
+        self._folder = tempfile.TemporaryDirectory(prefix="spl-bench-")
+        self.folder = Path(self._folder.name)
+        self._socket = self.folder / "masks"
+        self._log = (self.folder / "log").open("w+b")
+        own = ["--no-dashboard", "--publish", f"ipc://{self._socket}", "--summary", str(self.folder / "summary.json")]
+        self.started_ns = time.monotonic_ns()
+        self.process = subprocess.Popen(
+            [*COMMAND, *arguments, *own], stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT
+        )
+        self._listener: Listener | None = None
+
+    def __enter__(self) -> GraphRun:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.stop()
+        if self._listener is not None:
+            self._listener.close()
+        self._log.close()
+        self._folder.cleanup()
+
+    def stop(self) -> None:
+        """End the run as Ctrl-C does."""
+        self.process.terminate()
+        try:
+            self.process.wait(STOP_S)
+        except subprocess.TimeoutExpired:
+            self.process.kill()
+            self.process.wait()
+
+    def messages(self, say: str = "") -> Iterator[Received]:
+        """Every masks message until the run has ended; StreamError when it fails. `say` opens lines on the progress."""
+        self._connect()
+        assert self._listener is not None
+        heard_s = said_s = began_s = time.monotonic()
+        while True:
+            parts = self._listener.recv(50)
+            now_s = time.monotonic()
+            if parts is not None:
+                heard_s = now_s
+                received = _unpacked(parts)
+                if say and now_s - said_s >= PROGRESS_S:
+                    said_s = now_s
+                    print(
+                        f"{say}: frame {received.masks.stamp.frame_id} after {now_s - began_s:.0f} s", file=sys.stderr
+                    )
+                yield received
+            elif self.process.poll() is not None:
+                return self._check()
+            elif now_s - heard_s > SILENCE_S:
+                raise StreamError(f"no masks came for {SILENCE_S:g} s; its log ends: {self._log_end()}")
+
+    def usage(self) -> dict[str, Usage]:
+        """Usage of every process of the graph, by node name."""
+        return usage_of_graph(self.process.pid)
+
+    def summary(self) -> dict[str, Any]:
+        """What --summary wrote; the run has ended."""
+        self.process.wait(STOP_S)
+        summary: dict[str, Any] = json.loads((self.folder / "summary.json").read_text())
+        return summary
+
+    def _connect(self) -> None:
+        """Subscribe as soon as the socket is there: ZeroMQ's own retries would come up to 0.5 s late."""
+        while not self._socket.exists():
+            if self.process.poll() is not None:
+                self._check()
+                raise StreamError(f"the run ended before it published; its log ends: {self._log_end()}")
+            time.sleep(0.002)
+        self._listener = subscribe(f"ipc://{self._socket}", ["masks/"])
+
+    def _check(self) -> None:
+        if self.process.returncode:
+            raise StreamError(f"the run ended with {self.process.returncode}; its log ends: {self._log_end()}")
+
+    def _log_end(self) -> str:
+        return (self.folder / "log").read_text(errors="replace")[-800:].strip()
+
+
+def _unpacked(parts: Sequence[bytes]) -> Received:
+    try:
+        return unpack_masks(parts)
+    except MessageError as error:
+        raise StreamError(f"the run published what is no masks message: {error}") from None
