@@ -65,7 +65,7 @@ def run(order: Order) -> int:
         with dashboard:
             supervisor.run()
     finally:
-        conclude(order, supervisor.summary())
+        conclude(order, supervisor.summary(), failed=supervisor.error is not None)
     return 0
 
 

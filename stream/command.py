@@ -140,15 +140,15 @@ def announce(config: Config) -> None:
     log.debug("config in full: %s", redact(json.dumps(tree)))
 
 
-def conclude(order: Order, summary: dict[str, Any]) -> None:
-    """Write the summary file, and say what was done in a few lines."""
+def conclude(order: Order, summary: dict[str, Any], *, failed: bool) -> None:
+    """Write the summary file, and say what was done in a few lines (unless the error that comes next says it all)."""
     if order.summary_file:
         try:
             Path(order.summary_file).write_text(json.dumps(summary, indent=1) + "\n")
         except OSError as error:
             print(f"run_stream: --summary {order.summary_file}: can't be written ({error.strerror})", file=sys.stderr)
     frames, latency = summary["frames"], summary["latency_ms"]
-    if not frames["captured"]:
+    if not frames["captured"] or (failed and not frames["decoded"]):
         return
     lines = [
         f"frames     {frames['captured']} captured, {frames['passed_over']} passed over, {frames['decoded']} decoded",

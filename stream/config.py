@@ -78,8 +78,9 @@ class Decoder(Section, frozen=True):
 class Renderer(Section, frozen=True):
     """Sinks for people. Each is off while its path is empty."""
 
-    record: str = ""
-    save_masks: str = ""
+    record: str = ""  # MP4
+    segment_s: Annotated[float, Meta(ge=0)] = 0.0  # a new recording after so long, named by its time; 0: one file
+    save_masks: str = ""  # folder for label images
     window: bool = False
     snapshots: str = "."  # folder that snapshots are written to
     picture: str = ""  # PNG of one frame with its masks, written at the end
@@ -173,8 +174,8 @@ def source_kind(source: str) -> SourceKind:
     return "folder" if Path(source.removeprefix("file://")).is_dir() else "file"
 
 
-# FFmpeg takes all up to the last @ before the path as user and password, so a password may hold an @ itself. Some cameras
-# want both in the path or the query instead (`/user=admin&password=x`, `?pwd=x`).
+# FFmpeg takes all up to the last @ before the path as user and password, so a password may hold an @ itself. Some
+# cameras want both in the path or the query instead (`/user=admin&password=x`, `?pwd=x`).
 _CREDENTIALS = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^/\s]*@")
 _SECRETS = re.compile(r"(?i)\b((?:user(?:name)?|login|pass(?:word|wd)?|pwd|token|secret|key)=)[^&;\s/\"']+")
 
@@ -201,7 +202,7 @@ def build(tree: dict[str, Any]) -> Config:
     try:
         config = msgspec.convert(tree, Config)
     except msgspec.ValidationError as error:
-        raise ConfigError(_readable(str(error))) from None
+        raise ConfigError(_readable(str(error), tree)) from None
     _check(config)
     return config
 
@@ -279,10 +280,14 @@ def _check_keys(tree: Any, kind: Any, prefix: str) -> None:
             _check_keys(value, fields[key], f"{prefix}{key}.")
 
 
-def _readable(error: str) -> str:
-    """msgspec's sentence, key first: `tracker.horizon: expected int, got str`."""
+def _readable(error: str, tree: Any) -> str:
+    """msgspec's sentence, key and value first: `tracker.horizon is 'x': expected int, got str`."""
     sentence, _, path = error.partition(" - at `$.")
-    return f"{path.rstrip('`')}: {sentence[0].lower()}{sentence[1:]}" if path else sentence
+    if not path:
+        return sentence
+    for key in path.rstrip("`").split("."):
+        tree = tree.get(key) if isinstance(tree, dict) else tree
+    return f"{path.rstrip('`')} is {redact(repr(tree))}: {sentence[0].lower()}{sentence[1:]}"
 
 
 def _check(config: Config) -> None:

@@ -38,7 +38,7 @@ class Lane(Generic[T]):
     def __init__(self, writer_id: bytes, delivery: Delivery, depth: int) -> None:
         self.writer_id = writer_id
         self.delivery = delivery
-        self.depth = 1 if delivery is Delivery.NEWEST else depth
+        self.depth = depth
         self.waiting: deque[T] = deque()
         self.reader_id = NOBODY
         self.sent = 0  # to this life of the reader
@@ -48,13 +48,13 @@ class Lane(Generic[T]):
 
     @property
     def full(self) -> bool:
-        """True when a lossless writer has to hold its own input back."""
-        return self.delivery is Delivery.LOSSLESS and len(self.waiting) >= self.depth
+        """True when the writer has to hold its own input back."""
+        return self.delivery.waits and len(self.waiting) >= self.depth
 
     def offer(self, item: T, *, last: bool = False) -> None:
-        """Let `item` wait; unless lossless (or the `last` of all), the oldest gives way beyond the depth."""
+        """Let `item` wait; unless the writer waits (or it is the last of all), the oldest gives way when it is full."""
         self.waiting.append(item)
-        while self.delivery is not Delivery.LOSSLESS and not last and len(self.waiting) > self.depth:
+        while not self.delivery.waits and not last and len(self.waiting) > self.depth:
             self.waiting.popleft()
             self.dropped += 1
 

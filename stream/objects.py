@@ -15,11 +15,11 @@ from typing import Any
 import numpy as np
 
 from stream.errors import ConfigError, ControlError
+from stream.geometry import Size, resize_mask
 from stream.messages import MAX_OBJECT_ID, Array, Masks, ObjectMask, Prompt, crop_mask, uncrop_mask
 
 log = logging.getLogger(__name__)
 
-Size = tuple[int, int]  # (height, width), px
 MAX_POINTS = 1000  # a request with more is a mistake
 
 
@@ -94,7 +94,7 @@ class Registry:
             else:
                 mask = uncrop_mask(entry.good.bbox, entry.good.mask, entry.size)
                 prompts.append(
-                    Prompt(object_id=object_id, kind="restore", mask=_resized(mask, self.size or entry.size))
+                    Prompt(object_id=object_id, kind="restore", mask=resize_mask(mask, self.size or entry.size))
                 )
         return prompts
 
@@ -168,15 +168,6 @@ class Registry:
                 f"supervisor.journal {path}: can't be read ({error}); remove the file to start without it"
             ) from None
         return registry
-
-
-def _resized(mask: Array, size: Size) -> Array:
-    """A mask for a frame of another size, nearest neighbour."""
-    if mask.shape == size:
-        return mask
-    rows = np.arange(size[0]) * mask.shape[0] // size[0]
-    columns = np.arange(size[1]) * mask.shape[1] // size[1]
-    return np.ascontiguousarray(mask[rows[:, None], columns])
 
 
 def points_of(prompt: Prompt) -> list[list[float]]:

@@ -184,7 +184,7 @@ class Runtime:
 
         `handlers[topic]` gets each message; `takes(topic)` says whether one is wanted now; `turn` runs once a round;
         `finish` runs when the topic `feed` has ended, before the End is passed on. All topics wait for the start
-        command and while a lossless reader of ours is behind; commands never wait.
+        command and while a reader that is waited for is behind; commands never wait.
         """
         self.feed = feed
         self.beat.start()

@@ -22,6 +22,16 @@ class Delivery(Enum):
     NEWEST = "newest"  # only the newest waits; it is asked for when the reader is free, so it is never stale
     EVERY = "every"  # a bounded queue; the oldest gives way, counted
     LOSSLESS = "lossless"  # a bounded queue; the writer stops taking input while it is full
+    PACED = "paced"  # as lossless, with one message waiting and none under way: what comes is as fresh as it can be
+
+    @property
+    def waits(self) -> bool:
+        """True where the writer waits for the reader, and nothing is ever dropped."""
+        return self in (Delivery.LOSSLESS, Delivery.PACED)
+
+    def depth(self, topic: str) -> int:
+        """How many messages of the topic wait at most on each side."""
+        return 1 if self in (Delivery.NEWEST, Delivery.PACED) else TOPICS[topic].depth
 
 
 @dataclass(frozen=True)
@@ -29,7 +39,7 @@ class Topic:
     """One kind of message: who writes it, and how many wait at most for each reader."""
 
     kind: type[Message]
-    depth: int  # messages
+    depth: int  # messages; a delivery may allow fewer
 
 
 @dataclass(frozen=True)
@@ -51,7 +61,7 @@ TOPICS = {
     "reports": Topic(Report, 1000),
 }
 
-NEWEST, EVERY, LOSSLESS = Delivery.NEWEST, Delivery.EVERY, Delivery.LOSSLESS
+NEWEST, EVERY, LOSSLESS, PACED = Delivery.NEWEST, Delivery.EVERY, Delivery.LOSSLESS, Delivery.PACED
 COMMANDS = {"commands": EVERY}
 
 NODES = {
@@ -62,8 +72,8 @@ NODES = {
         ("tracks",),
     ),
     # A decoder slower than the feed holds the tracker back, so that frames are passed over in one place only: at the
-    # tracker's input, before any work was spent on them.
-    "decoder": Node({**COMMANDS, "tracks": LOSSLESS}, {**COMMANDS, "tracks": LOSSLESS}, ("masks", "scenes", "seeds")),
+    # tracker's input, before any work was spent on them, and the age of a mask stays below two steps of the decoder.
+    "decoder": Node({**COMMANDS, "tracks": PACED}, {**COMMANDS, "tracks": LOSSLESS}, ("masks", "scenes", "seeds")),
     "renderer": Node({**COMMANDS, "scenes": EVERY}, {**COMMANDS, "scenes": LOSSLESS}, ()),
     "publisher": Node(
         {**COMMANDS, "masks": EVERY, "frames": NEWEST},

@@ -150,20 +150,22 @@ def _why_not_bound(endpoint: str, error: zmq.ZMQError) -> str:
 
 
 class Publisher:
-    """The writer's end of a topic. Nothing here ever waits: `ready` says whether a lossless reader is behind."""
+    """The writer's end of a topic. Nothing here ever waits: `ready` is False while a reader is behind."""
 
     def __init__(self, context: Context, endpoint: str, topic: str, readers: dict[str, Delivery]) -> None:
-        depth = TOPICS[topic].depth
         writer_id = new_id()
         self.topic = topic
-        self.socket = context.socket(zmq.ROUTER, bind=endpoint, queue=depth + 8)
-        self.lanes = {name.encode(): Lane[list[Any]](writer_id, delivery, depth) for name, delivery in readers.items()}
+        self.socket = context.socket(zmq.ROUTER, bind=endpoint, queue=TOPICS[topic].depth + 8)
+        self.lanes = {
+            name.encode(): Lane[list[Any]](writer_id, delivery, delivery.depth(topic))
+            for name, delivery in readers.items()
+        }
         self.malformed = 0
         self.spent_ns = 0
 
     @property
     def ready(self) -> bool:
-        """False while a lossless reader's queue is full."""
+        """False while a reader that is waited for has its queue full."""
         return not any(lane.full for lane in self.lanes.values())
 
     @property
@@ -240,7 +242,7 @@ class Subscriber:
         self.topic = topic
         self.delivery = delivery
         self.kinds: tuple[type[Message], ...] = (*kinds, End)
-        self.window = 1 if delivery is Delivery.NEWEST else TOPICS[topic].depth
+        self.window = delivery.depth(topic)
         self.socket = context.socket(zmq.DEALER, connect=endpoint, queue=TOPICS[topic].depth + 8, name=reader.encode())
         self.want = Want()
         self.malformed = 0
@@ -472,12 +474,12 @@ class MemoryTopic:
     def __init__(self, topic: str, readers: dict[str, Delivery]) -> None:
         self.topic = topic
         writer_id = new_id()
-        self.lanes = {n: Lane[list[bytes]](writer_id, d, TOPICS[topic].depth) for n, d in readers.items()}
+        self.lanes = {n: Lane[list[bytes]](writer_id, d, d.depth(topic)) for n, d in readers.items()}
         self.arrived: dict[str, deque[tuple[bytes, list[bytes]]]] = {n: deque() for n in readers}
 
     @property
     def ready(self) -> bool:
-        """False while a lossless reader's queue is full."""
+        """False while a reader that is waited for has its queue full."""
         return not any(lane.full for lane in self.lanes.values())
 
     @property

@@ -104,7 +104,7 @@ def show(report: dict[str, Any]) -> None:
         table.add_row(*(str(value) for value in row.values()))
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     console.print(table)
-    console.print(", ".join(f"{key} {value}" for key, value in report["machine"].items()), markup=False)
+    console.print(", ".join(f"{key} {value}" for key, value in report["machine"].items()), markup=False, soft_wrap=True)
     missed = [row for row in rows if row["met"] == "no"]
     for row in missed:
         name, value = (row.get("measure") or row["process"]), row.get("value", row.get("growth_percent"))

@@ -127,14 +127,14 @@ def ask(arguments: argparse.Namespace, command: str, params: dict[str, Any]) -> 
     finally:
         client.close()
     if body is None:
-        raise _NoAnswer(f"no answer from {endpoint} within {arguments.timeout:g} s; is the run going on?")
+        raise NoAnswerError(f"no answer from {endpoint} within {arguments.timeout:g} s; is the run going on?")
     reply = from_json(body)
     if "error" in reply:
         raise ControlError(reply["error"]["code"], reply["error"]["message"])
     return reply["result"]
 
 
-class _NoAnswer(StreamError):
+class NoAnswerError(StreamError):
     exit_code = 3
 
 

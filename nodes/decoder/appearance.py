@@ -18,6 +18,7 @@ CHROMA_LOW, CHROMA_SPAN = 72.0, 112.0  # 8-bit a and b of nearly all pictures li
 CELLS = 10  # along the longer side of the object's first bounding box
 MARGIN_CELLS = 3  # around it, for the surroundings
 OBJECT_MASS = 5000.0  # an object's pixels weigh this much in all, whatever its size: cells then hold about 50
+MIN_SCALE = 1e-3
 PRIOR_MASS = 2.0  # what the whole-window colours weigh against a cell's own counts
 
 _LUMA = np.minimum(np.arange(256) * BINS // 256, BINS - 1).astype(np.int32)
@@ -65,20 +66,20 @@ class CanonicalGrid:
         self.columns = int(np.ceil(width / self.cell_px)) + 2 * MARGIN_CELLS
         self.rows = int(np.ceil(height / self.cell_px)) + 2 * MARGIN_CELLS
         self.mass = np.zeros((self.rows * self.columns * N_COLOURS, 4), np.float32)
+        self.recent_scale = 1.0  # a recent mass is worth this much: fading them all each frame would cost 5 ms
 
     def begin(self, codes: Array, x: Array, y: Array, soft: Array, weight: Array) -> None:
         """Take the first frame's pixels at canonical places x, y (h, w): `soft` their chance to be the object."""
-        index, soft, weight = self._places(codes, x, y, soft, weight)
-        np.add.at(self.mass[:, 0], index, soft * weight)
-        np.add.at(self.mass[:, 1], index, (1 - soft) * weight)
-        self.mass[:, 2:] = self.mass[:, :2]
+        self._add(codes, x, y, soft, weight)
+        self.mass[:, :2] = self.mass[:, 2:]
 
     def learn(self, codes: Array, x: Array, y: Array, soft: Array, weight: Array, rate: float) -> None:
         """Blend one frame's pixels into the adapting masses."""
-        index, soft, weight = self._places(codes, x, y, soft, rate * weight)
-        self.mass[:, 2:] *= 1 - rate
-        np.add.at(self.mass[:, 2], index, soft * weight)
-        np.add.at(self.mass[:, 3], index, (1 - soft) * weight)
+        self.recent_scale *= 1 - rate
+        if self.recent_scale < MIN_SCALE:
+            self.mass[:, 2:] *= self.recent_scale
+            self.recent_scale = 1.0
+        self._add(codes, x, y, soft, weight * (rate / self.recent_scale))
 
     def log_ratios(
         self, codes: Array, x: Array, y: Array, first_prior: ColourModel, recent_prior: ColourModel
@@ -93,9 +94,9 @@ class CanonicalGrid:
         column, row = np.floor(u).astype(np.int32), np.floor(v).astype(np.int32)
         fu, fv = u - column, v - row
         total = np.empty((*codes.shape, 4), np.float32)
-        for i, prior in ((0, first_prior), (2, recent_prior)):
+        for i, prior, scale in ((0, first_prior, 1.0), (2, recent_prior, self.recent_scale)):
             share = prior.share[codes]
-            total[..., i], total[..., i + 1] = PRIOR_MASS * share, PRIOR_MASS * (1 - share)
+            total[..., i], total[..., i + 1] = PRIOR_MASS / scale * share, PRIOR_MASS / scale * (1 - share)
         for dy, wy in ((0, 1 - fv), (1, fv)):
             for dx, wx in ((0, 1 - fu), (1, fu)):
                 c, r = column + dx, row + dy
@@ -105,12 +106,16 @@ class CanonicalGrid:
         np.log(total, out=total)
         return total[..., 0] - total[..., 1], total[..., 2] - total[..., 3]
 
-    def _places(self, codes: Array, x: Array, y: Array, soft: Array, weight: Array) -> tuple[Array, Array, Array]:
-        """The rows of `mass` that pixels belong to, their soft mask and weight; those off the grid are left out."""
+    def _add(self, codes: Array, x: Array, y: Array, soft: Array, weight: Array) -> None:
+        """Add pixels to the recent masses of their cells; those off the grid are left out."""
         column = np.rint((x - self.origin[0]) / self.cell_px - 0.5).astype(np.int32)
         row = np.rint((y - self.origin[1]) / self.cell_px - 0.5).astype(np.int32)
         inside = (column >= 0) & (column < self.columns) & (row >= 0) & (row < self.rows)
-        return ((row * self.columns + column) * N_COLOURS + codes)[inside], soft[inside], weight[inside]
+        at = 4 * ((row * self.columns + column) * N_COLOURS + codes)[inside]
+        soft, weight = soft[inside], weight[inside].astype(np.float32)
+        flat = self.mass.reshape(-1)
+        np.add.at(flat, at + 2, soft * weight)
+        np.add.at(flat, at + 3, (1 - soft) * weight)
 
 
 def _blur_cube(counts: Array) -> Array:

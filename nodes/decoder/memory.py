@@ -18,6 +18,7 @@ WINDOW_PAD, WINDOW_PAD_PX = 0.3, 24  # round the object's box: share of its side
 RECENT_RATE = 0.1  # of the adapting colours, a frame
 PART_RATE = 0.02  # while much of the object is hidden: what covers it is not its look
 WHOLE_SHARE = 0.75  # of the area it had: more than this in sight counts as whole
+IN_SIGHT_SHARE = 0.9  # of the area: a look is taken of no less
 LOOK_EVERY = 4  # frames between two looks
 STIFF_MISMATCH = 0.1  # between two looks (relocate.py): below this the object keeps its shape
 MOTION_RATE = 0.25  # of the smoothed motion, a frame
@@ -144,23 +145,28 @@ class Memory:
         self.places.learn(view.codes, *view.canonical(self.pose), soft, weight, rate)
 
     def remember_look(self, rgb: Array, mask: Array) -> None:
-        """Keep the (H, W) mask's picture for finding the object again, if all of it is in sight."""
-        height, width = mask.shape
-        x, y, w, h = cv2.boundingRect(mask)
-        at_edge = x <= 1 or y <= 1 or x + w >= width - 1 or y + h >= height - 1
-        if self.age - self.look_age < LOOK_EVERY or at_edge or np.count_nonzero(mask) < 0.9 * self.area:
+        """Compare the (H, W) mask's picture with the last look; keep it as the new one if all of it is in sight.
+
+        Between two looks that match well the object has kept its shape. Their similarity then tells its pose and its
+        turn, of which dense flow sees a third too little.
+        """
+        frames = self.age - self.look_age
+        in_sight = np.count_nonzero(mask) > IN_SIGHT_SHARE * self.area and not _at_edge(mask)
+        if frames < LOOK_EVERY if in_sight else not self.motion.stiff:
             return
         moved = poses.compose(self.pose, poses.inverse(self.look.pose))
-        found = settle(rgb, mask, self.look, moved)
-        if found is not None and found.mismatch < STIFF_MISMATCH:
-            # a stiff object: two looks tell its turn better than dense flow, which sees a third of it too little
+        found = settle(rgb, mask, self.look, moved, rounds=1)
+        stiff = found is not None and found.mismatch < STIFF_MISMATCH
+        if found is not None and stiff:
             self.pose = found.pose
+        if not in_sight:
+            return
+        if stiff:
             moved = poses.compose(self.pose, poses.inverse(self.look.pose))
-            frames = self.age - self.look_age
             middle = self.look.centre
-            self.motion = Motion(
-                (poses.apply(moved, middle[None])[0] - middle) / frames, poses.angle_of(moved) / frames
-            )
+            shift = (poses.apply(moved, middle[None])[0] - middle) / frames
+            self.motion = Motion(shift, poses.angle_of(moved) / frames)
+        self.motion.stiff = stiff
         self.look, self.look_age = take_look(rgb, mask, self.pose), self.age
 
     def drift(self) -> None:
@@ -169,12 +175,13 @@ class Memory:
         self.pose = poses.compose(poses.about(middle, self.motion.turn, 1.0, self.motion.shift), self.pose)
 
     def move(self, step: Array) -> None:
-        """Follow the similarity that carried the object from the last frame to this one."""
-        if (
-            float((self.soft > 0.5).sum()) * self.px > WHOLE_SHARE * self.area
-        ):  # a visible rest tells little of the whole
-            middle = poses.apply(self.pose, self.centre[None])[0]
-            self.motion.learn(poses.apply(step, middle[None])[0] - middle, poses.angle_of(step))
+        """Follow the similarity that carried what was in sight from the last frame to this one."""
+        middle = poses.apply(self.pose, self.centre[None])[0]
+        shift = poses.apply(step, middle[None])[0] - middle
+        if float((self.soft > 0.5).sum()) * self.px > WHOLE_SHARE * self.area:
+            self.motion.learn(shift, poses.angle_of(step))
+        elif self.motion.stiff:  # the rest that is in sight tells the turn of the whole badly
+            step = poses.about(middle, self.motion.turn, 1.0, shift)
         self.pose = poses.compose(step, self.pose)
 
     def resize(self, scale: Array) -> None:
@@ -189,6 +196,11 @@ class Memory:
     def _weight(self, view: View, soft: Array) -> Array:
         """(h, w): what each pixel counts. Unsure ones teach nothing; an object weighs the same at every size."""
         return np.asarray(np.abs(2 * soft - 1) * (OBJECT_MASS * view.px / max(self.area, 1.0)))
+
+
+def _at_edge(mask: Array) -> bool:
+    """Whether a mask touches the frame's edge: part of the object may be outside."""
+    return bool(mask[:2].any() or mask[-2:].any() or mask[:, :2].any() or mask[:, -2:].any())
 
 
 def padded(bbox: Window, size: tuple[int, int]) -> Window:

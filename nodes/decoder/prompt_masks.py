@@ -16,7 +16,9 @@ from stream.messages import Array, Prompt
 MAX_PX = 16_000  # working px of a crop; GrabCut costs 2 ms per thousand
 CROP_MARGIN = 0.25  # of the crop's side
 MANY_CLICKS = 8
+LIKELY_SHARE = 0.7  # of a box: what is likely the object's before GrabCut
 KEEP_SHARE = 0.1  # a part this large against the largest one is kept
+PLAIN_LEVELS = 0.7  # grey levels of standard deviation: less is no picture
 COLLAPSED = 0.3  # of the box: less than this surviving is GrabCut giving up
 FOREGROUND_LEAD = 0.9  # a pixel is probably the object's when it is this much nearer to a positive than to a negative
 
@@ -114,7 +116,7 @@ def _from_box(rgb: Array, box: tuple[float, float, float, float]) -> Array:
     (cx, cy), (sx, sy) = corners.mean(axis=0), np.maximum((corners[1] - corners[0]) / 2, 1)
     radius = np.hypot((columns - cx) / sx, (rows - cy) / sy)
     score = far / top90 + 0.6 * np.clip(1 - radius, -0.5, 1)
-    likely = inner & (score > np.median(score[inner]))
+    likely = inner & (score > np.quantile(score[inner], 1 - LIKELY_SHARE))
     mask = likely.astype(np.uint8)
     for force_core in (False, True):
         trimap = np.where(inner, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)
@@ -215,7 +217,8 @@ def _discs(image: Array, xy: Array, radius: int, value: int) -> None:
 def _grabcut(rgb: Array, trimap: Array) -> Array:
     """(h, w) uint8 after one round; the probable parts as they are where there is nothing to tell apart."""
     ours = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
-    if min(ours.sum(), (~ours).sum()) < 16:
+    # on a plain picture it finds nothing, and its graph cut takes seconds to do so
+    if min(ours.sum(), (~ours).sum()) < 16 or float(rgb.std(axis=(0, 1)).max()) < PLAIN_LEVELS:
         return np.asarray(ours, np.uint8)
     cv2.setRNGSeed(72)  # its k-means start is random: the same prompt must give the same mask
     models = np.zeros((1, 65)), np.zeros((1, 65))

@@ -24,12 +24,13 @@ from nodes.decoder.model import Window
 from stream.messages import Array
 
 SIDE = 24  # px of the look's longer side while searching: about 5 ms for a whole frame of 640x360
-MIN_SEEN = 0.3  # share of the look that must lie on pixels that count
-WORTH_A_TRY = 1.0  # mismatch in the small picture: mean squared difference against the look's own variance
+MIN_SEEN = 0.2  # share of the look that must lie on pixels that count
+WORTH_A_TRY = 1.4  # mismatch in the small picture: mean squared difference against the look's own variance
 MAX_MISMATCH = 0.3  # the same at full resolution, after alignment; unrelated textures have about 2
 NOISE_VARIANCE = 40.0  # grey levels squared a channel: nearly plain things differ by a little, too
 CORNERS = 80
-ALIGN_ROUNDS = 2
+SETTLE_SIDE = 96  # px of the look's longer side while aligning
+ALIGN_ROUNDS = 2  # after a search; an object that is followed needs one
 ALIGN_WINDOW_PX = 15
 MIN_CORNERS = 6
 
@@ -42,6 +43,7 @@ class Look:
     mask: Array  # (h, w) uint8
     pose: Array  # (2, 3) canonical px -> frame px at that time
     origin: Array  # (2,) x, y of the crop on that frame
+    spread: float  # its variance, all channels, with the noise's: what a mismatch is measured against
 
     @property
     def centre(self) -> Array:
@@ -62,7 +64,9 @@ def take_look(rgb: Array, mask: Array, pose: Array) -> Look:
     """Remember the object under a (H, W) mask that is not empty."""
     x, y, width, height = cv2.boundingRect(mask)
     part = (slice(y, y + height), slice(x, x + width))
-    return Look(rgb[part].copy(), mask[part].copy(), pose.copy(), np.array([x, y], np.float64))
+    crop, inside = rgb[part].copy(), mask[part].copy()
+    spread = float(crop[inside == 1].var(axis=0).sum()) + 3 * NOISE_VARIANCE
+    return Look(crop, inside, pose.copy(), np.array([x, y], np.float64), spread)
 
 
 def search(rgb: Array, counts: Array, look: Look, turn: float, region: Window) -> Found | None:
@@ -89,29 +93,31 @@ def search(rgb: Array, counts: Array, look: Look, turn: float, region: Window) -
     return settle(rgb, counts, look, moved)
 
 
-def settle(rgb: Array, counts: Array, look: Look, moved: Array) -> Found | None:
+def settle(rgb: Array, counts: Array, look: Look, moved: Array, rounds: int = ALIGN_ROUNDS) -> Found | None:
     """Align the look, carried by `moved` (2, 3: frame px of its time -> frame px now), and judge the match."""
     x, y, width, height = _extent(look, moved, (rgb.shape[0], rgb.shape[1]))
-    if min(width, height) < 2 * ALIGN_WINDOW_PX:
+    shrink = min(1.0, SETTLE_SIDE / max(look.mask.shape))
+    size = (round(height * shrink), round(width * shrink))
+    if min(size) < 2 * ALIGN_WINDOW_PX:
         return None
     part = (slice(y, y + height), slice(x, x + width))
-    seen_rgb, valid = np.ascontiguousarray(rgb[part]), counts[part]
-    gray = cv2.cvtColor(seen_rgb, cv2.COLOR_RGB2GRAY)
-    to_part = np.array([[1, 0, -x], [0, 1, -y]], np.float64)
-    for _ in range(ALIGN_ROUNDS):
-        drawn, mask = _drawn(look, poses.compose(to_part, moved), (height, width))
+    picture = cv2.resize(rgb[part], size[::-1], interpolation=cv2.INTER_AREA)
+    valid = cv2.resize(counts[part], size[::-1], interpolation=cv2.INTER_NEAREST)
+    gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
+    to_part = np.array([[shrink, 0, -shrink * x], [0, shrink, -shrink * y]], np.float64)
+    for _ in range(rounds):
+        drawn, mask = _drawn(look, poses.compose(to_part, moved), size)
         step = _alignment(cv2.cvtColor(drawn, cv2.COLOR_RGB2GRAY), gray, mask & valid)
         if step is None:
             break
-        moved = poses.compose(np.column_stack([step[:, :2], step[:, 2] + (x, y) - step[:, :2] @ (x, y)]), moved)
-    drawn, mask = _drawn(look, poses.compose(to_part, moved), (height, width))
+        moved = poses.compose(poses.inverse(to_part), poses.compose(step, poses.compose(to_part, moved)))
+    drawn, mask = _drawn(look, poses.compose(to_part, moved), size)
     use = (mask & valid) == 1
-    whole = float(look.mask.sum()) * poses.scale_of(moved) ** 2
+    whole = float(look.mask.sum()) * (poses.scale_of(moved) * shrink) ** 2
     if use.sum() < max(MIN_SEEN * whole, 12):
         return None
-    difference = cv2.blur(drawn, (3, 3))[use].astype(np.float32) - cv2.blur(seen_rgb, (3, 3))[use]
-    spread = float(look.rgb[look.mask == 1].var(axis=0).sum()) + 3 * NOISE_VARIANCE
-    mismatch = float((difference**2).sum(axis=1).mean()) / spread
+    difference = cv2.blur(drawn, (3, 3))[use].astype(np.float32) - cv2.blur(picture, (3, 3))[use]
+    mismatch = float((difference**2).sum(axis=1).mean()) / look.spread
     if mismatch > MAX_MISMATCH:
         return None
     return Found(poses.compose(moved, look.pose), mismatch, float(use.sum()) / whole)

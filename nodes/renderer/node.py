@@ -11,7 +11,7 @@ from nodes.renderer.labels import Hud
 from nodes.renderer.sinks import LabelImages, VideoFile, check_sinks, label_png, replace_file, save_png
 from nodes.renderer.steering import Steering
 from nodes.renderer.window import Window
-from stream.messages import Answer, Array, Command, Scene
+from stream.messages import Answer, Array, Command, Scene, Stamp
 from stream.runtime import Runtime, renders
 
 log = logging.getLogger(__name__)
@@ -49,6 +49,8 @@ class Shell:
         self.window = (
             Window(f"SAM-PT Live: {node.config.capture.camera}", self.steering.send) if self.steering else None
         )
+        self.lives = 0  # of this node before this one
+        self.video_began_ns: int | None = None
         self.snapshots: list[int] = []  # requests that wait for a scene
         self.picture: Array | None = None  # (H, W, 3) uint8: the newest one drawn with objects in it
         self.passed_over = 0
@@ -60,9 +62,8 @@ class Shell:
         own = self.node.config.renderer
         if command.kind == "start" and own.record:
             # A renderer that was restarted does not write over what the one before it has recorded.
-            path = Path(own.record)
-            part = f"-{command.session + 1}" if command.session else ""
-            self.video = VideoFile(path.with_name(path.stem + part + path.suffix), fps=25)
+            self.lives = command.session
+            self.video = VideoFile(self._video_path(), fps=25)
         elif command.kind == "snapshot":
             self.snapshots.append(command.request)
 
@@ -76,7 +77,7 @@ class Shell:
         if self.video or self.window or self.snapshots or own.picture:
             drawn = self.painter.draw(scene.frame.rgb, scene.masks, self._hud(scene))
             if self.video:
-                self.video.write(drawn, stamp.captured_ns)
+                self._record(drawn, self._clock_ns(stamp))
             if self.window:
                 self.window.show(drawn, scene.masks)
             if own.picture and (self.picture is None or stamp.frame_id <= own.picture_frame):
@@ -107,8 +108,32 @@ class Shell:
             self.steering.close()
         self.video = self.window = self.steering = None
 
+    def _clock_ns(self, stamp: Stamp) -> int:
+        """When a frame is to be played: as it was captured; a file that is read faster or slower, as it says itself."""
+        if self.node.config.live or stamp.pts_s is None:
+            return stamp.captured_ns
+        return round(stamp.pts_s * 1e9)
+
+    def _record(self, drawn: Array, clock_ns: int) -> None:
+        """Write a picture to the recording; a new file begins once the last is long enough."""
+        assert self.video
+        limit_s = self.node.config.renderer.segment_s
+        if self.video_began_ns is None:
+            self.video_began_ns = clock_ns
+        elif limit_s and clock_ns - self.video_began_ns >= limit_s * 1e9:
+            self.video.close()
+            self.video, self.video_began_ns = VideoFile(self._video_path(), fps=25), clock_ns
+        self.video.write(drawn, clock_ns)
+
+    def _video_path(self) -> Path:
+        """--record's file, or beside it one that names the time or the life, where there are several."""
+        path, own = Path(self.node.config.renderer.record), self.node.config.renderer
+        if own.segment_s:
+            return path.with_stem(f"{path.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
+        return path.with_stem(f"{path.stem}-{self.lives + 1}") if self.lives else path
+
     def _count(self, scene: Scene) -> None:
-        captured_ns = scene.frame.stamp.captured_ns
+        captured_ns = self._clock_ns(scene.frame.stamp)
         self.passed_over += scene.masks.passed_over
         if 0 < self.last_ns < captured_ns:
             rate = 1e9 / (captured_ns - self.last_ns)

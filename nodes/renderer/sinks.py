@@ -23,7 +23,8 @@ import numpy as np
 from av.video.frame import PictureType
 from av.video.reformatter import Colorspace
 
-from nodes.renderer.letterbox import Letterbox
+from nodes.renderer.letterbox import fit
+from stream.geometry import Letterbox
 from stream.config import Renderer
 from stream.errors import ConfigError
 from stream.messages import Array
@@ -111,7 +112,7 @@ class VideoFile:
                 self._told_of_size = True
                 came, file = f"{width}x{height}", f"{self.size[1]}x{self.size[0]}"
                 log.warning("recording %s: frames are %s now; they are scaled into its %s", self.path, came, file)
-            return Letterbox((height, width), self.size).fit(rgb)
+            return fit(rgb, Letterbox((height, width), self.size))
         if (height, width) == self.size:
             return np.ascontiguousarray(rgb)
         padded: Array = cv2.copyMakeBorder(rgb, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)

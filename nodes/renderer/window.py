@@ -17,7 +17,8 @@ import numpy as np
 
 from nodes.renderer.ink import cap_height, chip_size, write_chip
 from nodes.renderer.interaction import Interaction, Request
-from nodes.renderer.letterbox import Letterbox
+from nodes.renderer.letterbox import fit
+from stream.geometry import Letterbox
 from stream.errors import ConfigError
 from stream.messages import Array, Masks
 
@@ -114,7 +115,7 @@ class Window:
         frame = (self._rgb.shape[0], self._rgb.shape[1])
         self._letterbox = Letterbox(frame, (height, width) if min(width, height) > 16 else frame)
         self.interaction.drag_px = 4 / min(self._letterbox.scale)
-        canvas = cv2.cvtColor(self._letterbox.fit(self._rgb), cv2.COLOR_RGB2BGR)
+        canvas = cv2.cvtColor(fit(self._rgb, self._letterbox), cv2.COLOR_RGB2BGR)
         overlay(canvas, self.interaction, self._boxes, self._letterbox)
         cv2.imshow(self.title, canvas)
         self._shown = state
@@ -170,13 +171,13 @@ def check_display() -> None:
     """
     if sys.platform.startswith("linux") and not os.environ.get("DISPLAY"):
         wayland = " (Wayland alone is not enough: it needs XWayland)" if os.environ.get("WAYLAND_DISPLAY") else ""
-        raise ConfigError(f"--window: DISPLAY is not set{wayland}; start it on a desktop or with ssh -X, or use --web")
+        raise ConfigError(f"--window: DISPLAY is not set{wayland}; start it on a desktop or with ssh -X")
     attempt = "import cv2, os; cv2.namedWindow('SAM-PT Live'); os._exit(0)"
     try:
         done = subprocess.run([sys.executable, "-c", attempt], capture_output=True, text=True, timeout=20, check=False)
     except subprocess.TimeoutExpired:
-        raise ConfigError("--window: the display does not answer; use --web instead") from None
+        raise ConfigError("--window: the display does not answer") from None
     if done.returncode:
         said = next(iter(done.stderr.strip().splitlines()), "no reason was given").strip()
         display = f" on DISPLAY={os.environ['DISPLAY']}" if "DISPLAY" in os.environ else ""
-        raise ConfigError(f"--window: can't open a window{display} ({said}); use --web instead")
+        raise ConfigError(f"--window: can't open a window{display} ({said})")

@@ -121,7 +121,7 @@ def likeness(patches: Array, others: Array) -> Array:
 def carry_hidden(points: Points, before: Array, after: Array, visible: Array) -> Array:
     """(N, 2): where the motion of each object's visible positives takes its points; `before` where there are none."""
     carried = before.copy()
-    for object_id in np.unique(points.object_ids[~visible]):
+    for object_id in sorted(set(points.object_ids[~visible].tolist())):
         mine = points.object_ids == object_id
         guides = mine & visible & (points.labels == 1)
         followers = mine & ~visible & (points.labels == 1)  # a negative lies on something else: it stays

@@ -18,7 +18,7 @@ def fit_similarity(source_xy: Array, target_xy: Array) -> Array:
     n = len(source_xy)
     if n == 0:
         return IDENTITY.copy()
-    shift = np.median(target_xy - source_xy, axis=0)
+    shift = np.quantile(target_xy - source_xy, 0.5, axis=0)
     moved = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
     if n < 3:  # two points fix a similarity exactly, and so does any noise on them
         return moved

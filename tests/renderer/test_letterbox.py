@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nodes.renderer.letterbox import Letterbox
+from nodes.renderer.letterbox import fit
+from stream.geometry import Letterbox
 
 PAIRS = [((360, 640), (700, 900)), ((360, 640), (360, 640)), ((480, 640), (180, 320)), ((640, 360), (333, 777))]
 
@@ -23,7 +24,7 @@ def test_a_bright_spot_lies_where_its_point_is_said_to_be(frame: tuple[int, int]
     y, x = frame[0] // 3, frame[1] // 4
     rgb[y - 10 : y + 11, x - 10 : x + 11] = 255
     place = Letterbox(frame, canvas)
-    fitted = place.fit(rgb)
+    fitted = fit(rgb, place)
     assert fitted.shape == (*canvas, 3)
     ys, xs = np.nonzero(fitted[..., 0] > 127)
     assert (xs.mean(), ys.mean()) == pytest.approx(place.to_canvas(x, y), abs=0.6)
@@ -33,9 +34,9 @@ def test_the_bars_lie_outside_the_frame():
     place = Letterbox((360, 640), (700, 900))
     assert place.to_frame(450, 20)[1] < -0.5
     assert place.to_frame(450, 690)[1] > 359.5
-    assert not place.fit(np.full((360, 640, 3), 255, np.uint8))[:90].any()
+    assert not fit(np.full((360, 640, 3), 255, np.uint8), place)[:90].any()
 
 
 def test_the_very_frame_comes_back_where_nothing_changes():
     rgb = np.zeros((36, 64, 3), np.uint8)
-    assert Letterbox((36, 64), (36, 64)).fit(rgb) is rgb
+    assert fit(rgb, Letterbox((36, 64), (36, 64))) is rgb

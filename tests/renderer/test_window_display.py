@@ -22,7 +22,8 @@ from stream.errors import ConfigError
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60  # a busy machine takes its time
 
-# Shows gray frames of 640x360 with objects 1 and 2, prints each request and each size of the window as a line of JSON.
+# Shows gray frames of 640x360 with objects 1 and 2; prints, as lines of JSON, each request, and the size of the window
+# and the selection where they change. highgui keeps only the newest of keys that come at once, so the test waits.
 APP = """
 import json, sys, time
 sys.path[:0] = [".", "tests"]
@@ -33,7 +34,7 @@ from nodes.renderer.window import Window
 requests = []
 window = Window("window under test", requests.append)
 objects = [box_object(1, (100, 80, 60, 40)), box_object(2, (300, 80, 60, 40))]
-view, end = None, time.monotonic() + 120
+view, selected, end = None, None, time.monotonic() + 120
 while time.monotonic() < end:
     window.show(gray((360, 640)), scene(*objects, size=(360, 640)))
     window.poll()
@@ -44,6 +45,8 @@ while time.monotonic() < end:
             window.close()
             sys.exit()
     requests.clear()
+    if selected != (selected := window.interaction.selected):
+        print(json.dumps({"selected": selected}), flush=True)
     if view != (view := cv2.getWindowImageRect("window under test")[2:]):
         print(json.dumps({"view": view}), flush=True)
         if "close" in sys.argv:
@@ -113,17 +116,23 @@ def asked(method: str, **params: Any) -> dict[str, Any]:
 def test_what_is_done_in_the_window_becomes_exactly_these_requests(desktop: Desktop):
     desktop.do("mousemove", 50, 60, "click", 1)
     assert desktop.next() == asked("add_object", points=[[50, 60, 1]])
-    desktop.do("mousemove", 320, 100, "click", 3)  # on the object that the reply selected
+    assert desktop.next() == {"selected": 2}  # as the reply said
+    desktop.do("mousemove", 320, 100, "click", 3)
     assert desktop.next() == asked("refine_object", object_id=2, points=[[320, 100, 0]])
-    desktop.do("key", "Escape", "mousemove", 100, 200, "mousedown", 1, "mousemove", 150, 230, "mousemove", 220, 260)
-    desktop.do("mouseup", 1)
+    desktop.do("key", "Escape")
+    assert desktop.next() == {"selected": None}
+    desktop.do("mousemove", 100, 200, "mousedown", 1, "mousemove", 150, 230, "mousemove", 220, 260, "mouseup", 1)
     assert desktop.next() == asked("add_object", box=[100, 200, 220, 260])
+    assert desktop.next() == {"selected": 2}
     desktop.do("key", "1")
+    assert desktop.next() == {"selected": 1}
     desktop.do("mousemove", 120, 100, "click", 1)
     assert desktop.next() == asked("refine_object", object_id=1, points=[[120, 100, 1]])
     desktop.do("key", "Tab")
+    assert desktop.next() == {"selected": 2}
     desktop.do("key", "Delete")
     assert desktop.next() == asked("remove_object", object_id=2)
+    assert desktop.next() == {"selected": None}
     for key, method in (("space", "pause"), ("p", "resume"), ("s", "snapshot")):
         desktop.do("key", key)
         assert desktop.next() == asked(method)
@@ -136,6 +145,7 @@ def test_what_is_done_in_the_window_becomes_exactly_these_requests(desktop: Desk
     sent = desktop.next()
     assert sent["method"] == "add_object"
     assert sent["params"]["points"][0] == pytest.approx([320, 180, 1], abs=1)
+    assert desktop.next() == {"selected": 2}
 
     desktop.do("key", "q")
     assert desktop.next() == asked("shutdown")
@@ -152,7 +162,7 @@ def test_without_a_display_the_error_says_what_is_needed(monkeypatch: pytest.Mon
     monkeypatch.setattr(sys, "platform", "linux")
     monkeypatch.delenv("DISPLAY", raising=False)
     monkeypatch.delenv("WAYLAND_DISPLAY", raising=False)
-    with pytest.raises(ConfigError, match="DISPLAY is not set; start it on a desktop or with ssh -X, or use --web"):
+    with pytest.raises(ConfigError, match="DISPLAY is not set; start it on a desktop or with ssh -X"):
         check_display()
     monkeypatch.setenv("WAYLAND_DISPLAY", "wayland-0")
     with pytest.raises(ConfigError, match="needs XWayland"):

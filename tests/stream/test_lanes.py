@@ -8,7 +8,7 @@ from stream.topology import Delivery
 
 
 def lane(delivery=Delivery.EVERY, depth=3):
-    return Lane(new_id(), delivery, depth)
+    return Lane(new_id(), delivery, 1 if delivery is Delivery.NEWEST else depth)
 
 
 def drain(one, want):

@@ -14,7 +14,7 @@ from typing import Any
 
 from nodes.publisher.wire import Received, unpack_masks
 from stream.errors import MessageError, StreamError
-from stream.transport import Listener, subscribe
+from stream.transport import Context, Listener
 from tools.bench.usage import Usage, usage_of_graph
 
 COMMAND = (sys.executable, str(Path(__file__).resolve().parents[2] / "run_stream.py"))
@@ -36,7 +36,7 @@ class GraphRun:
         self.process = subprocess.Popen(
             [*COMMAND, *arguments, *own], stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT
         )
-        self._listener: Listener | None = None
+        self._context = Context()
 
     def __enter__(self) -> GraphRun:
         return self
@@ -45,8 +45,7 @@ class GraphRun:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.stop()
-        if self._listener is not None:
-            self._listener.close()
+        self._context.close()
         self._log.close()
         self._folder.cleanup()
 
@@ -61,11 +60,10 @@ class GraphRun:
 
     def messages(self, say: str = "") -> Iterator[Received]:
         """Every masks message until the run has ended; StreamError when it fails. `say` opens lines on the progress."""
-        self._connect()
-        assert self._listener is not None
+        listener = self._connect()
         heard_s = said_s = began_s = time.monotonic()
         while True:
-            parts = self._listener.recv(50)
+            parts = listener.recv(50)
             now_s = time.monotonic()
             if parts is not None:
                 heard_s = now_s
@@ -91,14 +89,14 @@ class GraphRun:
         summary: dict[str, Any] = json.loads((self.folder / "summary.json").read_text())
         return summary
 
-    def _connect(self) -> None:
+    def _connect(self) -> Listener:
         """Subscribe as soon as the socket is there: ZeroMQ's own retries would come up to 0.5 s late."""
         while not self._socket.exists():
             if self.process.poll() is not None:
                 self._check()
                 raise StreamError(f"the run ended before it published; its log ends: {self._log_end()}")
             time.sleep(0.002)
-        self._listener = subscribe(f"ipc://{self._socket}", ["masks/"])
+        return Listener(self._context, f"ipc://{self._socket}", ["masks/"])
 
     def _check(self) -> None:
         if self.process.returncode:

@@ -12,7 +12,7 @@ from tools.bench.usage import Usage
 
 HELP_TARGET_S = 0.5
 FIRST_MASK_TARGET_S = 3.0
-WEIGH_AT = 50  # frames after which the memory is read
+WEIGH_AT = 25  # frames after which the memory is read
 
 
 def measure(options: argparse.Namespace) -> list[Row]:

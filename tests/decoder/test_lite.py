@@ -1,0 +1,220 @@
+"""The classical mask model on drawn clips: it follows, loses honestly, and finds again."""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+import pytest
+
+from nodes.decoder.lite import Lite
+from nodes.decoder.prompt_masks import first_mask, geodesic
+from nodes.decoder.segmentation import Segmenter
+from stream.messages import Frame, ObjectTrack, Prompt, Stamp, Tracks, uncrop_mask
+
+SIZE = (150, 220)
+SIDE = 50
+
+
+def texture(seed: int, height: int, width: int, tint=(0, 0, 0)) -> np.ndarray:
+    rng = np.random.default_rng(seed)
+    coarse = rng.integers(40, 200, (height // 6 + 2, width // 6 + 2, 3)).astype(np.float32)
+    picture = cv2.resize(coarse, (width, height), interpolation=cv2.INTER_CUBIC)
+    return np.clip(picture + np.array(tint, np.float32), 0, 255).astype(np.uint8)
+
+
+SPRITE = texture(1, SIDE, SIDE, (60, -30, -30))
+GROUND = texture(2, *SIZE, (-60, 20, 30))
+
+
+def draw(x: float, y: float = 50.0, turn: float = 0.0) -> tuple[np.ndarray, np.ndarray]:
+    """The textured square with its middle at x + 25, y + 25, and its true mask."""
+    c, s, half = np.cos(turn), np.sin(turn), (SIDE - 1) / 2
+    pose = np.array([[c, -s, x + half - (c - s) * half], [s, c, y + half - (s + c) * half]])
+    sprite = cv2.warpAffine(SPRITE, pose, SIZE[::-1], flags=cv2.INTER_LINEAR)
+    mask = cv2.warpAffine(np.ones((SIDE, SIDE), np.uint8), pose, SIZE[::-1], flags=cv2.INTER_NEAREST)
+    rgb = np.where(mask[..., None] == 1, sprite, GROUND)
+    return rgb, mask
+
+
+def tracks(i: int, rgb: np.ndarray, *prompts: Prompt, ids=(1,)) -> Tracks:
+    stamp = Stamp(camera="c", session=0, frame_id=i, captured_ns=i, captured_unix_ns=i)
+    none = np.zeros(0, np.float32)
+    objects = tuple(
+        ObjectTrack(object_id=o, xy=np.zeros((0, 2), np.float32), visibility=none, labels=none.astype(np.uint8))
+        for o in ids
+    )
+    return Tracks(frame=Frame(stamp=stamp, rgb=rgb), objects=objects, prompts=prompts)
+
+
+def run(clip, mask: np.ndarray, segmenter: Segmenter | None = None):
+    """(state, IoU) of object 1 on each frame of a clip of (rgb, truth), begun with a mask."""
+    segmenter = segmenter or Segmenter(Lite())
+    out = []
+    for i, (rgb, truth) in enumerate(clip):
+        prompts = [Prompt(object_id=1, mask=mask)] if i == 0 else []
+        (o,) = segmenter.step(tracks(i, rgb, *prompts))[0].objects
+        out.append((o.state, iou(uncrop_mask(o.bbox, o.mask, truth.shape), truth)))
+    return out
+
+
+def iou(a: np.ndarray, b: np.ndarray) -> float:
+    union = np.count_nonzero(a | b)
+    return np.count_nonzero(a & b) / union if union else 1.0
+
+
+def test_a_moving_and_turning_object_is_followed():
+    clip = [draw(30 + 3 * i, 50 + i, 0.03 * i) for i in range(25)]
+    said = run(clip, clip[0][1])
+    assert min(score for _, score in said) > 0.85
+    assert {state for state, _ in said} == {"tracked"}
+
+
+def test_the_same_clip_gives_the_same_masks_bit_for_bit():
+    clip = [draw(30 + 3 * i) for i in range(8)]
+
+    def masks() -> list[bytes]:
+        segmenter = Segmenter(Lite())
+        prompt = Prompt(object_id=1, box=(30, 50, 79, 99))
+        out = [
+            segmenter.step(tracks(i, rgb, *([prompt] if i == 0 else [])))[0].objects[0]
+            for i, (rgb, _) in enumerate(clip)
+        ]
+        return [o.mask.tobytes() + str((o.bbox, o.score)).encode() for o in out]
+
+    assert masks() == masks()
+
+
+def test_an_object_that_leaves_is_lost_with_an_empty_mask_and_reacquired_when_it_is_back():
+    away = [(GROUND, np.zeros(SIZE, np.uint8))] * 14
+    clip = [draw(130 + 8 * i) for i in range(12)] + away + [draw(224 - 8 * i, 40) for i in range(14)]
+    said = run(clip, clip[0][1])
+    names = [state for state, _ in said]
+    assert "lost" in names[12:26]
+    assert all(score == 1 for _, score in said[14:26])  # empty, as the truth is
+    back = names.index("reacquired")
+    assert 26 <= back <= 36
+    assert min(score for _, score in said[back:]) > 0.8
+
+
+def test_an_object_that_another_one_hides_is_found_when_it_comes_out():
+    wall = texture(5, SIZE[0], 80, (0, 60, -60))
+
+    def hidden(i: int) -> tuple[np.ndarray, np.ndarray]:
+        rgb, mask = draw(10 + 4 * i)
+        rgb[:, 80:160], mask[:, 80:160] = wall, 0
+        return rgb, mask
+
+    clip = [hidden(i) for i in range(48)]
+    segmenter, names, scores = Segmenter(Lite()), [], []
+    block = np.zeros(SIZE, np.uint8)
+    block[:, 80:160] = 1
+    for i, (rgb, truth) in enumerate(clip):
+        prompts = [Prompt(object_id=1, mask=truth), Prompt(object_id=2, mask=block)] if i == 0 else []
+        one, two = segmenter.step(tracks(i, rgb, *prompts, ids=(1, 2)))[0].objects
+        names.append(one.state)
+        scores.append(iou(uncrop_mask(one.bbox, one.mask, SIZE), truth))
+        assert not (uncrop_mask(one.bbox, one.mask, SIZE) & uncrop_mask(two.bbox, two.mask, SIZE)).any()
+    assert names.index("reacquired") < 44
+    assert scores[-1] > 0.7
+
+
+def test_memory_of_an_object_does_not_grow():
+    lite = Lite()
+    clip = [draw(40 + 10 * np.sin(i / 5)) for i in range(40)]
+    run(clip[:5], clip[0][1], Segmenter(lite))
+    sizes = lite.memories[1].places.mass.nbytes
+    assert sizes < 12e6
+    run(clip, clip[0][1], Segmenter(lite))
+    assert lite.memories[1].places.mass.nbytes == sizes
+    assert list(lite.memories) == [1]
+
+
+def test_a_change_of_the_frame_size_in_mid_stream_keeps_the_object():
+    segmenter = Segmenter(Lite())
+    clip = [draw(30 + 3 * i) for i in range(12)]
+    run(clip[:6], clip[0][1], segmenter)
+    scores = []
+    for i, (rgb, truth) in enumerate(clip[6:], start=6):
+        large = cv2.resize(rgb, (330, 225), interpolation=cv2.INTER_LINEAR)
+        wanted = cv2.resize(truth, (330, 225), interpolation=cv2.INTER_NEAREST)
+        (o,) = segmenter.step(tracks(i, large))[0].objects
+        scores.append(iou(uncrop_mask(o.bbox, o.mask, (225, 330)), wanted))
+    assert min(scores) > 0.75
+
+
+def test_a_click_corrects_a_mask_that_missed_a_part():
+    rgb, truth = draw(60)
+    half = truth.copy()
+    half[:, 85:] = 0
+    segmenter = Segmenter(Lite())
+    segmenter.step(tracks(0, rgb, Prompt(object_id=1, mask=half)))
+    click = Prompt(object_id=1, kind="refine", xy=np.array([[98, 75]], np.float32), labels=np.ones(1, np.uint8))
+    (o,) = segmenter.step(tracks(1, rgb, click))[0].objects
+    assert iou(uncrop_mask(o.bbox, o.mask, SIZE), truth) > iou(half, truth) + 0.1
+
+
+POINTS = Prompt(
+    object_id=1,
+    xy=np.array([[85, 75], [70, 60], [100, 60], [70, 90], [100, 90], [20, 20]], np.float32),
+    labels=np.array([1, 1, 1, 1, 1, 0], np.uint8),
+)
+
+
+@pytest.mark.parametrize(
+    ("prompt", "least"),
+    [
+        (POINTS, 0.8),
+        (Prompt(object_id=1, box=(60, 50, 109, 99)), 0.8),
+        (Prompt(object_id=1, mask=draw(60)[1]), 1.0),
+        (Prompt(object_id=1, xy=POINTS.xy, labels=POINTS.labels, box=(60, 50, 109, 99)), 0.8),
+    ],
+)
+def test_every_kind_of_prompt_makes_a_first_mask(prompt, least):
+    rgb, truth = draw(60)
+    assert iou(first_mask(rgb, prompt), truth) >= least
+
+
+@pytest.mark.parametrize(
+    "prompt",
+    [
+        Prompt(object_id=1, box=(0, 0, 219, 149)),
+        Prompt(object_id=1, box=(-40, -40, 500, 500)),
+        Prompt(object_id=1, box=(100, 100, 101, 101)),
+        Prompt(object_id=1, xy=np.array([[0, 0]], np.float32), labels=np.ones(1, np.uint8)),
+        Prompt(object_id=1, xy=np.array([[219, 149]], np.float32), labels=np.ones(1, np.uint8)),
+        Prompt(object_id=1, xy=np.array([[9, 9]], np.float32), labels=np.zeros(1, np.uint8)),
+        Prompt(object_id=1, xy=np.array([[900, 900]], np.float32), labels=np.ones(1, np.uint8)),
+        Prompt(object_id=1),
+        Prompt(object_id=1, mask=np.zeros(SIZE, np.uint8)),
+        Prompt(object_id=1, mask=np.ones(SIZE, np.uint8)),
+    ],
+)
+@pytest.mark.parametrize("plain", [False, True])
+def test_odd_prompts_are_answered_and_the_next_frames_too(prompt, plain):
+    rgb = np.full((*SIZE, 3), 90, np.uint8) if plain else GROUND
+    mask = first_mask(rgb, prompt)
+    assert mask.shape == SIZE
+    assert set(np.unique(mask)) <= {0, 1}
+    segmenter = Segmenter(Lite())
+    for i in range(4):
+        segmenter.step(tracks(i, rgb, *([prompt] if i == 0 else [])))
+
+
+def test_geodesic_distance_grows_with_the_way_and_with_the_edges_on_it():
+    lab = np.zeros((20, 30, 3), np.float32)
+    lab[:, 15:] = 50
+    seeds = np.zeros((20, 30), bool)
+    seeds[10, 5] = True
+    far = geodesic(lab, seeds)
+    assert far[10, 5] == 0
+    assert far[10, 14] == pytest.approx(27)
+    assert far[10, 15] == pytest.approx(30 + 150)
+
+
+def test_the_smallest_frames_are_no_trouble():
+    rgb = texture(3, 64, 64)
+    mask = np.zeros((64, 64), np.uint8)
+    mask[20:40, 20:40] = 1
+    rgb[mask == 1] //= 3
+    said = run([(rgb, mask)] * 4, mask)
+    assert said[-1][1] > 0.8

@@ -1,0 +1,191 @@
+"""From points to exclusive masks and seeds, with a mask model that answers what it is told to."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nodes.decoder.model import Logits
+from nodes.decoder.segmentation import Segmenter, exclusive
+from stream.messages import Frame, ObjectTrack, Prompt, Stamp, Tracks, uncrop_mask
+
+SIZE = (60, 80)
+
+
+class Told:
+    """Answers each object with a filled box (x, y, width, height) and a score; keeps what it is taught."""
+
+    def __init__(self, boxes=None, score: float = 0.9, height: float = 2.0) -> None:
+        self.boxes = boxes or {1: (10, 10, 20, 20)}
+        self.score, self.height = score, height
+        self.verdicts, self.forgotten, self.resized, self.queries = [], [], [], []
+
+    def encode(self, rgb):
+        return rgb
+
+    def decode(self, embedding, queries):
+        self.queries = list(queries)
+        return [self.answer(q.object_id) for q in queries]
+
+    def answer(self, object_id):
+        x, y, width, height = self.boxes.get(object_id, (0, 0, 0, 0))
+        return Logits((x, y, width, height), np.full((height, width), self.height + object_id, np.float32), self.score)
+
+    def learn(self, embedding, verdicts):
+        self.verdicts.append(dict(verdicts))
+
+    def forget(self, object_id):
+        self.forgotten.append(object_id)
+
+    def resize(self, old_size, new_size):
+        self.resized.append((old_size, new_size))
+
+
+def tracks(i: int, *ids: int, boundary=False, prompts=(), size=SIZE, session=0, visible=1.0) -> Tracks:
+    stamp = Stamp(camera="c", session=session, frame_id=i, captured_ns=i, captured_unix_ns=i)
+    objects = tuple(
+        ObjectTrack(
+            object_id=o,
+            xy=np.full((4, 2), 20, np.float32),
+            visibility=np.full(4, visible, np.float32),
+            labels=np.ones(4, np.uint8),
+        )
+        for o in ids
+    )
+    frame = Frame(stamp=stamp, rgb=np.zeros((*size, 3), np.uint8))
+    return Tracks(frame=frame, objects=objects, prompts=tuple(prompts), boundary=boundary)
+
+
+def box(object_id: int = 1, kind: str = "add") -> Prompt:
+    return Prompt(object_id=object_id, kind=kind, box=(10, 10, 30, 30))
+
+
+def test_each_object_gets_its_mask_with_the_points_of_its_track():
+    masks, seeds = Segmenter(Told()).step(tracks(0, 1))
+    (o,) = masks.objects
+    assert (o.bbox, o.area, o.state, o.origin) == ((10, 10, 20, 20), 400, "tracked", "decoded")
+    assert o.xy.shape == (4, 2)
+    assert seeds is None
+
+
+def test_masks_never_overlap_and_the_larger_logit_wins():
+    model = Told({1: (0, 0, 30, 30), 2: (20, 20, 30, 30), 3: (25, 0, 10, 60)})
+    masks, _ = Segmenter(model).step(tracks(0, 1, 2, 3))
+    total = sum(uncrop_mask(o.bbox, o.mask, SIZE).astype(int) for o in masks.objects)
+    assert total.max() == 1
+    label = masks.label_image()
+    assert (label[22, 22], label[25, 27], label[5, 5]) == (2, 3, 1)
+
+
+def test_a_pixel_without_a_positive_logit_belongs_to_nobody():
+    answers = [Logits((0, 0, 4, 4), np.full((4, 4), -1, np.float32), 1.0)]
+    assert not exclusive((4, 4), answers)[0].any()
+
+
+def test_seeds_answer_boundaries_with_all_objects_and_prompts_with_the_prompted_ones():
+    model = Told({1: (0, 0, 20, 20), 2: (40, 20, 20, 20)})
+    segmenter = Segmenter(model)
+    ids = []
+    for t in (
+        tracks(0, 1, prompts=[box(1)]),
+        tracks(1, 1, 2, prompts=[box(2)]),
+        tracks(2, 1, 2),
+        tracks(3, 1, 2, boundary=True),
+    ):
+        seeds = segmenter.step(t)[1]
+        ids.append(None if seeds is None else (seeds.frame_id, [s.object_id for s in seeds.objects]))
+    assert ids == [(0, [1]), (1, [2]), None, (3, [1, 2])]
+
+
+def test_a_bad_boundary_mask_gives_no_seed():
+    model = Told({1: (10, 10, 10, 10)})
+    segmenter = Segmenter(model)
+
+    def seeded(i: int, bbox) -> bool:
+        model.boxes[1] = bbox
+        seeds = segmenter.step(tracks(i, 1, boundary=True))[1]
+        assert seeds is not None  # it answers, so that nobody waits
+        return bool(seeds.objects)
+
+    assert seeded(0, (10, 10, 10, 10))
+    assert not seeded(1, (0, 0, 0, 0))
+    assert not seeded(2, (10, 10, 4, 4))  # below 25 px
+    assert not seeded(3, (10, 10, 20, 16))  # more than three times the last good one
+    assert not seeded(4, (0, 0, 80, 60))  # the whole frame
+    assert seeded(5, (10, 10, 16, 16))
+    assert seeded(6, (10, 10, 20, 30))  # measured against the new good one
+
+
+def test_the_users_word_sets_a_new_measure_of_growth():
+    model = Told({1: (10, 10, 10, 10)})
+    segmenter = Segmenter(model)
+    segmenter.step(tracks(0, 1, boundary=True))
+    model.boxes[1] = (10, 10, 40, 40)
+    assert segmenter.step(tracks(1, 1, prompts=[box(kind="refine")]))[1].objects
+    assert segmenter.step(tracks(2, 1, boundary=True))[1].objects
+
+
+def test_a_lost_object_publishes_an_empty_mask_even_when_the_model_answers():
+    model = Told(score=0.1)
+    segmenter = Segmenter(model, lost_after_frames=3)
+    seen = [segmenter.step(tracks(i, 1))[0].objects[0] for i in range(4)]
+    model.score = 0.9
+    seen += [segmenter.step(tracks(i, 1))[0].objects[0] for i in range(4, 7)]
+    assert [o.state for o in seen] == ["uncertain"] * 2 + ["lost"] * 3 + ["reacquired"] * 2
+    assert [o.area for o in seen] == [0] * 5 + [400] * 2
+    assert seen[0].bbox == (0, 0, 0, 0)
+
+
+def test_the_model_learns_only_what_is_clear_and_only_what_was_won():
+    model = Told({1: (0, 0, 30, 30), 2: (20, 0, 30, 30)})
+    segmenter = Segmenter(model)
+    segmenter.step(tracks(0, 1, 2))
+    assert model.verdicts[-1][1].trusted
+    assert model.verdicts[-1][1].mask.sum() == 600
+    segmenter.step(tracks(1, 1, 2, visible=0.0))
+    assert not model.verdicts[-1][1].trusted
+
+
+def test_an_object_that_is_no_longer_tracked_is_forgotten():
+    segmenter = Segmenter(Told({1: (0, 0, 9, 9), 2: (20, 20, 9, 9)}))
+    segmenter.step(tracks(0, 1, 2))
+    masks, _ = segmenter.step(tracks(1, 2))
+    assert [o.object_id for o in masks.objects] == [2]
+    assert segmenter.model.forgotten == [1]
+
+
+def test_a_restored_object_that_is_still_known_keeps_its_own_state_and_is_answered_with_a_seed():
+    model = Told()
+    segmenter = Segmenter(model)
+    mask = np.zeros(SIZE, np.uint8)
+    mask[:9, :9] = 1
+    restore = Prompt(object_id=1, kind="restore", mask=mask)
+    segmenter.step(tracks(0, 1, prompts=[restore]))
+    assert model.queries[0].prompt is restore  # it was not known: the given mask is all there is
+    seeds = segmenter.step(tracks(1, 1, prompts=[restore]))[1]
+    assert model.queries[0].prompt is None
+    assert [s.bbox for s in seeds.objects] == [(10, 10, 20, 20)]
+
+
+def test_frames_passed_over_are_counted_anew_in_each_session():
+    segmenter = Segmenter(Told())
+    gaps = [
+        segmenter.step(tracks(i, 1, session=s))[0].passed_over for i, s in ((4, 0), (5, 0), (9, 0), (30, 1), (32, 1))
+    ]
+    assert gaps == [0, 0, 3, 0, 1]
+
+
+def test_a_new_frame_size_is_told_to_the_model_and_areas_follow():
+    model = Told({1: (10, 10, 10, 10)})
+    segmenter = Segmenter(model)
+    segmenter.step(tracks(0, 1, boundary=True))
+    model.boxes[1] = (20, 20, 20, 20)
+    seeds = segmenter.step(tracks(1, 1, boundary=True, size=(120, 160)))[1]
+    assert model.resized == [((60, 80), (120, 160))]
+    assert seeds.size == (120, 160)
+    assert seeds.objects
+
+
+def test_without_objects_there_are_no_masks_and_the_model_still_sees_the_frame():
+    masks, seeds = Segmenter(Told()).step(tracks(0))
+    assert masks.objects == ()
+    assert seeds is None

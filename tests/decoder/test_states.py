@@ -1,0 +1,72 @@
+"""Honest states: what each kind of evidence does to an object."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from nodes.decoder.states import FOUND_FRAMES, REACQUIRED_FRAMES, ObjectState, judge
+from stream.messages import ObjectTrack
+
+
+def track(*visibility: float, label: int = 1) -> ObjectTrack:
+    n = len(visibility)
+    return ObjectTrack(
+        object_id=1,
+        xy=np.zeros((n, 2), np.float32),
+        visibility=np.array(visibility, np.float32),
+        labels=np.full(n, label, np.uint8),
+    )
+
+
+def states(evidence: str, lost_after_frames: int = 3) -> list[str]:
+    """The states after each letter: c clear, w weak, m missing, P a prompt."""
+    names = {"c": "clear", "w": "weak", "m": "missing", "P": "clear"}
+    state = ObjectState(lost_after_frames)
+    return [state.step(names[letter], prompted=letter == "P") for letter in evidence]
+
+
+@pytest.mark.parametrize(
+    ("area", "score", "points", "expected"),
+    [
+        (500, 0.9, track(1, 1, 0), "clear"),
+        (500, 0.9, track(), "clear"),
+        (500, 0.9, track(0, 0, 0), "weak"),
+        (500, 0.9, track(0, 0, label=0), "clear"),
+        (500, 0.4, track(1, 1), "weak"),
+        (500, 0.1, track(1, 1), "missing"),
+        (24, 0.9, track(1, 1), "missing"),
+        (0, 0.9, track(1, 1), "missing"),
+        (9500, 0.9, track(1, 1), "missing"),
+    ],
+)
+def test_evidence_follows_from_area_score_and_visible_points(area, score, points, expected):
+    assert judge(area, 10_000, score, points, 25, found=False) == expected
+
+
+def test_the_old_points_of_an_object_that_is_found_again_do_not_speak_against_it():
+    assert judge(500, 10_000, 0.9, track(0, 0), 25, found=True) == "clear"
+
+
+def test_an_object_goes_from_tracked_over_uncertain_to_lost():
+    assert states("ccwmm") == ["tracked", "tracked", "uncertain", "uncertain", "uncertain"]
+    assert states("cmmm") == ["tracked", "uncertain", "uncertain", "lost"]
+    assert states("cmmcmm")[-1] == "uncertain"
+
+
+def test_a_lost_object_needs_clear_frames_in_a_row_to_be_reacquired():
+    assert FOUND_FRAMES == 2
+    assert states("mmmcmcwcc")[3:] == ["lost", "lost", "lost", "lost", "lost", "reacquired"]
+
+
+def test_reacquired_is_shown_for_a_while_and_then_it_is_tracked():
+    after = states("mmm" + "c" * (FOUND_FRAMES + REACQUIRED_FRAMES))[3 + FOUND_FRAMES - 1 :]
+    assert after == ["reacquired"] * REACQUIRED_FRAMES + ["tracked"]
+
+
+def test_a_reacquired_object_can_be_lost_again():
+    assert states("mmmccmmm")[-3:] == ["uncertain", "uncertain", "lost"]
+
+
+def test_a_prompt_makes_any_state_tracked():
+    assert states("mmmP")[-1] == "tracked"

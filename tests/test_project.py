@@ -1,0 +1,164 @@
+"""The project as a whole: the README keeps its word, presets load, the layout stands, no file names our machines."""
+
+from __future__ import annotations
+
+import ast
+import os
+import re
+import shlex
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+from stream.config import CONFIG_DIR, load
+
+ROOT = Path(__file__).resolve().parent.parent
+README = (ROOT / "README.md").read_text()
+PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
+PRESETS = sorted(path.stem for path in CONFIG_DIR.glob("*.yaml"))
+OURS = ("stream", "nodes", "configs", "tools", "tests", "docs", ".ci")
+MACHINE_PATHS = ("/wor" + "k/", "../sha" + "red", "/ro" + "ot/")  # in two halves, so that this file is clean itself
+
+
+def blocks(page: str, language: str) -> list[str]:
+    """The fenced blocks of that language."""
+    return re.findall(rf"^```{language}\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+
+
+def commands(page: str) -> list[list[str]]:
+    """Every `python ...` and `make ...` line of the blocks without a language, in words."""
+    lines = [line for block in blocks(page, "") for line in block.splitlines()]
+    words = [shlex.split(line, comments=True) for line in lines if line.startswith(("python ", "make "))]
+    assert words
+    return words
+
+
+@cache
+def help_of(script: str, *command: str) -> str:
+    answer = subprocess.run(
+        [sys.executable, ROOT / script, *command, "--help"], capture_output=True, text=True, check=True
+    )
+    return answer.stdout
+
+
+def own_files() -> list[Path]:
+    """What belongs into the repository: no outputs, no caches."""
+    found = [p for p in ROOT.iterdir() if p.is_file()]
+    found += [p for room in OURS for p in (ROOT / room).rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    return [p for p in found if p.suffix not in (".png", ".mp4", ".npz")]
+
+
+@pytest.mark.parametrize("words", commands(README), ids=" ".join)
+def test_every_command_of_the_readme_exists_with_its_options(words: list[str]) -> None:
+    program, *arguments = words
+    if program == "make":
+        assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        return
+    script, *rest = arguments
+    assert (ROOT / script).is_file()
+    text = help_of(script)
+    for command in (w for w in rest if script in ("tools/ctl.py", "tools/benchmark.py") and w.isalpha() and w in text):
+        text += help_of(script, command)
+    for option in (w for w in rest if w.startswith("--")):
+        assert re.search(rf"{option}\b", text), f"{script} knows no {option}"
+
+
+def test_the_yaml_of_the_readme_loads(tmp_path: Path) -> None:
+    pages = blocks(README, "yaml")
+    assert len(pages) == 2
+    for page in pages:
+        (tmp_path / "page.yaml").write_text(page)
+        load(str(tmp_path / "page.yaml"))
+
+
+def test_the_python_of_the_readme_parses() -> None:
+    for block in blocks(README, "python"):
+        ast.parse(block)
+
+
+def test_the_readme_names_every_preset() -> None:
+    table = README.partition("## Presets")[2].partition("##")[0]
+    assert sorted(re.findall(r"^\| `(\w+)`", table, re.MULTILINE)) == PRESETS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_of_the_pages_lead_somewhere(page: Path) -> None:
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+        if "://" not in target:
+            assert (page.parent / target).exists(), f"{page.name} links to {target}"
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_preset_passes_the_check(preset: str, tmp_path: Path) -> None:
+    answer = subprocess.run(
+        [sys.executable, ROOT / "run_stream.py", "--config", preset, "--check"],
+        capture_output=True,
+        text=True,
+        cwd=tmp_path,  # demo names a folder for its outputs
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+
+
+def test_a_file_of_ones_own_lays_its_keys_over_a_preset(tmp_path: Path) -> None:
+    (tmp_path / "door.yaml").write_text("base: rtsp\ncapture:\n  camera: door\n")
+    config = load(str(tmp_path / "door.yaml"), {"capture.source": "rtsp://camera/1"})
+    assert (config.capture.camera, config.capture.source) == ("door", "rtsp://camera/1")
+    assert config.capture.wait_for_source  # from rtsp
+    assert config.tracker.backend == "lucas_kanade"  # from lite, under rtsp
+
+
+@pytest.mark.parametrize("preset", PRESETS)
+def test_every_key_of_a_preset_says_what_it_is_for(preset: str) -> None:
+    lines = (CONFIG_DIR / f"{preset}.yaml").read_text().splitlines()
+    keys = [line for line in lines if re.match(r"  \w+: ", line)]
+    bare = [key for key in keys if "#" not in key]
+    assert len(bare) <= 3, f"without a comment: {bare}"
+
+
+def test_lite_needs_no_torch() -> None:
+    needs = [line.partition("#")[0] for line in (ROOT / "requirements-lite.txt").read_text().splitlines()]
+    assert not [n for n in needs if re.match(r"torch|segment|timm|tensor|onnx", n)]
+    assert "-r requirements-lite.txt" in (ROOT / "requirements.txt").read_text()
+    assert "-r requirements-lite.txt" in (ROOT / "requirements-dev.txt").read_text()
+
+
+def test_the_layout_stands() -> None:
+    for folder in ("stream", "nodes", "configs", "tools", "tests"):
+        assert (ROOT / folder).is_dir()
+    for file in ("run_stream.py", "requirements.txt", "Makefile", "LICENSE", "CHANGELOG.md", "CONTRIBUTING.md"):
+        assert (ROOT / file).is_file()
+    for script in (".ci/run", "tools/check", "tools/make_venv", "tools/system_packages", "tools/benchmark.py"):
+        assert os.access(ROOT / script, os.X_OK), f"{script} can't be run"
+
+
+def test_no_file_names_a_path_of_the_machine_it_was_written_on() -> None:
+    for path in own_files():
+        text = path.read_text(errors="replace")
+        assert not [name for name in MACHINE_PATHS if name in text], path
+
+
+def test_scripts_parse() -> None:
+    for script in (".ci/run", "tools/check", "tools/make_venv", "tools/system_packages"):
+        subprocess.run(["bash", "-n", ROOT / script], check=True)
+
+
+def test_a_python_too_old_is_refused_in_one_sentence(tmp_path: Path) -> None:
+    old = tmp_path / "python3"
+    old.write_text("#!/bin/sh\necho 3.8\n")
+    old.chmod(0o755)
+    answer = subprocess.run(
+        [ROOT / "tools/make_venv", old, tmp_path / "venv"], capture_output=True, text=True, check=False
+    )
+    assert answer.returncode == 1
+    assert "is Python 3.8; needs 3.11 to 3.13" in answer.stderr
+    assert not (tmp_path / "venv").exists()
+
+
+def test_check_refuses_a_step_that_it_does_not_know() -> None:
+    answer = subprocess.run([ROOT / "tools/check", "everything"], capture_output=True, text=True, check=False)
+    assert answer.returncode == 2
+    assert "unknown step everything" in answer.stderr

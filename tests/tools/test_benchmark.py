@@ -1,0 +1,61 @@
+"""Each subject once on a tiny run: the shape of its table, not its figures."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tools import benchmark
+from tools.bench.rows import row
+from tools.bench.usage import usage_of_graph
+
+
+def measured(tmp_path: Path, *arguments: str) -> dict[str, Any]:
+    """The report of one subject."""
+    out = tmp_path / "out.json"
+    assert benchmark.main([*arguments, "--json", str(out)]) == 0
+    report: dict[str, Any] = json.loads(out.read_text())
+    assert {"cpu", "cores", "ram_gb", "python", "numpy", "opencv", "av"} <= report["machine"].keys()
+    return report
+
+
+def test_pipeline_measures_rate_latency_and_transport_in_one_run(tmp_path: Path) -> None:
+    rows = measured(tmp_path, "pipeline", "--frames", "30", "--repeat", "1", "--size", "256x144", "--fps", "60")["rows"]
+    values = {(r["part"], r["measure"]): r["value"] for r in rows}
+    assert values["lossless 256x144", "rate"] > 0
+    assert values["60 frames/s 256x144", "latency p50"] <= values["60 frames/s 256x144", "latency p99"]
+    assert 0 < values["transport", "share of CPU"] < 100
+    assert values["lossless 256x144", "mean IoU"] > 0.5
+
+
+def test_soak_compares_the_memory_of_every_process_early_and_late(tmp_path: Path) -> None:
+    rows = measured(tmp_path, "soak", "--frames", "40")["rows"]
+    nodes = {"supervisor", "capture", "tracker", "decoder", "renderer", "publisher"}
+    assert {r["process"] for r in rows} == nodes
+    assert all(r["early_frame"] == 20 and r["late_mb"] > 10 for r in rows)
+
+
+def test_start_times_help_and_the_first_mask(tmp_path: Path) -> None:
+    rows = measured(tmp_path, "start", "--repeat", "1")["rows"]
+    values = {(r["part"], r["measure"]): r["value"] for r in rows}
+    assert 0 < values["start", "--help"] < values["start", "first mask"]
+    assert values["memory", "all"] > values["memory", "decoder"] > 0
+
+
+def test_a_run_that_fails_says_why_and_ends_the_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
+    assert benchmark.main(["start", "--config", "nothing-of-that-name", "--repeat", "1"]) == 1
+    assert "no such preset" in capsys.readouterr().err
+
+
+def test_a_row_holds_the_median_and_whether_the_target_is_met() -> None:
+    fast = row("lossless", "rate", "frames/s", [29.0, 31.0, 45.0], at_least=30)
+    assert (fast["value"], fast["lowest"], fast["met"], fast["target"]) == (31.0, 29.0, "yes", ">= 30")
+    assert row("transport", "share", "%", [12.0], at_most=10)["met"] == "no"
+    assert row("lossless", "CPU", "ms", [12.0])["met"] == ""
+
+
+def test_a_process_that_is_gone_is_left_out() -> None:
+    assert usage_of_graph(2**22 + 1) == {}
