@@ -1,4 +1,4 @@
-"""Every change of coordinates, beside its inverse. Points are (x, y) with pixel centres on whole numbers, sizes (H, W)."""
+"""Every change of coordinates, beside its inverse. Points are (x, y), pixel centres whole numbers, sizes (H, W)."""
 
 from __future__ import annotations
 

@@ -64,6 +64,7 @@ class Run:
             capture_output=True,
             text=True,
             timeout=60,
+            check=False,
         )
         if not check:
             return done.returncode, done.stderr

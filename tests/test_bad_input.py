@@ -25,7 +25,9 @@ def folder(tmp_path):
 
 def run(folder, *arguments):
     command = [sys.executable, str(ROOT / "run_stream.py"), "--no-dashboard", *map(str, arguments)]
-    return subprocess.run(command, cwd=folder, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False)
+    return subprocess.run(
+        command, cwd=folder, capture_output=True, text=True, timeout=60, stdin=subprocess.DEVNULL, check=False
+    )
 
 
 def refused(done, code, words):

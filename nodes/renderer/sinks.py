@@ -24,9 +24,9 @@ from av.video.frame import PictureType
 from av.video.reformatter import Colorspace
 
 from nodes.renderer.letterbox import fit
-from stream.geometry import Letterbox
 from stream.config import Renderer
 from stream.errors import ConfigError
+from stream.geometry import Letterbox
 from stream.messages import Array
 
 log = logging.getLogger(__name__)

@@ -18,8 +18,8 @@ import numpy as np
 from nodes.renderer.ink import cap_height, chip_size, write_chip
 from nodes.renderer.interaction import Interaction, Request
 from nodes.renderer.letterbox import fit
-from stream.geometry import Letterbox
 from stream.errors import ConfigError
+from stream.geometry import Letterbox
 from stream.messages import Array, Masks
 
 FIRST_LONGER_SIDE = (640, 1280)  # px: a small picture is opened larger, a huge one smaller

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import io
 import json
 
 import pytest
@@ -110,9 +111,8 @@ def test_the_dashboard_shows_every_node_and_object():
         ],
         "sessions": 1,
     }
-    console = Console(width=100, record=True, file=open("/dev/null", "w"))
-    with console.file:
-        console.print(table("demo", status))
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(table("demo", status))
     shown = console.export_text()
     for word in ("tracker", "decoder", "lost", "starting", "running", "p95 20 ms"):
         assert word in shown
