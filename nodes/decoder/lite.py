@@ -22,6 +22,7 @@ from nodes.decoder.memory import Memory, View, look_at, padded
 from nodes.decoder.model import Logits, Query, Verdict, Window
 from nodes.decoder.picture import Flow, Picture, clip_window, grow
 from nodes.decoder.prompt_masks import first_mask
+from stream import geometry
 from stream.messages import Array
 
 NOTHING = Logits((0, 0, 0, 0), np.zeros((0, 0), np.float32), 0.0)
@@ -32,6 +33,8 @@ MOTION_POINTS = 300  # pixels that the similarity is fitted to
 TURNS = 15  # guesses of a lost object's turn, 24 degrees apart: alignment corrects half of that
 SEARCH_REACH_PX = 2  # a frame out of sight, round the place where the object should be
 MOTION_AGREE_PX = 3.0
+DRIFT_FRAMES = 75  # 3 s at 25 frames/s: after that nobody knows where a lost object has gone
+RARELY = 5  # frames between two searches from then on: it may never come back
 VANISHED_SHARE = 0.02  # of the object's area: a mask smaller than this has vanished
 
 
@@ -72,8 +75,12 @@ class Lite:
                 answers[query.object_id] = self._begin(embedding, query)
         hidden = [q for q in queries if q.object_id in self.memories and q.object_id not in answers]
         for i, query in enumerate(hidden):
-            self.memories[query.object_id].drift()
-            if i == self.frames % len(hidden):
+            memory = self.memories[query.object_id]
+            long_gone = memory.absent > DRIFT_FRAMES
+            if not long_gone:
+                memory.drift()
+            turn = self.frames // RARELY if long_gone else self.frames
+            if i == turn % len(hidden) and (not long_gone or self.frames % RARELY == 0):
                 found = self._search(embedding, query, answers.values())
                 if found is not None:
                     answers[query.object_id] = found
@@ -106,8 +113,7 @@ class Lite:
 
     def resize(self, old_size: tuple[int, int], new_size: tuple[int, int]) -> None:
         """Carry masks, poses and the last frame over to another frame size (H, W)."""
-        sy, sx = new_size[0] / old_size[0], new_size[1] / old_size[1]
-        scale = np.array([[sx, 0, 0.5 * sx - 0.5], [0, sy, 0.5 * sy - 0.5]])
+        scale = geometry.rescaling(old_size, new_size)
         for memory in self.memories.values():
             memory.resize(scale)
         if self.before is not None:
@@ -178,7 +184,7 @@ class Lite:
             turn += (guess + 1) // 2 * (2 * np.pi / TURNS) * (1 if guess % 2 else -1)
         region = (0, 0, picture.size[1], picture.size[0])
         if not everywhere:
-            middle = poses.apply(memory.pose, memory.centre[None])[0].clip((0, 0), (region[2], region[3]))
+            middle = geometry.apply(memory.pose, memory.centre[None])[0].clip((0, 0), (region[2], region[3]))
             reach = max(memory.look.mask.shape) + SEARCH_REACH_PX * min(memory.absent, 30)
             x, y = np.rint(middle).astype(int) - reach
             region = _within((int(x), int(y), 2 * reach, 2 * reach), region)
@@ -223,7 +229,7 @@ class Lite:
     def _rigid(self, memory: Memory, view: View) -> Array:
         """(h, w) float32: the last good look's outline where the object's similarity has carried it."""
         look = memory.look
-        lx, ly = view.canonical(poses.compose(memory.pose, poses.inverse(look.pose)))
+        lx, ly = view.canonical(geometry.compose(memory.pose, geometry.inverse(look.pose)))
         at = (np.float32(look.origin[0]), np.float32(look.origin[1]))
         mask = cv2.remap(look.mask * 255, lx - at[0], ly - at[1], cv2.INTER_LINEAR)
         return np.asarray(cv2.blur(mask, (3, 3)).astype(np.float32) / 255)
@@ -232,7 +238,7 @@ class Lite:
         """(H, W) uint8: the last good look's outline at the object's pose."""
         look = memory.look
         place = np.array([[1, 0, look.origin[0]], [0, 1, look.origin[1]]])
-        to_frame = poses.compose(poses.compose(memory.pose, poses.inverse(look.pose)), place)
+        to_frame = geometry.compose(geometry.compose(memory.pose, geometry.inverse(look.pose)), place)
         return np.asarray(cv2.warpAffine(look.mask, to_frame, size[::-1], flags=cv2.INTER_NEAREST))
 
 

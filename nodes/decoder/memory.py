@@ -11,6 +11,7 @@ from nodes.decoder import poses
 from nodes.decoder.appearance import OBJECT_MASS, CanonicalGrid, ColourModel, colour_codes
 from nodes.decoder.model import Window
 from nodes.decoder.relocate import Look, settle, take_look
+from stream import geometry
 from stream.messages import Array
 
 MAX_WORKING_PX = 12_000  # of a window: large objects are worked on smaller, small ones at full resolution
@@ -46,7 +47,7 @@ class View:
 
     def canonical(self, pose: Array) -> tuple[Array, Array]:
         """x, y (h, w) of each pixel in an object's own coordinates."""
-        m = poses.inverse(pose).astype(np.float32)
+        m = geometry.inverse(pose).astype(np.float32)
         return m[0, 0] * self.x + m[0, 1] * self.y + m[0, 2], m[1, 0] * self.x + m[1, 1] * self.y + m[1, 2]
 
 
@@ -117,7 +118,7 @@ class Memory:
         )
         centre = np.array([bbox[0] + (bbox[2] - 1) / 2, bbox[1] + (bbox[3] - 1) / 2])
         area = float(np.count_nonzero(mask))
-        pose = poses.IDENTITY.copy()
+        pose = geometry.IDENTITY.copy()
         memory = cls(
             view.window,
             soft,
@@ -154,7 +155,7 @@ class Memory:
         in_sight = np.count_nonzero(mask) > IN_SIGHT_SHARE * self.area and not _at_edge(mask)
         if frames < LOOK_EVERY if in_sight else not self.motion.stiff:
             return
-        moved = poses.compose(self.pose, poses.inverse(self.look.pose))
+        moved = geometry.compose(self.pose, geometry.inverse(self.look.pose))
         found = settle(rgb, mask, self.look, moved, rounds=1)
         stiff = found is not None and found.mismatch < STIFF_MISMATCH
         if found is not None and stiff:
@@ -162,35 +163,35 @@ class Memory:
         if not in_sight:
             return
         if stiff:
-            moved = poses.compose(self.pose, poses.inverse(self.look.pose))
+            moved = geometry.compose(self.pose, geometry.inverse(self.look.pose))
             middle = self.look.centre
-            shift = (poses.apply(moved, middle[None])[0] - middle) / frames
+            shift = (geometry.apply(moved, middle[None])[0] - middle) / frames
             self.motion = Motion(shift, poses.angle_of(moved) / frames)
         self.motion.stiff = stiff
         self.look, self.look_age = take_look(rgb, mask, self.pose), self.age
 
     def drift(self) -> None:
         """One frame out of sight: go on as before."""
-        middle = poses.apply(self.pose, self.centre[None])[0]
-        self.pose = poses.compose(poses.about(middle, self.motion.turn, 1.0, self.motion.shift), self.pose)
+        middle = geometry.apply(self.pose, self.centre[None])[0]
+        self.pose = geometry.compose(poses.about(middle, self.motion.turn, 1.0, self.motion.shift), self.pose)
 
     def move(self, step: Array) -> None:
         """Follow the similarity that carried what was in sight from the last frame to this one."""
-        middle = poses.apply(self.pose, self.centre[None])[0]
-        shift = poses.apply(step, middle[None])[0] - middle
+        middle = geometry.apply(self.pose, self.centre[None])[0]
+        shift = geometry.apply(step, middle[None])[0] - middle
         if float((self.soft > 0.5).sum()) * self.px > WHOLE_SHARE * self.area:
             self.motion.learn(shift, poses.angle_of(step))
         elif self.motion.stiff:  # the rest that is in sight tells the turn of the whole badly
             step = poses.about(middle, self.motion.turn, 1.0, shift)
-        self.pose = poses.compose(step, self.pose)
+        self.pose = geometry.compose(step, self.pose)
 
     def resize(self, scale: Array) -> None:
         """Follow a change of the frame size; `scale` (2, 3) carries old frame px to new ones."""
         x, y, width, height = self.window
-        (x1, y1), (x2, y2) = np.rint(poses.apply(scale, np.array([[x, y], [x + width, y + height]]))).astype(int)
+        (x1, y1), (x2, y2) = np.rint(geometry.apply(scale, np.array([[x, y], [x + width, y + height]]))).astype(int)
         self.window = (max(int(x1), 0), max(int(y1), 0), max(int(x2 - x1), 1), max(int(y2 - y1), 1))
-        self.pose = poses.compose(scale, self.pose)
-        self.area *= poses.scale_of(scale) ** 2
+        self.pose = geometry.compose(scale, self.pose)
+        self.area *= geometry.scale_of(scale) ** 2
         self.motion.shift = self.motion.shift * np.array([scale[0, 0], scale[1, 1]])
 
     def _weight(self, view: View, soft: Array) -> Array:

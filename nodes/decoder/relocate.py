@@ -21,6 +21,7 @@ import numpy as np
 
 from nodes.decoder import poses
 from nodes.decoder.model import Window
+from stream import geometry
 from stream.messages import Array
 
 SIDE = 24  # px of the look's longer side while searching: about 5 ms for a whole frame of 640x360
@@ -106,28 +107,28 @@ def settle(rgb: Array, counts: Array, look: Look, moved: Array, rounds: int = AL
     gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
     to_part = np.array([[shrink, 0, -shrink * x], [0, shrink, -shrink * y]], np.float64)
     for _ in range(rounds):
-        drawn, mask = _drawn(look, poses.compose(to_part, moved), size)
+        drawn, mask = _drawn(look, geometry.compose(to_part, moved), size)
         step = _alignment(cv2.cvtColor(drawn, cv2.COLOR_RGB2GRAY), gray, mask & valid)
         if step is None:
             break
-        moved = poses.compose(poses.inverse(to_part), poses.compose(step, poses.compose(to_part, moved)))
-    drawn, mask = _drawn(look, poses.compose(to_part, moved), size)
+        moved = geometry.compose(geometry.inverse(to_part), geometry.compose(step, geometry.compose(to_part, moved)))
+    drawn, mask = _drawn(look, geometry.compose(to_part, moved), size)
     use = (mask & valid) == 1
-    whole = float(look.mask.sum()) * (poses.scale_of(moved) * shrink) ** 2
+    whole = float(look.mask.sum()) * (geometry.scale_of(moved) * shrink) ** 2
     if use.sum() < max(MIN_SEEN * whole, 12):
         return None
     difference = cv2.blur(drawn, (3, 3))[use].astype(np.float32) - cv2.blur(picture, (3, 3))[use]
     mismatch = float((difference**2).sum(axis=1).mean()) / look.spread
     if mismatch > MAX_MISMATCH:
         return None
-    return Found(poses.compose(moved, look.pose), mismatch, float(use.sum()) / whole)
+    return Found(geometry.compose(moved, look.pose), mismatch, float(use.sum()) / whole)
 
 
 def _extent(look: Look, moved: Array, size: tuple[int, int]) -> Window:
     """The part of the frame that the carried look can cover, with room for alignment."""
     height, width = look.mask.shape
     corners = look.origin + np.array([[0, 0], [width, 0], [0, height], [width, height]])
-    at = poses.apply(moved, corners)
+    at = geometry.apply(moved, corners)
     low, high = np.floor(at.min(axis=0)).astype(int) - 12, np.ceil(at.max(axis=0)).astype(int) + 12
     x1, y1 = max(int(low[0]), 0), max(int(low[1]), 0)
     return x1, y1, max(min(int(high[0]), size[1]) - x1, 0), max(min(int(high[1]), size[0]) - y1, 0)
@@ -135,7 +136,7 @@ def _extent(look: Look, moved: Array, size: tuple[int, int]) -> Window:
 
 def _drawn(look: Look, moved: Array, size: tuple[int, int]) -> tuple[Array, Array]:
     """The look carried into an image of (h, w): its RGB, smeared out past its edge, and its mask."""
-    place = poses.compose(moved, np.array([[1, 0, look.origin[0]], [0, 1, look.origin[1]]]))
+    place = geometry.compose(moved, np.array([[1, 0, look.origin[0]], [0, 1, look.origin[1]]]))
     mask = cv2.warpAffine(look.mask, place, size[::-1], flags=cv2.INTER_NEAREST)
     rgb = cv2.warpAffine(look.rgb, place, size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(rgb), np.asarray(mask)

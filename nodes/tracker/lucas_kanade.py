@@ -21,6 +21,7 @@ import numpy as np
 
 from nodes.tracker import motion
 from nodes.tracker.model import Points, Trajectories
+from stream import geometry
 from stream.messages import Array
 
 WINDOW_PX = 17  # side of the patch that Lucas-Kanade compares; 21 costs a third more and follows no better
@@ -126,5 +127,5 @@ def carry_hidden(points: Points, before: Array, after: Array, visible: Array) ->
         guides = mine & visible & (points.labels == 1)
         followers = mine & ~visible & (points.labels == 1)  # a negative lies on something else: it stays
         if guides.any():
-            carried[followers] = motion.apply(motion.fit_similarity(before[guides], after[guides]), before[followers])
+            carried[followers] = geometry.apply(motion.fit_similarity(before[guides], after[guides]), before[followers])
     return carried

@@ -9,6 +9,7 @@ import numpy as np
 
 from nodes.tracker import motion
 from nodes.tracker.model import Points, Trajectories
+from stream import geometry
 from stream.messages import Array, ObjectTrack, Prompt, Seed, uncrop_mask
 
 VISIBLE = 0.5  # a point counts as visible above this probability (SAM-PT)
@@ -38,18 +39,20 @@ class TrackedObject:
     bunches: list[Bunch] = field(default_factory=list)
     mask: Array | None = None  # (H, W) uint8, its last good mask
     mask_frame: int = -1  # frame_id of that mask
-    carried: Array = field(default_factory=motion.IDENTITY.copy)  # (2, 3): from the mask's frame to the points' anchor
+    carried: Array = field(
+        default_factory=geometry.IDENTITY.copy
+    )  # (2, 3): from the mask's frame to the points' anchor
 
     def keep_mask(self, seed: Seed, size: tuple[int, int], frame_id: int) -> None:
         """Remember the newest good mask; it is what a restart begins with."""
         self.mask = uncrop_mask(seed.bbox, seed.mask, size)
         self.mask_frame = frame_id
-        self.carried = motion.IDENTITY.copy()
+        self.carried = geometry.IDENTITY.copy()
 
     def motion_since_anchor(self) -> Array:
         """(2, 3): how the visible positives of the oldest bunch moved from their anchor to their newest frame."""
         if not self.bunches or self.bunches[0].said is None:
-            return motion.IDENTITY.copy()
+            return geometry.IDENTITY.copy()
         bunch = self.bunches[0]
         xy, visibility = bunch.at(-1)
         use = (bunch.points.labels == 1) & (visibility > VISIBLE)
@@ -60,13 +63,13 @@ class TrackedObject:
         if self.mask is None:
             return None
         size = (self.mask.shape[0], self.mask.shape[1])
-        return motion.carry_mask(self.mask, motion.compose(self.motion_since_anchor(), self.carried), size)
+        return motion.carry_mask(self.mask, geometry.compose(self.motion_since_anchor(), self.carried), size)
 
     def link(self, frame_id: int, relink: Callable[[Points, Array, Array], Array]) -> None:
         """Let all points start their next window where they are on frame `frame_id`, the newest of each bunch."""
         if not self.bunches:
             return
-        self.carried = motion.compose(self.motion_since_anchor(), self.carried)
+        self.carried = geometry.compose(self.motion_since_anchor(), self.carried)
         ends = [(b.points, *b.at(-1)) for b in self.bunches]
         points = Points(
             xy=np.concatenate([xy for _, xy, _ in ends]),
@@ -79,15 +82,15 @@ class TrackedObject:
 
     def rescale(self, old_size: tuple[int, int], new_size: tuple[int, int], frame_id: int) -> None:
         """Follow a change of the frame size; points wait at their newest place for a window that starts anew."""
-        scale = motion.rescaling(old_size, new_size)
+        scale = geometry.rescaling(old_size, new_size)
         mask = self.mask_now()
         self.mask = None if mask is None else motion.carry_mask(mask, scale, new_size)
-        self.carried = motion.IDENTITY.copy()
+        self.carried = geometry.IDENTITY.copy()
         for bunch in self.bunches:
             at, visibility = (bunch.points.xy, np.ones(len(bunch.points), np.float32))
             if bunch.said is not None:
                 at, visibility = bunch.at(-1)
-            xy = motion.apply(scale, at)
+            xy = geometry.apply(scale, at)
             bunch.points = replace(bunch.points, xy=xy)
             bunch.start, bunch.said = frame_id, Trajectories(xy[None], visibility[None])
 
