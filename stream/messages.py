@@ -1,8 +1,8 @@
 """What the nodes say to each other: frozen messages, and their way to the wire and back.
 
-A message is one JSON header and the raw bytes of its arrays:
+A message is one JSON header and the raw bytes of its arrays, each described by [part, offset, dtype, lengths]:
 
-    [ {"schema": "tracks/1", "body": {..., "xy": {"part": 1, "dtype": "float32", "shape": [9, 2]}}}, bytes, bytes, ... ]
+    [ tracks/1 {..., "rgb": [2, 0, "uint8", 480, 854, 3], "xy": [1, 64, "float32", 9, 2]}, small ones, large one, ... ]
 
 Arrays arrive read-only and are never copied on the way in. Whatever does not fit the declared type, dtype, shape or
 size is a `MessageError`; nothing is ever unpickled. Space and units: points are (x, y) in frame px with pixel centres
@@ -11,6 +11,7 @@ on whole numbers, boxes of masks are (x, y, width, height) in whole px, images a
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -326,42 +327,50 @@ def label_image(size: tuple[int, int], objects: Sequence[ObjectMask | Seed]) -> 
 
 M = TypeVar("M", bound=Message)
 
+SMALL_BYTES = 1 << 16  # arrays below share one part: a part of its own costs more than the copy
+ALIGN = 8  # bytes; where each of them begins
+
 
 def to_parts(message: Message) -> list[Any]:
-    """The wire form: the JSON header, then each array's buffer (not copied when it is contiguous)."""
-    arrays: list[Array] = []
+    """The wire form: the header (schema, a space, JSON), all small arrays in one part, each large one's own buffer."""
+    small, large, filled = [], [], 0
 
     def place(value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            arrays.append(np.ascontiguousarray(value))
-            return {"part": len(arrays), "dtype": value.dtype.name, "shape": list(value.shape)}
+        nonlocal filled
         if isinstance(value, np.generic):
             return value.item()
-        raise NotImplementedError(f"a {type(value).__name__} can't travel in a message")
+        if not isinstance(value, np.ndarray):
+            raise NotImplementedError(f"a {type(value).__name__} can't travel in a message")
+        array = np.ascontiguousarray(value)
+        described = [array.dtype.name, *array.shape]
+        if array.nbytes >= SMALL_BYTES:
+            large.append(memoryview(array.data).cast("B"))
+            return [len(large) + 1, 0, *described]
+        data = array.tobytes()
+        at = filled
+        filled += len(data) + -len(data) % ALIGN
+        small.append(data.ljust(filled - at, b"\0"))
+        return [1, at, *described]
 
-    header = msgspec.json.encode({"schema": message.schema, "body": message}, enc_hook=place)
-    return [header, *[memoryview(a.data).cast("B") if a.size else b"" for a in arrays]]
-
-
-class _Envelope(msgspec.Struct):
-    schema: str
-    body: msgspec.Raw
-
-
-_envelope_decoder = msgspec.json.Decoder(_Envelope)
+    body = msgspec.json.encode(message, enc_hook=place)
+    return [message.schema.encode() + b" " + body, b"".join(small), *large]
 
 
 def from_parts(parts: Sequence[Any], *kinds: type[M]) -> M:
     """The message of one of the `kinds` in the parts (bytes or buffers); MessageError says why there is none."""
-    if not 1 <= len(parts) <= MAX_PARTS:
-        raise MessageError(f"{len(parts)} parts came; a message has 1 to {MAX_PARTS}")
+    if not 2 <= len(parts) <= MAX_PARTS:
+        raise MessageError(f"{len(parts)} parts came; a message has 2 to {MAX_PARTS}")
     buffers = [memoryview(p) for p in parts]
     total = sum(b.nbytes for b in buffers)
     if total > MAX_MESSAGE_BYTES:
         raise MessageError(f"{total} bytes came; a message has at most {MAX_MESSAGE_BYTES}")
     if buffers[0].nbytes > MAX_HEADER_BYTES:
         raise MessageError(f"a header of {buffers[0].nbytes} bytes came; it has at most {MAX_HEADER_BYTES}")
-    used: set[int] = set()
+    schema, _, body = bytes(buffers[0]).partition(b" ")
+    kind = next((k for k in kinds if k.schema.encode() == schema), None)
+    if kind is None:
+        raise MessageError(f"schema {schema[:40]!r} came; this reader speaks {', '.join(k.schema for k in kinds)}")
+    used = {1}
 
     def fetch(wanted: type, value: Any) -> Any:
         if wanted is not np.ndarray and getattr(wanted, "__origin__", None) is not np.ndarray:
@@ -369,37 +378,30 @@ def from_parts(parts: Sequence[Any], *kinds: type[M]) -> M:
         return _array(value, buffers, used)
 
     try:
-        envelope = _envelope_decoder.decode(buffers[0])
-        kind = next((k for k in kinds if k.schema == envelope.schema), None)
-        if kind is None:
-            spoken = ", ".join(k.schema for k in kinds)
-            raise MessageError(f"schema {envelope.schema[:40]!r} came; this reader speaks {spoken}")
-        message = msgspec.json.decode(envelope.body, type=kind, dec_hook=fetch)
-    except MessageError:
-        raise
+        message = msgspec.json.decode(body, type=kind, dec_hook=fetch)
     except (msgspec.MsgspecError, ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
-        raise MessageError(f"no message of {kinds[0].schema}: {str(error)[:200]}") from None
-    if used != set(range(1, len(parts))):
-        raise MessageError(f"{len(parts) - 1} arrays came; the header uses {len(used)}")
+        raise MessageError(f"no message of {kind.schema}: {str(error)[:200]}") from None
+    if len(used) != len(parts) - 1:
+        raise MessageError(f"{len(parts) - 1} parts of arrays came; the header uses {len(used)}")
     return message
 
 
 def _array(place: Any, buffers: Sequence[memoryview], used: set[int]) -> Array:
-    """The read-only array that a header's {"part", "dtype", "shape"} describes; ValueError where it can't be."""
-    if not isinstance(place, dict) or place.keys() != {"part", "dtype", "shape"}:
-        raise ValueError("an array is described by part, dtype and shape")
-    part, dtype, shape = place["part"], DTYPES.get(str(place["dtype"])), place["shape"]
-    if type(part) is not int or not 1 <= part < len(buffers) or dtype is None:
-        raise ValueError(f"array part {part!r} of dtype {str(place['dtype'])[:20]!r} is not there")
-    if not isinstance(shape, list) or len(shape) > 4 or not all(type(s) is int and 0 <= s <= 1 << 20 for s in shape):
-        raise ValueError("an array's shape is a list of at most 4 lengths")
-    count = 1
-    for length in shape:
-        count *= length
-    if count * dtype.itemsize != buffers[part].nbytes:
-        raise ValueError(f"array of shape {shape} {dtype} does not fill {buffers[part].nbytes} bytes")
+    """The read-only array that [part, offset, dtype, *shape] describes; ValueError where it can't be."""
+    if not isinstance(place, list) or not 3 <= len(place) <= 7:
+        raise ValueError("an array is described by part, offset, dtype and at most 4 lengths")
+    part, offset, name, *shape = place
+    if type(part) is not int or not 1 <= part < len(buffers) or not isinstance(name, str) or name not in DTYPES:
+        raise ValueError(f"array part {str(part)[:20]!r} of dtype {str(name)[:20]!r} is not there")
+    if not all(type(s) is int and 0 <= s <= 1 << 20 for s in shape):
+        raise ValueError("an array's lengths are whole numbers up to 2^20")
+    count = math.prod(shape)
+    end = count * DTYPES[name].itemsize
+    if type(offset) is not int or offset < 0 or offset % ALIGN or offset + end > buffers[part].nbytes:
+        raise ValueError(f"array of {shape} {name} at {str(offset)[:20]} lies outside its part")
     used.add(part)
-    array: Array = np.frombuffer(buffers[part], dtype).reshape(shape)
+    array: Array = np.frombuffer(buffers[part], DTYPES[name], count, offset) if count else np.zeros(0, DTYPES[name])
+    array = array.reshape(shape)
     array.flags.writeable = False
     return array
 

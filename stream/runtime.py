@@ -197,12 +197,14 @@ class Runtime:
                     self.subscribers[topic].ask()
                 for topic, subscriber in self.subscribers.items():
                     self.poller.watch(subscriber, topic in waiting)
-                self.poller.wait(TICK_MS)
-                self._drain_wake()
+                ready = self.poller.wait(TICK_MS)
+                if self.wake_fd in ready:
+                    self._drain_wake()
                 for publisher in self.publishers.values():
-                    publisher.pump()
+                    if publisher in ready:
+                        publisher.pump()
                 for topic in waiting:
-                    if self._takes(topic, takes):
+                    if self.subscribers[topic] in ready and self._takes(topic, takes):
                         self._handle(topic, handlers[topic], finish)
         finally:
             self.beat.stop()
