@@ -24,6 +24,7 @@ T = TypeVar("T")
 
 _REQUEST = struct.Struct(">8s8sQI")  # reader id, writer id as far as known, messages taken, further ones wanted
 _STAMP = struct.Struct(">8sQ")  # writer id, number of the message, from 1
+STAMP_BYTES = _STAMP.size
 NOBODY = bytes(8)
 
 

@@ -1,8 +1,10 @@
 """What the nodes say to each other: frozen messages, and their way to the wire and back.
 
-A message is one JSON header and the raw bytes of its arrays, each described by [part, offset, dtype, lengths]:
+A message is a head and the raw bytes of its large arrays. The head is the length of its JSON, the JSON, and all small
+arrays (a part of its own costs more than a copy). An array is described by [part, offset, dtype, lengths]; in the head,
+which is part 0, offsets count from the end of the JSON:
 
-    [ tracks/1 {..., "rgb": [2, 0, "uint8", 480, 854, 3], "xy": [1, 64, "float32", 9, 2]}, small ones, large one, ... ]
+    [ 012a tracks/1 {..., "rgb": [1, 0, "uint8", 480, 854, 3], "xy": [0, 64, "float32", 9, 2]} small ones, large one ]
 
 Arrays arrive read-only and are never copied on the way in. Whatever does not fit the declared type, dtype, shape or
 size is a `MessageError`; nothing is ever unpickled. Space and units: points are (x, y) in frame px with pixel centres
@@ -11,7 +13,7 @@ on whole numbers, boxes of masks are (x, y, width, height) in whole px, images a
 
 from __future__ import annotations
 
-import math
+import struct
 from collections.abc import Sequence
 from typing import Any, ClassVar, Literal, TypeVar
 
@@ -29,6 +31,7 @@ MAX_HEADER_BYTES = 4 * 1024 * 1024
 MAX_PARTS = 4096
 MAX_OBJECT_ID = 65_535  # of a label image of 16 bits
 DTYPES = {name: np.dtype(name) for name in ("uint8", "float32", "int32")}
+_NAMES = {dtype: name for name, dtype in DTYPES.items()}  # numpy's own dtype.name is slow
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -288,10 +291,15 @@ REPORTS: tuple[type[Report], ...] = (Hello, Health, Opened, Done, Failure, Answe
 
 def expect(array: Array, name: str, dtype: str, shape: Sequence[int | None]) -> None:
     """Check an array's dtype and shape (None: any length); ValueError says what came and what is needed."""
-    fits = len(array.shape) == len(shape) and all(w is None or w == h for h, w in zip(array.shape, shape, strict=True))
-    if array.dtype != DTYPES[dtype] or not fits:
-        wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ")"
-        raise ValueError(f"{name} is {array.dtype} {array.shape}; needs {dtype} {wanted}")
+    fits = array.dtype is DTYPES[dtype] or array.dtype == DTYPES[dtype]
+    if fits and len(array.shape) == len(shape):
+        for have, want in zip(array.shape, shape, strict=True):
+            if want is not None and want != have:
+                break
+        else:
+            return
+    wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ")"
+    raise ValueError(f"{name} is {array.dtype} {array.shape}; needs {dtype} {wanted}")
 
 
 def crop_mask(mask: Array) -> tuple[tuple[int, int, int, int], Array]:
@@ -327,62 +335,69 @@ def label_image(size: tuple[int, int], objects: Sequence[ObjectMask | Seed]) -> 
 
 M = TypeVar("M", bound=Message)
 
-SMALL_BYTES = 1 << 16  # arrays below share one part: a part of its own costs more than the copy
+SMALL_BYTES = 1 << 16  # arrays below travel in the head
 ALIGN = 8  # bytes; where each of them begins
+_LENGTH = struct.Struct(">I")
 
 
 def to_parts(message: Message) -> list[Any]:
-    """The wire form: the header (schema, a space, JSON), all small arrays in one part, each large one's own buffer."""
-    small, large, filled = [], [], 0
+    """The wire form: the head (length, schema, a space, JSON, small arrays), then each large array's own buffer."""
+    small: list[bytes] = []
+    large: list[memoryview] = []
+    filled = 0
 
     def place(value: Any) -> Any:
         nonlocal filled
-        if isinstance(value, np.generic):
-            return value.item()
         if not isinstance(value, np.ndarray):
+            if isinstance(value, np.generic):
+                return value.item()
             raise NotImplementedError(f"a {type(value).__name__} can't travel in a message")
-        array = np.ascontiguousarray(value)
-        described = [array.dtype.name, *array.shape]
-        if array.nbytes >= SMALL_BYTES:
-            large.append(memoryview(array.data).cast("B"))
-            return [len(large) + 1, 0, *described]
-        data = array.tobytes()
-        at = filled
-        filled += len(data) + -len(data) % ALIGN
-        small.append(data.ljust(filled - at, b"\0"))
-        return [1, at, *described]
+        name = _NAMES[value.dtype]
+        if value.nbytes >= SMALL_BYTES:
+            large.append(memoryview(np.ascontiguousarray(value).data).cast("B"))
+            return (len(large), 0, name, *value.shape)
+        at, data = filled, value.tobytes()
+        small.append(data)
+        filled += len(data)
+        if odd := filled % ALIGN:
+            small.append(bytes(ALIGN - odd))
+            filled += ALIGN - odd
+        return (0, at, name, *value.shape)
 
-    body = msgspec.json.encode(message, enc_hook=place)
-    return [message.schema.encode() + b" " + body, b"".join(small), *large]
+    text = message.schema.encode() + b" " + msgspec.json.encode(message, enc_hook=place)
+    return [b"".join([_LENGTH.pack(len(text)), text, *small]), *large]
 
 
 def from_parts(parts: Sequence[Any], *kinds: type[M]) -> M:
     """The message of one of the `kinds` in the parts (bytes or buffers); MessageError says why there is none."""
-    if not 2 <= len(parts) <= MAX_PARTS:
-        raise MessageError(f"{len(parts)} parts came; a message has 2 to {MAX_PARTS}")
+    if not 1 <= len(parts) <= MAX_PARTS:
+        raise MessageError(f"{len(parts)} parts came; a message has 1 to {MAX_PARTS}")
     buffers = [memoryview(p) for p in parts]
-    total = sum(b.nbytes for b in buffers)
+    head, total = buffers[0], sum([b.nbytes for b in buffers])
     if total > MAX_MESSAGE_BYTES:
         raise MessageError(f"{total} bytes came; a message has at most {MAX_MESSAGE_BYTES}")
-    if buffers[0].nbytes > MAX_HEADER_BYTES:
-        raise MessageError(f"a header of {buffers[0].nbytes} bytes came; it has at most {MAX_HEADER_BYTES}")
-    schema, _, body = bytes(buffers[0]).partition(b" ")
-    kind = next((k for k in kinds if k.schema.encode() == schema), None)
-    if kind is None:
+    length = _LENGTH.unpack_from(head)[0] if head.nbytes >= _LENGTH.size else MAX_HEADER_BYTES
+    end = _LENGTH.size + length
+    if end > min(head.nbytes, MAX_HEADER_BYTES):
+        raise MessageError(f"a head of {head.nbytes} bytes came that does not hold its JSON")
+    schema, _, body = bytes(head[_LENGTH.size : end]).partition(b" ")
+    buffers[0] = head[end:]
+    for kind in kinds:
+        if kind.schema.encode() == schema:
+            break
+    else:
         raise MessageError(f"schema {schema[:40]!r} came; this reader speaks {', '.join(k.schema for k in kinds)}")
-    used = {1}
+    used = {0}
 
-    def fetch(wanted: type, value: Any) -> Any:
-        if wanted is not np.ndarray and getattr(wanted, "__origin__", None) is not np.ndarray:
-            raise NotImplementedError(str(wanted))
+    def fetch(_wanted: type, value: Any) -> Any:  # arrays are the only fields that msgspec does not know
         return _array(value, buffers, used)
 
     try:
         message = msgspec.json.decode(body, type=kind, dec_hook=fetch)
     except (msgspec.MsgspecError, ValueError, TypeError, KeyError, RecursionError, OverflowError) as error:
         raise MessageError(f"no message of {kind.schema}: {str(error)[:200]}") from None
-    if len(used) != len(parts) - 1:
-        raise MessageError(f"{len(parts) - 1} parts of arrays came; the header uses {len(used)}")
+    if len(used) != len(parts):
+        raise MessageError(f"{len(parts) - 1} large arrays came; the head uses {len(used) - 1}")
     return message
 
 
@@ -391,16 +406,18 @@ def _array(place: Any, buffers: Sequence[memoryview], used: set[int]) -> Array:
     if not isinstance(place, list) or not 3 <= len(place) <= 7:
         raise ValueError("an array is described by part, offset, dtype and at most 4 lengths")
     part, offset, name, *shape = place
-    if type(part) is not int or not 1 <= part < len(buffers) or not isinstance(name, str) or name not in DTYPES:
+    if type(part) is not int or not 0 <= part < len(buffers) or not isinstance(name, str) or name not in DTYPES:
         raise ValueError(f"array part {str(part)[:20]!r} of dtype {str(name)[:20]!r} is not there")
-    if not all(type(s) is int and 0 <= s <= 1 << 20 for s in shape):
-        raise ValueError("an array's lengths are whole numbers up to 2^20")
-    count = math.prod(shape)
-    end = count * DTYPES[name].itemsize
-    if type(offset) is not int or offset < 0 or offset % ALIGN or offset + end > buffers[part].nbytes:
+    count = 1
+    for length in shape:
+        if type(length) is not int or not 0 <= length <= 1 << 20:
+            raise ValueError("an array's lengths are whole numbers up to 2^20")
+        count *= length
+    dtype, buffer = DTYPES[name], buffers[part]
+    if type(offset) is not int or offset < 0 or offset % ALIGN or offset + count * dtype.itemsize > buffer.nbytes:
         raise ValueError(f"array of {shape} {name} at {str(offset)[:20]} lies outside its part")
     used.add(part)
-    array: Array = np.frombuffer(buffers[part], DTYPES[name], count, offset) if count else np.zeros(0, DTYPES[name])
+    array: Array = np.frombuffer(buffer, dtype, count, offset) if count else np.zeros(0, dtype)
     array = array.reshape(shape)
     array.flags.writeable = False
     return array

@@ -19,7 +19,7 @@ import zmq
 import zmq.auth
 
 from stream.errors import ConfigError, MessageError
-from stream.lanes import Lane, Want, new_id
+from stream.lanes import STAMP_BYTES, Lane, Want, new_id
 from stream.messages import MAX_MESSAGE_BYTES, End, Message, from_parts, to_parts
 from stream.topology import TOPICS, Delivery
 
@@ -200,23 +200,18 @@ class Publisher:
         self.lanes[reader.encode()].waiting.clear()
 
     def pump(self) -> None:
-        """Take the requests that have come, and send what they ask for. Call when the socket is readable."""
+        """Take a request that has come, and send what it asks for. Call while the socket is readable."""
         started = time.thread_time_ns()
-        while True:
-            try:
-                name, *request = self.socket.recv_multipart(zmq.DONTWAIT)
-            except zmq.Again:
-                break
-            except zmq.ZMQError as error:
-                log.debug("%s: %s", self.topic, error)
-                break
-            try:
-                if name not in self.lanes or len(request) != 1:
-                    raise MessageError(f"{name[:20]!r} is no reader of {self.topic}")
-                self.lanes[name].requested(request[0])
-            except MessageError as error:
-                self.malformed += 1
-                log.debug("%s: %s", self.topic, error)
+        try:
+            name, *request = self.socket.recv_multipart(zmq.DONTWAIT)
+            if name not in self.lanes or len(request) != 1:
+                raise MessageError(f"{name[:20]!r} is no reader of {self.topic}")
+            self.lanes[name].requested(request[0])
+        except MessageError as error:
+            self.malformed += 1
+            log.debug("%s: %s", self.topic, error)
+        except zmq.Again:
+            pass  # nothing has come
         self._flush()
         self.spent_ns += time.thread_time_ns() - started
 
@@ -224,10 +219,12 @@ class Publisher:
         for name, lane in self.lanes.items():
             while (item := lane.next()) is not None:
                 stamp, packed = item
+                head, *large = packed.parts if packed else (b"",)
                 try:
-                    self.socket.send_multipart(
-                        [name, stamp, *(packed.parts if packed else ())], zmq.DONTWAIT, copy=False
-                    )
+                    self.socket.send(name, zmq.DONTWAIT | zmq.SNDMORE)
+                    self.socket.send(stamp + head, zmq.DONTWAIT | (zmq.SNDMORE if large else 0))
+                    for i, array in enumerate(large, start=1):
+                        self.socket.send(array, zmq.DONTWAIT | (zmq.SNDMORE if i < len(large) else 0), copy=False)
                 except zmq.ZMQError as error:  # EHOSTUNREACH: the reader's process is gone; EAGAIN: it is stuck
                     log.debug("%s to %s: %s", self.topic, name, error)
                     if packed is not None:
@@ -289,11 +286,12 @@ class Subscriber:
                     frames = self.socket.recv_multipart(zmq.DONTWAIT, copy=False)
                 except zmq.Again:
                     return None
-                stamp, *parts = [f.buffer for f in frames]
+                head, *large = [f.buffer for f in frames]
                 try:
-                    self.want.came(bytes(stamp[:64]), message=bool(parts))
-                    if parts:
-                        return from_parts(parts, *self.kinds)
+                    stamp, head = bytes(head[:STAMP_BYTES]), head[STAMP_BYTES:]
+                    self.want.came(stamp, message=head.nbytes > 0)
+                    if head.nbytes:
+                        return from_parts([head, *large], *self.kinds)
                 except MessageError as error:
                     self.malformed += 1
                     log.debug("%s: %s", self.topic, error)

@@ -24,6 +24,15 @@ def wire(message):
     return [bytes(p) for p in to_parts(message)]
 
 
+def head(text):
+    return len(text).to_bytes(4, "big") + text
+
+
+def headed(parts, old, new):
+    """The head with another text in its JSON, and the right length."""
+    return head(parts[0][4:].replace(old, new))
+
+
 def test_a_message_comes_back_as_it_went():
     sent = tracks(7)
     came = from_parts(wire(sent), Tracks)
@@ -53,30 +62,35 @@ def test_an_empty_mask_travels():
         lambda p: p[:-1],
         lambda p: [*p, b"more"],
         lambda p: [b"", *p[1:]],
-        lambda p: [b"\x80\x04]", *p[1:]],
+        lambda p: [b"\0\0", *p[1:]],
+        lambda p: [b"\xff" * 4 + p[0][4:], *p[1:]],
+        lambda p: [b"\0\0\0\x09" + p[0][4:], *p[1:]],
+        lambda p: [p[0][:-1], *p[1:]],
+        lambda p: [b"\0\0\0\x03\x80\x04]", *p[1:]],
         lambda p: [p[0].replace(b"frame/1", b"frame/2"), *p[1:]],
         lambda p: [p[0].replace(b"150,160,3", b"150,170,3"), *p[1:]],
-        lambda p: [p[0].replace(b"150,160,3", b"-150,-160,3"), *p[1:]],
-        lambda p: [p[0].replace(b"150,160,3", b"1048576,1048576,3"), *p[1:]],
-        lambda p: [p[0].replace(b"150,160,3", b"4611686018427387904,4,3"), *p[1:]],
-        lambda p: [p[0].replace(b"[2,0,", b"[0,0,"), *p[1:]],
-        lambda p: [p[0].replace(b"[2,0,", b"[9,0,"), *p[1:]],
-        lambda p: [p[0].replace(b"[2,0,", b"[2,8,"), *p[1:]],
-        lambda p: [p[0].replace(b"[2,0,", b"[2,-8,"), *p[1:]],
-        lambda p: [p[0].replace(b"[2,0,", b"[2,true,"), *p[1:]],
-        lambda p: [p[0].replace(b"[2,0,", b"[{},[],"), *p[1:]],
-        lambda p: [p[0].replace(b"uint8", b"object"), *p[1:]],
-        lambda p: [p[0].replace(b'"session":0', b'"session":"x"'), *p[1:]],
-        lambda p: [b"frame/1 " + b"[" * 100_000, *p[1:]],
-        lambda p: [b"frame/1 " + b'{"a":' * 100_000, *p[1:]],
-        lambda p: [b"x" * 5_000_000, *p[1:]],
-        lambda p: [p[0], p[1], b"\0" * (MAX_MESSAGE_BYTES + 1)],
+        lambda p: [p[0].replace(b"150,160,3", b"-15,-16,3"), *p[1:]],
+        lambda p: [p[0].replace(b"150,160,3", b"9999999,9"), *p[1:]],
+        lambda p: [headed(p, b"150,160,3", b"1048576,1048576,3"), *p[1:]],
+        lambda p: [headed(p, b"150,160,3", b"4611686018427387904,4,3"), *p[1:]],
+        lambda p: [p[0].replace(b"[1,0,", b"[0,0,"), *p[1:]],
+        lambda p: [p[0].replace(b"[1,0,", b"[9,0,"), *p[1:]],
+        lambda p: [p[0].replace(b"[1,0,", b"[1,8,"), *p[1:]],
+        lambda p: [headed(p, b"[1,0,", b"[1,-8,"), *p[1:]],
+        lambda p: [headed(p, b"[1,0,", b"[1,true,"), *p[1:]],
+        lambda p: [headed(p, b"[1,0,", b"[{},[],"), *p[1:]],
+        lambda p: [headed(p, b"uint8", b"object"), *p[1:]],
+        lambda p: [headed(p, b'"session":0', b'"session":"x"'), *p[1:]],
+        lambda p: [head(b"frame/1 " + b"[" * 100_000), *p[1:]],
+        lambda p: [head(b"frame/1 " + b'{"a":' * 100_000), *p[1:]],
+        lambda p: [head(b"x" * 5_000_000), *p[1:]],
+        lambda p: [p[0], b"\0" * (MAX_MESSAGE_BYTES + 1)],
         lambda p: [p[0]] * 5000,
     ],
 )
 def test_whatever_does_not_fit_is_a_message_error(break_it):
     parts = wire(frame(size=(150, 160)))
-    assert len(parts) == 3
+    assert len(parts) == 2
     broken = break_it(parts)
     assert broken != parts, "the example has changed: this breaks nothing"
     with pytest.raises(MessageError):

@@ -145,18 +145,15 @@ def test_a_restarted_reader_loses_what_was_under_way_and_gets_what_waits(context
 
 def garbage(rng):
     """Multipart messages that mean nothing."""
+    text = rng.choice([b"frame/1 {}", b"frame/99 {}", b"[" * 20_000, b'frame/1 {"rgb":[1,0,"uint8",999999,999999,3]}'])
     return rng.choice(
         [
-            [rng.randbytes(rng.randint(0, 200))],
+            [rng.randbytes(rng.randint(1, 200))],
             [rng.randbytes(28)],
-            [rng.randbytes(16), b'{"schema":"frame/1","body":{}}'],
-            [rng.randbytes(16), b'{"schema":"frame/99","body":{}}'],
+            [rng.randbytes(16) + len(text).to_bytes(4, "big") + text],
+            [rng.randbytes(16) + b"\xff\xff\xff\xff" + text],
             [b""] * rng.randint(1, 9),
-            [rng.randbytes(16), b"[" * 20_000],
-            [
-                rng.randbytes(16),
-                b'{"schema":"frame/1","body":{"rgb":{"part":1,"dtype":"uint8","shape":[999999,999999,3]}}}',
-            ],
+            [rng.randbytes(20) + text, rng.randbytes(100)],
         ]
     )
 
