@@ -252,13 +252,14 @@ class Subscriber:
         self.topic = topic
         self.delivery = delivery
         self.kinds: tuple[type[Message], ...] = (*kinds, End)
-        self.window = delivery.depth(topic)
+        # Where all are waited for, one is in hand while the depth waits; and more are asked for once half are taken.
+        self.window = delivery.depth(topic) + (delivery is Delivery.LOSSLESS)
         self.socket = context.socket(zmq.DEALER, connect=endpoint, queue=TOPICS[topic].depth + 8, name=reader.encode())
         self.want = Want()
         self.malformed = 0
         self.spent_ns = 0
         self._asked_for = -1  # the total asked for last; -1: nothing yet
-        self._batch = max(1, self.window // 2)  # messages taken until more are asked for: half as many requests
+        self._batch = (self.window + 1) // 2
         self._asked_at = 0.0
 
     @property
