@@ -4,19 +4,17 @@
 from __future__ import annotations
 
 import sys
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from stream.command import Order
-
-ROOT = Path(__file__).resolve().parent
-sys.path.insert(0, str(ROOT))
+    from stream.messages import Prompt
 
 
 def main(argv: list[str]) -> int:
-    """Run the command; the exit code is Contract 1's: 0 done, 1 failed, 2 bad arguments, 3 could not open."""
+    """Run the command; the exit code is 0 done, 1 failed while running, 2 bad arguments, 3 could not open."""
     from stream.command import read_order
+    from stream.config import redact
     from stream.errors import StreamError
 
     order = None
@@ -26,8 +24,6 @@ def main(argv: list[str]) -> int:
     except StreamError as error:
         if order is not None and order.config.log.debug:
             raise
-        from stream.config import redact
-
         print(f"run_stream: error: {redact(str(error))}", file=sys.stderr)
         return error.exit_code
 
@@ -35,9 +31,9 @@ def main(argv: list[str]) -> int:
 def check(order: Order) -> int:
     """Say whether the order could be carried out, without doing it."""
     from nodes.renderer.sinks import check_sinks
-    from stream.command import check_source
+    from stream.command import check_start
 
-    check_source(order.config)
+    check_start(order.config)
     check_sinks(order.config.renderer)
     prompts(order)
     print("run_stream: the arguments and the config are fine")
@@ -49,12 +45,12 @@ def run(order: Order) -> int:
     import signal
 
     from nodes.start import main_of
-    from stream.command import announce, check_source, conclude
+    from stream.command import announce, check_start, conclude
     from stream.dashboard import make_dashboard
     from stream.logs import install
     from stream.supervisor import Supervisor
 
-    check_source(order.config)
+    check_start(order.config)
     dashboard = make_dashboard(order.config)
     install(order.config.log, "graph", dashboard.say)
     announce(order.config)
@@ -69,15 +65,15 @@ def run(order: Order) -> int:
     return 0
 
 
-def prompts(order: Order) -> list:  # type: ignore[type-arg]
-    """The prompts of the command line; a label image is read by the package that reads pictures, if there is one."""
+def prompts(order: Order) -> list[Prompt]:
+    """The prompts of the command line; what reads a label image is loaded only where there is one."""
     from stream.prompts import parse_prompts
 
-    if order.mask_file:
-        from nodes.capture.label_images import read_label_image
+    if not order.mask_file:
+        return parse_prompts(order.points, order.boxes, {})
+    from nodes.capture.label_images import read_label_image
 
-        return parse_prompts(order.points, order.boxes, read_label_image(order.mask_file))
-    return parse_prompts(order.points, order.boxes, {})
+    return parse_prompts(order.points, order.boxes, read_label_image(order.mask_file))
 
 
 if __name__ == "__main__":

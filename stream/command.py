@@ -119,8 +119,13 @@ def read_order(argv: list[str]) -> Order:
     )
 
 
-def check_source(config: Config) -> None:
-    """Refuse a file that is not there before anything is started."""
+def check_start(config: Config) -> None:
+    """Refuse what can't work before anything is started: nodes out of reach of each other, a file that is not there."""
+    from stream.topology import check_places
+
+    check_places(config)
+    if config.graph.run and "capture" not in config.graph.run:
+        return
     source = config.capture.source
     path = Path(source.removeprefix("file://"))
     if source_kind(source) == "file" and not path.exists():

@@ -298,6 +298,8 @@ def _check(config: Config) -> None:
         raise ConfigError(
             f"capture.backoff_max_s is {c.backoff_max_s}; needs capture.backoff_s ({c.backoff_s}) or more"
         )
+    if config.supervisor.threads and config.renderer.window:
+        raise ConfigError("--window needs a process of its own; leave out --threads")
     for name in ("demo_size", "camera_size"):
         text = getattr(c, name)
         if text and min(parse_size(text)) < 64:

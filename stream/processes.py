@@ -30,7 +30,8 @@ class NodeProcess:
             stdin=subprocess.PIPE,  # nothing is ever written: when it closes, the node knows that we have died
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
-            env={**os.environ, "PYTHONPATH": os.pathsep.join(paths), "PYTHONUNBUFFERED": "1"},
+            # Small matrices in many processes: threads of the BLAS only get into each other's way.
+            env={"OPENBLAS_NUM_THREADS": "1", **os.environ, "PYTHONPATH": os.pathsep.join(paths)},
             start_new_session=True,  # Ctrl-C in the terminal is for us alone; we stop the nodes in order
         )
         self.pid = self._process.pid

@@ -39,7 +39,7 @@ from stream.processes import NodeProcess, NodeThread, RestartPolicy
 from stream.rundir import Run, RunDir
 from stream.runtime import Places, Runtime, renders
 from stream.tally import Tally
-from stream.topology import SUPERVISED, TOPICS, Delivery, readers
+from stream.topology import SUPERVISED, TOPICS, Delivery, check_places, readers
 from stream.transport import Context, Inlet, Poller, Publisher, RequestServer, Subscriber
 
 log = logging.getLogger(__name__)
@@ -77,6 +77,7 @@ class Supervisor:
     """The running graph of one camera."""
 
     def __init__(self, config: Config, prompts: list[Prompt], node_main: NodeMain, dashboard: Dashboard) -> None:
+        check_places(config)
         self.config = config
         self.dashboard = dashboard
         self.node_main = node_main

@@ -13,6 +13,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from stream.config import Config
+from stream.errors import ConfigError, nearest
 from stream.messages import Command, Frame, Masks, Message, Report, Scene, Seeds, Tracks
 
 
@@ -99,3 +101,27 @@ def readers(topic: str, *, live: bool) -> dict[str, Delivery]:
 def writer(topic: str) -> str:
     """The node that writes `topic`."""
     return next(name for name, node in NODES.items() if topic in node.writes)
+
+
+def check_places(config: Config) -> None:
+    """Refuse a graph over several hosts whose nodes could not find each other; ConfigError says what is missing."""
+    here = set(config.graph.run)
+    for name in here:
+        if name not in SUPERVISED:
+            raise ConfigError(f"graph.run: no node {name!r}; {nearest(name, SUPERVISED)}")
+    for topic in config.graph.endpoints:
+        if topic not in TOPICS:
+            raise ConfigError(f"graph.endpoints: no topic {topic!r}; {nearest(topic, TOPICS)}")
+    if not here:
+        return
+    if config.graph.host:
+        here.add("supervisor")
+    for topic in TOPICS:
+        ends = {"supervisor", *SUPERVISED} if topic == "reports" else {writer(topic), *readers(topic, live=config.live)}
+        if topic == "frames" and not config.publisher.frames:
+            ends.discard("publisher")
+        if ends & here and ends - here and not config.graph.endpoints.get(topic, "").startswith("tcp://"):
+            raise ConfigError(
+                f"graph.endpoints.{topic} is not set: {', '.join(sorted(ends & here))} here and "
+                f"{', '.join(sorted(ends - here))} elsewhere need tcp://HOST:PORT for it, where its writer is"
+            )

@@ -367,8 +367,11 @@ class Broadcast:
 class Listener:
     """A SUB socket on a Broadcast."""
 
-    def __init__(self, context: Context, endpoint: str, topics: Sequence[str], queue: int = 1000) -> None:
+    def __init__(
+        self, context: Context, endpoint: str, topics: Sequence[str], queue: int = 1000, *, own_context: bool = False
+    ) -> None:
         self.socket = context.socket(zmq.SUB, connect=endpoint, queue=queue)
+        self._own = context if own_context else None
         for topic in topics:
             self.socket.subscribe(topic)
 
@@ -379,13 +382,15 @@ class Listener:
         return self.socket.recv_multipart(zmq.DONTWAIT)
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket, and its context where that is its own."""
         self.socket.close(linger=0)
+        if self._own:
+            self._own.close()
 
 
 def subscribe(endpoint: str, topics: Sequence[str], keys: str = "") -> Listener:
     """Listen to a Broadcast in a context of its own (tools)."""
-    return Listener(Context(keys), endpoint, topics)
+    return Listener(Context(keys), endpoint, topics, own_context=True)
 
 
 class RequestServer:

@@ -310,17 +310,17 @@ def test_garbage_on_every_open_socket_ends_no_node_and_is_counted(start, own_run
 def test_nodes_run_on_another_host_by_configuration_alone(start, tmp_path):
     keys = tmp_path / "keys"
     subprocess.run([sys.executable, str(ROOT / "tools/ctl.py"), "keygen", str(keys)], check=True, capture_output=True)
-    ports = free_ports(6)
-    topics = ("commands", "reports", "frames", "tracks", "seeds", "masks")
+    topics = ("commands", "reports", "frames", "tracks", "seeds", "masks", "scenes")
+    ports = free_ports(len(topics))
     both = [f"graph.endpoints={json.dumps({t: f'tcp://127.0.0.1:{p}' for t, p in zip(topics, ports, strict=True)})}"]
     both += [f"graph.keys={keys}"]
-    near = [*both, "graph.run=[capture,renderer,publisher]"]
-    far = [*both, "graph.run=[tracker,decoder]", "graph.host=false"]
+    near = [*both, "graph.run=[capture, renderer, publisher]"]
+    far = [*both, "graph.run=[tracker, decoder]", "graph.host=false"]
 
     def sets(values):
         return [word for value in values for word in ("--set", value)]
 
-    lender = start(*sets([*far, f"graph.endpoints.scenes=tcp://127.0.0.1:{free_ports(1)[0]}"][:-1]))
+    lender = start(*sets(far))
     host = start(*sets(near), "--frames", 40, "--summary", "s.json")
     assert host.wait() == 0, host.output + lender.output
     assert lender.wait() == 0, lender.output

@@ -60,7 +60,7 @@ def _write_line(picture: Array, info: Hud, cap: int, margin: int) -> Box:
     parts = [  # as written; the number is the urgency, 0 the last to go
         (4, info.camera),
         (5, f"#{info.frame_id}"),
-        (6, f"session {info.session}" if info.session > 1 else ""),
+        (6, f"session {info.session}" if info.session > 0 else ""),
         (0, f"{info.fps:.1f} fps"),
         (1, f"{info.age_ms:.0f} ms old"),
         (3, f"{info.passed_over} passed over" if info.passed_over else ""),

@@ -5,6 +5,7 @@ import json
 
 import pytest
 
+from stream.config import load
 from stream.dashboard import progress, table
 from stream.errors import ConfigError
 from stream.latency import Latency
@@ -12,7 +13,7 @@ from stream.messages import Health
 from stream.processes import RestartPolicy
 from stream.rundir import Run, RunDir, find_run
 from stream.tally import Tally
-from stream.topology import NODES, TOPICS, Delivery, readers, writer
+from stream.topology import NODES, TOPICS, Delivery, check_places, readers, writer
 
 
 def test_five_restarts_in_a_minute_and_not_one_more():
@@ -131,3 +132,18 @@ def test_log_lines_hide_passwords_in_both_forms():
     record.once_key = "k"
     once = OncePer(5.0)
     assert [bool(once.filter(record)) for _ in range(3)] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [
+        ({"graph.run": ["captur"]}, "did you mean 'capture'"),
+        ({"graph.endpoints": {"frame": "tcp://127.0.0.1:7001"}}, "did you mean 'frames'"),
+        ({"graph.run": ["tracker", "decoder"], "graph.host": False}, "graph.endpoints.frames is not set"),
+        ({"graph.run": ["renderer"], "graph.endpoints": {"scenes": "ipc:///tmp/x"}}, "graph.endpoints"),
+    ],
+)
+def test_nodes_that_could_not_find_each_other_are_refused(graph, words):
+    with pytest.raises(ConfigError, match="graph") as error:
+        check_places(load("lite", graph))
+    assert words in str(error.value)

@@ -84,8 +84,8 @@ def _lossless(clip: Clip, options: argparse.Namespace) -> dict[tuple[str, str, s
         (part, "CPU", "ms/frame"): sum(cpu_ms.values()),
         (part, "mean IoU", ""): clip.mean_iou(seen),
         **{(part, f"CPU of {node}", "ms/frame"): ms for node, ms in cpu_ms.items()},
-        # A frame's time is what all processes spend on it, as the hops are summed over all of them too; against the wall
-        # clock, on which the stages work side by side, the same milliseconds look larger.
+        # A frame's time is what all processes spend on it, as the hops are summed over all of them too; against the
+        # wall clock, on which the stages work side by side, the same milliseconds look larger.
         ("transport", "share of a frame's time", "%"): 100 * transport_ms / sum(cpu_ms.values()),
         ("transport", "share of wall", "%"): 100 * transport_ms / wall_ms,
         ("transport", "all hops", "ms/frame"): transport_ms,
