@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import signal
 import sys
 from typing import TYPE_CHECKING
 
@@ -42,8 +43,6 @@ def check(order: Order) -> int:
 
 def run(order: Order) -> int:
     """Start the graph and stay with it to its end."""
-    import signal
-
     from nodes.start import main_of
     from stream.command import announce, check_start, conclude
     from stream.dashboard import make_dashboard
