@@ -9,6 +9,7 @@ from collections import defaultdict
 from dataclasses import dataclass
 from pathlib import Path
 
+from stream.errors import StreamError
 from tools.bench.clip import Clip, draw_clip
 from tools.bench.rows import Row, row
 from tools.bench.run import GraphRun
@@ -98,7 +99,9 @@ def _per_frame(samples: list[Sample]) -> tuple[dict[str, float], dict[str, float
     """(CPU time, CPU time of libzmq's threads) a frame by node, ms, between the first sample and the last whole one."""
     first = samples[0]
     last = next(s for s in reversed(samples) if s.usage.keys() == first.usage.keys())
-    frames = max(1, last.frame_id - first.frame_id)
+    frames = last.frame_id - first.frame_id
+    if frames < 1:
+        raise StreamError("the run was over before its processes could be looked at twice; give --frames more")
     each = [(node, first.usage[node], last.usage[node]) for node in first.usage]
     return (
         {node: 1e3 * (after.cpu_s - before.cpu_s) / frames for node, before, after in each},
