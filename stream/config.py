@@ -71,7 +71,7 @@ class Decoder(Section, frozen=True):
 
     backend: Literal["lite"] = "lite"
     min_area_px: Natural = 25  # a mask this small never re-seeds (SAM-PT's own limit)
-    max_growth: Positive = 3.0  # a boundary mask that grew by more since the last seed never re-seeds
+    max_growth: Positive = 3.0  # a boundary mask larger by more than the largest good one never re-seeds
     lost_after_frames: Count = 8  # frames without a believable mask until an object counts as lost
 
 

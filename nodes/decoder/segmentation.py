@@ -28,12 +28,15 @@ from stream.messages import (
 )
 
 
+FORGOTTEN = 0.98  # share kept, at each seed, of the area that growth is measured by
+
+
 @dataclass
 class Segmented:
     """What the segmenter keeps of one object."""
 
     state: ObjectState
-    good_area: int = 0  # px of the mask that last seeded points; 0: none yet
+    good_area: int = 0  # px: the largest mask that seeded points, slowly forgotten; 0: none yet
 
 
 class Segmenter:
@@ -161,7 +164,8 @@ class Segmenter:
             told = o.object_id in prompts  # the user's word sets a new measure
             if not told and known.good_area and o.area > self.max_growth * known.good_area:
                 continue
-            known.good_area = o.area
+            # Not the last one's area: an object that comes out from behind another grows without being suspect.
+            known.good_area = o.area if told else max(o.area, round(FORGOTTEN * known.good_area))
             seeds.append(Seed(object_id=o.object_id, bbox=o.bbox, mask=o.mask))
         stamp = masks.stamp
         return Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=masks.size, objects=tuple(seeds))

@@ -115,6 +115,16 @@ def test_a_bad_boundary_mask_gives_no_seed():
     assert seeded(6, (10, 10, 20, 30))  # measured against the new good one
 
 
+def test_an_object_that_comes_out_from_behind_another_is_seeded_again():
+    model = Told({1: (10, 10, 20, 20)})
+    segmenter = Segmenter(model)
+    segmenter.step(tracks(0, 1, prompts=[box()]))
+    model.boxes = {1: (10, 10, 6, 6)}  # nearly hidden
+    assert segmenter.step(tracks(7, 1, boundary=True))[1].objects
+    model.boxes = {1: (10, 10, 20, 20)}  # eleven times as large, and no larger than it was
+    assert segmenter.step(tracks(14, 1, boundary=True))[1].objects
+
+
 def test_the_users_word_sets_a_new_measure_of_growth():
     model = Told({1: (10, 10, 10, 10)})
     segmenter = Segmenter(model)
@@ -164,6 +174,14 @@ def test_a_restored_object_that_is_still_known_keeps_its_own_state_and_is_answer
     seeds = segmenter.step(tracks(1, 1, prompts=[restore]))[1]
     assert model.queries[0].prompt is None
     assert [s.bbox for s in seeds.objects] == [(10, 10, 20, 20)]
+
+
+def test_a_restored_object_whose_mask_was_never_seen_takes_the_mask_that_comes_with_it():
+    segmenter = Segmenter(Told({1: (0, 0, 0, 0)}))
+    segmenter.step(tracks(0, 1))  # a decoder that was restarted: the frames that waited come before the prompts
+    told = Prompt(object_id=1, kind="restore", mask=np.ones(SIZE, np.uint8))
+    segmenter.step(tracks(1, 1, prompts=[told]))
+    assert segmenter.model.queries[0].prompt is told
 
 
 def test_frames_passed_over_are_counted_anew_in_each_session():
