@@ -8,7 +8,7 @@ import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools run from any folder
 
@@ -56,6 +56,17 @@ class Lines:
         pass
 
 
+def _told(status: dict[str, Any]) -> str:
+    """The run's own words of itself; a publisher of another version may say less."""
+    from stream.dashboard import progress
+
+    try:
+        words = progress(status)
+    except (KeyError, TypeError, ValueError):
+        words = json.dumps(status)[:200]
+    return "the run says: " + "".join(c if c.isprintable() else "?" for c in words)  # it came off the wire
+
+
 class Screen:
     """A table that is drawn anew a few times a second."""
 
@@ -80,9 +91,7 @@ def draw(reception: Reception, unix_ns: int) -> Table:
     camera = reception.newest.masks.stamp.camera if reception.newest else "waiting for masks"
     notes = [_facts(reception, unix_ns)] if reception.newest else []
     if reception.status:
-        notes.append(
-            f"status {json.dumps(reception.status)[:300]}"
-        )  # ASCII, so no control character reaches the terminal
+        notes.append(_told(reception.status))  # ASCII, so no control character reaches the terminal
     if reception.malformed:
         notes.append(f"malformed: {reception.malformed}, the last: {reception.why_malformed!a}")
     table = Table(title=Text(camera), caption=Text("\n".join(notes)), caption_justify="left", min_width=72)
