@@ -91,7 +91,7 @@ def draw(reception: Reception, unix_ns: int) -> Table:
     camera = reception.newest.masks.stamp.camera if reception.newest else "waiting for masks"
     notes = [_facts(reception, unix_ns)] if reception.newest else []
     if reception.status:
-        notes.append(_told(reception.status))  # ASCII, so no control character reaches the terminal
+        notes.append(_told(reception.status))
     if reception.malformed:
         notes.append(f"malformed: {reception.malformed}, the last: {reception.why_malformed!a}")
     table = Table(title=Text(camera), caption=Text("\n".join(notes)), caption_justify="left", min_width=72)
