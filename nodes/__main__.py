@@ -12,11 +12,12 @@ from pathlib import Path
 
 from nodes.start import main_of
 from stream.config import Config, build
+from stream.endpoints import Outlet
 from stream.errors import StreamError
 from stream.logs import install
 from stream.rundir import RunDir
 from stream.runtime import Places, Runtime, fail
-from stream.transport import Context, Outlet
+from stream.sockets import Context
 
 log = logging.getLogger("nodes")
 

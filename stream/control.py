@@ -7,8 +7,9 @@ from collections.abc import Callable
 from typing import Any, Protocol
 
 from stream.errors import ControlError, MessageError, nearest
-from stream.messages import Prompt, from_json, to_json
+from stream.messages import Prompt
 from stream.objects import MAX_POINTS, Registry, check_prompt, packed_mask, point_arrays
+from stream.wire import from_json, to_json
 
 log = logging.getLogger(__name__)
 

@@ -11,10 +11,12 @@ from collections.abc import Callable
 from typing import Any, TypeVar
 
 from stream.config import Config
+from stream.endpoints import Outlet
 from stream.errors import StreamError
 from stream.messages import Answer, Command, Done, End, Health, Hello, Message, Opened
+from stream.sockets import Context, Poller
 from stream.topology import NODES, TOPICS, Delivery, deliveries, readers
-from stream.transport import Context, Outlet, Poller, Publisher, Subscriber
+from stream.transport import Publisher, Subscriber
 
 log = logging.getLogger(__name__)
 M = TypeVar("M", bound=Message)

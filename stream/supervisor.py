@@ -10,7 +10,6 @@ import json
 import logging
 import math
 import os
-import resource
 import signal
 import threading
 import time
@@ -18,29 +17,21 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any, Protocol
 
+from stream import figures
 from stream.config import Config, plain, redact, source_kind
 from stream.control import Desk
+from stream.endpoints import Inlet, RequestServer
 from stream.errors import ControlError, NodeError, PromptError, StreamError
-from stream.messages import (
-    REPORTS,
-    Answer,
-    Command,
-    Done,
-    Failure,
-    Health,
-    Hello,
-    Masks,
-    Opened,
-    Prompt,
-    to_json,
-)
+from stream.messages import REPORTS, Answer, Command, Done, Failure, Health, Hello, Masks, Opened, Prompt
 from stream.objects import Registry, check_prompt
 from stream.processes import NodeProcess, NodeThread, RestartPolicy
 from stream.rundir import Run, RunDir
 from stream.runtime import Places, Runtime, renders
+from stream.sockets import Context, Poller
 from stream.tally import Tally
 from stream.topology import SUPERVISED, TOPICS, Delivery, check_places, readers
-from stream.transport import Context, Inlet, Poller, Publisher, RequestServer, Subscriber
+from stream.transport import Publisher, Subscriber
+from stream.wire import to_json
 
 log = logging.getLogger(__name__)
 
@@ -444,60 +435,10 @@ class Supervisor:
     # --- numbers ---
 
     def summary(self) -> dict[str, Any]:
-        """The figures of the run so far: Contract 1's --summary, and what `stats` answers."""
-        count = {name: node.tally.numbers(node.health) for name, node in self.nodes.items()}
-        finite = source_kind(self.config.capture.source) not in ("camera", "rtsp") and not self.config.live
-        newest = self.nodes["capture"].tally.newest
-        captured = newest + 1 if finite and newest >= 0 else int(count["capture"].get("captured", 0))
-        tracked = int(count["tracker"].get("steps", 0))
-        publisher = count["publisher"]
-        summary: dict[str, Any] = {
-            "frames": {
-                "captured": captured,
-                "passed_over": int(count["tracker"].get("passed_over", 0)),
-                "tracked": tracked,
-                "decoded": int(count["decoder"].get("steps", 0)),
-            },
-            "masks_published": int(publisher.get("published", 0)),
-            "latency_ms": {q: round(publisher.get(f"latency_{q}", 0.0), 2) for q in ("p50", "p95", "p99")},
-            "nodes": {name: self._node_summary(node) for name, node in self.nodes.items()},
-            "reconnects": int(count["capture"].get("reconnects", 0)),
-            "sessions": int(count["capture"].get("session", 0)) + 1 if self.opened else 0,
-            "objects": self.registry.listed(),
-            "malformed": {
-                "control": self.desk.malformed,
-                "reports": self.reports.malformed if self.config.graph.host else 0,
-                "commands": self.commands.malformed if self.config.graph.host else 0,
-                **{name: int(c.get("malformed", 0)) for name, c in count.items()},
-            },
-            "elapsed_s": round(time.monotonic() - self.began_s, 3),
-        }
-        summary["nodes"]["supervisor"] = {
-            "rate_hz": 0.0,
-            "busy": 0.0,
-            "restarts": 0,
-            "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-            "pid": os.getpid(),
-        }
-        if count["decoder"].get("truth_count"):
-            summary["truth"] = {"mean_iou": round(count["decoder"]["truth_iou"], 4)}
-        return summary
+        """The figures of the run so far (control.Graph)."""
+        return figures.summary(self)
 
     def status(self) -> dict[str, Any]:
         """What the status topic tells: the summary, and what capture is doing."""
         capture = self.nodes["capture"].health
         return {"phase": capture.phase if capture else "starting", **self.summary()}
-
-    def _node_summary(self, node: Supervised) -> dict[str, Any]:
-        numbers = node.tally.numbers(node.health)
-        return {
-            "rate_hz": round(node.tally.rate_hz(node.health), 2),
-            "busy": round(node.tally.busy(node.health), 3),
-            "restarts": node.policy.total,
-            "peak_rss_mb": round(max(node.tally.peak_rss_mb, node.health.peak_rss_mb if node.health else 0.0), 1),
-            "rss_mb": round(node.health.rss_mb, 1) if node.health else 0.0,
-            "pid": node.health.pid if node.health else (node.life.pid if node.life else 0),
-            "step_ms": round(node.health.step_ms, 2) if node.health else 0.0,
-            "dropped": int(numbers.get("dropped", 0)),
-            "transport_ms": round(numbers.get("transport_ms", 0.0), 1),
-        }

@@ -10,7 +10,7 @@ import pytest
 from running import ROOT
 
 DOORS = {
-    "zmq": {"stream/transport.py"},
+    "zmq": {"stream/sockets.py", "stream/transport.py", "stream/endpoints.py"},
     "torch": set(),
     "av": {"nodes/capture/video.py", "nodes/capture/label_images.py", "nodes/renderer/sinks.py"},
     "rich": {"stream/dashboard.py", "tools"},

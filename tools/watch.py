@@ -25,7 +25,7 @@ STATE_STYLES = {"tracked": "green", "reacquired": "cyan", "uncertain": "yellow",
 
 
 class Inbox(Protocol):
-    """Where messages come from (`stream.transport.Listener`)."""
+    """Where messages come from (`stream.endpoints.Listener`)."""
 
     def recv(self, timeout_ms: int) -> Sequence[bytes] | None:
         """The next message's parts, or None after `timeout_ms`."""
@@ -192,9 +192,9 @@ def run(args: argparse.Namespace) -> int:
 
     from nodes.publisher.reception import Reception
     from stream.config import check_endpoint
+    from stream.endpoints import subscribe
     from stream.errors import ConfigError
     from stream.rundir import find_run
-    from stream.transport import subscribe
 
     if args.json and not args.json.parent.is_dir():
         raise ConfigError(f"--json {args.json}: the folder does not exist; make it first")

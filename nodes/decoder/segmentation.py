@@ -27,7 +27,6 @@ from stream.messages import (
     uncrop_mask,
 )
 
-
 FORGOTTEN = 0.98  # share kept, at each seed, of the area that growth is measured by
 
 

@@ -9,11 +9,11 @@ import time
 from msgspec.structs import replace
 
 from nodes.publisher.wire import pack_frame, pack_masks, pack_status
+from stream.endpoints import Broadcast
 from stream.latency import Latency
 from stream.messages import Command, Frame, Masks
 from stream.runtime import Runtime
 from stream.topology import TOPICS
-from stream.transport import Broadcast
 
 
 def main(node: Runtime) -> None:

@@ -17,19 +17,8 @@ from msgspec import Meta
 from nodes.publisher import pictures
 from nodes.publisher.codecs import Codec, decode_mask, encode_mask, payload_shape
 from stream.errors import MessageError
-from stream.messages import (
-    MAX_HEADER_BYTES,
-    MAX_MESSAGE_BYTES,
-    MAX_PARTS,
-    Array,
-    Frame,
-    Masks,
-    ObjectMask,
-    Origin,
-    Stamp,
-    State,
-    to_json,
-)
+from stream.messages import Array, Frame, Masks, ObjectMask, Origin, Stamp, State
+from stream.wire import MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, MAX_PARTS, to_json
 
 VERSION = 1  # of every schema here; new keys may come within a version, nothing else may change
 MAX_SIDE = 65535  # px

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from stream.messages import from_json, to_json
+from stream.endpoints import RequestClient
 from stream.runtime import Runtime
-from stream.transport import RequestClient
+from stream.wire import from_json, to_json
 
 Request = dict[str, Any]
 

@@ -7,17 +7,8 @@ import pytest
 from stream_examples import frame, masks, object_mask, tracks
 
 from stream.errors import MessageError
-from stream.messages import (
-    MAX_MESSAGE_BYTES,
-    Frame,
-    Masks,
-    Tracks,
-    crop_mask,
-    from_json,
-    from_parts,
-    to_parts,
-    uncrop_mask,
-)
+from stream.messages import Frame, Masks, Tracks, crop_mask, uncrop_mask
+from stream.wire import MAX_MESSAGE_BYTES, from_json, from_parts, to_parts
 
 
 def wire(message):

@@ -8,20 +8,13 @@ import pytest
 import zmq
 from stream_examples import frame, masks
 
+from stream.endpoints import Inlet, Outlet, RequestClient, RequestServer
 from stream.errors import ConfigError
+from stream.memory import MemoryTopic
 from stream.messages import REPORTS, End, Frame, Health, Masks
+from stream.sockets import Context, make_keys
 from stream.topology import Delivery
-from stream.transport import (
-    Context,
-    Inlet,
-    MemoryTopic,
-    Outlet,
-    Publisher,
-    RequestClient,
-    RequestServer,
-    Subscriber,
-    make_keys,
-)
+from stream.transport import Publisher, Subscriber
 
 PATIENCE_S = 10.0
 _names = itertools.count()

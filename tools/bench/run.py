@@ -13,8 +13,9 @@ from types import TracebackType
 from typing import Any
 
 from nodes.publisher.wire import Received, unpack_masks
+from stream.endpoints import Listener
 from stream.errors import MessageError, StreamError
-from stream.transport import Context, Listener
+from stream.sockets import Context
 from tools.bench.usage import Usage, usage_of_graph
 
 COMMAND = (sys.executable, str(Path(__file__).resolve().parents[2] / "run_stream.py"))

@@ -1,0 +1,155 @@
+"""Sockets where many meet one: reports to the supervisor, masks to the world, requests of anybody. Nothing waits."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Sequence
+
+import zmq
+
+from stream.errors import MessageError
+from stream.messages import Message
+from stream.sockets import Context
+from stream.wire import from_parts, to_parts
+
+log = logging.getLogger(__name__)
+
+
+class Inlet:
+    """Where many write to one: small messages, one PULL socket (reports to the supervisor)."""
+
+    def __init__(self, context: Context, endpoint: str, kinds: Sequence[type[Message]]) -> None:
+        self.socket = context.socket(zmq.PULL, bind=endpoint, queue=1000)
+        self.kinds = kinds
+        self.malformed = 0
+
+    def take(self) -> Message | None:
+        """The next well-formed message that has come, if any. Never waits."""
+        while True:
+            try:
+                parts = self.socket.recv_multipart(zmq.DONTWAIT, copy=False)
+            except zmq.Again:
+                return None
+            try:
+                return from_parts([p.buffer for p in parts], *self.kinds)
+            except MessageError as error:
+                self.malformed += 1
+                log.debug("reports: %s", error)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.socket.close(linger=0)
+
+
+class Outlet:
+    """One of the many that write to an Inlet. When nobody takes them, messages are dropped, never waited for."""
+
+    def __init__(self, context: Context, endpoint: str) -> None:
+        self.socket = context.socket(zmq.PUSH, connect=endpoint, queue=1000)
+
+    def send(self, message: Message) -> None:
+        """Send, or drop when the queue is full."""
+        try:
+            self.socket.send_multipart(to_parts(message), zmq.DONTWAIT)
+        except zmq.Again:
+            log.debug("reports: nobody takes them")
+
+    def close(self, wait_ms: int = 500) -> None:
+        """Close once the last message is out, or after `wait_ms`."""
+        self.socket.close(linger=wait_ms)
+
+
+class Broadcast:
+    """The PUB socket for programs outside: never waits for any of them."""
+
+    def __init__(self, context: Context, endpoint: str, queue: int) -> None:
+        self.socket = context.socket(zmq.PUB, bind=endpoint, queue=queue)
+        self.endpoint = self.socket.get_string(zmq.LAST_ENDPOINT)
+
+    def send(self, parts: Sequence[bytes]) -> None:
+        """Send to whoever subscribes; a subscriber whose queue is full misses it, and sees the gap in `sequence`."""
+        self.socket.send_multipart(parts, zmq.DONTWAIT)
+
+    def close(self, wait_ms: int = 500) -> None:
+        """Close once the last messages are out, or after `wait_ms`."""
+        self.socket.close(linger=wait_ms)
+
+
+class Listener:
+    """A SUB socket on a Broadcast."""
+
+    def __init__(
+        self, context: Context, endpoint: str, topics: Sequence[str], queue: int = 1000, *, own_context: bool = False
+    ) -> None:
+        self.socket = context.socket(zmq.SUB, connect=endpoint, queue=queue)
+        self._own = context if own_context else None
+        for topic in topics:
+            self.socket.subscribe(topic)
+
+    def recv(self, timeout_ms: int) -> list[bytes] | None:
+        """The next message's parts, or None after `timeout_ms`."""
+        if not self.socket.poll(timeout_ms):
+            return None
+        return self.socket.recv_multipart(zmq.DONTWAIT)
+
+    def close(self) -> None:
+        """Close the socket, and its context where that is its own."""
+        self.socket.close(linger=0)
+        if self._own:
+            self._own.close()
+
+
+def subscribe(endpoint: str, topics: Sequence[str], keys: str = "") -> Listener:
+    """Listen to a Broadcast in a context of its own (tools)."""
+    return Listener(Context(keys), endpoint, topics, own_context=True)
+
+
+class RequestServer:
+    """A ROUTER socket that takes requests of anybody: one JSON frame in, one JSON frame out."""
+
+    def __init__(self, context: Context, endpoint: str) -> None:
+        self.socket = context.socket(zmq.ROUTER, bind=endpoint, queue=1000)
+        self.socket.router_handover = 0  # a second client of the same name must not steal the first one's replies
+        self.endpoint = self.socket.get_string(zmq.LAST_ENDPOINT)
+
+    def take(self) -> tuple[list[bytes], list[bytes]] | None:
+        """(address, body parts) of the next request, if any; the address holds REQ's empty delimiter too."""
+        try:
+            parts = self.socket.recv_multipart(zmq.DONTWAIT)
+        except zmq.Again:
+            return None
+        cut = 2 if len(parts) > 1 and parts[1] == b"" else 1
+        return parts[:cut], parts[cut:]
+
+    def reply(self, address: list[bytes], body: bytes) -> None:
+        """Send the reply; a client that is gone misses it."""
+        try:
+            self.socket.send_multipart([*address, body], zmq.DONTWAIT)
+        except zmq.ZMQError as error:
+            log.debug("control: the client is gone (%s)", error)
+
+    def close(self, wait_ms: int = 500) -> None:
+        """Close once the last replies are out, or after `wait_ms`."""
+        self.socket.close(linger=wait_ms)
+
+
+class RequestClient:
+    """A DEALER that sends requests to a RequestServer."""
+
+    def __init__(self, endpoint: str, keys: str = "", context: Context | None = None) -> None:
+        self._own = None if context else Context(keys)  # a tool has one request to make, a node a context already
+        self.socket = (context or self._own).socket(zmq.DEALER, connect=endpoint, queue=1000)  # type: ignore[union-attr]
+
+    def send(self, body: bytes) -> None:
+        """Send one request."""
+        self.socket.send(body)
+
+    def recv(self, timeout_ms: int) -> bytes | None:
+        """The next reply, or None after `timeout_ms`."""
+        return self.socket.recv(zmq.DONTWAIT) if self.socket.poll(timeout_ms) else None
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.socket.close(linger=0)
+        if self._own:
+            self._own.close()

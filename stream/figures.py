@@ -1,0 +1,69 @@
+"""The figures of a run, from what its nodes have told: --summary, the answer to `stats`, the status topic."""
+
+from __future__ import annotations
+
+import os
+import resource
+import time
+from typing import TYPE_CHECKING, Any
+
+from stream.config import source_kind
+
+if TYPE_CHECKING:
+    from stream.supervisor import Supervised, Supervisor
+
+
+def summary(run: Supervisor) -> dict[str, Any]:
+    """The figures of the run so far: Contract 1's --summary, and what `stats` answers."""
+    count = {name: node.tally.numbers(node.health) for name, node in run.nodes.items()}
+    finite = source_kind(run.config.capture.source) not in ("camera", "rtsp") and not run.config.live
+    newest = run.nodes["capture"].tally.newest
+    captured = newest + 1 if finite and newest >= 0 else int(count["capture"].get("captured", 0))
+    tracked = int(count["tracker"].get("steps", 0))
+    publisher = count["publisher"]
+    summary: dict[str, Any] = {
+        "frames": {
+            "captured": captured,
+            "passed_over": int(count["tracker"].get("passed_over", 0)),
+            "tracked": tracked,
+            "decoded": int(count["decoder"].get("steps", 0)),
+        },
+        "masks_published": int(publisher.get("published", 0)),
+        "latency_ms": {q: round(publisher.get(f"latency_{q}", 0.0), 2) for q in ("p50", "p95", "p99")},
+        "nodes": {name: _node(node) for name, node in run.nodes.items()},
+        "reconnects": int(count["capture"].get("reconnects", 0)),
+        "sessions": int(count["capture"].get("session", 0)) + 1 if run.opened else 0,
+        "objects": run.registry.listed(),
+        "malformed": {
+            "control": run.desk.malformed,
+            "reports": run.reports.malformed if run.config.graph.host else 0,
+            "commands": run.commands.malformed if run.config.graph.host else 0,
+            **{name: int(c.get("malformed", 0)) for name, c in count.items()},
+        },
+        "elapsed_s": round(time.monotonic() - run.began_s, 3),
+    }
+    summary["nodes"]["supervisor"] = {
+        "rate_hz": 0.0,
+        "busy": 0.0,
+        "restarts": 0,
+        "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+        "pid": os.getpid(),
+    }
+    if count["decoder"].get("truth_count"):
+        summary["truth"] = {"mean_iou": round(count["decoder"]["truth_iou"], 4)}
+    return summary
+
+
+def _node(node: Supervised) -> dict[str, Any]:
+    numbers = node.tally.numbers(node.health)
+    return {
+        "rate_hz": round(node.tally.rate_hz(node.health), 2),
+        "busy": round(node.tally.busy(node.health), 3),
+        "restarts": node.policy.total,
+        "peak_rss_mb": round(max(node.tally.peak_rss_mb, node.health.peak_rss_mb if node.health else 0.0), 1),
+        "rss_mb": round(node.health.rss_mb, 1) if node.health else 0.0,
+        "pid": node.health.pid if node.health else (node.life.pid if node.life else 0),
+        "step_ms": round(node.health.step_ms, 2) if node.health else 0.0,
+        "dropped": int(numbers.get("dropped", 0)),
+        "transport_ms": round(numbers.get("transport_ms", 0.0), 1),
+    }

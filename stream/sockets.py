@@ -1,0 +1,159 @@
+"""Where zmq enters: a context with our socket options and CURVE keys, and the poller that waits for sockets."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+from typing import Any
+
+import zmq
+import zmq.auth
+
+from stream.errors import ConfigError
+from stream.wire import MAX_MESSAGE_BYTES
+
+# libzmq closes a connection without a word when a message passes its limit. Ours lies above the 64 MiB that are
+# accepted, so that what is too long is counted like everything malformed; what is far too long is never read at all.
+SOCKET_LIMIT_BYTES = 2 * MAX_MESSAGE_BYTES
+
+
+class Keys:
+    """The CURVE key pair that every host of a graph holds; who has no copy of it is not let in."""
+
+    def __init__(self, folder: str) -> None:
+        try:
+            self.public, secret = zmq.auth.load_certificate(Path(folder) / "graph.key_secret")
+        except (OSError, ValueError) as error:
+            raise ConfigError(
+                f"graph.keys is {folder!r}: no key pair there ({error}); "
+                f"make one with `python tools/ctl.py keygen {folder}`"
+            ) from None
+        if secret is None:
+            raise ConfigError(f"graph.keys is {folder!r}: graph.key_secret holds no secret key")
+        self.secret = secret
+
+    def bind_side(self, socket: zmq.Socket[bytes]) -> None:
+        """Let in only who holds the key pair (the authenticator of the Context checks it)."""
+        socket.curve_publickey, socket.curve_secretkey, socket.curve_server = self.public, self.secret, True
+        socket.zap_domain = b"graph"
+
+    def connect_side(self, socket: zmq.Socket[bytes]) -> None:
+        """Show the key pair, and talk to nobody else who has not got it."""
+        socket.curve_publickey, socket.curve_secretkey, socket.curve_serverkey = self.public, self.secret, self.public
+
+
+def make_keys(folder: str) -> None:
+    """Write a new key pair into `folder` (made, private); ConfigError when there is one already, or it can't be."""
+    path = Path(folder)
+    if (path / "graph.key_secret").exists():
+        raise ConfigError(f"{folder} holds a key pair already; remove it, or name another folder")
+    try:
+        path.mkdir(mode=0o700, parents=True, exist_ok=True)
+        zmq.auth.create_certificates(path, "graph")
+        (path / "graph.key_secret").chmod(0o600)
+    except OSError as error:
+        raise ConfigError(f"{folder}: no key pair can be written there ({error.strerror})") from None
+
+
+class Context:
+    """The sockets of one process (or, over inproc, of all nodes in it)."""
+
+    def __init__(self, keys: str = "") -> None:
+        self.zmq = zmq.Context()
+        self.zmq.set(zmq.MAX_SOCKETS, 4096)
+        self.keys = Keys(keys) if keys else None
+        self._authenticator: Any = None
+        self._open: list[zmq.Socket[bytes]] = []  # held, so that none is collected before it is closed
+
+    def socket(
+        self, kind: int, *, bind: str = "", connect: str = "", queue: int, name: bytes = b""
+    ) -> zmq.Socket[bytes]:
+        """A socket with this project's options; ConfigError when the endpoint can't be bound."""
+        socket = self.zmq.socket(kind)
+        self._open = [s for s in self._open if not s.closed] + [socket]
+        socket.linger = 0
+        socket.sndhwm = socket.rcvhwm = queue
+        socket.maxmsgsize = SOCKET_LIMIT_BYTES
+        socket.reconnect_ivl, socket.reconnect_ivl_max = 20, 500  # ms
+        if name:
+            socket.routing_id = name
+        if kind == zmq.ROUTER:
+            socket.router_mandatory = socket.router_handover = 1
+        endpoint = bind or connect
+        if endpoint.startswith("tcp://"):
+            socket.heartbeat_ivl, socket.heartbeat_timeout = 1000, 3000  # ms; a host that vanishes is noticed
+            if self.keys:
+                self._secure(socket, bool(bind))
+        try:
+            if bind:
+                socket.bind(endpoint)
+            else:
+                socket.connect(endpoint)
+        except zmq.ZMQError as error:
+            socket.close()
+            raise ConfigError(_why_not_bound(endpoint, error)) from None
+        return socket
+
+    def _secure(self, socket: zmq.Socket[bytes], bind: bool) -> None:
+        assert self.keys
+        if not bind:
+            self.keys.connect_side(socket)
+            return
+        if self._authenticator is None:
+            from zmq.auth.thread import ThreadAuthenticator
+
+            self._authenticator = ThreadAuthenticator(self.zmq)
+            self._authenticator.start()
+            self._authenticator.configure_curve_callback("graph", credentials_provider=_OneKey(self.keys.public))
+        self.keys.bind_side(socket)
+
+    def close(self) -> None:
+        """Close what is still open; never waits for unsent messages."""
+        if self._authenticator is not None:
+            self._authenticator.stop()
+        self.zmq.destroy(linger=0)
+
+
+class _OneKey:
+    """CURVE's question whether a client may come in: only with the graph's own key."""
+
+    def __init__(self, public: bytes) -> None:
+        self.public = public
+
+    def callback(self, domain: str, key: bytes) -> bool:
+        return key == self.public  # both in Z85
+
+
+def _why_not_bound(endpoint: str, error: zmq.ZMQError) -> str:
+    reason = {
+        zmq.EADDRINUSE: "is in use by another program; stop that one or choose another port",
+        zmq.EADDRNOTAVAIL: "is no address of this machine",
+        errno.ENODEV: "is no address of this machine",
+        errno.EACCES: "may not be bound by this user",
+        errno.EPERM: "may not be bound by this user",
+        errno.ENOENT: "lies in a folder that does not exist",
+    }.get(error.errno or 0, f"can't be used ({error.strerror})")
+    return f"endpoint {endpoint} {reason}"
+
+
+class Poller:
+    """Waits for sockets and file descriptors at once."""
+
+    def __init__(self) -> None:
+        self._poller = zmq.Poller()
+
+        self._things: dict[Any, Any] = {}  # socket or descriptor -> what is watched
+
+    def watch(self, thing: Any, on: bool = True) -> None:
+        """Watch (or no longer watch) a transport object or a file descriptor for input."""
+        target = thing if isinstance(thing, int) else thing.socket
+        if on and target not in self._things:
+            self._things[target] = thing
+            self._poller.register(target, zmq.POLLIN)
+        elif not on and target in self._things:
+            del self._things[target]
+            self._poller.unregister(target)
+
+    def wait(self, timeout_ms: int) -> list[Any]:
+        """What is watched and has input, after at most `timeout_ms`."""
+        return [self._things[target] for target, _ in self._poller.poll(timeout_ms)]
