@@ -12,6 +12,9 @@ if TYPE_CHECKING:
     from stream.messages import Prompt
 
 
+STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+
+
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is 0 done, 1 failed while running, 2 bad arguments, 3 could not open."""
     from stream.command import read_order
@@ -22,11 +25,11 @@ def main(argv: list[str]) -> int:
     try:
         order = read_order(argv)
         return check(order) if order.check else run(order)
-    except StreamError as error:
+    except (StreamError, OSError) as error:
         if order is not None and order.config.log.debug:
             raise
         print(f"run_stream: error: {redact(str(error))}", file=sys.stderr)
-        return error.exit_code
+        return error.exit_code if isinstance(error, StreamError) else 1
 
 
 def check(order: Order) -> int:
@@ -54,8 +57,7 @@ def run(order: Order) -> int:
     install(order.config.log, "graph", dashboard.say)
     announce(order.config)
     supervisor = Supervisor(order.config, prompts(order), main_of, dashboard)
-    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
-        signal.signal(number, supervisor.stop)
+    supervisor.obey(STOP_SIGNALS)
     try:
         with dashboard:
             supervisor.run()
@@ -65,15 +67,13 @@ def run(order: Order) -> int:
 
 
 def prompts(order: Order) -> list[Prompt]:
-    """The prompts of the command line; what reads a label image is loaded only where there is one."""
+    """The prompts of the command line."""
+    from nodes.capture.label_images import read_label_image
     from stream.prompts import parse_prompts
 
-    if not order.mask_file:
-        return parse_prompts(order.points, order.boxes, {})
-    from nodes.capture.label_images import read_label_image
-
-    return parse_prompts(order.points, order.boxes, read_label_image(order.mask_file))
+    return parse_prompts(order.points, order.boxes, read_label_image(order.mask_file) if order.mask_file else {})
 
 
 if __name__ == "__main__":
+    signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # held back until the run can stop in order
     sys.exit(main(sys.argv[1:]))

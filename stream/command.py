@@ -109,6 +109,8 @@ def read_order(argv: list[str]) -> Order:
         overrides.setdefault("log.level", "debug")
     if arguments.summary and not Path(arguments.summary).resolve().parent.is_dir():
         raise ConfigError(f"--summary {arguments.summary}: its folder does not exist")
+    if arguments.summary and Path(arguments.summary).is_dir():
+        raise ConfigError(f"--summary {arguments.summary}: is a folder; needs a file, for example summary.json")
     return Order(
         load(arguments.config, overrides),
         arguments.point,

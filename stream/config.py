@@ -113,7 +113,7 @@ class Supervisor(Section, frozen=True):
     max_restarts: Natural = 5  # in restart_window_s; one more and the node counts as failed
     restart_window_s: Positive = 60.0
     stop_timeout_s: Positive = 3.0  # SIGTERM, then so long until SIGKILL; the whole graph is gone within 5 s
-    journal: str = ""  # file that objects outlive the run in; empty: they outlive node restarts only
+    journal: str = ""  # file that objects outlive the run in ({camera}: its name); empty: they outlive restarts only
 
 
 class Graph(Section, frozen=True):
@@ -174,9 +174,9 @@ def source_kind(source: str) -> SourceKind:
     return "folder" if Path(source.removeprefix("file://")).is_dir() else "file"
 
 
-# FFmpeg takes all up to the last @ before the path as user and password, so a password may hold an @ itself. Some
+# All up to the last @ may be user and password: a password may hold an @ or a / itself (help texts are let alone). Some
 # cameras want both in the path or the query instead (`/user=admin&password=x`, `?pwd=x`).
-_CREDENTIALS = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)[^/\s]*@")
+_CREDENTIALS = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)(?!\[?USER:PASSWORD)[^\s\"']*@")
 _SECRETS = re.compile(r"(?i)\b((?:user(?:name)?|login|pass(?:word|wd)?|pwd|token|secret|key)=)[^&;\s/\"']+")
 
 
@@ -292,8 +292,11 @@ def _readable(error: str, tree: Any) -> str:
 
 def _check(config: Config) -> None:
     """What no single key can tell."""
-    source_kind(config.capture.source)
     c = config.capture
+    if source_kind(c.source) == "rtsp" and re.search(r"\s", c.source):
+        raise ConfigError(
+            "--source: the rtsp address holds a space; write it as %20 (and other odd characters likewise)"
+        )
     if c.backoff_max_s < c.backoff_s:
         raise ConfigError(
             f"capture.backoff_max_s is {c.backoff_max_s}; needs capture.backoff_s ({c.backoff_s}) or more"
@@ -335,8 +338,6 @@ def check_endpoint(key: str, endpoint: str, *, secured: bool, insecure: bool) ->
         port = urlsplit(endpoint).port
     except ValueError:
         port = -1
-    if address.endswith(":*"):
-        port = 0
     if port is None or port < 0:
         raise ConfigError(f"{key} is {endpoint!r}; needs a port, as in tcp://127.0.0.1:5556")
     if not address.startswith(LOOPBACK) and not secured and not insecure:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import sys
 import time
@@ -30,8 +31,9 @@ class PlainLines:
 
     def say(self, line: str) -> None:
         """Pass on a line of a node's log."""
-        sys.stderr.write(line + "\n")
-        sys.stderr.flush()
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more; the feed goes on
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
 
     def update(self, status: Callable[[], dict[str, Any]]) -> None:
         """Tell the progress, if it is time."""

@@ -21,7 +21,9 @@ def summary(run: Supervisor) -> dict[str, Any]:
     captured = newest + 1 if finite and newest >= 0 else int(count["capture"].get("captured", 0))
     tracked = int(count["tracker"].get("steps", 0))
     publisher = count["publisher"]
+    capture = run.nodes["capture"].health
     summary: dict[str, Any] = {
+        "phase": capture.phase if capture else "starting",
         "frames": {
             "captured": captured,
             "passed_over": int(count["tracker"].get("passed_over", 0)),

@@ -41,6 +41,7 @@ class Lane(Generic[T]):
         self.delivery = delivery
         self.depth = depth
         self.waiting: deque[T] = deque()
+        self.ending: T | None = None  # the last message of all: every life of the reader must get it
         self.reader_id = NOBODY
         self.sent = 0  # to this life of the reader
         self.allowed = 0  # as many in all as the reader has asked for
@@ -55,6 +56,8 @@ class Lane(Generic[T]):
     def offer(self, item: T, *, last: bool = False) -> None:
         """Let `item` wait; unless the writer waits (or it is the last of all), the oldest gives way when it is full."""
         self.waiting.append(item)
+        if last:
+            self.ending = item
         while not self.delivery.waits and not last and len(self.waiting) > self.depth:
             self.waiting.popleft()
             self.dropped += 1
@@ -68,6 +71,8 @@ class Lane(Generic[T]):
             raise MessageError(f"a request for {wanted} messages came")
         if reader_id != self.reader_id:  # a new reader, or this writer is new
             self.reader_id, self.sent, self.allowed = reader_id, 0, wanted
+            if self.ending is not None and (not self.waiting or self.waiting[-1] is not self.ending):
+                self.waiting.append(self.ending)
         elif writer_id in (self.writer_id, NOBODY):  # NOBODY: nothing of ours has come there yet
             asked = taken + wanted
             self.tell = asked <= self.allowed == self.sent

@@ -44,7 +44,7 @@ class JsonLines(TextLines):
 
 
 class OncePer(logging.Filter):
-    """Lets a record with a `once_key` through at most once in `period_s`, saying how many were held back."""
+    """Lets a record with a `once_key` through at most once in `period_s`."""
 
     def __init__(self, period_s: float = 5.0) -> None:
         super().__init__()

@@ -54,7 +54,8 @@ class MemorySubscriber:
 
     def __init__(self, source: MemoryTopic, name: str) -> None:
         self.topic = source.topic
-        self.window = source.lanes[name].depth
+        lane = source.lanes[name]
+        self.window = lane.depth + (lane.delivery is Delivery.LOSSLESS)
         self.want = Want()
         self.malformed = 0
         self._source, self._name = source, name

@@ -202,6 +202,9 @@ class Command(Message, frozen=True, kw_only=True):
     request: int = 0  # snapshot: named in the Answer
     frame_id: int = 0  # start: of capture, the id to go on from; of the tracker, the newest that it has had
     session: int = 0  # start: of capture, the session to go on with; of others, how often they were restarted
+    epoch: int = 0  # start of capture: the geometry epoch to go on with
+    elapsed_s: float = 0.0  # start of capture: since the first frame, for --duration
+    again: bool = False  # start of capture: the source has been open before, so it is never given up
     status: str = ""  # status: the JSON that the publisher gives to the world
 
 
@@ -232,7 +235,7 @@ class Health(Report, frozen=True, kw_only=True):
     rss_mb: float = 0.0
     peak_rss_mb: float = 0.0
     malformed: int = 0
-    dropped: int = 0  # messages that gave way in a queue of this node
+    dropped: int = 0  # messages that gave way in a queue of this node, or were lost on their way to it
     transport_ms: float = 0.0  # time spent packing, sending, receiving and unpacking, in all
     numbers: dict[str, float] = {}  # what only this kind of node has to tell
 

@@ -75,10 +75,8 @@ class Beat:
     def count(self, act: Callable[[M], None], message: M) -> None:
         """Do one step with a message of the feed, and account for it."""
         began = time.monotonic()
-        self.step_began = began
         act(message)
         now = time.monotonic()
-        self.step_began = None
         self.steps += 1
         self.spent_s += now - began
         self.first_step, self.last_step = self.first_step or began, now
@@ -103,7 +101,7 @@ class Beat:
             rss_mb=_resident_mb(),
             peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             malformed=sum(s.malformed for s in self.sockets),
-            dropped=sum(s.dropped for s in self.sockets if isinstance(s, Publisher)),
+            dropped=sum(s.dropped if isinstance(s, Publisher) else s.lost for s in self.sockets),
             transport_ms=sum(s.spent_ns for s in self.sockets) / 1e6,
             numbers={
                 "spent_s": spent,
@@ -132,12 +130,13 @@ class Runtime:
         self.poller = Poller()
         self.wake_fd, self._wake_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self.poller.watch(self.wake_fd)
-        live = config.live
         self.outlet = Outlet(context, places.endpoint("reports"))
         self.beat = Beat(node, Outlet(context, places.endpoint("reports")), config.supervisor.heartbeat_s)
         self.subscribers = {
-            topic: Subscriber(context, places.endpoint(topic), topic, node, delivery, (TOPICS[topic].kind,))
-            for topic, delivery in deliveries(node, live=live).items()
+            topic: Subscriber(
+                context, places.endpoint(topic), topic, node, self._readers(topic)[node], (TOPICS[topic].kind,)
+            )
+            for topic in deliveries(node, live=config.live)
         }
         self.publishers = {
             topic: Publisher(context, places.endpoint(topic), topic, self._readers(topic))
@@ -199,7 +198,9 @@ class Runtime:
                     self.subscribers[topic].ask()
                 for topic, subscriber in self.subscribers.items():
                     self.poller.watch(subscriber, topic in waiting)
+                self.beat.step_began = None
                 ready = self.poller.wait(TICK_MS)
+                self.beat.step_began = time.monotonic()  # whatever hangs from here on is noticed
                 if self.wake_fd in ready:
                     self._drain_wake()
                 for publisher in self.publishers.values():

@@ -13,7 +13,7 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -40,6 +40,7 @@ LOAD_TIMEOUT_S = 120.0  # a node that has not said hello by then hangs while loa
 OBSERVE_S = 0.2  # how old a mask may be that a node is restored with, beside the time that it was away
 STATUS_S = 1.0  # how often the world is told how the graph is
 SNAPSHOT_TIMEOUT_S = 5.0
+REQUESTS_A_TURN = 100  # so that a flood of them does not keep us from the nodes
 
 NodeMain = Callable[[str], Callable[[Runtime], None]]  # a node's name -> its main function
 
@@ -59,6 +60,7 @@ class Supervised:
         self.policy = RestartPolicy(config.supervisor.max_restarts, config.supervisor.restart_window_s)
         self.began_s = 0.0
         self.said_hello = False
+        self.lives = 0  # that have loaded
         self.beat_s = 0.0  # when it was last heard of
         self.health: Health | None = None
         self.tally = Tally()
@@ -75,9 +77,15 @@ class Supervisor:
         self.local = config.graph.run or SUPERVISED
         self.nodes = {name: Supervised(config) for name in SUPERVISED}
         self.asked_for = prompts
-        self.journal = Path(config.supervisor.journal) if config.supervisor.journal else None
+        self.journal = (
+            Path(config.supervisor.journal.replace("{camera}", config.capture.camera))
+            if config.supervisor.journal
+            else None
+        )
         self.registry = Registry.load(self.journal) if self.journal else Registry()
         self.opened: Opened | None = None
+        self._opened_s = 0.0  # when the first frame came
+        self.paused = False
         self.stopping = threading.Event()
         self.error: StreamError | None = None
         self.desk = Desk(self)
@@ -133,7 +141,7 @@ class Supervisor:
             while not self.stopping.is_set():
                 self._turn()
                 self._watch()
-                self.dashboard.update(self.status)
+                self.dashboard.update(self.summary)
                 if self._finished():
                     log.info("the feed has ended")
                     break
@@ -141,6 +149,12 @@ class Supervisor:
             self._stop()
         if self.error:
             raise self.error
+
+    def obey(self, signals: Iterable[signal.Signals]) -> None:
+        """Stop on these signals from now on, and on those of them that were held back until now."""
+        for number in signals:
+            signal.signal(number, self.stop)
+        signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
     def stop(self, *_: object) -> None:
         """End the run; safe in a signal handler."""
@@ -169,13 +183,15 @@ class Supervisor:
             self.registry.observe(masks)
             self._observe_at = time.monotonic() + OBSERVE_S
             self._journal_at = min(self._journal_at, time.monotonic() + 1.0)
-        while (request := self.requests.take()) is not None:
+        for _ in range(REQUESTS_A_TURN):
+            if (request := self.requests.take()) is None:
+                break
             address, parts = request
             self.desk.serve(parts, lambda body, address=address: self.requests.reply(address, body))  # type: ignore[misc]
         self._time_out_answers()
         if self.nodes["publisher"].said_hello and time.monotonic() >= self._status_at:
             self._status_at = time.monotonic() + STATUS_S
-            self._command("publisher", kind="status", status=to_json(self.status()).decode())
+            self._command("publisher", kind="status", status=to_json(self.summary()).decode())
         if time.monotonic() >= self._journal_at:
             self._save_journal()
 
@@ -208,6 +224,7 @@ class Supervisor:
 
     def _watch(self) -> None:
         """Restart what has died or hangs."""
+        self._drain_reports()  # what came while we were busy counts
         now = time.monotonic()
         limits = self.config.supervisor
         for name in self.local:
@@ -264,6 +281,10 @@ class Supervisor:
         match report:
             case Hello():
                 node.said_hello = True
+                node.lives += 1
+                if report.node not in self.local:  # another host restarts it; here we only hear of it
+                    node.tally.close(node.health)
+                    node.health = None
                 self._greet(report.node)
             case Health():
                 node.health = report
@@ -288,14 +309,22 @@ class Supervisor:
         self.commands.forget(name)
         if name == "capture":
             frame_id, session = self._resume_point()
-            self._command(name, kind="start", frame_id=frame_id, session=session)
+            opened, elapsed_s = self.opened, time.monotonic() - self._opened_s
+            if opened is None:
+                self._command(name, kind="start")
+            else:
+                epoch = opened.epoch
+                start = {"frame_id": frame_id, "session": session, "epoch": epoch, "elapsed_s": elapsed_s}
+                self._command(name, kind="start", again=True, **start)
+            if self.paused:
+                self._command(name, kind="pause")
             return
         if name == "tracker":
             if self.opened is not None:
                 self._start_tracker()
             return
-        self._command(name, kind="start", session=self.nodes[name].policy.total)
-        if name == "decoder" and self.nodes["decoder"].policy.total:
+        self._command(name, kind="start", session=self.nodes[name].lives - 1)
+        if name == "decoder" and self.nodes["decoder"].lives > 1:
             self._command("tracker", kind="revive")
 
     def _start_tracker(self) -> None:
@@ -312,8 +341,7 @@ class Supervisor:
         if self.opened is None:
             return 0, 0
         if not self.config.live and source_kind(self.config.capture.source) != "rtsp":
-            tracker = self.nodes["tracker"].health
-            return (tracker.frame_id + 1 if tracker else 0), self.opened.session
+            return self.nodes["tracker"].tally.newest + 1, self.opened.session
         newest, age_s = self.nodes["capture"].tally.newest_frame(time.monotonic())
         fps = self.opened.fps or 30.0
         return newest + 1 + math.ceil((age_s + 0.5) * max(fps, 1.0)), self.opened.session + 1
@@ -324,6 +352,7 @@ class Supervisor:
         self.registry.size = opened.size
         if not first:
             return
+        self._opened_s = time.monotonic()
         height, width = opened.size
         log.info(
             "%s opened: %dx%d%s",
@@ -367,6 +396,7 @@ class Supervisor:
 
     def pause(self, on: bool) -> None:
         """Hold the feed, or let it go on."""
+        self.paused = on
         self._command("capture", kind="pause" if on else "resume")
         log.info("paused" if on else "resumed")
 
@@ -405,6 +435,9 @@ class Supervisor:
     def _stop(self) -> None:
         """End every node: ask, wait, then kill; leave no process and no socket."""
         self.stopping.set()
+        for _, answer in self._answers.values():
+            answer({}, "the run ends before a frame came")
+        self._answers.clear()
         if self.config.graph.host:
             self._save_journal()
             self.commands.send(Command(kind="stop"))
@@ -435,10 +468,5 @@ class Supervisor:
     # --- numbers ---
 
     def summary(self) -> dict[str, Any]:
-        """The figures of the run so far (control.Graph)."""
+        """The figures of the run so far, and what capture is doing (control.Graph)."""
         return figures.summary(self)
-
-    def status(self) -> dict[str, Any]:
-        """What the status topic tells: the summary, and what capture is doing."""
-        capture = self.nodes["capture"].health
-        return {"phase": capture.phase if capture else "starting", **self.summary()}

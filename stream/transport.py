@@ -72,8 +72,10 @@ class Publisher:
         self.spent_ns += time.thread_time_ns() - started
 
     def forget(self, reader: str) -> None:
-        """Drop what waits for a reader that begins anew."""
-        self.lanes[reader.encode()].waiting.clear()
+        """Drop what waits for a reader that begins anew, and what its last life has asked for."""
+        lane = self.lanes[reader.encode()]
+        lane.waiting.clear()
+        lane.reader_gone()
 
     def pump(self) -> None:
         """Take a request that has come, and send what it asks for. Call while the socket is readable."""

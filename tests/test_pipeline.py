@@ -226,6 +226,31 @@ def test_a_signal_ends_everything_in_every_phase(start, phase, number, tmp_path,
         assert video_frames(tmp_path / "live.mp4") > 0
 
 
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_before_anything_has_started_ends_the_run_in_order(start, number, own_run_folder):
+    run = start(*LOOP)
+    until(
+        lambda: "\nSigBlk:\t0000000000004003" in Path(f"/proc/{run.process.pid}/status").read_text(), "the first line"
+    )
+    run.send(number)
+    assert run.wait() == 0, run.output
+    assert "Traceback" not in run.output
+    assert gone(run, own_run_folder)
+
+
+def test_a_paused_feed_stays_paused_when_capture_is_restarted(start):
+    run = start(*LOOP)
+    run.tracks(1)
+    run.ctl("pause")
+    pid = run.pids()["capture"]
+    os.kill(pid, signal.SIGKILL)
+    until(lambda: run.pids()["capture"] != pid, "the restart")
+    until(lambda: run.ctl("stats")["phase"] == "paused", "capture to be paused again")
+    newest = max(o["frame_id"] for o in run.ctl("list")["objects"])
+    run.ctl("resume")
+    until(lambda: max(o["frame_id"] for o in run.ctl("list")["objects"]) > newest, "masks to come again")
+
+
 def test_nodes_end_by_themselves_when_the_supervisor_is_killed(start, own_run_folder):
     run = start(*LOOP)
     run.tracks(1)

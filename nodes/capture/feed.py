@@ -44,6 +44,9 @@ class Feed:
         live: bool,
         first_frame_id: int = 0,
         session: int = 0,
+        epoch: int = 0,
+        elapsed_s: float = 0.0,
+        opened_before: bool = False,
         wake: Callable[[], None] = lambda: None,
         backoff: Backoff | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
@@ -53,7 +56,7 @@ class Feed:
         self.reconnects = 0
         self.session = session  # +1 on each reconnect
         self.opened: Opened | None = None  # of the newest connection
-        self.error: StreamError | None = None  # why it failed for good
+        self.error: Exception | None = None  # why it failed: for good where it is a StreamError
         self.last_frame_id = first_frame_id - 1
         self._name = redact(config.source)
         self._factory = source_factory
@@ -73,7 +76,9 @@ class Feed:
         self._stopping = False
         self._retry_ns: int | None = None  # when the next attempt begins
         self._deadline_ns: int | None = None  # when config.duration_s is over; known from the first frame on
-        self._epoch = 0
+        self._epoch = epoch
+        self._elapsed_s = elapsed_s
+        self._opened_before = opened_before
         self._size: tuple[int, int] | None = None
         self._thread: threading.Thread | None = None
 
@@ -150,8 +155,7 @@ class Feed:
             self.error = error
             self._enter("failed")
         except Exception as error:  # a fault must not vanish with its thread: whoever takes frames raises it
-            self.error = StreamError(f"capture of {self._name} failed: {type(error).__name__}: {error}")
-            self.error.__cause__ = error
+            self.error = error  # no StreamError: the process dies of it, and is started anew
             self._enter("failed")
 
     def _keep_running(self) -> None:
@@ -177,7 +181,7 @@ class Feed:
                     lasted_s = (lost_ns - opened_ns) / 1e9
                     log.warning("%s (it was connected for %.1f s)", error, lasted_s)
                     self._backoff.healthy(lasted_s)
-                elif lost_ns is None and not (source.live and self._config.wait_for_source):
+                elif lost_ns is None and not (source.live and (self._config.wait_for_source or self._opened_before)):
                     raise
                 else:
                     attempts += 1
@@ -230,7 +234,7 @@ class Feed:
             self._epoch += 1
         self._size = size
         if self._deadline_ns is None and self._config.duration_s:
-            self._deadline_ns = now + round(self._config.duration_s * 1e9)
+            self._deadline_ns = now + round(max(0.0, self._config.duration_s - self._elapsed_s) * 1e9)
         stamp = Stamp(
             camera=self._config.camera,
             session=self.session,

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from pathlib import Path
 
-import av
 import numpy as np
 
 from stream.errors import PromptError
@@ -13,6 +12,8 @@ from stream.messages import Array
 
 def read_labels(path: str | Path) -> Array:
     """(H, W) uint8 or uint16 pixel values of a palette or gray picture: the indices, not the colours they stand for."""
+    import av  # only where there is a picture to read: it costs a third of a second
+
     try:
         with av.open(str(path)) as container:
             frame = next(container.decode(video=0))

@@ -39,6 +39,9 @@ class Shell:
                 live=self.node.config.live,
                 first_frame_id=command.frame_id,
                 session=command.session,
+                epoch=command.epoch,
+                elapsed_s=command.elapsed_s,
+                opened_before=command.again,
                 wake=self.node.wake,
             )
             self.feed.start()

@@ -13,8 +13,6 @@ from stream.runtime import Runtime
 
 log = logging.getLogger(__name__)
 
-SEED_TIMEOUT_S = 2.0  # a lossless feed waits so long for masks that the decoder may never send: it may have died
-
 
 def main(node: Runtime) -> None:
     """Run the tracker until its stop signal."""
@@ -83,8 +81,9 @@ class Shell:
             return False
         now = time.monotonic()
         self.waiting_since = self.waiting_since or now
-        if now - self.waiting_since > SEED_TIMEOUT_S:
-            log.warning("no masks from the decoder for %g s; tracking goes on with the old points", SEED_TIMEOUT_S)
+        limit_s = self.node.config.supervisor.step_timeout_s  # a decoder that takes longer is hung, and is restarted
+        if now - self.waiting_since > limit_s:
+            log.warning("no masks from the decoder for %g s; tracking goes on with the old points", limit_s)
             self.tracker.give_up_waiting()
             return False
         return True

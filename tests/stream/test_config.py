@@ -38,6 +38,7 @@ def test_every_preset_loads_and_comes_back_from_plain_values(preset):
         ("publisher.endpoint", "tcp://*:5556", "--insecure"),
         ("control.endpoint", "ipc:///" + "x" * 200, "at most 107"),
         ("log.format", "xml", "log.format"),
+        ("capture.source", "rtsp://user:se cret@host/x", "%20"),
     ],
 )
 def test_a_wrong_value_is_one_readable_error(key, value, words):
@@ -117,6 +118,7 @@ def test_a_feed_is_live_when_it_can_not_be_waited_for():
     [
         "rtsp://user:hunter2@host/x",
         "rtsp://user:hun@ter2@host/x",
+        "rtsp://user:hun/ter2@host/x",
         "rtsp://h/user=u&password=hunter2",
         "rtsp://h/?pwd=hunter2",
     ],

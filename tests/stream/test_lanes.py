@@ -67,6 +67,15 @@ def test_the_last_message_never_pushes_out_the_one_before_it():
     assert drain(one, want) == ["frame", "end"]
 
 
+def test_every_life_of_a_reader_is_told_of_the_end():
+    one, old, new = lane(Delivery.LOSSLESS), Want(), Want()
+    one.requested(old.request(3))
+    one.offer("end", last=True)
+    assert drain(one, old) == ["end"]  # and then it was killed, before it could pass it on
+    one.requested(new.request(3))
+    assert drain(one, new) == ["end"]
+
+
 def test_asking_again_changes_nothing():
     one, want = lane(), Want()
     for i in range(3):

@@ -136,6 +136,20 @@ def test_a_restarted_reader_loses_what_was_under_way_and_gets_what_waits(context
     assert came == list(range(came[0], 9))
 
 
+def test_what_a_dead_life_had_asked_for_is_not_sent_to_the_new_one(context, tmp_path):
+    endpoint = f"ipc://{tmp_path}/s"
+    writer, old = pair(context, endpoint, Delivery.EVERY)
+    for i in range(30):  # more than a window: the new life must not be given a number that it never asked for
+        writer.send(frame(i))
+        take_all(writer, old, 1)
+    old.close()
+    writer.forget("tracker")
+    writer.send(frame(99))
+    new = Subscriber(context, endpoint, "frames", "tracker", Delivery.EVERY, (Frame,))
+    assert take_all(writer, new, 1)[0].stamp.frame_id == 99
+    assert new.malformed == 0
+
+
 def garbage(rng):
     """Multipart messages that mean nothing."""
     text = rng.choice([b"frame/1 {}", b"frame/99 {}", b"[" * 20_000, b'frame/1 {"rgb":[1,0,"uint8",999999,999999,3]}'])
