@@ -8,6 +8,7 @@ from __future__ import annotations
 import base64
 import json
 import logging
+import zlib
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -33,6 +34,7 @@ class Entry:
     good: ObjectMask | None = None  # the last one with a mask
     frame_id: int = -1
     refinements: list[Prompt] = field(default_factory=list)  # until a mask is known
+    asked: list[Any] = field(default_factory=list)  # what somebody first asked for, as the journal tells it
 
 
 class Registry:
@@ -51,9 +53,14 @@ class Registry:
             )
         if prompt.object_id > MAX_OBJECT_ID:
             raise ControlError("bad_params", f"all {MAX_OBJECT_ID} object ids are used; start the run anew")
-        self.entries[prompt.object_id] = Entry(prompt, size)
+        self.entries[prompt.object_id] = Entry(prompt, size, asked=_asked(prompt))
         self.next_id = prompt.object_id + 1
         return prompt
+
+    def knows(self, prompt: Prompt) -> bool:
+        """Whether the object of that id was asked for with just this prompt: the same command, started again."""
+        entry = self.entries.get(prompt.object_id)
+        return entry is not None and entry.asked == _asked(prompt)
 
     def refine(self, prompt: Prompt) -> None:
         """Note more points of an object, in case it has to be started anew before its first mask."""
@@ -138,6 +145,7 @@ class Registry:
                     "box": prompt.box,
                     "mask": {"bbox": bbox, "packbits": base64.b64encode(np.packbits(mask).tobytes()).decode()},
                     "restored": good is not None,
+                    "asked": entry.asked,
                 }
             )
         return objects
@@ -161,13 +169,19 @@ class Registry:
                 if kind == "restore":
                     xy = labels = box = None
                 prompt = Prompt(object_id=int(o["id"]), kind=kind, xy=xy, labels=labels, box=box, mask=mask)  # type: ignore[arg-type]
-                registry.entries[prompt.object_id] = Entry(prompt, size)
+                registry.entries[prompt.object_id] = Entry(prompt, size, asked=list(o["asked"]))
             registry.next_id = int(plain["next_id"])
         except (OSError, ValueError, KeyError, TypeError, IndexError, ControlError) as error:
             raise ConfigError(
                 f"supervisor.journal {path}: can't be read ({error}); remove the file to start without it"
             ) from None
         return registry
+
+
+def _asked(prompt: Prompt) -> list[Any]:
+    """Points, box and a checksum of the mask: enough to know the same prompt again, and plain JSON."""
+    box = list(map(float, prompt.box)) if prompt.box else None
+    return [points_of(prompt), box, zlib.crc32(prompt.mask.tobytes()) if prompt.mask is not None else 0]
 
 
 def points_of(prompt: Prompt) -> list[list[float]]:

@@ -17,6 +17,8 @@ from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any, Protocol
 
+from msgspec.structs import replace
+
 from stream import figures
 from stream.config import Config, plain, redact, source_kind
 from stream.control import Desk
@@ -363,9 +365,14 @@ class Supervisor:
         )
         try:
             for prompt in self.asked_for or (() if self.registry.entries else opened.prompts):
-                if prompt.object_id < self.registry.next_id:
+                if self.registry.knows(prompt):
                     log.info("object %d is in the journal already; its prompt is not used again", prompt.object_id)
                     continue
+                if prompt.object_id < self.registry.next_id:
+                    log.info(
+                        "id %d is used in the journal; the new object is %d", prompt.object_id, self.registry.next_id
+                    )
+                    prompt = replace(prompt, object_id=self.registry.next_id)
                 check_prompt(prompt, opened.size)
                 self.registry.add(prompt, opened.size)
         except ControlError as error:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import sys
@@ -269,6 +270,9 @@ def test_objects_outlive_the_run_in_a_journal(start, tmp_path):
         assert run.wait() == 0
     assert json.loads((tmp_path / "objects.json").read_text())["next_id"] == 8
     assert "object 7 is in the journal already" in run.output
+    run = start(*LOOP, "--box", "7:200,10,290,80", "--set", "supervisor.journal=objects.json")
+    run.tracks(8)
+    assert "the new object is 8" in run.output
 
 
 def test_garbage_on_every_open_socket_ends_no_node_and_is_counted(start, own_run_folder):
@@ -410,3 +414,38 @@ def test_an_rtsp_feed_is_followed_through_the_death_of_its_server(start, tmp_pat
         assert [o["id"] for o in stats["objects"]] == [1]
         run.send(signal.SIGINT)
         assert run.wait() == 0
+
+
+@pytest.mark.display
+def test_a_click_in_the_window_starts_an_object_and_q_ends_the_run(start, monkeypatch):
+    for program in ("Xvfb", "xdotool"):
+        if shutil.which(program) is None:
+            pytest.skip(f"NO WINDOW TEST WAS RUN: no {program}; apt-get install xvfb xdotool")
+    read, write = os.pipe()
+    server = subprocess.Popen(
+        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x800x24"], pass_fds=[write], stderr=subprocess.DEVNULL
+    )
+    try:
+        monkeypatch.setenv("DISPLAY", f":{os.read(read, 16).decode().strip()}")
+
+        def xdotool(*words):
+            return subprocess.run(
+                ["xdotool", *map(str, words)], capture_output=True, text=True, check=False
+            ).stdout.split()
+
+        run = start(*LOOP, "--window")
+        run.tracks(1)
+        window = until(lambda: xdotool("search", "--name", "SAM-PT Live: camera"), "the window")[-1]
+
+        def clicked():
+            xdotool("mousemove", "--window", window, 60, 60, "click", 1)
+            return any(o["id"] > 3 for o in run.ctl("list")["objects"])
+
+        until(clicked, "the new object")
+        until(lambda: xdotool("key", "--window", window, "q") is None or run.process.poll() is not None, "the end")
+        assert run.wait() == 0, run.output
+    finally:
+        server.kill()
+        server.wait()
+        os.close(read)
+        os.close(write)

@@ -83,6 +83,17 @@ def test_the_journal_brings_everything_back(tmp_path):
     assert np.array_equal(four.mask, mask)
 
 
+def test_the_same_prompt_is_known_again_and_another_one_is_not(tmp_path):
+    registry = Registry()
+    registry.add(Prompt(object_id=1, box=(1.0, 2.0, 30.0, 20.0)), SIZE)
+    registry.observe(masks(5, object_mask(1, (3, 4, 5, 6)), size=SIZE))
+    registry.save(tmp_path / "j.json")
+    back = Registry.load(tmp_path / "j.json")
+    assert back.knows(Prompt(object_id=1, box=(1, 2, 30, 20)))
+    assert not back.knows(Prompt(object_id=1, box=(5, 2, 30, 20)))
+    assert not back.knows(Prompt(object_id=2, box=(1, 2, 30, 20)))
+
+
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"next_id":1,"objects":[{}]}', '{"next_id":"x","objects":[]}'])
 def test_a_broken_journal_is_one_readable_error(tmp_path, text):
     (tmp_path / "j.json").write_text(text)
