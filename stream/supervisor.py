@@ -155,7 +155,8 @@ class Supervisor:
     def obey(self, signals: Iterable[signal.Signals]) -> None:
         """Stop on these signals from now on, and on those of them that were held back until now."""
         for number in signals:
-            signal.signal(number, self.stop)
+            if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
+                signal.signal(number, self.stop)
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
     def stop(self, *_: object) -> None:
