@@ -14,7 +14,9 @@ from stream.errors import ConfigError
 
 def root() -> Path:
     """The folder of all runs of this user: private, short enough for socket paths, gone after a reboot."""
-    base = os.environ.get("XDG_RUNTIME_DIR") or tempfile.gettempdir()
+    base = os.environ.get("XDG_RUNTIME_DIR", "")
+    if not os.path.isdir(base):  # it is often set in containers, and not there
+        base = tempfile.gettempdir()
     return Path(base) / f"sam-pt-live-{os.getuid()}"
 
 
