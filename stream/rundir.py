@@ -12,11 +12,16 @@ from pathlib import Path
 from stream.errors import ConfigError
 
 
+LONGEST_BASE = 60  # bytes: a socket's path has at most 107, and ours take up to 45 beyond it
+
+
 def root() -> Path:
     """The folder of all runs of this user: private, short enough for socket paths, gone after a reboot."""
     base = os.environ.get("XDG_RUNTIME_DIR", "")
     if not os.path.isdir(base):  # it is often set in containers, and not there
         base = tempfile.gettempdir()
+    if len(os.fsencode(base)) > LONGEST_BASE:
+        base = "/tmp"
     return Path(base) / f"sam-pt-live-{os.getuid()}"
 
 
