@@ -11,7 +11,6 @@ from pathlib import Path
 
 from stream.errors import ConfigError
 
-
 LONGEST_BASE = 60  # bytes: a socket's path has at most 107, and ours take up to 45 beyond it
 
 
