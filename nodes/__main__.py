@@ -11,7 +11,7 @@ import threading
 from pathlib import Path
 
 from nodes.start import main_of
-from stream.config import Config, build
+from stream.config import build
 from stream.endpoints import Outlet
 from stream.errors import StreamError
 from stream.logs import install
@@ -34,7 +34,7 @@ def main(node: str, folder: str) -> int:
     context = Context(config.graph.keys)
     places = Places(config, f"ipc://{folder}/")
     try:
-        run_node(node, config, places, context, stop)
+        main_of(node)(Runtime(node, config, places, context, stop))
         code = 0
     except StreamError as error:
         log.debug("%s gives up", node, exc_info=True)
@@ -52,11 +52,6 @@ def main(node: str, folder: str) -> int:
     if orphaned.is_set():
         RunDir(Path(folder)).remove()  # nobody else is left to do it
     return code
-
-
-def run_node(node: str, config: Config, places: Places, context: Context, stop: threading.Event) -> None:
-    """The node's own main, on a runtime."""
-    main_of(node)(Runtime(node, config, places, context, stop))
 
 
 def _end_with_supervisor(stop: threading.Event, orphaned: threading.Event, folder: str) -> None:

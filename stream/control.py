@@ -35,7 +35,6 @@ class Desk:
     def __init__(self, graph: Graph) -> None:
         self.graph = graph
         self.malformed = 0
-        self.served = 0
         self.methods: dict[str, Callable[[dict[str, Any]], dict[str, Any] | None]] = {
             "add_object": self._add_object,
             "refine_object": self._refine_object,
@@ -54,7 +53,6 @@ class Desk:
             request = self._read(parts)
             request_id = request["id"]
             method, params = self._method(request)
-            self.served += 1
             if method == "snapshot":
                 self._snapshot(params, request_id, reply)
                 return

@@ -13,8 +13,8 @@ from typing import Any, TypeVar
 from stream.config import Config
 from stream.endpoints import Outlet
 from stream.errors import StreamError
-from stream.messages import Answer, Command, Done, End, Health, Hello, Message, Opened
-from stream.sockets import Context, Poller
+from stream.messages import Answer, Command, Done, End, Failure, Health, Hello, Message, Opened
+from stream.sockets import Context, Poller, Waker
 from stream.topology import NODES, TOPICS, Delivery, deliveries, readers
 from stream.transport import Publisher, Subscriber
 
@@ -128,8 +128,8 @@ class Runtime:
         self.context = context
         self.stop = stop or threading.Event()
         self.poller = Poller()
-        self.wake_fd, self._wake_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
-        self.poller.watch(self.wake_fd)
+        self.waker = Waker()
+        self.poller.watch(self.waker.fd)
         self.outlet = Outlet(context, places.endpoint("reports"))
         self.beat = Beat(node, Outlet(context, places.endpoint("reports")), config.supervisor.heartbeat_s)
         self.subscribers = {
@@ -158,10 +158,7 @@ class Runtime:
 
     def wake(self) -> None:
         """End the loop's sleep; may be called from any thread."""
-        try:
-            os.write(self._wake_fd, b"!")
-        except (BlockingIOError, OSError):
-            pass  # it is awake, or gone
+        self.waker.wake()
 
     def send(self, message: Message) -> None:
         """Write to the topic that carries this kind of message."""
@@ -201,8 +198,8 @@ class Runtime:
                 self.beat.step_began = None
                 ready = self.poller.wait(TICK_MS)
                 self.beat.step_began = time.monotonic()  # whatever hangs from here on is noticed
-                if self.wake_fd in ready:
-                    self._drain_wake()
+                if self.waker.fd in ready:
+                    self.waker.drain()
                 for publisher in self.publishers.values():
                     if publisher in ready:
                         publisher.pump()
@@ -249,12 +246,6 @@ class Runtime:
             publisher.send(End())
         self.report(Done)
 
-    def _drain_wake(self) -> None:
-        try:
-            os.read(self.wake_fd, 4096)
-        except BlockingIOError:
-            pass
-
 
 def renders(config: Config) -> bool:
     """True when the renderer has a sink that wants every frame."""
@@ -264,6 +255,4 @@ def renders(config: Config) -> bool:
 
 def fail(node: str, outlet: Outlet, error: StreamError) -> None:
     """Tell the supervisor that this node gives up, in one message."""
-    from stream.messages import Failure
-
     outlet.send(Failure(node=node, pid=os.getpid(), message=str(error), exit_code=error.exit_code))

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import errno
+import os
 from pathlib import Path
 from typing import Any
 
@@ -134,6 +136,23 @@ def _why_not_bound(endpoint: str, error: zmq.ZMQError) -> str:
         errno.ENOENT: "lies in a folder that does not exist",
     }.get(error.errno or 0, f"can't be used ({error.strerror})")
     return f"endpoint {endpoint} {reason}"
+
+
+class Waker:
+    """Ends a Poller's sleep from another thread or a signal handler."""
+
+    def __init__(self) -> None:
+        self.fd, self._write_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+
+    def wake(self) -> None:
+        """End the sleep, or the next one; never waits."""
+        with contextlib.suppress(OSError):  # the pipe is full (it is awake) or closed
+            os.write(self._write_fd, b"!")
+
+    def drain(self) -> None:
+        """Take the wakings that have come."""
+        with contextlib.suppress(BlockingIOError):
+            os.read(self.fd, 4096)
 
 
 class Poller:

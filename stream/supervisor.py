@@ -29,7 +29,7 @@ from stream.objects import Registry, check_prompt
 from stream.processes import NodeProcess, NodeThread, RestartPolicy
 from stream.rundir import Run, RunDir
 from stream.runtime import Places, Runtime, renders
-from stream.sockets import Context, Poller
+from stream.sockets import Context, Poller, Waker
 from stream.tally import Tally
 from stream.topology import SUPERVISED, TOPICS, Delivery, check_places, readers
 from stream.transport import Publisher, Subscriber
@@ -60,7 +60,6 @@ class Supervised:
     def __init__(self, config: Config) -> None:
         self.life: NodeProcess | NodeThread | None = None
         self.policy = RestartPolicy(config.supervisor.max_restarts, config.supervisor.restart_window_s)
-        self.began_s = 0.0
         self.said_hello = False
         self.lives = 0  # that have loaded
         self.beat_s = 0.0  # when it was last heard of
@@ -98,7 +97,7 @@ class Supervisor:
         self._observe_at = 0.0
         self._status_at = 0.0
         self._journal_at = math.inf
-        self._wake_read, self._wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        self.waker = Waker()
         self.run_dir = RunDir.create()
         try:
             self._open_sockets()
@@ -112,7 +111,7 @@ class Supervisor:
         self.context = Context(config.graph.keys)
         self.places = Places(config, base)
         self.poller = Poller()
-        self.poller.watch(self._wake_read)
+        self.poller.watch(self.waker.fd)
         if not config.graph.host:
             return
         self.reports = Inlet(self.context, self.places.endpoint("reports"), REPORTS)
@@ -162,10 +161,7 @@ class Supervisor:
     def stop(self, *_: object) -> None:
         """End the run; safe in a signal handler."""
         self.stopping.set()
-        try:
-            os.write(self._wake_write, b"!")
-        except OSError:
-            pass
+        self.waker.wake()
 
     def _turn(self) -> None:
         """Wait for something to come, and serve it."""
@@ -173,14 +169,10 @@ class Supervisor:
         if self.config.graph.host and now >= self._observe_at:
             self.masks.ask()
         self.poller.wait(TICK_MS)
-        try:
-            os.read(self._wake_read, 4096)
-        except BlockingIOError:
-            pass
+        self.waker.drain()
         if not self.config.graph.host:
             return
-        while (report := self.reports.take()) is not None:
-            self._take(report)
+        self._drain_reports()
         self.commands.pump()
         if isinstance(masks := self.masks.take(), Masks):
             self.registry.observe(masks)
@@ -208,7 +200,7 @@ class Supervisor:
 
     def _start(self, name: str) -> None:
         node = self.nodes[name]
-        node.began_s = node.beat_s = time.monotonic()
+        node.beat_s = time.monotonic()
         node.said_hello = False
         if not self.config.supervisor.threads:
             node.life = NodeProcess(name, self.run_dir.path, self.dashboard.say)

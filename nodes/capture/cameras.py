@@ -70,7 +70,6 @@ class RtspSource(VideoSource):
         timeout_s = (open_timeout_s, read_timeout_s / 2)
         super().__init__(redact(url), url, options=options, timeout_s=timeout_s)
         self._open_timeout_s, self._read_timeout_s = open_timeout_s, read_timeout_s
-        self._transport = transport
 
     def check(self) -> None:
         try:

@@ -28,7 +28,7 @@ from stream.messages import Array
 NOTHING = Logits((0, 0, 0, 0), np.zeros((0, 0), np.float32), 0.0)
 PRESENT_SHARE = 0.4  # chance above which a pixel belongs to the object's box
 FLOW_PAD, FLOW_PAD_PX = 0.35, 40  # round the last box: how far an object may move in a frame
-SURE, SURE_NOT = 0.7, 0.1
+SURE = 0.7
 MOTION_POINTS = 300  # pixels that the similarity is fitted to
 TURNS = 15  # guesses of a lost object's turn, 24 degrees apart: alignment corrects half of that
 SEARCH_REACH_PX = 2  # a frame out of sight, round the place where the object should be

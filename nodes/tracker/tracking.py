@@ -16,7 +16,6 @@ import logging
 from dataclasses import replace
 from typing import Literal
 
-import cv2
 import msgspec
 import numpy as np
 
@@ -25,6 +24,7 @@ from nodes.tracker.model import PointModel
 from nodes.tracker.objects import Bunch, TrackedObject
 from nodes.tracker.ring import Kept, Ring
 from stream.errors import PromptError
+from stream.geometry import resize_mask
 from stream.messages import Array, Frame, ObjectTrack, Prompt, Seeds, Tracks, uncrop_mask
 
 log = logging.getLogger(__name__)
@@ -267,7 +267,6 @@ class PointTracker:
 
 def _fitting(prompt: Prompt, size: tuple[int, int]) -> Prompt:
     """The prompt with its mask at the frame's size: it may have been given just before the size changed."""
-    if prompt.mask is None or prompt.mask.shape == size:
+    if prompt.mask is None:
         return prompt
-    mask = cv2.resize(prompt.mask, (size[1], size[0]), interpolation=cv2.INTER_NEAREST)
-    return msgspec.structs.replace(prompt, mask=np.asarray(mask, np.uint8))
+    return msgspec.structs.replace(prompt, mask=resize_mask(prompt.mask, size))
