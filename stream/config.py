@@ -19,6 +19,7 @@ Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
+DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
 SourceKind = Literal["demo", "camera", "rtsp", "lavfi", "folder", "file"]
 
 
@@ -55,21 +56,29 @@ class Capture(Section, frozen=True):
 class Tracker(Section, frozen=True):
     """How points are followed (paper, section 3.2)."""
 
-    backend: Literal["lucas_kanade"] = "lucas_kanade"
-    horizon: Annotated[int, Meta(ge=2, le=64)] = 8  # frames in a window; the anchor is the first
+    backend: Literal["lucas_kanade", "pips"] = "lucas_kanade"
+    horizon: Annotated[int, Meta(ge=2, le=64)] = 8  # frames in a window; the anchor is the first. PIPS sees at most 8
     emit: Literal["frame", "horizon"] = "frame"
-    reinit: bool = True  # draw the points anew from the mask at each horizon boundary (variant A)
+    reinit: bool = True  # draw the points anew from the mask at each horizon boundary
+    reinit_variant: Literal["A", "B", "C", "D"] = "A"  # which frame of the horizon they are drawn on (paper, table 1)
+    link: Literal["auto", "boundary", "visible"] = "auto"  # where a point starts its next window: all at the boundary,
+    # or each at its last clearly visible frame (PIPS' rule); auto: the boundary with reinit, visible without
     positive_points: Count = 8
     negative_points: Natural = 1
     seed: Natural = 72  # of the random choices among query points
     wait_for_seed: Literal["auto", "always", "never"] = "auto"  # auto: a lossless source waits, a live one never does
-    forward_backward_px: Positive = 1.0  # a point whose way back misses by more is hidden
+    forward_backward_px: Positive = 1.0  # lucas_kanade: a point whose way back misses by more is hidden
+    checkpoint: str = ""  # pips: file or folder of the official weights; empty: where tools/fetch_weights.py puts them
+    size: Annotated[str, Meta(pattern=r"^(native|\d+x\d+)$")] = "576x1024"  # pips: HEIGHTxWIDTH that frames are fitted
+    # into, px; native: the frame's own
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # pips: float32 is the reference
+    device: Annotated[str, Meta(pattern=DEVICE)] = "auto"  # pips: auto takes a GPU where there is one
 
 
 class Decoder(Section, frozen=True):
     """How points become masks."""
 
-    backend: Literal["lite"] = "lite"
+    backend: Literal["lite", "sam", "hq_sam", "mobile_sam"] = "lite"
     min_area_px: Natural = 25  # a mask this small never re-seeds (SAM-PT's own limit)
     max_growth: Positive = 3.0  # a boundary mask larger by more than the largest good one never re-seeds
     lost_after_frames: Count = 8  # frames without a believable mask until an object counts as lost

@@ -72,10 +72,11 @@ class Beat:
         self.outlet.send(self.health())
         self.outlet.close()
 
-    def count(self, act: Callable[[M], None], message: M) -> None:
-        """Do one step with a message of the feed, and account for it."""
+    def count(self, act: Callable[[M], bool | None], message: M) -> None:
+        """Do one step with a message of the feed, and account for it; an answer of False says that it was none."""
         began = time.monotonic()
-        act(message)
+        if act(message) is False:
+            return
         now = time.monotonic()
         self.steps += 1
         self.spent_s += now - began
@@ -171,7 +172,7 @@ class Runtime:
 
     def serve(
         self,
-        handlers: dict[str, Callable[[Any], None]],
+        handlers: dict[str, Callable[[Any], bool | None]],
         *,
         feed: str = "",
         finish: Callable[[], None] = lambda: None,
@@ -180,9 +181,10 @@ class Runtime:
     ) -> None:
         """Serve until told to stop.
 
-        `handlers[topic]` gets each message; `takes(topic)` says whether one is wanted now; `turn` runs once a round;
-        `finish` runs when the topic `feed` has ended, before the End is passed on. All topics wait for the start
-        command and while a reader that is waited for is behind; commands never wait.
+        `handlers[topic]` gets each message, and may say False to one of the feed that it lets go; `takes(topic)` says
+        whether one is wanted now; `turn` runs once a round; `finish` runs when the topic `feed` has ended, before the
+        End is passed on. All topics wait for the start command and while a reader that is waited for is behind;
+        commands never wait.
         """
         self.feed = feed
         self.beat.start()
@@ -218,7 +220,7 @@ class Runtime:
         ready = all(p.ready for p in self.publishers.values())
         return self.started is not None and ready and takes(topic)
 
-    def _handle(self, topic: str, handler: Callable[[Any], None], finish: Callable[[], None]) -> None:
+    def _handle(self, topic: str, handler: Callable[[Any], bool | None], finish: Callable[[], None]) -> None:
         """Give the handler what has come: all commands and seeds, one message of the feed."""
         while not self.stop.is_set() and (message := self.subscribers[topic].take()) is not None:
             if isinstance(message, Command) and message.kind == "stop":

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from collections.abc import Iterator
@@ -19,3 +20,22 @@ def own_run_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="spl-") as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         yield Path(folder)
+
+
+@pytest.fixture(scope="session")
+def golden() -> Path:
+    """The folder of golden numbers that another implementation computed; $GOLDEN_DIR names another one."""
+    return _data("GOLDEN_DIR", ROOT.parent / "shared" / "golden")
+
+
+@pytest.fixture(scope="session")
+def davis() -> Path:
+    """A folder of DAVIS sequences with their truth; $DAVIS_DIR names another one."""
+    return _data("DAVIS_DIR", ROOT.parent / "shared" / "data" / "davis")
+
+
+def _data(variable: str, usual: Path) -> Path:
+    folder = Path(os.environ.get(variable, usual))
+    if not folder.is_dir():
+        pytest.skip(f"{folder} is not there: it holds data we may not ship; {variable} names another place")
+    return folder

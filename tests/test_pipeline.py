@@ -148,7 +148,7 @@ def test_a_consumer_gets_every_mask_bit_for_bit(start, tmp_path):
     published = json.loads((tmp_path / "s.json").read_text())["masks_published"]
     got = {p.name: p.read_bytes() for p in (tmp_path / "got").iterdir()}
     saved = {p.name: p.read_bytes() for p in (tmp_path / "saved").iterdir()}
-    assert len(got) == published > 50
+    assert len(got) == published > 10
     assert got == saved
 
 

@@ -66,6 +66,10 @@ class LucasKanade:
         """Fresh patches for the points that are visible: objects turn, and an old patch would hide them all."""
         return np.where((visibility > VISIBLE)[:, None], self.describe(features, xy), memory)
 
+    def link(self, visibility: Array) -> Array:
+        """The last frame: nothing after it is known, and nothing before it would change."""
+        return np.full(visibility.shape[1], len(visibility) - 1)
+
     def track(self, window: Sequence[LkFeatures], points: Points, known: Trajectories | None) -> Trajectories:
         """Extend what is known by the window's newer frames, one step of Lucas-Kanade each."""
         n = len(points)

@@ -53,6 +53,12 @@ class PointModel(Protocol):
         the points that are visible.
         """
 
+    def link(self, visibility: Array) -> Array:
+        """(N,) int: the frame of a finished window, 1..S-1, on which each point starts its next one.
+
+        `visibility`: (S, N) of that window. A causal model takes the last frame; PIPS the last clearly visible one.
+        """
+
     def track(self, window: Sequence[Features], points: Points, known: Trajectories | None) -> Trajectories:
         """The trajectories of `points` in all frames of `window`, the anchor frame included.
 
@@ -61,11 +67,11 @@ class PointModel(Protocol):
         """
 
 
-def concatenate(bunches: Sequence[Points]) -> Points:
+def concatenate(parts: Sequence[Points]) -> Points:
     """One Points of several; they must share their anchor."""
     return Points(
-        xy=np.concatenate([b.xy for b in bunches]),
-        labels=np.concatenate([b.labels for b in bunches]),
-        object_ids=np.concatenate([b.object_ids for b in bunches]),
-        memory=np.concatenate([b.memory for b in bunches]),
+        xy=np.concatenate([p.xy for p in parts]),
+        labels=np.concatenate([p.labels for p in parts]),
+        object_ids=np.concatenate([p.object_ids for p in parts]),
+        memory=np.concatenate([p.memory for p in parts]),
     )

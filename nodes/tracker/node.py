@@ -6,6 +6,7 @@ import logging
 import time
 
 from nodes.tracker.backends import make_model
+from nodes.tracker.pacing import Pacer
 from nodes.tracker.tracking import PointTracker
 from stream.errors import PromptError
 from stream.messages import Command, Frame, Seeds
@@ -20,7 +21,7 @@ def main(node: Runtime) -> None:
     node.serve(
         {"commands": shell.obey, "seeds": shell.reseed, "frames": shell.step},
         feed="frames",
-        takes=lambda topic: topic != "frames" or not shell.waits(),
+        takes=lambda topic: topic != "frames" or shell.ready(),
         finish=shell.finish,
     )
 
@@ -34,12 +35,14 @@ class Shell:
         self.node = node
         self.waiting_since: float | None = None
         self.passed_over = 0  # frames that were captured and never came here
+        self.pacer = Pacer() if node.config.live else None  # a lossless feed leaves nothing out
         node.beat.numbers = lambda: {"passed_over": self.passed_over}
         self.tracker = PointTracker(
             make_model(own),
             horizon=own.horizon,
             emit=own.emit,
             reinit=own.reinit,
+            link=own.link,
             positive_points=own.positive_points,
             negative_points=own.negative_points,
             seed=own.seed,
@@ -63,12 +66,28 @@ class Shell:
         elif command.kind == "revive":
             self.tracker.revive()
 
-    def step(self, frame: Frame) -> None:
-        """Track one frame."""
-        self.passed_over += max(0, frame.stamp.frame_id - self.node.beat.frame_id - 1)
-        self.node.beat.frame_id = max(frame.stamp.frame_id, self.node.beat.frame_id)
+    def ready(self) -> bool:
+        """True when the next frame may come. The runtime asks when the decoder can take its tracks."""
+        if self.pacer is None:
+            return not self.waits()
+        now = time.monotonic()
+        self.pacer.ready(now)
+        return not self.pacer.early(now)
+
+    def step(self, frame: Frame) -> bool:
+        """Track one frame; False where it is not its turn."""
+        stamp = frame.stamp
+        if self.pacer is not None:
+            if not self.pacer.wants(stamp.frame_id):
+                return False
+            self.pacer.take(stamp.frame_id, stamp.captured_ns, time.monotonic())
+        self.passed_over += max(0, stamp.frame_id - self.node.beat.frame_id - 1)
+        self.node.beat.frame_id = max(stamp.frame_id, self.node.beat.frame_id)
         for tracks in self.tracker.step(frame):
             self.node.send(tracks)
+        if self.pacer is not None and self.tracker.anchor in (None, stamp.frame_id):
+            self.pacer.turn()
+        return True
 
     def reseed(self, seeds: Seeds) -> None:
         """Take the decoder's masks."""

@@ -10,7 +10,7 @@ from nodes.tracker.model import Features
 from stream.messages import Frame
 
 
-@dataclass(frozen=True)
+@dataclass
 class Kept:
     """A frame, its features, and whether a window ended on it."""
 
@@ -38,19 +38,24 @@ class Ring:
         """Forget every frame."""
         self.frames.clear()
 
-    def index(self, frame_id: int) -> int | None:
-        """The place of a frame in the ring; None when it is not (or no longer) there."""
-        return next((i for i, kept in enumerate(self.frames) if kept.frame_id == frame_id), None)
+    @property
+    def ids(self) -> list[int]:
+        """The frame_ids, oldest first."""
+        return [kept.frame_id for kept in self.frames]
 
     def find(self, frame_id: int) -> Kept | None:
         """The kept frame of that id; None when it is not (or no longer) there."""
-        index = self.index(frame_id)
-        return None if index is None else self.frames[index]
+        return next((kept for kept in self.frames if kept.frame_id == frame_id), None)
 
-    def window(self, start: int, end: int | None = None) -> Sequence[Features]:
-        """The features of the frames from id `start` to `end` (None: the newest), both included."""
-        return [k.features for k in self.frames if start <= k.frame_id and (end is None or k.frame_id <= end)]
+    def features(self, ids: Sequence[int]) -> list[Features]:
+        """The features of the frames `ids`, which are in the ring, in the order of the ring."""
+        wanted = set(ids)
+        return [kept.features for kept in self.frames if kept.frame_id in wanted]
+
+    def count_from(self, start: int) -> int:
+        """How many frames there are from id `start` on, that one included."""
+        return sum(kept.frame_id >= start for kept in self.frames)
 
     def boundaries_after(self, frame_id: int) -> list[int]:
         """The ids of the boundary frames that are newer than `frame_id`, oldest first."""
-        return [k.frame_id for k in self.frames if k.boundary and k.frame_id > frame_id]
+        return [kept.frame_id for kept in self.frames if kept.boundary and kept.frame_id > frame_id]

@@ -8,28 +8,46 @@ object's points by new ones drawn from the mask on the very frame it belongs to,
     frame   0  1  2  3  4  5  6  7  8  9 ...            horizon 8
             anchor ------------> boundary = next anchor
                                        Seeds of 7 arrive: new points start on 7 and are tracked over 8, 9
+
+Without re-initialisation points live on, and each starts its next window where the model saw it clearly last (`link:
+visible`; spec b.5). Then `emit: horizon` answers with the frames that no later window will revise.
 """
 
 from __future__ import annotations
 
 import logging
-from dataclasses import replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Literal
 
 import msgspec
 import numpy as np
 
 from nodes.tracker import query_points, windows
+from nodes.tracker.bunch import Bunch, draw
 from nodes.tracker.model import PointModel
-from nodes.tracker.objects import Bunch, TrackedObject
+from nodes.tracker.objects import TrackedObject
 from nodes.tracker.ring import Kept, Ring
 from stream.errors import PromptError
 from stream.geometry import resize_mask
-from stream.messages import Array, Frame, ObjectTrack, Prompt, Seeds, Tracks, uncrop_mask
+from stream.messages import Array, Frame, Prompt, Seeds, Tracks, uncrop_mask
 
 log = logging.getLogger(__name__)
 
 RING_HORIZONS = 2  # how long a seed may be on its way and still be caught up, in horizons
+
+
+@dataclass(frozen=True)
+class Pending:
+    """A frame whose Tracks wait, and whether a window ended on it."""
+
+    frame: Frame
+    boundary: bool
+
+    @property
+    def frame_id(self) -> int:
+        """The count that capture gave it."""
+        return self.frame.stamp.frame_id
 
 
 class PointTracker:
@@ -42,6 +60,7 @@ class PointTracker:
         horizon: int = 8,
         emit: Literal["frame", "horizon"] = "frame",
         reinit: bool = True,
+        link: Literal["auto", "boundary", "visible"] = "auto",
         positive_points: int = 8,
         negative_points: int = 1,
         seed: int = 72,
@@ -51,6 +70,7 @@ class PointTracker:
         self.horizon = horizon
         self.emit = emit
         self.reinit = reinit  # draw points anew from each boundary mask; off: only for objects that have none
+        self.link_visible = link == "visible" or (link == "auto" and not reinit)
         self.positive_points = positive_points
         self.negative_points = negative_points
         self.seed = seed
@@ -64,7 +84,7 @@ class PointTracker:
         self.objects: dict[int, TrackedObject] = {}
         self.orders: list[tuple[Literal["add", "refine", "remove"], Prompt]] = []  # taken on the next frame
         self.anchor: int | None = None  # frame_id that the window starts on; None while there is no object
-        self.pending: list[Frame] = []  # frames whose Tracks wait for the boundary (emit: horizon)
+        self.pending: list[Pending] = []  # frames whose Tracks wait for the boundary (emit: horizon)
         self.awaited: set[int] = set()  # frame_ids whose Seeds have not come
         self.reviving = False
 
@@ -123,29 +143,30 @@ class PointTracker:
         newest = self.ring.frames[-1].frame if self.ring.frames else None
         if newest is not None and not self._follows(frame, newest):
             return []
+        frame_id = frame.stamp.frame_id
         prompts = self._turn_to(frame, newest)
         prompts += self._take_orders(frame)
         boundary = self._is_boundary()
         self.ring.push(frame, self.model.encode(frame.rgb), boundary)
         self._plant(prompts, frame)
-        self.pending.append(frame)
-        if self.emit == "horizon" and not (boundary or prompts or not self.objects):
-            return []
+        self.pending.append(Pending(frame, boundary))
         tracks = self._answer(prompts, boundary)
         if boundary:
-            for known in self.objects.values():
-                windows.link(self.model, self.ring.frames[-1], known)
+            self._turn_window()
         if not self.objects:
             self.anchor = None
         elif boundary or self.anchor is None:
-            self.anchor = frame.stamp.frame_id
+            self.anchor = frame_id
         if prompts or (boundary and self.reinit):
-            self.awaited.add(frame.stamp.frame_id)
+            self.awaited.add(frame_id)
         return tracks
 
     def flush(self) -> list[Tracks]:
-        """The tracks of the frames that still wait for a boundary: the feed has ended."""
-        return self._answer([], False) if self.pending else []
+        """The tracks of the frames that still wait: the feed has ended."""
+        if not self.pending:
+            return []
+        self._reach(self._bunches(), self.pending[-1].frame_id)
+        return self._tell(self.pending[-1].frame_id, [])
 
     def reseed(self, seeds: Seeds) -> None:
         """Take the decoder's answer: new points on the frame it belongs to, caught up by the next step."""
@@ -160,8 +181,8 @@ class PointTracker:
                 continue
             known.keep_mask(seed, seeds.size, seeds.frame_id)
             if self.reinit or not known.bunches:
-                known.bunches = [self._draw(seed.object_id, uncrop_mask(seed.bbox, seed.mask, seeds.size), kept)]
-                windows.catch_up(self.model, self.ring, known)
+                drawn = self._draw(seed.object_id, uncrop_mask(seed.bbox, seed.mask, seeds.size), kept)
+                known.bunches = [self._caught_up(drawn)]
 
     # --- parts of a step --------------------------------------------------------------------------------------------
 
@@ -181,17 +202,17 @@ class PointTracker:
             self.awaited.clear()
             self.pending.clear()  # their features are gone: these frames are passed over
             for o in self.objects.values():
-                o.rescale(newest.size, frame.size, frame.stamp.frame_id)
-                o.mask_frame = -1
+                o.rescale(newest.size, frame.size, newest.stamp.frame_id, frame.stamp.frame_id)
             self.anchor = None
         if not (self.reviving or resized):
             return []
         self.reviving = False
-        return [self._restoring(o) for o in self.objects.values()]
+        on = frame if resized or recounted else newest  # where the masks have been carried to
+        return [self._restoring(o, on.stamp.frame_id) for o in self.objects.values()]
 
-    def _restoring(self, known: TrackedObject) -> Prompt:
+    def _restoring(self, known: TrackedObject, frame_id: int) -> Prompt:
         """What tells the decoder of an object that it has forgotten: its mask now, else what it was asked for with."""
-        mask = known.mask_now()
+        mask = known.mask_at(frame_id)
         if mask is not None and mask.any():
             return Prompt(object_id=known.object_id, kind="restore", mask=mask)
         return known.given
@@ -216,45 +237,84 @@ class PointTracker:
         """Whether the frame that comes now is the last of its window."""
         if self.anchor is None or not self.objects:
             return False
-        return len(self.ring.window(self.anchor)) >= self.horizon - 1
+        return self.ring.count_from(self.anchor) >= self.horizon - 1
 
     def _plant(self, prompts: list[Prompt], frame: Frame) -> None:
         """Make query points of the points that were given for this frame; describe those that a new size moved."""
         kept = self.ring.frames[-1]
         if len(self.ring.frames) == 1:
-            for known in self.objects.values():
-                for bunch in known.bunches:
-                    bunch.points = replace(bunch.points, memory=self.model.describe(kept.features, bunch.points.xy))
+            for bunch in self._bunches():
+                bunch.memory = np.array(self.model.describe(kept.features, bunch.xy))
         for prompt in prompts:
             if prompt.xy is None or prompt.labels is None or prompt.kind == "restore":
                 continue
-            new = windows.draw(self.model, kept, prompt.object_id, prompt.xy, prompt.labels)
+            new = draw(self.model, kept.frame_id, kept.features, prompt.object_id, prompt.xy, prompt.labels)
             self.objects[prompt.object_id].bunches.append(new)
 
     def _answer(self, prompts: list[Prompt], boundary: bool) -> list[Tracks]:
-        """Run the windows up to the newest frame, and say where the points were on the pending ones."""
-        windows.advance(self.model, self.ring, self.objects.values())
-        newest = self.pending[-1].stamp.frame_id
-        tracks = [
+        """Run the windows as far as an answer needs it; the tracks of the pending frames that can be given out now."""
+        newest, bunches = self.pending[-1].frame_id, self._bunches()
+        at_once = self.emit == "frame" or bool(prompts) or not self.objects
+        if self.link_visible and not self.reinit:
+            windows.settle(self.model, self.ring, bunches, self.horizon)
+            if not at_once:  # what lies before every anchor, no window will revise
+                settled = windows.oldest_anchor(bunches)
+                return self._tell(newest if settled is None else settled, prompts)
+        elif boundary:
+            self._reach(bunches, newest)
+            at_once = True
+        if not at_once:
+            return []
+        windows.advance(self.model, self.ring, bunches)
+        return self._tell(newest, prompts)
+
+    def _reach(self, bunches: Sequence[Bunch], frame_id: int) -> None:
+        """Let points reach the last frame of their window."""
+        if self.link_visible:
+            windows.settle(self.model, self.ring, bunches, self.horizon, until=frame_id)
+        else:
+            windows.advance(self.model, self.ring, bunches, until=frame_id)
+
+    def _turn_window(self) -> None:
+        """The newest frame is a boundary: with re-initialisation all points start their next window on it."""
+        kept = self.ring.frames[-1]
+        for known in self.objects.values():
+            known.turn(kept.frame_id)
+            if self.reinit or not self.link_visible:
+                known.bunches = windows.link_all(self.model, known.bunches, kept.frame_id, kept.features)
+        for bunch in self._bunches():
+            bunch.forget_before(self.ring.ids[0])
+
+    def _caught_up(self, drawn: Bunch) -> Bunch:
+        """Freshly drawn points, taken over the windows that have ended since as if they had been drawn in time."""
+        if not len(drawn):
+            return drawn
+        if self.link_visible and not self.reinit:
+            windows.settle(self.model, self.ring, [drawn], self.horizon)
+            return drawn
+        for boundary in self.ring.boundaries_after(int(drawn.anchors[0])):
+            self._reach([drawn], boundary)
+            [features] = self.ring.features([boundary])
+            [drawn] = windows.link_all(self.model, [drawn], boundary, features)
+        return drawn
+
+    def _bunches(self) -> list[Bunch]:
+        return [bunch for known in self.objects.values() for bunch in known.bunches]
+
+    def _tell(self, until: int, prompts: list[Prompt]) -> list[Tracks]:
+        """The tracks of the pending frames up to id `until`; the prompts belong to the newest frame."""
+        newest = self.pending[-1].frame_id
+        told = [p for p in self.pending if p.frame_id <= until]
+        self.pending = self.pending[len(told) :]
+        return [
             Tracks(
-                frame=frame,
-                objects=tuple(self._track(o, frame) for o in self.objects.values()),
-                prompts=tuple(prompts) if frame.stamp.frame_id == newest else (),
-                boundary=boundary and frame.stamp.frame_id == newest,
+                frame=p.frame,
+                objects=tuple(o.track_at(p.frame_id, p.frame.size) for o in self.objects.values()),
+                prompts=tuple(prompts) if p.frame_id == newest else (),
+                boundary=p.boundary,
             )
-            for frame in self.pending
+            for p in told
         ]
-        self.pending = []
-        return tracks
-
-    def _track(self, known: TrackedObject, frame: Frame) -> ObjectTrack:
-        at = self.ring.index(frame.stamp.frame_id)
-
-        def index_of(start: int) -> int | None:
-            anchor = self.ring.index(start)
-            return None if at is None or anchor is None or at < anchor else at - anchor
-
-        return known.track_at(index_of, frame.size)
 
     def _draw(self, object_id: int, mask: Array, kept: Kept) -> Bunch:
         """New points from a mask: positives by k-medoids, negatives by the mixed rule (paper, sections 3.1 and 4.2)."""
@@ -262,7 +322,7 @@ class PointTracker:
         positives = query_points.draw_positives(mask, self.positive_points, rng)
         negatives = query_points.draw_negatives(mask, kept.frame.rgb, self.negative_points, rng)
         labels = np.repeat(np.array([1, 0], np.uint8), [len(positives), len(negatives)])
-        return windows.draw(self.model, kept, object_id, np.concatenate([positives, negatives]), labels)
+        return draw(self.model, kept.frame_id, kept.features, object_id, np.concatenate([positives, negatives]), labels)
 
 
 def _fitting(prompt: Prompt, size: tuple[int, int]) -> Prompt:

@@ -1,69 +1,109 @@
-"""Runs of the point model: objects and the ring in, the newest trajectories of every bunch out."""
+"""Runs of the point model: bunches of points and the frames' features in, their paths up to the newest frame out.
+
+A window starts on a point's anchor and has at most `horizon` frames. Points that share their anchor share a run,
+whatever object they belong to. Two rules say where the next window starts:
+
+    boundary   all points of an object on the boundary frame (`link_all`)
+    visible    each point on the frame that the model chooses of its finished window (`settle`; PIPS: spec b.5)
+"""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 import numpy as np
 
-from nodes.tracker.model import PointModel, Points, Trajectories, concatenate
-from nodes.tracker.objects import Bunch, TrackedObject
-from nodes.tracker.ring import Kept, Ring
+from nodes.tracker.bunch import Bunch, merge
+from nodes.tracker.model import Features, PointModel, Trajectories, concatenate
 from stream.messages import Array
 
-
-def draw(model: PointModel, kept: Kept, object_id: int, xy: Array, labels: Array) -> Bunch:
-    """New points (N, 2) of an object, with the kept frame as their anchor."""
-    points = Points(
-        xy=np.array(xy, np.float32),
-        labels=np.array(labels, np.uint8),
-        object_ids=np.full(len(labels), object_id, np.int32),
-        memory=model.describe(kept.features, np.asarray(xy, np.float32)),
-    )
-    return Bunch(kept.frame_id, points)
+Part = tuple[Bunch, Array]  # a bunch and those (n,) of its rows that run together
+Linked = Callable[[int, Bunch, int, int, int], None]  # anchor, bunch, row, next anchor, frames in the window
 
 
-def advance(model: PointModel, ring: Ring, objects: Iterable[TrackedObject]) -> None:
-    """Let every bunch reach the newest frame. Bunches that share their anchor and their progress share one run."""
-    groups: dict[tuple[int, int], list[Bunch]] = {}
-    for known in objects:
-        for bunch in known.bunches:
-            done = 0 if bunch.said is None else len(bunch.said)
-            groups.setdefault((bunch.start, done), []).append(bunch)
-    for (start, _), bunches in sorted(groups.items(), key=lambda item: item[0]):
-        _run(model, ring, bunches, start, None)
+class Timeline(Protocol):
+    """Frames with their features, found by id: the live ring, or a whole clip."""
+
+    @property
+    def ids(self) -> Sequence[int]:
+        """The frame ids, oldest first."""
+
+    def features(self, ids: Sequence[int]) -> list[Features]:
+        """The features of those frames."""
 
 
-def link(model: PointModel, kept: Kept, known: TrackedObject) -> None:
-    """Let the points of an object start their next window on `kept`, the newest frame that they have reached."""
-
-    def relink(points: Points, xy: Array, visibility: Array) -> Array:
-        return model.relink(points.memory, kept.features, xy, visibility)
-
-    known.link(kept.frame_id, relink)
-
-
-def catch_up(model: PointModel, ring: Ring, known: TrackedObject) -> None:
-    """Take freshly drawn points over the windows that have ended since, as if they had been drawn in time."""
-    for boundary in ring.boundaries_after(known.bunches[0].start):
-        _run(model, ring, known.bunches, known.bunches[0].start, boundary)
-        kept = ring.find(boundary)
-        assert kept is not None, "a boundary of the ring is in the ring"
-        link(model, kept, known)
+def advance(model: PointModel, line: Timeline, bunches: Sequence[Bunch], until: int | None = None) -> None:
+    """Let every point reach frame `until` (None: the newest); nothing is linked."""
+    ids = [i for i in line.ids if until is None or i <= until]
+    behind: dict[tuple[int, int], list[Part]] = {}
+    for bunch in bunches:
+        late = bunch.reached < ids[-1]
+        for anchor, reached in sorted({*zip(bunch.anchors[late].tolist(), bunch.reached[late].tolist(), strict=True)}):
+            rows = np.flatnonzero((bunch.anchors == anchor) & (bunch.reached == reached))
+            behind.setdefault((anchor, reached), []).append((bunch, rows))
+    for (anchor, _), parts in sorted(behind.items(), key=lambda item: item[0]):
+        _run(model, line, parts, [i for i in ids if i >= anchor])
 
 
-def _run(model: PointModel, ring: Ring, bunches: list[Bunch], start: int, end: int | None) -> None:
-    """One run of the model over the frames `start` to `end` (None: the newest) for bunches of equal progress."""
-    window = ring.window(start, end)
-    told = [b.said for b in bunches if b.said is not None]
-    if told and len(told[0]) == len(window) == 1:
-        return  # linked on the newest frame: nothing has happened since
-    known = None
-    if told:
-        xy = np.concatenate([s.xy for s in told], axis=1)
-        known = Trajectories(xy, np.concatenate([s.visibility for s in told], axis=1))
-    said = model.track(window, concatenate([b.points for b in bunches]), known)
-    counts = np.cumsum([len(b.points) for b in bunches])[:-1]
+def settle(
+    model: PointModel,
+    line: Timeline,
+    bunches: Sequence[Bunch],
+    horizon: int,
+    *,
+    until: int | None = None,
+    linked: Linked | None = None,
+) -> None:
+    """Link points by what the model saw: run every window that is full, and go on from where each point is clear.
+
+    With `until` the feed ends on that frame: windows that it cuts short are run as well, until every point's anchor is
+    there. `linked` is told of every link.
+    """
+    ids = [i for i in line.ids if until is None or i <= until]
+    last = ids[-1] if until is not None else ids[-horizon] if len(ids) >= horizon else None
+    while last is not None:
+        anchors = [
+            int(a) for b in bunches for a in set(b.anchors.tolist()) if a < last or (until is None and a == last)
+        ]
+        if not anchors:
+            break
+        anchor = min(anchors)
+        window = [i for i in ids if i >= anchor][:horizon]
+        parts = [(b, rows) for b in bunches if len(rows := np.flatnonzero(b.anchors == anchor))]
+        said = _run(model, line, parts, window)
+        to = np.split(model.link(said.visibility), np.cumsum([len(rows) for _, rows in parts])[:-1])
+        for (bunch, rows), steps in zip(parts, to, strict=True):
+            for step in sorted(set(steps.tolist())):
+                [features] = line.features([window[step]])
+                bunch.link(model, rows[steps == step], window[step], features)
+            for row, step in zip(rows.tolist(), steps.tolist(), strict=True) if linked else ():
+                assert linked is not None
+                linked(anchor, bunch, row, window[step], len(window))
+
+
+def link_all(model: PointModel, bunches: Sequence[Bunch], frame_id: int, features: Features) -> list[Bunch]:
+    """One bunch of all the bunches of an object, with that frame, which they have reached, as its anchor."""
+    for bunch in bunches:
+        bunch.link(model, np.arange(len(bunch)), frame_id, features)
+    return [merge(bunches, frame_id)] if bunches else []
+
+
+def oldest_anchor(bunches: Iterable[Bunch]) -> int | None:
+    """The oldest frame that a point's window starts on: all before it is settled. None: there is no point."""
+    return min((int(b.anchors.min()) for b in bunches if len(b)), default=None)
+
+
+def _run(model: PointModel, line: Timeline, parts: Sequence[Part], ids: Sequence[int]) -> Trajectories:
+    """One run of the model over the frames `ids` for points that share the first of them as their anchor."""
+    points = concatenate([bunch.take(rows) for bunch, rows in parts])
+    reached = min(int(bunch.reached[rows].min()) for bunch, rows in parts)
+    before = [i for i in ids if i <= reached]
+    told = [bunch.told(rows, before) for bunch, rows in parts]
+    known = Trajectories(np.concatenate([t.xy for t in told], 1), np.concatenate([t.visibility for t in told], 1))
+    said = model.track(line.features(ids), points, known)
+    counts = np.cumsum([len(rows) for _, rows in parts])[:-1]
     columns = zip(np.split(said.xy, counts, axis=1), np.split(said.visibility, counts, axis=1), strict=True)
-    for bunch, (xy, visibility) in zip(bunches, columns, strict=True):
-        bunch.said = Trajectories(xy, visibility)
+    for (bunch, rows), (xy, visibility) in zip(parts, columns, strict=True):
+        bunch.write(rows, ids, xy, visibility)
+    return said

@@ -1,0 +1,74 @@
+"""Which frames of a live feed to take: times and frame ids in, an even stride for each window out.
+
+A tracker slower than its feed passes frames over. Taking whatever is newest would space a window's frames unevenly, and
+the point model was trained on even ones. So each window gets a stride, the same for all its frames, chosen at its start
+from how long the frames of the last one took (waiting for the decoder included). A frame that comes before its turn is
+let go; one that was missed, because a step took longer than ever, is replaced by the next there is.
+"""
+
+from __future__ import annotations
+
+import math
+
+MARGIN = 1.1  # steps vary by some per cent: a stride that just fits would be missed every second time
+
+
+class Pacer:
+    """The stride of the window now, in frames of the feed."""
+
+    def __init__(self) -> None:
+        self.reset()
+
+    def reset(self) -> None:
+        """Forget the feed."""
+        self.stride = 1
+        self.last_id: int | None = None  # frame_id taken last
+        self.last_ns = 0  # when that was captured
+        self.taken_s = 0.0  # when it was taken
+        self.busy = False  # the last frame's step is not over
+        self.period_s = 0.0  # between two frames of the feed; 0: not known yet
+        self.spent_s: list[float] = []  # by each frame of this window, from taking it to being ready for the next
+        self.slowest_s = 0.0  # in the window before
+        self.timed = False  # a whole window has been timed
+
+    def ready(self, now_s: float) -> None:
+        """The tracker could take a frame now."""
+        if self.busy:
+            self.busy = False
+            self.spent_s.append(now_s - self.taken_s)
+            if not self.timed:
+                self._choose()
+
+    def early(self, now_s: float) -> bool:
+        """True while even asking for a frame would be too soon."""
+        return self.last_id is not None and now_s - self.taken_s < (self.stride - 1.5) * self.period_s
+
+    def wants(self, frame_id: int) -> bool:
+        """True if it is this frame's turn, or its turn is past. A count that starts anew is always taken."""
+        return self.last_id is None or not self.last_id < frame_id < self.last_id + self.stride
+
+    def take(self, frame_id: int, captured_ns: int, now_s: float) -> None:
+        """That frame is tracked now."""
+        if self.last_id is not None and frame_id > self.last_id:
+            self.period_s = max(captured_ns - self.last_ns, 0) / 1e9 / (frame_id - self.last_id)
+        self.last_id, self.last_ns, self.taken_s, self.busy = frame_id, captured_ns, now_s, True
+
+    def turn(self) -> None:
+        """A window ends: choose the stride of the next."""
+        if self.spent_s:
+            self._choose()
+            self.timed, self.slowest_s = True, max(self.spent_s)
+        self.spent_s = []
+
+    def _choose(self) -> None:
+        """Every frame, while most steps are quick enough; else by the slowest but one.
+
+        The slowest of all may be a hiccup, unless each window has one like it.
+        """
+        if not self.period_s:
+            return
+        by_time = sorted(self.spent_s)
+        slow = by_time[len(by_time) // 2]
+        if MARGIN * slow > self.period_s:
+            slow = max(by_time[-2 if len(by_time) > 3 else -1], min(by_time[-1], self.slowest_s))
+        self.stride = max(1, math.ceil(MARGIN * slow / self.period_s))

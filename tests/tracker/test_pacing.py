@@ -1,0 +1,67 @@
+"""Even strides on a simulated clock: a feed of 25 frames/s and steps of a given cost."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from nodes.tracker.pacing import Pacer
+
+PERIOD_S = 0.04
+HORIZON = 8
+
+
+def follow(costs_s, frames: int = 60) -> list[int]:
+    """The frame ids that a tracker takes whose i-th step costs `costs_s(i)`, windows of 8 frames."""
+    pacer, now, taken = Pacer(), 0.0, []
+    while len(taken) < frames:
+        pacer.ready(now)
+        newest = int(now / PERIOD_S + 1e-6)
+        if pacer.early(now) or (taken and newest <= taken[-1]) or not pacer.wants(newest):
+            now += PERIOD_S / 10
+            continue
+        pacer.take(newest, int(newest * PERIOD_S * 1e9), now)
+        now += costs_s(len(taken))
+        taken.append(newest)
+        if len(taken) % (HORIZON - 1) == 1 and len(taken) > 1:
+            pacer.turn()
+    return taken
+
+
+def gaps(taken: list[int]) -> list[list[int]]:
+    """The gaps between the frames of each window."""
+    windows = [taken[i : i + HORIZON] for i in range(0, len(taken) - HORIZON, HORIZON - 1)]
+    return [np.diff(w).tolist() for w in windows]
+
+
+def test_a_tracker_faster_than_its_feed_takes_every_frame():
+    assert np.diff(follow(lambda i: 0.01)).max() == 1
+
+
+def test_a_single_slow_step_does_not_thin_the_windows_that_follow():
+    taken = follow(lambda i: 0.15 if i == 20 else 0.01)
+    assert sorted(np.diff(taken).tolist())[-2:] == [1, 3]
+
+
+def test_frames_inside_a_window_are_evenly_spaced_when_the_tracker_is_slow():
+    rng = np.random.default_rng(0)
+    noise = rng.uniform(0.95, 1.05, 1000)
+    spacing = gaps(follow(lambda i: 0.33 * noise[i]))
+    assert all(len(set(g)) == 1 for g in spacing[1:]), spacing
+    assert spacing[2][0] in (9, 10)
+
+
+def test_a_tracker_that_recovers_takes_every_frame_again():
+    taken = follow(lambda i: 0.2 if i < 20 else 0.01)
+    assert set(np.diff(taken[30:]).tolist()) == {1}
+
+
+def test_a_slower_boundary_frame_does_not_break_the_spacing():
+    spacing = gaps(follow(lambda i: 0.40 if i % 7 == 0 else 0.25))
+    assert all(len(set(g)) == 1 for g in spacing[3:]), spacing
+
+
+def test_a_count_that_starts_anew_is_taken():
+    pacer = Pacer()
+    pacer.take(500, 0, 0.0)
+    pacer.stride = 5
+    assert [pacer.wants(i) for i in (3, 502, 505)] == [True, False, True]
