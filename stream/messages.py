@@ -100,7 +100,12 @@ class Tracks(Message, frozen=True, kw_only=True):
     frame: Frame
     objects: tuple[ObjectTrack, ...] = ()  # every object alive, also those without a visible point
     prompts: tuple[Prompt, ...] = ()
-    boundary: bool = False  # the decoder answers this frame with Seeds
+    due: tuple[int, ...] = ()  # the objects whose window ends on this frame; the decoder answers with Seeds for them
+
+    @property
+    def boundary(self) -> bool:
+        """True where a window ends."""
+        return bool(self.due)
 
 
 class ObjectMask(msgspec.Struct, frozen=True, kw_only=True):
@@ -170,7 +175,8 @@ class Seed(msgspec.Struct, frozen=True, kw_only=True):
 class Seeds(Message, frozen=True, kw_only=True):
     """The decoder's answer to a boundary frame or a prompt: the masks to draw new points from.
 
-    An object whose mask was bad is absent: its old points stay.
+    An object whose mask was bad is absent: its old points stay. The variants B to D may choose an earlier frame of the
+    window than its last: then the object goes back there.
     """
 
     schema: ClassVar[str] = "seeds/1"

@@ -93,7 +93,7 @@ class Segmenter:
             passed_over=max(gap, 0),
             boundary=tracks.boundary,
         )
-        asked = alive if tracks.boundary else {p.object_id for p in tracks.prompts}
+        asked = {*tracks.due, *(p.object_id for p in tracks.prompts)}
         return message, self._seeds(message, asked, prompts) if tracks.boundary or tracks.prompts else None
 
     # --- parts of a step --------------------------------------------------------------------------------------------

@@ -42,6 +42,7 @@ class Shell:
             horizon=own.horizon,
             emit=own.emit,
             reinit=own.reinit,
+            reinit_variant=own.reinit_variant,
             link=own.link,
             positive_points=own.positive_points,
             negative_points=own.negative_points,
@@ -85,7 +86,7 @@ class Shell:
         self.node.beat.frame_id = max(stamp.frame_id, self.node.beat.frame_id)
         for tracks in self.tracker.step(frame):
             self.node.send(tracks)
-        if self.pacer is not None and self.tracker.anchor in (None, stamp.frame_id):
+        if self.pacer is not None and self.tracker.turned:
             self.pacer.turn()
         return True
 

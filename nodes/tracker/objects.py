@@ -22,6 +22,8 @@ class TrackedObject:
     object_id: int
     given: Prompt  # what it was asked for with; asked again when the decoder dies before its first mask
     bunches: list[Bunch] = field(default_factory=list)
+    anchor: int | None = None  # frame_id that its window starts on; None: it begins with the next frame
+    ends: list[int] = field(default_factory=list)  # frame_ids that its windows ended on, as far back as the ring goes
     mask: Array | None = None  # (H, W) uint8, its last good mask
     mask_frame: int = -1  # frame_id of that mask
     pivot: int = -1  # frame_id that `carried` leads to
@@ -49,6 +51,17 @@ class TrackedObject:
         self.carried = geometry.compose(self.motion(frame_id), self.carried)
         self.pivot = frame_id
 
+    def end_window(self, frame_id: int, oldest: int) -> None:
+        """Its window ends on that frame, and the next one starts there; `oldest` is the first frame of the ring."""
+        self.turn(frame_id)
+        self.anchor = frame_id
+        self.ends = [i for i in self.ends if i >= oldest] + [frame_id]
+
+    def go_back(self, ids: list[int], horizon: int) -> None:
+        """Let its window start anew on the first of the frames `ids`, and end wherever it is full among them."""
+        self.ends = [i for i in self.ends if i <= ids[0]] + ids[horizon - 1 :: horizon - 1]
+        self.anchor = max(self.ends[-1], ids[0]) if self.ends else ids[0]
+
     def mask_at(self, frame_id: int) -> Array | None:
         """The last good mask, carried by the points to that frame; None before there is one."""
         if self.mask is None:
@@ -62,6 +75,7 @@ class TrackedObject:
         mask = self.mask_at(newest)
         self.mask = None if mask is None else motion.carry_mask(mask, scale, new_size)
         self.mask_frame, self.pivot = -1, frame_id
+        self.anchor, self.ends = None, []
         self.carried = geometry.IDENTITY.copy()
         self.bunches = [b.moved(scale, newest, frame_id) for b in self.bunches]
 

@@ -10,13 +10,12 @@ from nodes.tracker.model import Features
 from stream.messages import Frame
 
 
-@dataclass
+@dataclass(frozen=True)
 class Kept:
-    """A frame, its features, and whether a window ended on it."""
+    """A frame and its features."""
 
     frame: Frame
     features: Features
-    boundary: bool
 
     @property
     def frame_id(self) -> int:
@@ -30,9 +29,9 @@ class Ring:
     def __init__(self, length: int) -> None:
         self.frames: deque[Kept] = deque(maxlen=length)
 
-    def push(self, frame: Frame, features: Features, boundary: bool) -> None:
+    def push(self, frame: Frame, features: Features) -> None:
         """Keep the newest frame; the oldest one goes when the ring is full."""
-        self.frames.append(Kept(frame, features, boundary))
+        self.frames.append(Kept(frame, features))
 
     def clear(self) -> None:
         """Forget every frame."""
@@ -55,7 +54,3 @@ class Ring:
     def count_from(self, start: int) -> int:
         """How many frames there are from id `start` on, that one included."""
         return sum(kept.frame_id >= start for kept in self.frames)
-
-    def boundaries_after(self, frame_id: int) -> list[int]:
-        """The ids of the boundary frames that are newer than `frame_id`, oldest first."""
-        return [kept.frame_id for kept in self.frames if kept.boundary and kept.frame_id > frame_id]

@@ -39,10 +39,10 @@ RING_HORIZONS = 2  # how long a seed may be on its way and still be caught up, i
 
 @dataclass(frozen=True)
 class Pending:
-    """A frame whose Tracks wait, and whether a window ended on it."""
+    """A frame whose Tracks wait, and the objects whose window ended on it."""
 
     frame: Frame
-    boundary: bool
+    due: tuple[int, ...]
 
     @property
     def frame_id(self) -> int:
@@ -60,6 +60,7 @@ class PointTracker:
         horizon: int = 8,
         emit: Literal["frame", "horizon"] = "frame",
         reinit: bool = True,
+        reinit_variant: Literal["A", "B", "C", "D"] = "A",
         link: Literal["auto", "boundary", "visible"] = "auto",
         positive_points: int = 8,
         negative_points: int = 1,
@@ -70,6 +71,8 @@ class PointTracker:
         self.horizon = horizon
         self.emit = emit
         self.reinit = reinit  # draw points anew from each boundary mask; off: only for objects that have none
+        self.together = not reinit or reinit_variant in ("A", "D")  # the windows of all objects end on the same frame
+        self.goes_back = reinit and reinit_variant != "A"  # seeds may be of an earlier frame than the last of a window
         self.link_visible = link == "visible" or (link == "auto" and not reinit)
         self.positive_points = positive_points
         self.negative_points = negative_points
@@ -83,10 +86,10 @@ class PointTracker:
         self.ring.clear()
         self.objects: dict[int, TrackedObject] = {}
         self.orders: list[tuple[Literal["add", "refine", "remove"], Prompt]] = []  # taken on the next frame
-        self.anchor: int | None = None  # frame_id that the window starts on; None while there is no object
         self.pending: list[Pending] = []  # frames whose Tracks wait for the boundary (emit: horizon)
         self.awaited: set[int] = set()  # frame_ids whose Seeds have not come
         self.reviving = False
+        self.turned = True  # no window is open that would want evenly spaced frames
 
     @property
     def waiting(self) -> bool:
@@ -146,18 +149,14 @@ class PointTracker:
         frame_id = frame.stamp.frame_id
         prompts = self._turn_to(frame, newest)
         prompts += self._take_orders(frame)
-        boundary = self._is_boundary()
-        self.ring.push(frame, self.model.encode(frame.rgb), boundary)
+        due = self._due()
+        self.ring.push(frame, self.model.encode(frame.rgb))
         self._plant(prompts, frame)
-        self.pending.append(Pending(frame, boundary))
-        tracks = self._answer(prompts, boundary)
-        if boundary:
-            self._turn_window()
-        if not self.objects:
-            self.anchor = None
-        elif boundary or self.anchor is None:
-            self.anchor = frame_id
-        if prompts or (boundary and self.reinit):
+        self.pending.append(Pending(frame, due))
+        tracks = self._answer(prompts, due)
+        self._turn_windows(due)
+        self.turned = bool(due) or not self.objects
+        if prompts or (due and self.reinit):
             self.awaited.add(frame_id)
         return tracks
 
@@ -180,9 +179,12 @@ class PointTracker:
             if known is None or seeds.frame_id < known.mask_frame or seed.bbox[2] == 0:
                 continue
             known.keep_mask(seed, seeds.size, seeds.frame_id)
+            if self.goes_back and known.anchor is not None and seeds.frame_id < known.anchor:
+                for o in self.objects.values() if self.together else [known]:
+                    o.go_back([i for i in self.ring.ids if i >= seeds.frame_id], self.horizon)
             if self.reinit or not known.bunches:
                 drawn = self._draw(seed.object_id, uncrop_mask(seed.bbox, seed.mask, seeds.size), kept)
-                known.bunches = [self._caught_up(drawn)]
+                known.bunches = [self._caught_up(drawn, known.ends)]
 
     # --- parts of a step --------------------------------------------------------------------------------------------
 
@@ -203,7 +205,6 @@ class PointTracker:
             self.pending.clear()  # their features are gone: these frames are passed over
             for o in self.objects.values():
                 o.rescale(newest.size, frame.size, newest.stamp.frame_id, frame.stamp.frame_id)
-            self.anchor = None
         if not (self.reviving or resized):
             return []
         self.reviving = False
@@ -233,11 +234,13 @@ class PointTracker:
         self.orders.clear()
         return prompts
 
-    def _is_boundary(self) -> bool:
-        """Whether the frame that comes now is the last of its window."""
-        if self.anchor is None or not self.objects:
-            return False
-        return self.ring.count_from(self.anchor) >= self.horizon - 1
+    def _due(self) -> tuple[int, ...]:
+        """The objects for which the frame that comes now is the last of their window."""
+        full = self.horizon - 1
+        due = [o for o in self.objects.values() if o.anchor is not None and self.ring.count_from(o.anchor) >= full]
+        if due and self.together:
+            due = list(self.objects.values())
+        return tuple(o.object_id for o in due)
 
     def _plant(self, prompts: list[Prompt], frame: Frame) -> None:
         """Make query points of the points that were given for this frame; describe those that a new size moved."""
@@ -251,7 +254,7 @@ class PointTracker:
             new = draw(self.model, kept.frame_id, kept.features, prompt.object_id, prompt.xy, prompt.labels)
             self.objects[prompt.object_id].bunches.append(new)
 
-    def _answer(self, prompts: list[Prompt], boundary: bool) -> list[Tracks]:
+    def _answer(self, prompts: list[Prompt], due: tuple[int, ...]) -> list[Tracks]:
         """Run the windows as far as an answer needs it; the tracks of the pending frames that can be given out now."""
         newest, bunches = self.pending[-1].frame_id, self._bunches()
         at_once = self.emit == "frame" or bool(prompts) or not self.objects
@@ -260,8 +263,8 @@ class PointTracker:
             if not at_once:  # what lies before every anchor, no window will revise
                 settled = windows.oldest_anchor(bunches)
                 return self._tell(newest if settled is None else settled, prompts)
-        elif boundary:
-            self._reach(bunches, newest)
+        elif due:
+            self._reach([bunch for i in due for bunch in self.objects[i].bunches], newest)
             at_once = True
         if not at_once:
             return []
@@ -275,27 +278,31 @@ class PointTracker:
         else:
             windows.advance(self.model, self.ring, bunches, until=frame_id)
 
-    def _turn_window(self) -> None:
-        """The newest frame is a boundary: with re-initialisation all points start their next window on it."""
-        kept = self.ring.frames[-1]
-        for known in self.objects.values():
-            known.turn(kept.frame_id)
+    def _turn_windows(self, due: tuple[int, ...]) -> None:
+        """Start the next window of the objects `due` on the newest frame, and the first one of those that are new."""
+        kept, oldest = self.ring.frames[-1], self.ring.ids[0]
+        for known in (self.objects[i] for i in due):
+            known.end_window(kept.frame_id, oldest)
             if self.reinit or not self.link_visible:
                 known.bunches = windows.link_all(self.model, known.bunches, kept.frame_id, kept.features)
-        for bunch in self._bunches():
-            bunch.forget_before(self.ring.ids[0])
+            for bunch in known.bunches:
+                bunch.forget_before(oldest)
+        running = [o.anchor for o in self.objects.values() if o.anchor is not None]
+        for known in self.objects.values():
+            if known.anchor is None:
+                known.anchor = running[0] if running and self.together else kept.frame_id
 
-    def _caught_up(self, drawn: Bunch) -> Bunch:
+    def _caught_up(self, drawn: Bunch, ends: list[int]) -> Bunch:
         """Freshly drawn points, taken over the windows that have ended since as if they had been drawn in time."""
         if not len(drawn):
             return drawn
         if self.link_visible and not self.reinit:
             windows.settle(self.model, self.ring, [drawn], self.horizon)
             return drawn
-        for boundary in self.ring.boundaries_after(int(drawn.anchors[0])):
-            self._reach([drawn], boundary)
-            [features] = self.ring.features([boundary])
-            [drawn] = windows.link_all(self.model, [drawn], boundary, features)
+        for end in [i for i in ends if i > drawn.anchors[0]]:
+            self._reach([drawn], end)
+            [features] = self.ring.features([end])
+            [drawn] = windows.link_all(self.model, [drawn], end, features)
         return drawn
 
     def _bunches(self) -> list[Bunch]:
@@ -311,7 +318,7 @@ class PointTracker:
                 frame=p.frame,
                 objects=tuple(o.track_at(p.frame_id, p.frame.size) for o in self.objects.values()),
                 prompts=tuple(prompts) if p.frame_id == newest else (),
-                boundary=p.boundary,
+                due=p.due,
             )
             for p in told
         ]

@@ -52,7 +52,7 @@ def tracks(i: int, *ids: int, boundary=False, prompts=(), size=SIZE, session=0, 
         for o in ids
     )
     frame = Frame(stamp=stamp, rgb=np.zeros((*size, 3), np.uint8))
-    return Tracks(frame=frame, objects=objects, prompts=tuple(prompts), boundary=boundary)
+    return Tracks(frame=frame, objects=objects, prompts=tuple(prompts), due=ids if boundary else ())
 
 
 def box(object_id: int = 1, kind: str = "add") -> Prompt:

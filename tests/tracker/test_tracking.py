@@ -355,3 +355,40 @@ def test_reset_returns_to_the_beginning():
     t.reset()
     t.add(points())
     assert all(np.array_equal(a, positions(b)) for a, b in zip(first, run(t, range(10)), strict=True))
+
+
+def test_a_seed_of_an_earlier_frame_takes_its_object_back_there():
+    t = tracker(reinit_variant="C")
+    t.add(points(1))
+    t.add(points(2))
+    out = run(t, range(8))
+    assert out[-1].due == (1, 2)
+    t.reseed(seeds(4, 1))
+    t.reseed(seeds(7, 2))
+    later = run(t, range(8, 16))
+    assert {tracks.frame.stamp.frame_id: tracks.due for tracks in later if tracks.due} == {11: (1,), 14: (2,)}
+    drawn = positions(later[0])  # frame 8: four steps after the seed's frame
+    assert (drawn[:8, 0] >= 40 + 4).all()
+    assert (drawn[:8, 0] < 50 + 4).all()
+    assert t.model.encoded == list(range(16))
+
+
+def test_variant_d_keeps_all_windows_together():
+    t = tracker(reinit_variant="D")
+    t.add(points(1))
+    t.add(points(2))
+    run(t, range(8))
+    t.reseed(seeds(5, 1))  # the mask of object 2 was bad
+    later = run(t, range(8, 14))
+    assert [tracks.frame.stamp.frame_id for tracks in later if tracks.due] == [12]
+    assert later[4].due == (1, 2)
+
+
+def test_a_seed_that_takes_an_object_far_back_ends_the_windows_that_fit_in_between():
+    t = tracker(reinit_variant="B")
+    t.add(points(1))
+    run(t, range(14))
+    t.reseed(seeds(1, 1))  # of the first window; it took six frames to come
+    assert t.objects[1].ends == [8]
+    assert run(t, range(14, 16))[-1].due == (1,)
+    assert max(t.model.lengths) <= 8
