@@ -79,6 +79,22 @@ class Decoder(Section, frozen=True):
     """How points become masks."""
 
     backend: Literal["lite", "sam", "hq_sam", "mobile_sam"] = "lite"
+    model: Literal["vit_b", "vit_l", "vit_h", "vit_tiny"] = "vit_h"  # sam, hq_sam: the image encoder; tiny: HQ alone
+    checkpoint: str = ""  # file of the official weights; empty: where tools/fetch_weights.py puts them
+    side: Annotated[int, Meta(ge=256, le=1024, multiple_of=64)] = 1024  # px, longest side of the encoder's input; 1024
+    # as trained, smaller is faster and coarser
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the image encoder; float32 is the reference
+    device: Annotated[str, Meta(pattern=DEVICE)] = "auto"  # auto takes a GPU where there is one
+    compile: bool = False  # torch.compile the image encoder: a minute or more at the start, faster afterwards
+    refinement_passes: Natural = 12  # further passes with the box and the logits of the one before (paper, table 2)
+    iou_threshold: Share = 0.7  # a mask that SAM itself rates lower is none
+    others_as_negatives: bool = True  # the visible positives of the other objects
+    max_others: Natural = 0  # of them at most, chosen at random; 0: all
+    budget_ms: Literal["auto", "off"] | Positive = "auto"  # for one frame; auto: the feed's period on a live feed
+    patch_similarity: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # points whose 3x3 patch is less alike are dropped (paper:
+    # 0.01, found harmful); 0: off
+    auto: Natural = 0  # prompt that many objects by SAM's automatic mask generator
+    auto_again: bool = False  # at each boundary too, for what no object covers
     min_area_px: Natural = 25  # a mask this small never re-seeds (SAM-PT's own limit)
     max_growth: Positive = 3.0  # a boundary mask larger by more than the largest good one never re-seeds
     lost_after_frames: Count = 8  # frames without a believable mask until an object counts as lost
@@ -312,6 +328,12 @@ def _check(config: Config) -> None:
         )
     if config.supervisor.threads and config.renderer.window:
         raise ConfigError("--window needs a process of its own; leave out --threads")
+    if config.tracker.backend == "pips" and config.tracker.horizon > 8:
+        raise ConfigError(f"tracker.horizon is {config.tracker.horizon}; PIPS' weights see 8 frames: give 2 to 8")
+    if config.tracker.backend == "pips" and config.tracker.size != "native":
+        height, width = (int(n) for n in config.tracker.size.split("x"))
+        if min(height, width) < 64:
+            raise ConfigError(f"tracker.size is {config.tracker.size}; PIPS needs 64x64 px or more (HEIGHTxWIDTH)")
     for name in ("demo_size", "camera_size"):
         text = getattr(c, name)
         if text and min(parse_size(text)) < 64:

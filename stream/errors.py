@@ -6,6 +6,7 @@
     |-- SourceError (OSError)        3   a source, device or checkpoint could not be opened
     |   `-- CheckpointError          3
     |-- MessageError (ValueError)    1   bytes off the wire that are no message of ours
+    |-- ModelError (RuntimeError)    1   a model has no answer for a frame (NaN, out of memory): passed over, counted
     |-- ControlError (ValueError)    1   a control request that can't be served; `code` names the reason
     `-- NodeError (RuntimeError)     1   a node died more often than it may
 
@@ -46,6 +47,10 @@ class CheckpointError(SourceError):
 
 class MessageError(StreamError, ValueError):
     """Bytes off the wire that are no message of ours; counted and dropped where they arrive."""
+
+
+class ModelError(StreamError, RuntimeError):
+    """A model has no answer for a frame: numbers that are none, or no memory left; the feed goes on without it."""
 
 
 class ControlError(StreamError, ValueError):

@@ -86,8 +86,13 @@ class ObjectTrack(msgspec.Struct, frozen=True, kw_only=True):
     xy: Array  # (N, 2) float32, frame px; may lie outside the frame
     visibility: Array  # (N,) float32, probability
     labels: Array  # (N,) uint8, 1 positive, 0 negative
+    points_id: int = -1  # the same number: the same points in the same order; -1: unlike any other
+    drawn_id: int = -1  # frame_id that all of them were drawn on; -1: on several
+    drawn_xy: Array | None = None  # (N, 2) float32, frame px: where they were then
 
     def __post_init__(self) -> None:
+        if self.drawn_xy is not None:
+            expect(self.drawn_xy, "track.drawn_xy", "float32", self.xy.shape)
         expect(self.xy, "track.xy", "float32", (None, 2))
         expect(self.visibility, "track.visibility", "float32", (self.xy.shape[0],))
         expect(self.labels, "track.labels", "uint8", (self.xy.shape[0],))

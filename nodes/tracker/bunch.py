@@ -23,9 +23,10 @@ class Bunch:
         self.memory = memory  # (N, C) float32: what `describe` said where each point was drawn
         self.anchors = np.full(len(xy), start, np.int64)  # (N,) frame_id that each point's window starts on
         self.reached = self.anchors.copy()  # (N,) newest frame_id that the model has answered for
-        self.path = {
-            start: (xy.copy(), visibility)
-        }  # frame_id -> (N, 2) float32 px, (N,) float32: the model's newest word
+        self.drawn_id = start  # frame_id that all were drawn on; -1: they were not drawn together
+        self.drawn_xy = xy.copy()  # (N, 2) float32, frame px, there
+        # frame_id -> (N, 2) float32 px, (N,) float32: the model's newest word
+        self.path = {start: (xy.copy(), visibility)}
 
     def __len__(self) -> int:
         return len(self.xy)
@@ -67,7 +68,9 @@ class Bunch:
         """
         xy, _ = self.path[max(i for i in self.path if i <= newest)]
         at = geometry.apply(transform, xy)
-        return Bunch(frame_id, at, self.labels, self.object_ids, self.memory, np.ones(len(self), np.float32))
+        placed = Bunch(frame_id, at, self.labels, self.object_ids, self.memory, np.ones(len(self), np.float32))
+        placed.drawn_id = -1
+        return placed
 
     def forget_before(self, frame_id: int) -> None:
         """Drop the path of frames older than that."""
@@ -89,6 +92,8 @@ def draw(model: PointModel, frame_id: int, features: Features, object_id: int, x
 
 def merge(bunches: Sequence[Bunch], frame_id: int) -> Bunch:
     """One bunch of several that have all been linked on frame `frame_id`, with the path that they have in common."""
+    if len(bunches) == 1:
+        return bunches[0]
     merged = Bunch(
         start=frame_id,
         xy=np.concatenate([b.xy for b in bunches]),
@@ -97,6 +102,7 @@ def merge(bunches: Sequence[Bunch], frame_id: int) -> Bunch:
         memory=np.concatenate([b.memory for b in bunches]),
         visibility=np.concatenate([b.path[frame_id][1] for b in bunches]),
     )
+    merged.drawn_id = -1
     for i in set.intersection(*(set(b.path) for b in bunches)):
         pairs = [b.path[i] for b in bunches]
         merged.path[i] = (np.concatenate([xy for xy, _ in pairs]), np.concatenate([seen for _, seen in pairs]))

@@ -8,7 +8,7 @@ import time
 from nodes.tracker.backends import make_model
 from nodes.tracker.pacing import Pacer
 from nodes.tracker.tracking import PointTracker
-from stream.errors import PromptError
+from stream.errors import ModelError, PromptError
 from stream.messages import Command, Frame, Seeds
 from stream.runtime import Runtime
 
@@ -35,8 +35,10 @@ class Shell:
         self.node = node
         self.waiting_since: float | None = None
         self.passed_over = 0  # frames that were captured and never came here
-        self.pacer = Pacer() if node.config.live else None  # a lossless feed leaves nothing out
-        node.beat.numbers = lambda: {"passed_over": self.passed_over}
+        self.pacer = Pacer(own.horizon - 1) if node.config.live else None  # a lossless feed leaves nothing out
+        self.asked: dict[int, float] = {}  # boundary frame_id -> when the decoder was asked for its masks
+        self.failed = 0  # frames that the model had no answer for
+        node.beat.numbers = lambda: {"passed_over": self.passed_over, "failed": self.failed}
         self.tracker = PointTracker(
             make_model(own),
             horizon=own.horizon,
@@ -69,11 +71,11 @@ class Shell:
 
     def ready(self) -> bool:
         """True when the next frame may come. The runtime asks when the decoder can take its tracks."""
-        if self.pacer is None:
-            return not self.waits()
         now = time.monotonic()
+        if self.pacer is None:
+            return not self.waits(self.tracker.waiting, now)
         self.pacer.ready(now)
-        return not self.pacer.early(now)
+        return not self.pacer.early(now) and not self.waits(self.tracker.ahead, now)
 
     def step(self, frame: Frame) -> bool:
         """Track one frame; False where it is not its turn."""
@@ -82,24 +84,34 @@ class Shell:
             if not self.pacer.wants(stamp.frame_id):
                 return False
             self.pacer.take(stamp.frame_id, stamp.captured_ns, time.monotonic())
+        try:
+            answers = self.tracker.step(frame)
+        except ModelError as error:
+            self.failed += 1
+            log.warning("frame %d is passed over: %s", stamp.frame_id, error)
+            return False
         self.passed_over += max(0, stamp.frame_id - self.node.beat.frame_id - 1)
         self.node.beat.frame_id = max(stamp.frame_id, self.node.beat.frame_id)
-        for tracks in self.tracker.step(frame):
+        for tracks in answers:
             self.node.send(tracks)
+            if tracks.boundary:
+                self.asked = {stamp.frame_id: time.monotonic()}
         if self.pacer is not None and self.tracker.turned:
             self.pacer.turn()
         return True
 
     def reseed(self, seeds: Seeds) -> None:
         """Take the decoder's masks."""
+        asked = self.asked.pop(seeds.frame_id, None)
+        if self.pacer is not None and asked is not None:
+            self.pacer.window_s = time.monotonic() - asked
         self.tracker.reseed(seeds)
 
-    def waits(self) -> bool:
-        """True while the next frame must wait for seeds that are on their way."""
-        if not self.tracker.waiting:
+    def waits(self, must: bool, now: float) -> bool:
+        """True while the next frame `must` wait for seeds that are on their way, up to a limit."""
+        if not must:
             self.waiting_since = None
             return False
-        now = time.monotonic()
         self.waiting_since = self.waiting_since or now
         limit_s = self.node.config.supervisor.step_timeout_s  # a decoder that takes longer is hung, and is restarted
         if now - self.waiting_since > limit_s:

@@ -22,6 +22,7 @@ class TrackedObject:
     object_id: int
     given: Prompt  # what it was asked for with; asked again when the decoder dies before its first mask
     bunches: list[Bunch] = field(default_factory=list)
+    points_id: int = 0  # +1 whenever the set of its points changes
     anchor: int | None = None  # frame_id that its window starts on; None: it begins with the next frame
     ends: list[int] = field(default_factory=list)  # frame_ids that its windows ended on, as far back as the ring goes
     mask: Array | None = None  # (H, W) uint8, its last good mask
@@ -77,23 +78,32 @@ class TrackedObject:
         self.mask_frame, self.pivot = -1, frame_id
         self.anchor, self.ends = None, []
         self.carried = geometry.IDENTITY.copy()
-        self.bunches = [b.moved(scale, newest, frame_id) for b in self.bunches]
+        self.replace_points([b.moved(scale, newest, frame_id) for b in self.bunches])
+
+    def replace_points(self, bunches: list[Bunch]) -> None:
+        """Other points than before."""
+        self.bunches = bunches
+        self.points_id += 1
 
     def track_at(self, frame_id: int, size: tuple[int, int]) -> ObjectTrack:
         """The message of the object's points on one frame; bunches drawn later than that have nothing to say."""
         xy = [np.zeros((0, 2), np.float32)]
         visibility, labels = [np.zeros(0, np.float32)], [np.zeros(0, np.uint8)]
-        for bunch in self.bunches:
-            if frame_id in bunch.path:
-                at, seen = bunch.path[frame_id]
-                xy.append(at)
-                visibility.append(np.where(inside(at, size), seen, 0).astype(np.float32))
-                labels.append(bunch.labels)
+        told = [bunch for bunch in self.bunches if frame_id in bunch.path]
+        for bunch in told:
+            at, seen = bunch.path[frame_id]
+            xy.append(at)
+            visibility.append(np.where(inside(at, size), seen, 0).astype(np.float32))
+            labels.append(bunch.labels)
+        together = len(told) == 1 and told[0].drawn_id >= 0
         return ObjectTrack(
             object_id=self.object_id,
             xy=np.concatenate(xy),
             visibility=np.concatenate(visibility),
             labels=np.concatenate(labels),
+            points_id=self.points_id if len(told) == len(self.bunches) else -1,
+            drawn_id=told[0].drawn_id if together else -1,
+            drawn_xy=told[0].drawn_xy if together else None,
         )
 
 

@@ -2,8 +2,8 @@
 
 A tracker slower than its feed passes frames over. Taking whatever is newest would space a window's frames unevenly, and
 the point model was trained on even ones. So each window gets a stride, the same for all its frames, chosen at its start
-from how long the frames of the last one took (waiting for the decoder included). A frame that comes before its turn is
-let go; one that was missed, because a step took longer than ever, is replaced by the next there is.
+from how long the frames of the last one took, and the masks that the decoder made of its boundary. A frame that comes
+before its turn is let go; one that was missed, because a step took longer than ever, is replaced by the next there is.
 """
 
 from __future__ import annotations
@@ -16,7 +16,8 @@ MARGIN = 1.1  # steps vary by some per cent: a stride that just fits would be mi
 class Pacer:
     """The stride of the window now, in frames of the feed."""
 
-    def __init__(self) -> None:
+    def __init__(self, steps: int = 7) -> None:
+        self.steps = steps  # from one boundary to the next, frames
         self.reset()
 
     def reset(self) -> None:
@@ -29,6 +30,7 @@ class Pacer:
         self.period_s = 0.0  # between two frames of the feed; 0: not known yet
         self.spent_s: list[float] = []  # by each frame of this window, from taking it to being ready for the next
         self.slowest_s = 0.0  # in the window before
+        self.window_s = 0.0  # how long the masks of a boundary take to come: the next window may not end earlier
         self.timed = False  # a whole window has been timed
 
     def ready(self, now_s: float) -> None:
@@ -71,4 +73,5 @@ class Pacer:
         slow = by_time[len(by_time) // 2]
         if MARGIN * slow > self.period_s:
             slow = max(by_time[-2 if len(by_time) > 3 else -1], min(by_time[-1], self.slowest_s))
+        slow = max(slow, self.window_s / self.steps)
         self.stride = max(1, math.ceil(MARGIN * slow / self.period_s))

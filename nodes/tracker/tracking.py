@@ -96,6 +96,14 @@ class PointTracker:
         """True while a lossless feed must hold its next frame back, because Seeds are on their way."""
         return self.wait_for_seed and bool(self.awaited)
 
+    @property
+    def ahead(self) -> bool:
+        """True when a whole window has been tracked past a frame whose Seeds are still on their way.
+
+        A live feed stops there, too: further on, the frame would leave the ring and the Seeds would come too late.
+        """
+        return bool(self.awaited) and self.ring.count_from(min(self.awaited)) >= self.horizon
+
     def give_up_waiting(self) -> None:
         """Go on without the Seeds that are on their way; they are still used should they come."""
         self.awaited.clear()
@@ -147,10 +155,11 @@ class PointTracker:
         if newest is not None and not self._follows(frame, newest):
             return []
         frame_id = frame.stamp.frame_id
+        features = self.model.encode(frame.rgb)  # a ModelError leaves everything as it was: the frame is passed over
         prompts = self._turn_to(frame, newest)
         prompts += self._take_orders(frame)
         due = self._due()
-        self.ring.push(frame, self.model.encode(frame.rgb))
+        self.ring.push(frame, features)
         self._plant(prompts, frame)
         self.pending.append(Pending(frame, due))
         tracks = self._answer(prompts, due)
@@ -184,7 +193,7 @@ class PointTracker:
                     o.go_back([i for i in self.ring.ids if i >= seeds.frame_id], self.horizon)
             if self.reinit or not known.bunches:
                 drawn = self._draw(seed.object_id, uncrop_mask(seed.bbox, seed.mask, seeds.size), kept)
-                known.bunches = [self._caught_up(drawn, known.ends)]
+                known.replace_points([self._caught_up(drawn, known.ends)])
 
     # --- parts of a step --------------------------------------------------------------------------------------------
 
@@ -252,7 +261,8 @@ class PointTracker:
             if prompt.xy is None or prompt.labels is None or prompt.kind == "restore":
                 continue
             new = draw(self.model, kept.frame_id, kept.features, prompt.object_id, prompt.xy, prompt.labels)
-            self.objects[prompt.object_id].bunches.append(new)
+            known = self.objects[prompt.object_id]
+            known.replace_points([*known.bunches, new])
 
     def _answer(self, prompts: list[Prompt], due: tuple[int, ...]) -> list[Tracks]:
         """Run the windows as far as an answer needs it; the tracks of the pending frames that can be given out now."""

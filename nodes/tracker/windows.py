@@ -9,6 +9,7 @@ whatever object they belong to. Two rules say where the next window starts:
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
@@ -16,7 +17,10 @@ import numpy as np
 
 from nodes.tracker.bunch import Bunch, merge
 from nodes.tracker.model import Features, PointModel, Trajectories, concatenate
+from stream.errors import ModelError
 from stream.messages import Array
+
+log = logging.getLogger(__name__)
 
 Part = tuple[Bunch, Array]  # a bunch and those (n,) of its rows that run together
 Linked = Callable[[int, Bunch, int, int, int], None]  # anchor, bunch, row, next anchor, frames in the window
@@ -94,6 +98,15 @@ def oldest_anchor(bunches: Iterable[Bunch]) -> int | None:
     return min((int(b.anchors.min()) for b in bunches if len(b)), default=None)
 
 
+def unseen(known: Trajectories, length: int) -> Trajectories:
+    """The last known positions, repeated over a window of `length` frames, and no visibility where nothing is known."""
+    further = length - len(known)
+    return Trajectories(
+        np.concatenate([known.xy, np.repeat(known.xy[-1:], further, axis=0)]),
+        np.concatenate([known.visibility, np.zeros((further, known.visibility.shape[1]), np.float32)]),
+    )
+
+
 def _run(model: PointModel, line: Timeline, parts: Sequence[Part], ids: Sequence[int]) -> Trajectories:
     """One run of the model over the frames `ids` for points that share the first of them as their anchor."""
     points = concatenate([bunch.take(rows) for bunch, rows in parts])
@@ -101,7 +114,11 @@ def _run(model: PointModel, line: Timeline, parts: Sequence[Part], ids: Sequence
     before = [i for i in ids if i <= reached]
     told = [bunch.told(rows, before) for bunch, rows in parts]
     known = Trajectories(np.concatenate([t.xy for t in told], 1), np.concatenate([t.visibility for t in told], 1))
-    said = model.track(line.features(ids), points, known)
+    try:
+        said = model.track(line.features(ids), points, known)
+    except ModelError as error:  # the points wait where they are, unseen, for a window that has an answer
+        log.warning("frame %d: %s", ids[-1], error)
+        said = unseen(known, len(ids))
     counts = np.cumsum([len(rows) for _, rows in parts])[:-1]
     columns = zip(np.split(said.xy, counts, axis=1), np.split(said.visibility, counts, axis=1), strict=True)
     for (bunch, rows), (xy, visibility) in zip(parts, columns, strict=True):

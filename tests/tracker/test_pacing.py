@@ -65,3 +65,14 @@ def test_a_count_that_starts_anew_is_taken():
     pacer.take(500, 0, 0.0)
     pacer.stride = 5
     assert [pacer.wants(i) for i in (3, 502, 505)] == [True, False, True]
+
+
+def test_a_window_lasts_as_long_as_the_masks_of_its_boundary_take():
+    pacer = Pacer(HORIZON - 1)
+    for i in range(8):
+        pacer.ready(i * PERIOD_S)
+        pacer.take(i, int(i * PERIOD_S * 1e9), i * PERIOD_S)
+        pacer.ready(i * PERIOD_S + 0.001)
+    pacer.window_s = 7.0
+    pacer.turn()
+    assert pacer.stride == 28  # 7 s over 7 steps of 40 ms, and the margin

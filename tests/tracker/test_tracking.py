@@ -8,7 +8,7 @@ from tracker_examples import SIZE, frame, points
 
 from nodes.tracker.model import Trajectories
 from nodes.tracker.tracking import PointTracker
-from stream.errors import PromptError
+from stream.errors import ModelError, PromptError
 from stream.messages import Prompt, Seed, Seeds, Tracks, uncrop_mask
 
 
@@ -392,3 +392,72 @@ def test_a_seed_that_takes_an_object_far_back_ends_the_windows_that_fit_in_betwe
     assert t.objects[1].ends == [8]
     assert run(t, range(14, 16))[-1].due == (1,)
     assert max(t.model.lengths) <= 8
+
+
+class Failing(Drift):
+    """Has no answer while `broken` names the part that fails."""
+
+    broken = ""
+
+    def encode(self, rgb):
+        if self.broken == "encode":
+            raise ModelError("out of memory")
+        return super().encode(rgb)
+
+    def track(self, window, points, known):
+        if self.broken == "track":
+            raise ModelError("not a number")
+        return super().track(window, points, known)
+
+
+def test_a_frame_that_the_model_cannot_encode_is_passed_over_and_the_next_goes_on():
+    t, healthy = PointTracker(Failing()), tracker()
+    for each in (t, healthy):
+        each.add(points())
+        run(each, range(3))
+    t.model.broken = "encode"
+    with pytest.raises(ModelError, match="memory"):
+        t.step(frame(3))
+    t.model.broken = ""
+    for i in range(4, 9):
+        np.testing.assert_array_equal(positions(t.step(frame(i))[0]), positions(healthy.step(frame(i))[0]))
+
+
+def test_points_wait_unseen_while_the_model_has_no_answer():
+    t = PointTracker(Failing())
+    t.add(points())
+    run(t, range(3))
+    t.model.broken = "track"
+    waiting = run(t, range(3, 12))  # over a boundary
+    for tracks in waiting:
+        np.testing.assert_array_equal(positions(tracks), positions(waiting[0]))
+        assert (tracks.objects[0].visibility == 0).all()
+    t.model.broken = ""
+    assert (run(t, [12])[0].objects[0].visibility == 1).all()
+
+
+def test_a_live_feed_runs_no_more_than_one_window_ahead_of_its_masks():
+    t = tracker()
+    t.add(points())
+    run(t, range(1), at_boundary)
+    t.reseed(seeds(0, 1))
+    assert not t.ahead
+    run(t, range(1, 14))
+    assert not t.ahead
+    run(t, [14])
+    assert t.ahead
+    t.reseed(seeds(7, 1))
+    assert not t.ahead
+
+
+def test_tracks_say_which_points_are_the_same_and_where_they_were_drawn():
+    t = tracker()
+    t.add(points())
+    first = run(t, range(3))[-1].objects[0]
+    t.reseed(seeds(2, 1))
+    drawn = run(t, range(3, 12))
+    assert len({o.objects[0].points_id for o in drawn}) == 1
+    assert drawn[0].objects[0].points_id != first.points_id
+    assert {o.objects[0].drawn_id for o in drawn} == {2}
+    steps = drawn[-1].frame.stamp.frame_id - 2
+    np.testing.assert_allclose(drawn[-1].objects[0].drawn_xy + np.array([steps, 0]), drawn[-1].objects[0].xy)
