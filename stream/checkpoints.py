@@ -1,0 +1,178 @@
+"""Published weights: their table, and the file that a name or a path of the config stands for. Opens no connection.
+
+`tools/fetch_weights.py` puts the files into `folder()` and checks them; docs/weights.md says where sums and sizes come
+from.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+from stream.errors import CheckpointError, ConfigError, nearest
+
+MIB = 1 << 20
+GIB = 1 << 30
+PART = ".part"  # ends the name of a file that has not come all the way
+
+
+@dataclass(frozen=True)
+class Checkpoint:
+    """One published file of weights."""
+
+    name: str  # what commands call it
+    file: str  # its name in folder()
+    urls: tuple[str, ...]  # tried in this order; a .tar.gz holds `published_as` in some folder
+    size: int  # bytes; 0: not known
+    licence: str  # SPDX
+    md5: str = ""  # empty: not known
+    sha256: str = ""
+    published_as: str = ""  # the name it is published by, where `file` is another
+    section: str = "decoder"  # of the config, whose key `checkpoint` takes a path of one's own
+
+
+_META = "https://dl.fbaipublicfiles.com/segment_anything/"
+# A revision in the address: what it gives never changes.
+_HQ = "https://huggingface.co/lkeab/hq-sam/resolve/a3a77cd0a2e5e50eaa76faccf61b964732d9b35f/"
+_MOBILE = "https://github.com/ChaoningZhang/MobileSAM/raw/01ea8d0f5590082f0c1ceb0a3e2272593f20154b/weights/"
+_PIPS = "https://huggingface.co/aharley/pips/resolve/9c535be5d9713f54e8c8e9c40ae00d60b1357719/"
+
+
+def _hq_sam(kind: str, size: int, md5: str, sha256: str) -> Checkpoint:
+    file = f"sam_hq_{kind}.pth"
+    return Checkpoint(f"hq_sam_{kind}", file, (_HQ + file,), size, "Apache-2.0", md5, sha256)
+
+
+def _sam(kind: str, size: int, md5: str, sha256: str) -> Checkpoint:
+    file = f"sam_{kind}_{md5[:6]}.pth"  # Meta names its files by the start of their md5
+    return Checkpoint(f"sam_{kind}", file, (_META + file,), size, "Apache-2.0", md5, sha256)
+
+
+_TABLE = (
+    Checkpoint(
+        name="pips",
+        file="pips_model-000200000.pth",  # PIPS++ publishes a model-000200000.pth as well
+        urls=(
+            _PIPS + "model-000200000.pth",
+            "https://www.dropbox.com/s/glk6jmoa9yeervl/reference_model.tar.gz?dl=1",
+        ),
+        size=344_375_489,
+        licence="MIT",
+        md5="9f34c4cd5d6f54cb11e1911841ac702c",
+        sha256="8754dc92c12547f48874fcfb250a0cd914961d26ff561430f8e05d50945f7248",
+        published_as="model-000200000.pth",
+        section="tracker",
+    ),
+    _sam(
+        "vit_b",
+        375_042_383,
+        "01ec64d29a2fca3f0661936605ae66f8",
+        "ec2df62732614e57411cdcf32a23ffdf28910380d03139ee0f4fcbe91eb8c912",
+    ),
+    _sam(
+        "vit_l",
+        1_249_524_607,
+        "0b3195507c641ddb6910d2bb5adee89c",
+        "3adcc4315b642a4d2101128f611684e8734c41232a17c648ed1693702a49a622",
+    ),
+    _sam(
+        "vit_h",
+        2_564_550_879,
+        "4b8939a88964f0f4ff5f5b2642c598a6",
+        "a7bf3b02f3ebf1267aba913ff637d9a2d5c33d3173bb679e46d9f338c26f262e",
+    ),
+    _hq_sam(
+        "vit_b",
+        379_335_069,
+        "c6b8953247bcfdc8bb8ef91e36a6cacc",
+        "14a9d662cd6f5a9c2dba6d40ab0058d88d287e4a18fd6fdc6ad5fb1a3fdeaa57",
+    ),
+    _hq_sam(
+        "vit_l",
+        1_254_865_805,
+        "08947267966e4264fb39523eccc33f86",
+        "e1a6c385d62bf005ded91a54d5ec55c985cfc4103ef89c08d90f39f04934c343",
+    ),
+    _hq_sam(
+        "vit_h",
+        2_570_940_653,
+        "3560f6b6a5a6edacd814a1325c39640a",
+        "a7ac14a085326d9fa6199c8c698c4f0e7280afdbb974d2c4660ec60877b45e35",
+    ),
+    _hq_sam(
+        "vit_tiny",
+        42_526_881,
+        "3a661ab92d4088ccd6232fa542998a65",
+        "0f32c075ccdd870ae54db2f7630e7a0878ede5a2b06d05d6fe02c65a82fb7196",
+    ),
+    Checkpoint(
+        name="mobile_sam",
+        file="mobile_sam.pt",
+        urls=(_MOBILE + "mobile_sam.pt",),
+        size=40_728_226,
+        licence="Apache-2.0",
+        md5="f3c0d8cda613564d499310dab6c812cd",
+        sha256="6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
+    ),
+)
+PUBLISHED: dict[str, Checkpoint] = {checkpoint.name: checkpoint for checkpoint in _TABLE}
+
+
+def folder() -> Path:
+    """Where checkpoints are kept: the cache of torch hub, found as torch finds it, without loading torch."""
+    cache = os.environ.get("XDG_CACHE_HOME") or "~/.cache"
+    home = os.environ.get("TORCH_HOME") or os.path.join(cache, "torch")
+    return Path(home).expanduser() / "hub" / "checkpoints"
+
+
+def published(name: str) -> Checkpoint:
+    """The row of a name; ConfigError suggests the nearest one."""
+    if name not in PUBLISHED:
+        raise ConfigError(f"{name!r} is no published checkpoint; {nearest(name, PUBLISHED)}")
+    return PUBLISHED[name]
+
+
+def find(name: str, explicit: str = "") -> Path:
+    """The file of a checkpoint: `explicit` if given (a file, or a folder with it; ~ is the home), or the fetched one.
+
+    CheckpointError says how to get what is not there; nothing else is ever taken in its place. What is inside the file
+    is for the loader to check: it loads strictly.
+    """
+    checkpoint = published(name)
+    key = f"{checkpoint.section}.checkpoint"
+    path = Path(explicit).expanduser() if explicit else folder() / checkpoint.file
+    if explicit and path.is_dir():
+        inside = [
+            path / file for file in (checkpoint.file, checkpoint.published_as) if file and (path / file).is_file()
+        ]
+        if not inside:
+            expected = checkpoint.published_as or checkpoint.file
+            raise CheckpointError(f"{key}: there is no {expected} in the folder {path}; give the file itself")
+        return inside[0]
+    if path.is_file():
+        return path
+    command = f"python tools/fetch_weights.py {name}"
+    if explicit:
+        raise CheckpointError(
+            f"{key} is {explicit}: {'no file' if path.exists() else 'not there'}; "
+            f"give a file, or leave it empty and run `{command}`, which gets it ({readable(checkpoint.size)})"
+        )
+    part = path.with_name(path.name + PART)
+    state = f"only {readable(part.stat().st_size)} of it came so far" if part.is_file() else "not there"
+    verb = "gets the rest" if part.is_file() else "gets it"
+    raise CheckpointError(
+        f"checkpoint {name}: {path}: {state}; "
+        f"`{command}` {verb} ({readable(checkpoint.size)}), or give --set {key}=FILE"
+    )
+
+
+def readable(size: int) -> str:
+    """A number of bytes in words: 358 MiB, 2.4 GiB."""
+    if not size:
+        return "size unknown"
+    if size >= GIB:
+        return f"{size / GIB:.1f} GiB"
+    if size >= 10 * MIB:
+        return f"{size / MIB:.0f} MiB"
+    return f"{size / MIB:.1f} MiB" if size >= MIB // 10 else f"{size:,} bytes"
