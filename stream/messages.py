@@ -86,7 +86,7 @@ class ObjectTrack(msgspec.Struct, frozen=True, kw_only=True):
     xy: Array  # (N, 2) float32, frame px; may lie outside the frame
     visibility: Array  # (N,) float32, probability
     labels: Array  # (N,) uint8, 1 positive, 0 negative
-    points_id: int = -1  # the same number: the same points in the same order; -1: unlike any other
+    points_id: int = -1  # the same number (and labels): the same points in the same order
     drawn_id: int = -1  # frame_id that all of them were drawn on; -1: on several
     drawn_xy: Array | None = None  # (N, 2) float32, frame px: where they were then
 
@@ -172,6 +172,7 @@ class Seed(msgspec.Struct, frozen=True, kw_only=True):
     object_id: int
     bbox: tuple[int, int, int, int]
     mask: Array  # (height, width) uint8, the crop of bbox
+    frame_id: int = -1  # of the mask's frame, where it is not the one that was asked about (variants B to D)
 
     def __post_init__(self) -> None:
         expect(self.mask, "seed.mask", "uint8", (self.bbox[3], self.bbox[2]))
@@ -180,8 +181,8 @@ class Seed(msgspec.Struct, frozen=True, kw_only=True):
 class Seeds(Message, frozen=True, kw_only=True):
     """The decoder's answer to a boundary frame or a prompt: the masks to draw new points from.
 
-    An object whose mask was bad is absent: its old points stay. The variants B to D may choose an earlier frame of the
-    window than its last: then the object goes back there.
+    An object whose mask was bad is absent: its old points stay. The variants B to D may choose an earlier frame of its
+    window than the last: then the object goes back there.
     """
 
     schema: ClassVar[str] = "seeds/1"

@@ -3,35 +3,91 @@
 from __future__ import annotations
 
 from nodes.decoder.backends import make_model
+from nodes.decoder.budget import Budget
+from nodes.decoder.live import LiveSegmenter, SparingModel, Timed
 from nodes.decoder.segmentation import Segmenter
 from nodes.decoder.truth import TruthScore
-from stream.messages import Scene, Tracks
+from nodes.decoder.worker import ThreadWorker
+from stream.messages import Masks, Scene, Seeds, Tracks
 from stream.runtime import Runtime
 
 
 def main(node: Runtime) -> None:
     """Run the decoder until its stop signal."""
-    own = node.config.decoder
-    segmenter = Segmenter(
-        make_model(own),
-        min_area_px=own.min_area_px,
-        max_growth=own.max_growth,
-        lost_after_frames=own.lost_after_frames,
-    )
-    truth = TruthScore()
+    shell = Shell(node)
+    node.serve({"commands": lambda command: None, "tracks": shell.step}, feed="tracks", turn=shell.turn)
 
-    def step(tracks: Tracks) -> None:
-        masks, seeds = segmenter.step(tracks)
+
+class Shell:
+    """Carries messages between the sockets and the segmenter."""
+
+    def __init__(self, node: Runtime) -> None:
+        own = node.config.decoder
+        self.node = node
+        self.truth = TruthScore()
+        model = make_model(own)
+        self.segmenter = Segmenter(
+            model,
+            min_area_px=own.min_area_px,
+            max_growth=own.max_growth,
+            lost_after_frames=own.lost_after_frames,
+            reinit_variant=node.config.tracker.reinit_variant,
+            horizon=node.config.tracker.horizon,
+        )
+        self.live: LiveSegmenter | None = None
+        if node.config.live and own.backend != "lite" and own.budget_ms != "off":
+            budget = Budget(
+                period_ms=0.0,  # measured as frames come
+                budget_ms=None if own.budget_ms == "auto" else own.budget_ms,
+                passes=own.refinement_passes,
+            )
+            worker: ThreadWorker[Timed] = ThreadWorker(node.wake)
+            sparing: SparingModel = model  # type: ignore[assignment]  # every backend but lite is one
+            self.live = LiveSegmenter(self.segmenter, sparing, budget, worker)
+        node.beat.numbers = self.numbers
+
+    def turn(self) -> None:
+        """Once a round: what the model has finished beside the feed."""
+        if self.live is not None:
+            for seeds in self.live.collect():
+                self.node.send(seeds)
+
+    def step(self, tracks: Tracks) -> bool:
+        """Answer a frame; False where the model has no answer for it."""
+        if self.live is not None:
+            for message in self.live.step(tracks):
+                self._send(tracks, message)
+            return True
+        masks, seeds = self.segmenter.step(tracks)
         if seeds is not None:
-            node.send(seeds)  # first: a lossless tracker waits for it
-        node.send(masks)
-        node.send(Scene(frame=tracks.frame, masks=masks))
-        node.beat.frame_id = tracks.frame.stamp.frame_id
-        if tracks.frame.truth is not None:
-            truth.step(tracks.frame.truth, masks)
+            self.node.send(seeds)  # first: a lossless tracker waits for it
+        if masks is None:
+            return False
+        self._send(tracks, masks)
+        return True
 
-    def numbers() -> dict[str, float]:
-        return {"truth_iou": truth.mean_iou or 0.0, "truth_count": truth.count}
+    def _send(self, tracks: Tracks, message: Masks | Seeds) -> None:
+        self.node.send(message)
+        if isinstance(message, Masks):
+            self.node.send(Scene(frame=tracks.frame, masks=message))
+            self.node.beat.frame_id = tracks.frame.stamp.frame_id
+            if tracks.frame.truth is not None:
+                self.truth.step(tracks.frame.truth, message)
 
-    node.beat.numbers = numbers
-    node.serve({"commands": lambda command: None, "tracks": step}, feed="tracks")
+    def numbers(self) -> dict[str, float]:
+        """What goes along with the health beat."""
+        numbers = {
+            "truth_iou": self.truth.mean_iou or 0.0,
+            "truth_count": self.truth.count,
+            "failed": self.segmenter.failed,
+        }
+        if self.live is not None:
+            live = self.live
+            numbers |= {
+                "failed": live.failed,
+                "decoded": live.decoded,
+                "propagated": live.propagated,
+                "encode_ms": live.budget.encode_ms or 0.0,
+                "refinement_passes": live.model.refinement_passes,
+            }
+        return numbers

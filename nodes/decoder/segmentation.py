@@ -3,29 +3,41 @@
 The model answers every object with logits; each pixel goes to the object with the largest one, where that is positive
 (spec d: softmax over objects with a background of 0). A boundary frame or a prompt is answered with Seeds, in which an
 object with a bad mask is absent: its last good one stays what its points were drawn from.
+
+A step has parts, so that the costly ones, `encode` and `decode`, may run beside the feed (`live.py`): they change
+nothing here. `prepare` takes the frame's prompts, `conclude` judges what the model said.
 """
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
-from nodes.decoder.model import Logits, MaskModel, Query, Verdict
+from nodes.decoder import boundary
+from nodes.decoder.boundary import Variant
+from nodes.decoder.model import Embedding, Logits, MaskModel, Query, Verdict
 from nodes.decoder.states import WHOLE_FRAME, ObjectState, judge
+from stream.errors import ModelError
 from stream.messages import (
     Array,
     Masks,
     ObjectMask,
+    ObjectTrack,
+    Origin,
     Prompt,
     Seed,
     Seeds,
     Stamp,
+    State,
     Tracks,
     crop_mask,
     uncrop_mask,
 )
+
+log = logging.getLogger(__name__)
 
 FORGOTTEN = 0.98  # share kept, at each seed, of the area that growth is measured by
 
@@ -36,37 +48,83 @@ class Segmented:
 
     state: ObjectState
     good_area: int = 0  # px: the largest mask that seeded points, slowly forgotten; 0: none yet
+    since: list[tuple[int, ObjectMask]] = field(default_factory=list)  # by frame_id, since its points were drawn
+
+
+@dataclass(frozen=True)
+class Job:
+    """What the model is asked on one frame."""
+
+    tracks: Tracks
+    queries: list[Query]
+    known: list[Segmented]  # the object of each query; one that was given anew since is another
+
+    @property
+    def prompts(self) -> dict[int, Prompt]:
+        """The prompts that are obeyed, by object."""
+        return {q.object_id: q.prompt for q in self.queries if q.prompt is not None}
+
+
+@dataclass(frozen=True)
+class Asked:
+    """What it said."""
+
+    embedding: Embedding
+    answers: Sequence[Logits]  # one a query
 
 
 class Segmenter:
     """Turn every object's points into a mask, frame by frame."""
 
     def __init__(
-        self, model: MaskModel, *, min_area_px: int = 25, max_growth: float = 3.0, lost_after_frames: int = 8
+        self,
+        model: MaskModel,
+        *,
+        min_area_px: int = 25,
+        max_growth: float = 3.0,
+        lost_after_frames: int = 8,
+        reinit_variant: Variant = "A",
+        horizon: int = 8,
     ) -> None:
         self.model = model
+        self.variant: Variant = reinit_variant
+        self.horizon = horizon
         self.min_area_px = min_area_px
         self.max_growth = max_growth
         self.lost_after_frames = lost_after_frames
         self.objects: dict[int, Segmented] = {}
         self.last: Stamp | None = None
         self.size: tuple[int, int] | None = None  # (H, W) of the last frame
+        self.unanswered: dict[int, Prompt] = {}  # of frames that the model had no answer for
+        self.failed = 0  # such frames
 
     def reset(self) -> None:
         """Forget every object and the feed."""
         for object_id in list(self.objects):
             self.forget(object_id)
         self.last = self.size = None
+        self.unanswered.clear()
 
     def forget(self, object_id: int) -> None:
         """Drop an object that the tracker no longer follows."""
         self.objects.pop(object_id, None)
         self.model.forget(object_id)
 
-    def step(self, tracks: Tracks) -> tuple[Masks, Seeds | None]:
-        """The masks of one frame; Seeds where the tracker waits for them (a boundary, a prompt)."""
-        frame, stamp = tracks.frame, tracks.frame.stamp
-        self._turn_to(frame.size)
+    def step(self, tracks: Tracks) -> tuple[Masks | None, Seeds | None]:
+        """The masks of one frame, None where the model has no answer; Seeds where the tracker waits for them."""
+        job = self.prepare(tracks)
+        try:
+            asked = self.decode(job, self.encode(job))
+        except ModelError as error:
+            self.failed += 1
+            log.warning("frame %d is not decoded: %s", tracks.frame.stamp.frame_id, error)
+            return None, self.give_up(job) if tracks.boundary or tracks.prompts else None
+        objects, seeds = self.conclude(job, asked)
+        return self.message(tracks, objects), seeds
+
+    def prepare(self, tracks: Tracks) -> Job:
+        """Take a frame's prompts, forget the objects that are gone, and say what the model is to be asked."""
+        self._turn_to(tracks.frame.size)
         alive = {track.object_id for track in tracks.objects}
         for object_id in [i for i in self.objects if i not in alive]:
             self.forget(object_id)
@@ -74,27 +132,46 @@ class Segmenter:
         queries = [
             Query(track, prompts.get(track.object_id), self._is_lost(track.object_id)) for track in tracks.objects
         ]
-        embedding = self.model.encode(frame.rgb)
-        answers = self.model.decode(embedding, queries) if queries else []
-        masks = exclusive(frame.size, answers)
+        return Job(tracks, queries, [self.objects[q.object_id] for q in queries])
+
+    def encode(self, job: Job) -> Embedding:
+        """Run the model's first part. ModelError when it has no answer."""
+        return self.model.encode(job.tracks.frame.rgb)
+
+    def decode(self, job: Job, embedding: Embedding) -> Asked:
+        """Run its second part."""
+        return Asked(embedding, self.model.decode(embedding, job.queries) if job.queries else [])
+
+    def conclude(self, job: Job, asked: Asked) -> tuple[list[ObjectMask], Seeds | None]:
+        """Every object's mask and state by the model's answer; Seeds where the tracker waits for them."""
+        tracks, size = job.tracks, job.tracks.frame.size
+        masks = exclusive(size, asked.answers)
         objects: list[ObjectMask] = []
         verdicts: dict[int, Verdict] = {}
-        for query, answer, mask in zip(queries, answers, masks, strict=True):
-            published, verdict = self._publish(query, answer, mask, frame.size)
-            objects.append(published)
-            verdicts[query.object_id] = verdict
-        self.model.learn(embedding, verdicts)
-        gap = 0 if self.last is None or self.last.session != stamp.session else stamp.frame_id - self.last.frame_id - 1
+        for query, known, answer, mask in zip(job.queries, job.known, asked.answers, masks, strict=True):
+            if self.objects.get(query.object_id) is known:
+                published, verdict = self._judge(query, known, answer, mask, size)
+                objects.append(published)
+                verdicts[query.object_id] = verdict
+                if self.variant != "A":  # it alone never goes back
+                    known.since.append((tracks.frame.stamp.frame_id, published))
+                    del known.since[: -self.horizon]
+        self.model.learn(asked.embedding, verdicts)
+        wanted = tracks.boundary or tracks.prompts or job.prompts
+        return objects, self.seeds(tracks, objects, job.prompts) if wanted else None
+
+    def message(self, tracks: Tracks, objects: Sequence[ObjectMask]) -> Masks:
+        """The masks of a frame, with the count of those that were passed over since the last."""
+        stamp, last = tracks.frame.stamp, self.last
+        gap = 0 if last is None or last.session != stamp.session else stamp.frame_id - last.frame_id - 1
         self.last = stamp
-        message = Masks(
+        return Masks(
             stamp=stamp,
-            size=frame.size,
+            size=tracks.frame.size,
             objects=tuple(objects),
             passed_over=max(gap, 0),
             boundary=tracks.boundary,
         )
-        asked = {*tracks.due, *(p.object_id for p in tracks.prompts)}
-        return message, self._seeds(message, asked, prompts) if tracks.boundary or tracks.prompts else None
 
     # --- parts of a step --------------------------------------------------------------------------------------------
 
@@ -104,6 +181,7 @@ class Segmenter:
             scale = size[0] * size[1] / (self.size[0] * self.size[1])
             for known in self.objects.values():
                 known.good_area = round(known.good_area * scale)
+                known.since.clear()
         self.size = size
 
     def _prompts(self, tracks: Tracks) -> dict[int, Prompt]:
@@ -118,6 +196,8 @@ class Segmenter:
             if prompt.kind != "refine" and known:
                 self.forget(prompt.object_id)
             obeyed[prompt.object_id] = prompt
+        obeyed = {i: p for i, p in self.unanswered.items() if i in alive} | obeyed
+        self.unanswered.clear()
         for object_id in alive:
             if object_id not in self.objects:
                 self.objects[object_id] = Segmented(ObjectState(self.lost_after_frames))
@@ -126,48 +206,81 @@ class Segmenter:
     def _is_lost(self, object_id: int) -> bool:
         return self.objects[object_id].state.state == "lost"
 
-    def _publish(self, query: Query, answer: Logits, mask: Array, size: tuple[int, int]) -> tuple[ObjectMask, Verdict]:
+    def _judge(
+        self, query: Query, known: Segmented, answer: Logits, mask: Array, size: tuple[int, int]
+    ) -> tuple[ObjectMask, Verdict]:
         """The message for one object, and what the model may learn from it."""
-        known, track = self.objects[query.object_id], query.track
+        track = query.track
         area = int(np.count_nonzero(mask))
         evidence = judge(area, size[0] * size[1], answer.score, track, self.min_area_px, query.lost)
         state = known.state.step(evidence, prompted=query.prompt is not None and area > 0)
-        window = answer.window
         shown = mask if state != "lost" and evidence != "missing" else np.zeros_like(mask)
-        bbox, crop = crop_mask(shown)
-        if bbox[2]:
-            bbox = (bbox[0] + window[0], bbox[1] + window[1], bbox[2], bbox[3])
-        published = ObjectMask(
-            object_id=query.object_id,
-            state=state,
-            origin="decoded",
-            score=float(np.clip(answer.score, 0, 1)),
-            bbox=bbox,
-            area=int(np.count_nonzero(crop)),
-            mask=crop,
-            xy=track.xy,
-            visibility=track.visibility,
-            labels=track.labels,
-        )
-        learnt = uncrop_mask(window, mask, size) if evidence != "missing" else np.zeros(size, np.uint8)
+        published = object_mask(track, answer, shown, state, "decoded")
+        learnt = uncrop_mask(answer.window, mask, size) if evidence != "missing" else np.zeros(size, np.uint8)
         return published, Verdict(learnt, evidence == "clear" and state != "lost", state == "lost")
 
-    def _seeds(self, masks: Masks, asked: set[int], prompts: dict[int, Prompt]) -> Seeds:
-        """The good masks among those asked for."""
-        height, width = masks.size
+    def seeds(self, tracks: Tracks, objects: Sequence[ObjectMask], prompts: dict[int, Prompt]) -> Seeds:
+        """The good masks among those asked for, each on the frame that its variant of re-initialisation chooses."""
+        stamp, size = tracks.frame.stamp, tracks.frame.size
+        chosen = {o.object_id: (stamp.frame_id, o) for o in objects}
+        due = [i for i in tracks.due if i in chosen and i not in prompts]
+        if self.variant != "A" and due:
+            chosen |= self._choose(due)
+        asked = {*tracks.due, *prompts, *(p.object_id for p in tracks.prompts)}
         seeds = []
-        for o in masks.objects:
-            known = self.objects[o.object_id]
-            if o.object_id not in asked or o.area < max(self.min_area_px, 1) or o.area > WHOLE_FRAME * height * width:
-                continue
-            told = o.object_id in prompts  # the user's word sets a new measure
-            if not told and known.good_area and o.area > self.max_growth * known.good_area:
-                continue
-            # Not the last one's area: an object that comes out from behind another grows without being suspect.
-            known.good_area = o.area if told else max(o.area, round(FORGOTTEN * known.good_area))
-            seeds.append(Seed(object_id=o.object_id, bbox=o.bbox, mask=o.mask))
-        stamp = masks.stamp
-        return Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=masks.size, objects=tuple(seeds))
+        for object_id, (frame_id, o) in chosen.items():
+            if object_id in asked and self._is_good(o, object_id in prompts, size):
+                seeds.append(Seed(object_id=object_id, bbox=o.bbox, mask=o.mask, frame_id=frame_id))
+                since = self.objects[object_id].since
+                since[:] = [(i, m) for i, m in since if i >= frame_id]
+        return Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=size, objects=tuple(seeds))
+
+    def give_up(self, job: Job) -> Seeds:
+        """The model has no answer: every object's old points stay, and prompts are obeyed on the next frame."""
+        self.unanswered |= job.prompts
+        stamp = job.tracks.frame.stamp
+        return Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=job.tracks.frame.size)
+
+    def _choose(self, due: list[int]) -> dict[int, tuple[int, ObjectMask]]:
+        """object_id -> the frame_id and the mask to start anew from, among the frames since the points were drawn."""
+        windows = {i: self.objects[i].since for i in due}
+        length = min(len(w) for w in windows.values())
+        if length < 2:
+            return {}
+        areas = np.array([[m.area for _, m in w[-length:]] for w in windows.values()])
+        picked = boundary.choose(self.variant, areas[:, 1:], areas[:, 0])
+        return {i: windows[i][-length:][1 + int(k)] for i, k in zip(due, picked, strict=True)}
+
+    def _is_good(self, o: ObjectMask, told: bool, size: tuple[int, int]) -> bool:
+        """Whether new points may be drawn from a mask; if so, later ones are measured by its area."""
+        known = self.objects[o.object_id]
+        if o.area < max(self.min_area_px, 1) or o.area > WHOLE_FRAME * size[0] * size[1]:
+            return False
+        if not told and known.good_area and o.area > self.max_growth * known.good_area:
+            return False
+        # Not the last one's area: an object that comes out from behind another grows without being suspect. The user's
+        # word sets a new measure.
+        known.good_area = o.area if told else max(o.area, round(FORGOTTEN * known.good_area))
+        return True
+
+
+def object_mask(track: ObjectTrack, answer: Logits, mask: Array, state: State, origin: Origin) -> ObjectMask:
+    """The message for one object: its mask (height, width) in the window of the model's answer."""
+    bbox, crop = crop_mask(mask)
+    if bbox[2]:
+        bbox = (bbox[0] + answer.window[0], bbox[1] + answer.window[1], bbox[2], bbox[3])
+    return ObjectMask(
+        object_id=track.object_id,
+        state=state,
+        origin=origin,
+        score=float(np.clip(answer.score, 0, 1)),
+        bbox=bbox,
+        area=int(np.count_nonzero(crop)),
+        mask=crop,
+        xy=track.xy,
+        visibility=track.visibility,
+        labels=track.labels,
+    )
 
 
 def exclusive(size: tuple[int, int], answers: Sequence[Logits]) -> list[Array]:

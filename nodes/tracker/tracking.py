@@ -179,18 +179,19 @@ class PointTracker:
     def reseed(self, seeds: Seeds) -> None:
         """Take the decoder's answer: new points on the frame it belongs to, caught up by the next step."""
         self.awaited = {i for i in self.awaited if i > seeds.frame_id}
-        kept = self.ring.find(seeds.frame_id)
-        if kept is None or kept.frame.size != seeds.size or kept.frame.stamp.epoch != seeds.epoch:
-            log.info("seeds of frame %d came too late; the old points stay", seeds.frame_id)
-            return
         for seed in seeds.objects:
-            known = self.objects.get(seed.object_id)
-            if known is None or seeds.frame_id < known.mask_frame or seed.bbox[2] == 0:
+            frame_id = seeds.frame_id if seed.frame_id < 0 else seed.frame_id
+            kept = self.ring.find(frame_id)
+            if kept is None or kept.frame.size != seeds.size or kept.frame.stamp.epoch != seeds.epoch:
+                log.info("seeds of frame %d came too late; the old points stay", frame_id)
                 continue
-            known.keep_mask(seed, seeds.size, seeds.frame_id)
-            if self.goes_back and known.anchor is not None and seeds.frame_id < known.anchor:
+            known = self.objects.get(seed.object_id)
+            if known is None or frame_id < known.mask_frame or seed.bbox[2] == 0:
+                continue
+            known.keep_mask(seed, seeds.size, frame_id)
+            if self.goes_back and known.anchor is not None and frame_id < known.anchor:
                 for o in self.objects.values() if self.together else [known]:
-                    o.go_back([i for i in self.ring.ids if i >= seeds.frame_id], self.horizon)
+                    o.go_back([i for i in self.ring.ids if i >= frame_id], self.horizon)
             if self.reinit or not known.bunches:
                 drawn = self._draw(seed.object_id, uncrop_mask(seed.bbox, seed.mask, seeds.size), kept)
                 known.replace_points([self._caught_up(drawn, known.ends)])

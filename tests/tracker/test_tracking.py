@@ -43,9 +43,10 @@ def box(object_id: int = 1) -> Prompt:
     return Prompt(object_id=object_id, box=(10, 10, 30, 30))
 
 
-def seeds(i: int, *ids: int, x: int = 40, size=SIZE, epoch: int = 0) -> Seeds:
+def seeds(i: int, *ids: int, x: int = 40, size=SIZE, epoch: int = 0, of: int = -1) -> Seeds:
+    """The answer to frame `i`, with masks of frame `of`, or the very one."""
     mask = np.ones((12, 10), np.uint8)
-    objects = tuple(Seed(object_id=o, bbox=(x, 20, 10, 12), mask=mask) for o in ids)
+    objects = tuple(Seed(object_id=o, bbox=(x, 20, 10, 12), mask=mask, frame_id=of) for o in ids)
     return Seeds(frame_id=i, epoch=epoch, size=size, objects=objects)
 
 
@@ -363,8 +364,9 @@ def test_a_seed_of_an_earlier_frame_takes_its_object_back_there():
     t.add(points(2))
     out = run(t, range(8))
     assert out[-1].due == (1, 2)
-    t.reseed(seeds(4, 1))
+    t.reseed(seeds(7, 1, of=4))
     t.reseed(seeds(7, 2))
+    assert not t.awaited
     later = run(t, range(8, 16))
     assert {tracks.frame.stamp.frame_id: tracks.due for tracks in later if tracks.due} == {11: (1,), 14: (2,)}
     drawn = positions(later[0])  # frame 8: four steps after the seed's frame
@@ -378,7 +380,7 @@ def test_variant_d_keeps_all_windows_together():
     t.add(points(1))
     t.add(points(2))
     run(t, range(8))
-    t.reseed(seeds(5, 1))  # the mask of object 2 was bad
+    t.reseed(seeds(7, 1, of=5))  # the mask of object 2 was bad
     later = run(t, range(8, 14))
     assert [tracks.frame.stamp.frame_id for tracks in later if tracks.due] == [12]
     assert later[4].due == (1, 2)
@@ -388,7 +390,7 @@ def test_a_seed_that_takes_an_object_far_back_ends_the_windows_that_fit_in_betwe
     t = tracker(reinit_variant="B")
     t.add(points(1))
     run(t, range(14))
-    t.reseed(seeds(1, 1))  # of the first window; it took six frames to come
+    t.reseed(seeds(7, 1, of=1))  # of the first window; it took six frames to come
     assert t.objects[1].ends == [8]
     assert run(t, range(14, 16))[-1].due == (1,)
     assert max(t.model.lengths) <= 8

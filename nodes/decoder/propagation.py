@@ -1,0 +1,163 @@
+"""The last decoded masks and the points of a newer frame in, the masks carried there out: `origin: propagated`.
+
+The visible positive points of an object tell how it moved since its mask was decoded: by a similarity, or an affine
+map where there are many of them, well spread. Points that were drawn anew on the decoded frame carry where they were
+then. Drawn on another one they have no past: the motion up to there is kept, and goes on from where they are first
+seen.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import cv2
+import msgspec
+import numpy as np
+
+from nodes.decoder.model import Logits, Window
+from stream import geometry
+from stream.messages import Array, ObjectTrack, crop_mask
+
+VISIBLE = 0.5  # a point counts as visible above this probability (SAM-PT)
+AGREE_PX = 3.0  # a point that a motion misses by more does not take part in it
+AGREE_SHARE = 0.5  # of the points: fewer that agree on a motion are not the points that they were
+MANY_POINTS = 6  # that an affine map needs
+SPREAD = 0.15  # of the mask's diagonal: how far they have to be spread across their narrow direction for it
+FEW_POINTS = 3  # that a similarity needs
+SCALES = (0.5, 2.0)  # of lengths since the decode, and SHEAR: what lies beyond is a fit gone wrong
+SHEAR = 2.0  # how much more an affine map may stretch one direction than another
+RESTING = 0.5  # what the score of a mask is worth where no point tells how it moved
+NOTHING = Logits((0, 0, 0, 0), np.zeros((0, 0), np.float32), 0.0)
+
+
+@dataclass
+class Carried:
+    """A decoded mask, and the points that carry it."""
+
+    window: Window
+    mask: Array  # (height, width) uint8, the crop of `window`
+    score: float
+    track: ObjectTrack  # the points where they were first seen: on the decoded frame, or when they were drawn anew
+    frame_id: int = -1  # of the decoded frame
+    before: Array = field(default_factory=geometry.IDENTITY.copy)  # (2, 3): the motion from the mask up to `track`
+    motion: Array = field(default_factory=geometry.IDENTITY.copy)  # (2, 3): from the mask to the last frame
+
+
+class Propagator:
+    """Carries the masks of all objects from decoded frames to the ones between them."""
+
+    def __init__(self) -> None:
+        self.objects: dict[int, Carried] = {}
+
+    def keep(self, window: Window, mask: Array, score: float, track: ObjectTrack, frame_id: int = -1) -> None:
+        """Start anew from a decoded mask: (height, width) of 0 and 1, in its window, on that frame."""
+        self.objects[track.object_id] = Carried(window, mask, score, track, frame_id)
+
+    def forget(self, object_id: int) -> None:
+        """Drop an object."""
+        self.objects.pop(object_id, None)
+
+    def clear(self) -> None:
+        """Drop all objects: the frames have another size now, or another feed begins."""
+        self.objects.clear()
+
+    def carry(self, track: ObjectTrack, size: tuple[int, int]) -> Logits:
+        """The mask of an object on the frame of `track`, of `size` (H, W).
+
+        Its score is that of the decode times the share of the points that agree on the motion; its logits are plus and
+        minus the score, so that the surer of two masks wins where they meet. Nothing for an object never decoded.
+        """
+        known = self.objects.get(track.object_id)
+        if known is None or known.mask.size == 0:
+            return NOTHING
+        if track.drawn_xy is not None and track.drawn_id == known.frame_id and track.points_id != known.track.points_id:
+            drawn = msgspec.structs.replace(track, xy=track.drawn_xy, visibility=np.ones(len(track.xy), np.float32))
+            known.track, known.before = drawn, geometry.IDENTITY.copy()  # drawn on this very mask
+        seen = _seen_twice(known.track, track)
+        redrawn, step, agreeing = seen is None, None, 0.0
+        if seen is not None and len(seen):
+            reach = float(np.hypot(*known.mask.shape))
+            step, agreeing = fit(known.track.xy[seen], track.xy[seen], reach)
+            redrawn = step is None
+        if step is not None:
+            known.motion = geometry.compose(step, known.before)
+        else:  # nothing tells of this frame: the mask rests where it was last
+            agreeing = RESTING
+        if redrawn:
+            known.before, known.track = known.motion, track
+        agreeing *= _visible_share(track)
+        return _moved(known, agreeing, size)
+
+
+def fit(before: Array, after: Array, reach: float) -> tuple[Array | None, float]:
+    """The (2, 3) motion of points (N, 2), and the share of them that agree; None where too few do.
+
+    `reach`: px, the size of what they lie on.
+    """
+    n = len(before)
+    if n == 0:
+        return None, 0.0
+    if n < FEW_POINTS:
+        shift = (after - before).mean(axis=0)
+        together = np.ptp(after - before, axis=0).max() <= max(AGREE_PX, 0.5 * np.ptp(before, axis=0).max())
+        return (np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64), 1.0) if together else (None, 0.0)
+    before, after = np.asarray(before, np.float32), np.asarray(after, np.float32)
+    moves = []
+    if n >= MANY_POINTS and _narrow_spread(before) >= SPREAD * reach:
+        moves.append(cv2.estimateAffine2D(before, after, ransacReprojThreshold=AGREE_PX)[0])
+    moves.append(cv2.estimateAffinePartial2D(before, after, ransacReprojThreshold=AGREE_PX)[0])
+    shift = np.median(after - before, axis=0)
+    moves.append(np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64))
+    best, most = None, 0.0
+    for move in moves:  # the simpler one only where more points agree on it
+        if move is None or not _is_sane(move):
+            continue
+        agreeing = float((np.linalg.norm(geometry.apply(move, before) - after, axis=1) <= AGREE_PX).mean())
+        if agreeing > most:
+            best, most = np.asarray(move, np.float64), agreeing
+    return (best, most) if most >= AGREE_SHARE else (None, most)
+
+
+def _seen_twice(old: ObjectTrack, new: ObjectTrack) -> Array | None:
+    """The indices of the positive points that both frames show; None where the points can't be the same."""
+    if old.points_id != new.points_id or not np.array_equal(old.labels, new.labels):
+        return None
+    return np.flatnonzero((new.labels == 1) & (old.visibility > VISIBLE) & (new.visibility > VISIBLE))
+
+
+def _visible_share(track: ObjectTrack) -> float:
+    """Of the positive points; 1 where there are none."""
+    visible = track.visibility[track.labels == 1] > VISIBLE
+    return float(visible.mean()) if visible.size else 1.0
+
+
+def _narrow_spread(xy: Array) -> float:
+    """The standard deviation of points (N, 2) across the direction in which they are spread least, px."""
+    return float(np.linalg.svd(xy - xy.mean(axis=0), compute_uv=False)[-1] / np.sqrt(len(xy)))
+
+
+def _is_sane(move: Array) -> bool:
+    """Whether an object can have moved so between two decodes."""
+    if not np.isfinite(move).all():
+        return False
+    large, small = np.linalg.svd(move[:, :2], compute_uv=False)
+    turned_over = np.linalg.det(move[:, :2]) <= 0
+    return bool(not turned_over and SCALES[0] <= geometry.scale_of(move) <= SCALES[1] and large <= SHEAR * small)
+
+
+def _moved(known: Carried, agreeing: float, size: tuple[int, int]) -> Logits:
+    """The mask where its motion has taken it."""
+    x, y, width, height = known.window
+    placed = geometry.compose(known.motion, np.array([[1, 0, x], [0, 1, y]], np.float64))  # from px of the crop
+    edges = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]])
+    corners = geometry.apply(placed, edges)
+    left, top = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
+    right, bottom = np.minimum(np.ceil(corners.max(axis=0)) + 1, size[::-1]).astype(int)
+    if right <= left or bottom <= top:
+        return NOTHING
+    to_window = geometry.compose(np.array([[1, 0, -left], [0, 1, -top]], np.float64), placed)
+    warped = cv2.warpAffine(known.mask, to_window, (int(right - left), int(bottom - top)), flags=cv2.INTER_NEAREST)
+    box, mask = crop_mask(warped)
+    score = known.score * agreeing
+    logits = np.where(mask != 0, max(score, 1e-3), -1).astype(np.float32)
+    return Logits((box[0] + int(left), box[1] + int(top), box[2], box[3]), logits, score)

@@ -1,0 +1,41 @@
+"""Small things that the tests of PIPS share: its random weights, drawn clips, query points."""
+
+from __future__ import annotations
+
+import functools
+
+import cv2
+import numpy as np
+
+from nodes.tracker.model import Points
+from nodes.tracker.pips_network import Pips
+from tools.goldens.weights import pips_weights
+
+SIZE = (64, 96)  # px: nearly the smallest frame there is
+
+
+@functools.cache
+def network(stride: int = 4, seed: int = 0) -> Pips:
+    """PIPS with the deterministic random weights: its tracks mean nothing, its mechanics are all there."""
+    pips = Pips(stride)
+    pips.load_state_dict(pips_weights(seed))
+    return pips
+
+
+def clip(frames: int, size: tuple[int, int] = SIZE) -> list[np.ndarray]:
+    """A smooth texture that moves by (3, 1) px a frame, read-only as frames are on arrival."""
+    noise = np.random.default_rng(3).integers(0, 256, (size[0] + 40, size[1] + 80, 3), np.uint8)
+    texture = cv2.GaussianBlur(noise, (9, 9), 2.0)
+    drawn = []
+    for i in range(frames):
+        y, x = 20 - i, 40 - 3 * i
+        drawn.append(np.ascontiguousarray(texture[y : y + size[0], x : x + size[1]]))
+        drawn[-1].flags.writeable = False
+    return drawn
+
+
+def query(model, features, xy) -> Points:
+    """Points (N, 2) as the tracker draws them."""
+    xy = np.array(xy, np.float32).reshape(-1, 2)
+    n = len(xy)
+    return Points(xy, np.ones(n, np.uint8), np.ones(n, np.int32), model.describe(features, xy))
