@@ -61,16 +61,19 @@ class Tracker(Section, frozen=True):
     emit: Literal["frame", "horizon"] = "frame"
     reinit: bool = True  # draw the points anew from the mask at each horizon boundary
     reinit_variant: Literal["A", "B", "C", "D"] = "A"  # which frame of the horizon they are drawn on (paper, table 1)
-    link: Literal["auto", "boundary", "visible"] = "auto"  # where a point starts its next window: all at the boundary,
-    # or each at its last clearly visible frame (PIPS' rule); auto: the boundary with reinit, visible without
+    # where a point starts its next window: all at the boundary, or each at its last clearly visible frame (PIPS' own
+    # rule); auto: the boundary with reinit, visible without
+    link: Literal["auto", "boundary", "visible"] = "auto"
     positive_points: Count = 8
     negative_points: Natural = 1
+    # points whose 3x3 patch is less alike than this are given up; 0: off (the paper tried 0.01 and found it harmful)
+    patch_similarity: Annotated[float, Meta(ge=0, lt=1)] = 0.0
     seed: Natural = 72  # of the random choices among query points
     wait_for_seed: Literal["auto", "always", "never"] = "auto"  # auto: a lossless source waits, a live one never does
     forward_backward_px: Positive = 1.0  # lucas_kanade: a point whose way back misses by more is hidden
     checkpoint: str = ""  # pips: file or folder of the official weights; empty: where tools/fetch_weights.py puts them
-    size: Annotated[str, Meta(pattern=r"^(native|\d+x\d+)$")] = "576x1024"  # pips: HEIGHTxWIDTH that frames are fitted
-    # into, px; native: the frame's own
+    # pips: HEIGHTxWIDTH that frames are fitted into, px; native: the frame's own
+    size: Annotated[str, Meta(pattern=r"^(native|\d+x\d+)$")] = "576x1024"
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # pips: float32 is the reference
     device: Annotated[str, Meta(pattern=DEVICE)] = "auto"  # pips: auto takes a GPU where there is one
 
@@ -81,8 +84,8 @@ class Decoder(Section, frozen=True):
     backend: Literal["lite", "sam", "hq_sam", "mobile_sam"] = "lite"
     model: Literal["vit_b", "vit_l", "vit_h", "vit_tiny"] = "vit_h"  # sam, hq_sam: the image encoder; tiny: HQ alone
     checkpoint: str = ""  # file of the official weights; empty: where tools/fetch_weights.py puts them
-    side: Annotated[int, Meta(ge=256, le=1024, multiple_of=64)] = 1024  # px, longest side of the encoder's input; 1024
-    # as trained, smaller is faster and coarser
+    # px, longest side of the encoder's input; 1024 as trained, smaller is faster and coarser
+    side: Annotated[int, Meta(ge=256, le=1024, multiple_of=64)] = 1024
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the image encoder; float32 is the reference
     device: Annotated[str, Meta(pattern=DEVICE)] = "auto"  # auto takes a GPU where there is one
     compile: bool = False  # torch.compile the image encoder: a minute or more at the start, faster afterwards
@@ -91,8 +94,6 @@ class Decoder(Section, frozen=True):
     others_as_negatives: bool = True  # the visible positives of the other objects
     max_others: Natural = 0  # of them at most, chosen at random; 0: all
     budget_ms: Literal["auto", "off"] | Positive = "auto"  # for one frame; auto: the feed's period on a live feed
-    patch_similarity: Annotated[float, Meta(ge=0, lt=1)] = 0.0  # points whose 3x3 patch is less alike are dropped (paper:
-    # 0.01, found harmful); 0: off
     auto: Natural = 0  # prompt that many objects by SAM's automatic mask generator
     auto_again: bool = False  # at each boundary too, for what no object covers
     min_area_px: Natural = 25  # a mask this small never re-seeds (SAM-PT's own limit)

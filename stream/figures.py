@@ -12,6 +12,8 @@ from stream.config import source_kind
 if TYPE_CHECKING:
     from stream.supervisor import Supervised, Supervisor
 
+BUDGET = ("frame_ms", "encode_ms", "refinement_passes")  # what a frame may cost, what it costs, what it gets
+
 
 def summary(run: Supervisor) -> dict[str, Any]:
     """The figures of the run so far: Contract 1's --summary, and what `stats` answers."""
@@ -28,7 +30,9 @@ def summary(run: Supervisor) -> dict[str, Any]:
             "captured": captured,
             "passed_over": int(count["tracker"].get("passed_over", 0)),
             "tracked": tracked,
-            "decoded": int(count["decoder"].get("steps", 0)),
+            "decoded": int(count["decoder"].get("decoded", 0)),
+            "propagated": int(count["decoder"].get("propagated", 0)),
+            "failed": int(count["tracker"].get("failed", 0) + count["decoder"].get("failed", 0)),
         },
         "masks_published": int(publisher.get("published", 0)),
         "latency_ms": {q: round(publisher.get(f"latency_{q}", 0.0), 2) for q in ("p50", "p95", "p99")},
@@ -51,6 +55,8 @@ def summary(run: Supervisor) -> dict[str, Any]:
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "pid": os.getpid(),
     }
+    if "encode_ms" in count["decoder"]:  # the decoder chooses what it can afford (decoder.budget_ms)
+        summary["budget"] = {key: round(count["decoder"][key], 1) for key in BUDGET}
     if count["decoder"].get("truth_count"):
         summary["truth"] = {"mean_iou": round(count["decoder"]["truth_iou"], 4)}
     return summary

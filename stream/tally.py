@@ -13,6 +13,9 @@ SUMMED = (
     "reconnects",
     "published",
     "passed_over",
+    "decoded",
+    "propagated",
+    "failed",
     "spent_s",
     "alive_s",
 )

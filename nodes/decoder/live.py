@@ -78,9 +78,7 @@ class LiveSegmenter:
         self.running: Job | None = None
         self.waiting: list[tuple[Job, int]] = []  # with their passes: prompts, and the newest boundary
         self.last: Stamp | None = None
-        self.decoded = 0
-        self.propagated = 0
-        self.failed = 0  # frames that the model had no answer for
+        self.propagated = 0  # frames that were answered with older masks
 
     def step(self, tracks: Tracks) -> list[Masks | Seeds]:
         """The messages about a frame, and the Seeds of those that the model has finished since the last."""
@@ -144,7 +142,6 @@ class LiveSegmenter:
         if self.waiting:
             self._queue(*self.waiting.pop(0))
         if isinstance(error, ModelError):
-            self.failed += 1
             log.warning("frame %d is not decoded: %s", job.tracks.frame.stamp.frame_id, error)
             return Concluded(job, None, self.segmenter.give_up(job))
         if error is not None:
@@ -153,7 +150,6 @@ class LiveSegmenter:
         self.budget.spent(timed.encode_ms, timed.decode_ms, timed.passes, len(job.queries))
         if job.tracks.frame.size != self.segmenter.size:
             return Concluded(job, None, None)
-        self.decoded += 1
         objects, seeds = self.segmenter.conclude(job, timed.asked)
         tracks = {q.object_id: q.track for q in job.queries}
         for o in objects:

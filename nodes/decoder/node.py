@@ -76,18 +76,16 @@ class Shell:
 
     def numbers(self) -> dict[str, float]:
         """What goes along with the health beat."""
+        segmenter, live = self.segmenter, self.live
         numbers = {
             "truth_iou": self.truth.mean_iou or 0.0,
             "truth_count": self.truth.count,
-            "failed": self.segmenter.failed,
+            "decoded": segmenter.decoded,
+            "failed": segmenter.failed,
         }
-        if self.live is not None:
-            live = self.live
-            numbers |= {
-                "failed": live.failed,
-                "decoded": live.decoded,
-                "propagated": live.propagated,
-                "encode_ms": live.budget.encode_ms or 0.0,
-                "refinement_passes": live.model.refinement_passes,
-            }
+        if live is not None:
+            numbers["propagated"] = live.propagated
+            numbers["frame_ms"] = live.budget.frame_ms
+            numbers["encode_ms"] = live.budget.encode_ms or 0.0
+            numbers["refinement_passes"] = live.model.refinement_passes
         return numbers

@@ -97,6 +97,7 @@ class Segmenter:
         self.size: tuple[int, int] | None = None  # (H, W) of the last frame
         self.unanswered: dict[int, Prompt] = {}  # of frames that the model had no answer for
         self.failed = 0  # such frames
+        self.decoded = 0  # frames that it had one for
 
     def reset(self) -> None:
         """Forget every object and the feed."""
@@ -116,9 +117,8 @@ class Segmenter:
         try:
             asked = self.decode(job, self.encode(job))
         except ModelError as error:
-            self.failed += 1
             log.warning("frame %d is not decoded: %s", tracks.frame.stamp.frame_id, error)
-            return None, self.give_up(job) if tracks.boundary or tracks.prompts else None
+            return None, self.give_up(job)
         objects, seeds = self.conclude(job, asked)
         return self.message(tracks, objects), seeds
 
@@ -144,6 +144,7 @@ class Segmenter:
 
     def conclude(self, job: Job, asked: Asked) -> tuple[list[ObjectMask], Seeds | None]:
         """Every object's mask and state by the model's answer; Seeds where the tracker waits for them."""
+        self.decoded += 1
         tracks, size = job.tracks, job.tracks.frame.size
         masks = exclusive(size, asked.answers)
         objects: list[ObjectMask] = []
@@ -237,6 +238,7 @@ class Segmenter:
 
     def give_up(self, job: Job) -> Seeds:
         """The model has no answer: every object's old points stay, and prompts are obeyed on the next frame."""
+        self.failed += 1
         self.unanswered |= job.prompts
         stamp = job.tracks.frame.stamp
         return Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=job.tracks.frame.size)

@@ -6,9 +6,13 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from nodes.tracker import patch_filter
 from nodes.tracker.model import Features, PointModel, Points, Trajectories
+from nodes.tracker.patch_filter import PatchFilter
 from stream import geometry
 from stream.messages import Array
+
+VISIBLE = 0.5  # a point counts as visible above this probability (SAM-PT)
 
 
 class Bunch:
@@ -25,6 +29,7 @@ class Bunch:
         self.reached = self.anchors.copy()  # (N,) newest frame_id that the model has answered for
         self.drawn_id = start  # frame_id that all were drawn on; -1: they were not drawn together
         self.drawn_xy = xy.copy()  # (N, 2) float32, frame px, there
+        self.filter: PatchFilter | None = None  # gives up points that have slid off what they were drawn on
         # frame_id -> (N, 2) float32 px, (N,) float32: the model's newest word
         self.path = {start: (xy.copy(), visibility)}
 
@@ -53,6 +58,13 @@ class Bunch:
             at, seen = self.path[frame_id]
             at[rows], seen[rows] = xy[s], visibility[s]
         self.reached[rows] = ids[-1]
+
+    def seen(self, frame_id: int, rgb: Array) -> Array:
+        """(N,) float32: the visibility on that frame, (H, W, 3), of the points that have not been given up."""
+        at, visibility = self.path[frame_id]
+        if self.filter is None:
+            return visibility
+        return np.where(self.filter.step(rgb, at, visibility > VISIBLE), visibility, 0).astype(np.float32)
 
     def link(self, model: PointModel, rows: Array, frame_id: int, features: Features) -> None:
         """Let the points `rows` start their next window where they are on that frame."""
@@ -103,6 +115,9 @@ def merge(bunches: Sequence[Bunch], frame_id: int) -> Bunch:
         visibility=np.concatenate([b.path[frame_id][1] for b in bunches]),
     )
     merged.drawn_id = -1
+    filters = [b.filter for b in bunches if b.filter is not None]
+    if len(filters) == len(bunches):
+        merged.filter = patch_filter.concatenate(filters)
     for i in set.intersection(*(set(b.path) for b in bunches)):
         pairs = [b.path[i] for b in bunches]
         merged.path[i] = (np.concatenate([xy for xy, _ in pairs]), np.concatenate([seen for _, seen in pairs]))

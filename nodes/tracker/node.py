@@ -48,6 +48,7 @@ class Shell:
             link=own.link,
             positive_points=own.positive_points,
             negative_points=own.negative_points,
+            patch_similarity=own.patch_similarity,
             seed=own.seed,
             wait_for_seed=wait,
         )

@@ -7,11 +7,10 @@ from dataclasses import dataclass, field
 import numpy as np
 
 from nodes.tracker import motion
-from nodes.tracker.bunch import Bunch
+from nodes.tracker.bunch import VISIBLE, Bunch
 from stream import geometry
-from stream.messages import Array, ObjectTrack, Prompt, Seed, uncrop_mask
+from stream.messages import Array, Frame, ObjectTrack, Prompt, Seed, uncrop_mask
 
-VISIBLE = 0.5  # a point counts as visible above this probability (SAM-PT)
 BORDER = 0.01  # share of the frame's side; a point nearer to the edge counts as invisible (SAM-PT, code -2)
 
 
@@ -85,15 +84,16 @@ class TrackedObject:
         self.bunches = bunches
         self.points_id += 1
 
-    def track_at(self, frame_id: int, size: tuple[int, int]) -> ObjectTrack:
+    def track_at(self, frame: Frame) -> ObjectTrack:
         """The message of the object's points on one frame; bunches drawn later than that have nothing to say."""
         xy = [np.zeros((0, 2), np.float32)]
         visibility, labels = [np.zeros(0, np.float32)], [np.zeros(0, np.uint8)]
+        frame_id = frame.stamp.frame_id
         told = [bunch for bunch in self.bunches if frame_id in bunch.path]
         for bunch in told:
-            at, seen = bunch.path[frame_id]
+            at = bunch.path[frame_id][0]
             xy.append(at)
-            visibility.append(np.where(inside(at, size), seen, 0).astype(np.float32))
+            visibility.append(np.where(inside(at, frame.size), bunch.seen(frame_id, frame.rgb), 0).astype(np.float32))
             labels.append(bunch.labels)
         together = len(told) == 1 and told[0].drawn_id >= 0
         return ObjectTrack(

@@ -1,126 +1,143 @@
-"""Query points from a mask: random, k-medoids, Shi-Tomasi and mixed (paper, section 3.1; SAM-PT's own rules).
+"""A mask in, query points out: random, k-medoids, Shi-Tomasi and mixed (paper, section 3.1), as SAM-PT draws them.
 
-Every rule takes a (H, W) mask and n, and answers (n, 2) float32, frame px, each a pixel of the mask. An empty mask
-gives no points at all, (0, 2): the reference gives (0, 0) n times and throws them away later. Fewer mask pixels than
-points are repeated cyclically. The generator is the caller's, so the same seed draws the same points.
+Every rule takes a (H, W) mask and n, and answers (n, 2) float32, frame px, each a pixel of the mask. Fewer pixels than
+points are repeated in turn, without drawing. An empty mask gives no points at all, (0, 2): SAM-PT's own code gives
+(0, 0) n times, and throws these away later because they lie on the frame's edge.
+
+Chance comes from the caller's `Draws`, so the same seed draws the same points.
 """
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import cv2
 import numpy as np
 
+from nodes.tracker.medoids import kmedoids
 from stream.messages import Array
 
-KMEDOIDS_SUBSET = (
-    400  # px; of a larger mask a random subset is clustered. The reference takes 1800, at 20 times the cost
-)
+KMEDOIDS_SUBSET = 1800  # px; of a larger mask a random subset is clustered
+FILL_SUBSET = 2000  # px; the same where corners are missing
 ERODE_SHARES = (0.06, 0.02, 0.01)  # of the mask's diagonal: the first that leaves enough px keeps corners off the edge
 MIN_ERODED_PX = 10
-MAX_ROUNDS = 300
 
 
-def draw_positives(mask: Array, n: int, rng: np.random.Generator) -> Array:
+class Draws(Protocol):
+    """Where chance comes from."""
+
+    def first(self, n: int, k: int) -> Array:
+        """(k,) int: the first k of a random permutation of 0..n-1."""
+
+
+class Seeded:
+    """Draws of numpy's generator, which takes the seed: a number, or several, such as seed, object and frame."""
+
+    def __init__(self, *seed: int) -> None:
+        self.rng = np.random.default_rng(seed)
+
+    def first(self, n: int, k: int) -> Array:
+        # a permutation of a whole frame costs ms; k distinct picks follow the same law
+        return self.rng.choice(n, k, replace=False)
+
+
+def draw_positives(mask: Array, n: int, draws: Draws | np.random.Generator) -> Array:
     """(n, 2): the positive points of an object, by k-medoids (paper, table 2)."""
-    return by_kmedoids(mask, n, rng)
+    return by_kmedoids(mask, n, _draws(draws))
 
 
-def draw_negatives(mask: Array, rgb: Array, n: int, rng: np.random.Generator) -> Array:
+def draw_negatives(mask: Array, rgb: Array, n: int, draws: Draws | np.random.Generator) -> Array:
     """(n, 2): the negative points of an object, by the mixed rule on everything outside its mask."""
-    return by_mixed((mask == 0).astype(np.uint8), rgb, n, rng)
+    return by_mixed((mask == 0).astype(np.uint8), rgb, n, _draws(draws))
 
 
-def mask_pixels(mask: Array) -> Array:
-    """(P, 2) float32: x, y of the mask's pixels in reading order."""
-    y, x = np.nonzero(mask)
-    return np.stack([x, y], axis=1).astype(np.float32)
-
-
-def by_random(mask: Array, n: int, rng: np.random.Generator) -> Array:
+def by_random(mask: Array, n: int, draws: Draws) -> Array:
     """(n, 2): the first n of a random permutation of the mask's pixels."""
     inside = np.flatnonzero(mask != 0)
-    if len(inside) <= n:
-        return _cycle(mask_pixels(mask), n)
-    # a permutation of a whole frame costs ms; n distinct picks follow the same law
-    y, x = np.divmod(inside[rng.choice(len(inside), n, replace=False)], mask.shape[1])
-    return np.stack([x, y], axis=1).astype(np.float32)
+    if len(inside) < n:
+        return _in_turn(mask, inside, n)
+    return _xy(mask, inside[draws.first(len(inside), n)])
 
 
-def by_kmedoids(mask: Array, n: int, rng: np.random.Generator, subset: int = KMEDOIDS_SUBSET) -> Array:
+def by_kmedoids(mask: Array, n: int, draws: Draws, subset: int = KMEDOIDS_SUBSET) -> Array:
     """(n, 2): the medoids of n clusters of (a random subset of) the mask's pixels."""
-    pixels = mask_pixels(mask)
-    if len(pixels) <= n:
-        return _cycle(pixels, n)
-    if len(pixels) > subset:
-        pixels = pixels[rng.choice(len(pixels), subset, replace=False)]
+    inside = np.flatnonzero(mask != 0)
+    if len(inside) < n:
+        return _in_turn(mask, inside, n)
+    if n == 0:
+        return np.zeros((0, 2), np.float32)  # nothing is drawn either
+    pixels = _xy(mask, inside[draws.first(len(inside), min(len(inside), subset))])
     return np.asarray(pixels[kmedoids(pixels, n)])
 
 
-def by_shi_tomasi(mask: Array, rgb: Array, n: int, rng: np.random.Generator) -> Array:
-    """(n, 2): the strongest corners inside the mask, missing ones filled by k-medoids."""
-    if n == 0 or not mask.any():
-        return np.zeros((0, 2), np.float32)
-    inner = _eroded(mask)
-    diagonal = float(np.hypot(*np.ptp(mask_pixels(inner), axis=0)))
-    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
-    corners = cv2.goodFeaturesToTrack(
-        gray, n, 0.001, diagonal / n, mask=inner, blockSize=3, gradientSize=3, useHarrisDetector=False
-    )
-    found = np.zeros((0, 2), np.float32) if corners is None else corners.reshape(-1, 2).astype(np.float32)
-    missing = n - len(found)
-    return found if missing == 0 else np.concatenate([found, by_kmedoids(mask, missing, rng)])
+def by_shi_tomasi(mask: Array, rgb: Array, n: int, draws: Draws) -> Array:
+    """(n, 2): the strongest corners inside the mask, strongest first, missing ones filled by k-medoids."""
+    if np.count_nonzero(mask) < n:
+        return _in_turn(mask, np.flatnonzero(mask != 0), n)
+    found = corners(mask, rgb, n)
+    return np.concatenate([found, by_kmedoids(mask, n - len(found), draws, FILL_SUBSET)])
 
 
-def by_mixed(mask: Array, rgb: Array, n: int, rng: np.random.Generator) -> Array:
+def by_mixed(mask: Array, rgb: Array, n: int, draws: Draws) -> Array:
     """(n, 2): n // 4 by k-medoids, n // 3 by Shi-Tomasi, the rest random (n = 1: one random)."""
-    clustered, corners = n // 4, n // 3
-    parts = [
-        by_kmedoids(mask, clustered, rng) if clustered else np.zeros((0, 2), np.float32),
-        by_shi_tomasi(mask, rgb, corners, rng),
-        by_random(mask, n - clustered - corners, rng),
-    ]
-    return np.concatenate(parts)
+    clustered, strong = n // 4, n // 3
+    return np.concatenate(
+        [
+            by_kmedoids(mask, clustered, draws),
+            by_shi_tomasi(mask, rgb, strong, draws),
+            by_random(mask, n - clustered - strong, draws),
+        ]
+    )
 
 
-def kmedoids(xy: Array, k: int) -> Array:
-    """(k,) indices into `xy` (P, 2) of the medoids: Euclidean, alternating, as scikit-learn-extra's defaults.
-
-    The start is the k points with the smallest sum of distances; each round reassigns, then moves every medoid to its
-    cluster's cheapest point, until nothing changes.
-    """
-    x, y = xy[:, 0].astype(np.float32), xy[:, 1].astype(np.float32)
-    # no matrix product here: BLAS starts threads for it, and they fight the other nodes for the cores
-    distance = np.hypot(x[:, None] - x, y[:, None] - y)  # (P, P) px
-    medoids = np.argsort(distance.sum(axis=1), kind="stable")[:k]
-    for _ in range(MAX_ROUNDS):
-        cluster = np.argmin(distance[medoids], axis=0)
-        moved = medoids.copy()
-        for i in range(k):
-            members = np.flatnonzero(cluster == i)
-            costs = distance[members].sum(axis=0)  # what each point would cost as this cluster's medoid
-            best = members[np.argmin(costs[members])] if members.size else medoids[i]
-            if costs[best] < costs[medoids[i]]:
-                moved[i] = best
-        if np.array_equal(moved, medoids):
-            break
-        medoids = moved
-    return np.asarray(medoids)
-
-
-def _cycle(pixels: Array, n: int) -> Array:
-    """The first n of the pixels repeated without end; none of none."""
-    if len(pixels) == 0:
+def corners(mask: Array, rgb: Array, n: int) -> Array:
+    """(up to n, 2): the strongest corners inside the mask and off its edge, strongest first."""
+    if n == 0:
         return np.zeros((0, 2), np.float32)
-    return np.asarray(pixels[np.arange(n) % len(pixels)])
+    inner = _inner(mask)
+    gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
+    found = cv2.goodFeaturesToTrack(gray, n, 0.001, _diagonal(inner) / n, mask=inner, blockSize=3, gradientSize=3)
+    return np.zeros((0, 2), np.float32) if found is None else np.asarray(found.reshape(-1, 2), np.float32)
 
 
-def _eroded(mask: Array) -> Array:
-    """The mask eroded by a share of its diagonal, as much as leaves MIN_ERODED_PX."""
-    binary = (mask != 0).astype(np.uint8)
-    diagonal = float(np.hypot(*np.ptp(mask_pixels(binary), axis=0)))
+def erode(mask: Array, share: float) -> Array:
+    """(H, W) uint8: the mask less an edge of about half a share of its diagonal; the frame's border is no edge."""
+    side = int(_diagonal(mask) * share) or 3  # OpenCV reads an empty kernel as 3x3
+    return np.asarray(cv2.erode((mask != 0).astype(np.uint8), np.ones((side, side), np.uint8)), np.uint8)
+
+
+def _inner(mask: Array) -> Array:
+    """The mask eroded by the largest share that leaves MIN_ERODED_PX; if none does, the mask."""
     for share in ERODE_SHARES:
-        side = int(diagonal * share) or 3  # OpenCV reads an empty kernel as 3x3
-        inner = cv2.erode(binary, np.ones((side, side), np.uint8), borderType=cv2.BORDER_CONSTANT, borderValue=0)
-        if int(inner.sum()) >= MIN_ERODED_PX:
-            return np.asarray(inner, np.uint8)
-    return np.asarray(binary)
+        inner = erode(mask, share)
+        if np.count_nonzero(inner) >= MIN_ERODED_PX:
+            return inner
+    return (mask != 0).astype(np.uint8)
+
+
+def _diagonal(mask: Array) -> float:
+    """Px between the outermost pixels of a mask."""
+    width, height = cv2.boundingRect((mask != 0).astype(np.uint8))[2:]
+    return float(np.hypot(width - 1, height - 1))
+
+
+def _in_turn(mask: Array, inside: Array, n: int) -> Array:
+    """n of the pixels in reading order, again and again; none of none."""
+    return _xy(mask, np.resize(inside, n if len(inside) else 0))
+
+
+def _xy(mask: Array, inside: Array) -> Array:
+    """(P, 2) float32: x, y of a mask's pixels, given by their places in the flat mask."""
+    y, x = np.divmod(inside, mask.shape[1])
+    return np.stack([x, y], axis=1).astype(np.float32)
+
+
+class _Generator(Seeded):
+    """The draws of a generator that is already there."""
+
+    def __init__(self, rng: np.random.Generator) -> None:
+        self.rng = rng
+
+
+def _draws(draws: Draws | np.random.Generator) -> Draws:
+    return _Generator(draws) if isinstance(draws, np.random.Generator) else draws

@@ -23,14 +23,15 @@ from typing import Literal
 import msgspec
 import numpy as np
 
-from nodes.tracker import query_points, windows
-from nodes.tracker.bunch import Bunch, draw
+from nodes.tracker import windows
+from nodes.tracker.bunch import Bunch
 from nodes.tracker.model import PointModel
 from nodes.tracker.objects import TrackedObject
-from nodes.tracker.ring import Kept, Ring
+from nodes.tracker.ring import Ring
+from nodes.tracker.sowing import Chance, Sower
 from stream.errors import PromptError
 from stream.geometry import resize_mask
-from stream.messages import Array, Frame, Prompt, Seeds, Tracks, uncrop_mask
+from stream.messages import Frame, Prompt, Seeds, Tracks, uncrop_mask
 
 log = logging.getLogger(__name__)
 
@@ -64,7 +65,9 @@ class PointTracker:
         link: Literal["auto", "boundary", "visible"] = "auto",
         positive_points: int = 8,
         negative_points: int = 1,
+        patch_similarity: float = 0.0,
         seed: int = 72,
+        chance: Chance | None = None,
         wait_for_seed: bool = False,
     ) -> None:
         self.model = model
@@ -74,9 +77,7 @@ class PointTracker:
         self.together = not reinit or reinit_variant in ("A", "D")  # the windows of all objects end on the same frame
         self.goes_back = reinit and reinit_variant != "A"  # seeds may be of an earlier frame than the last of a window
         self.link_visible = link == "visible" or (link == "auto" and not reinit)
-        self.positive_points = positive_points
-        self.negative_points = negative_points
-        self.seed = seed
+        self.sower = Sower(model, positive_points, negative_points, patch_similarity, seed, chance)
         self.wait_for_seed = wait_for_seed
         self.ring = Ring(RING_HORIZONS * horizon)
         self.reset()
@@ -193,7 +194,7 @@ class PointTracker:
                 for o in self.objects.values() if self.together else [known]:
                     o.go_back([i for i in self.ring.ids if i >= frame_id], self.horizon)
             if self.reinit or not known.bunches:
-                drawn = self._draw(seed.object_id, uncrop_mask(seed.bbox, seed.mask, seeds.size), kept)
+                drawn = self.sower.draw(kept, seed.object_id, uncrop_mask(seed.bbox, seed.mask, seeds.size))
                 known.replace_points([self._caught_up(drawn, known.ends)])
 
     # --- parts of a step --------------------------------------------------------------------------------------------
@@ -261,7 +262,7 @@ class PointTracker:
         for prompt in prompts:
             if prompt.xy is None or prompt.labels is None or prompt.kind == "restore":
                 continue
-            new = draw(self.model, kept.frame_id, kept.features, prompt.object_id, prompt.xy, prompt.labels)
+            new = self.sower.plant(kept, prompt.object_id, prompt.xy, prompt.labels)
             known = self.objects[prompt.object_id]
             known.replace_points([*known.bunches, new])
 
@@ -327,20 +328,12 @@ class PointTracker:
         return [
             Tracks(
                 frame=p.frame,
-                objects=tuple(o.track_at(p.frame_id, p.frame.size) for o in self.objects.values()),
+                objects=tuple(o.track_at(p.frame) for o in self.objects.values()),
                 prompts=tuple(prompts) if p.frame_id == newest else (),
                 due=p.due,
             )
             for p in told
         ]
-
-    def _draw(self, object_id: int, mask: Array, kept: Kept) -> Bunch:
-        """New points from a mask: positives by k-medoids, negatives by the mixed rule (paper, sections 3.1 and 4.2)."""
-        rng = np.random.default_rng([self.seed, object_id, kept.frame_id])  # whatever the other objects do
-        positives = query_points.draw_positives(mask, self.positive_points, rng)
-        negatives = query_points.draw_negatives(mask, kept.frame.rgb, self.negative_points, rng)
-        labels = np.repeat(np.array([1, 0], np.uint8), [len(positives), len(negatives)])
-        return draw(self.model, kept.frame_id, kept.features, object_id, np.concatenate([positives, negatives]), labels)
 
 
 def _fitting(prompt: Prompt, size: tuple[int, int]) -> Prompt:

@@ -236,7 +236,7 @@ def test_a_model_without_an_answer_is_counted_and_its_prompts_are_obeyed_later()
     d.worker.finish()
     d.model.broken = False
     assert [s.objects for s in d.collect()] == [()]
-    assert d.failed == 1
+    assert d.segmenter.failed == 1
     d.step(tracks(7, 1, due=[1]))
     d.worker.finish()
     [answer] = d.collect()

@@ -9,7 +9,7 @@ from tracker_examples import SIZE, frame, points
 from nodes.tracker.model import Trajectories
 from nodes.tracker.tracking import PointTracker
 from stream.errors import ModelError, PromptError
-from stream.messages import Prompt, Seed, Seeds, Tracks, uncrop_mask
+from stream.messages import Frame, Prompt, Seed, Seeds, Stamp, Tracks, uncrop_mask
 
 
 class Drift:
@@ -463,3 +463,16 @@ def test_tracks_say_which_points_are_the_same_and_where_they_were_drawn():
     assert {o.objects[0].drawn_id for o in drawn} == {2}
     steps = drawn[-1].frame.stamp.frame_id - 2
     np.testing.assert_allclose(drawn[-1].objects[0].drawn_xy + np.array([steps, 0]), drawn[-1].objects[0].xy)
+
+
+def test_the_patch_filter_gives_up_points_that_have_slid_off_their_patch():
+    t = tracker(patch_similarity=0.01)
+    t.add(points(xy=((20, 20),)))
+    seen = [run(t, [i])[0].objects[0].visibility[0] for i in range(4)]  # frames grow lighter by one level
+    assert seen == [1, 1, 1, 1]
+    for i, level in ((4, 255), (5, 0)):
+        rgb = np.full((*SIZE, 3), level, np.uint8)
+        rgb[0, 0] = i  # what the model goes by
+        stamp = Stamp(camera="c", session=0, frame_id=i, captured_ns=i, captured_unix_ns=i)
+        [tracks] = t.step(Frame(stamp=stamp, rgb=rgb))
+        assert tracks.objects[0].visibility[0] == 0  # for good: it looks alike again on frame 5

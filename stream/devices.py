@@ -1,0 +1,42 @@
+"""The device and the precision that a config asks for, checked against what this machine has."""
+
+from __future__ import annotations
+
+import logging
+
+import torch
+
+from stream.errors import ConfigError
+
+log = logging.getLogger(__name__)
+
+
+def choose_device(key: str, name: str) -> torch.device:
+    """The device of `name`, the value of the config's `key`: auto takes a GPU where there is one."""
+    if name == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    device = torch.device(name)
+    if device.type == "cuda":
+        found = torch.cuda.device_count() if torch.cuda.is_available() else 0
+        if found == 0:
+            built = "" if torch.version.cuda else " (this PyTorch is built for the CPU alone)"
+            raise ConfigError(f"{key} is {name}, and PyTorch finds no GPU here{built}; take auto or cpu")
+        if (device.index or 0) >= found:
+            raise ConfigError(f"{key} is {name}, and this machine has {found} GPU: take cuda:0 to cuda:{found - 1}")
+    return device
+
+
+def choose_precision(key: str, name: str, device: torch.device) -> torch.dtype:
+    """The dtype of `name`, the value of the config's `key`, for a device that can compute in it."""
+    dtype = {"float32": torch.float32, "bfloat16": torch.bfloat16, "float16": torch.float16}[name]
+    if dtype == torch.float16 and device.type != "cuda":
+        raise ConfigError(f"{key} is float16, which needs a GPU, and the device is {device}; take float32 or bfloat16")
+    if dtype == torch.bfloat16 and device.type == "cpu" and not cpu_has_bfloat16():
+        log.warning("%s is bfloat16, and this CPU has no instructions for it: float32 is faster here", key)
+    return dtype
+
+
+def cpu_has_bfloat16() -> bool:
+    """Whether the CPU multiplies bfloat16 itself (AVX-512 BF16 or AMX), rather than by way of float32."""
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("avx512_bf16") or able.get("amx_bf16") or able.get("bf16"))
