@@ -11,8 +11,8 @@ cheapest pixel, until nothing moves. No library of today fits (checked with 1800
     pyclustering 0.10         last release in 2020; no answer within three minutes
     scikit-learn 1.9          has none
 
-Nor is the table of all distances built (50 ms). A sum of distances is convex: a lower bound of it around the mean of a
-cluster rules out all but a dozen pixels, and only these are summed up: a fifth of the time for the same medoids.
+Nor is the table of all distances built (50 ms). A sum of distances is convex: a lower bound of it around the middle of
+a cluster rules out all but a few pixels, and only these are summed up: the same medoids in 7 ms.
 """
 
 from __future__ import annotations
@@ -22,30 +22,28 @@ import numpy as np
 from stream.messages import Array
 
 MAX_ROUNDS = 300
-FEW = 48  # px; up to here summing up every pixel is quicker than ruling pixels out
+STEPS = 2  # towards the middle of a cluster: the nearer the bound is taken to it, the more pixels it rules out
+NEAR = 1e-9  # px, or a share: what rounding may do, and the least that is divided by
 
 
 def kmedoids(xy: Array, k: int) -> Array:
     """(k,) indices into `xy` (P, 2), distinct points, P >= k: the medoids, in the order of the start."""
     at = xy[:, 0].astype(np.float64) + 1j * xy[:, 1]  # complex: |a - b| is a distance
-    medoids = cheapest(at, k)
-    cluster = np.full(len(at), -1)  # of each point
-    squares = np.empty((k, len(at)))  # distances of all points to each medoid
-    moved = list(range(k))
+    medoids = np.asarray(np.argsort(cheap_sums(at, np.array([len(at)]), k), kind="stable")[:k])
     for _ in range(MAX_ROUNDS):
-        gaps = at[medoids[moved], None] - at
-        squares[moved] = gaps.real**2 + gaps.imag**2  # exact for whole numbers: ties go to the first medoid
-        nearest = np.argmin(squares, axis=0)
-        changed = nearest != cluster
-        touched = np.isin(np.arange(k), [nearest[changed], cluster[changed]])
-        cluster, moved = nearest, []
-        for i in np.flatnonzero(touched).tolist():
-            members = np.flatnonzero(cluster == i)
-            best = members[cheapest(at[members], 1)[0]]
-            if best != medoids[i] and _sum(at[members], at[best]) < _sum(at[members], at[medoids[i]]):
-                medoids[i] = best
-                moved.append(i)
-        if not moved:
+        gaps = at[medoids, None] - at
+        squares = gaps.real**2 + gaps.imag**2  # exact for whole numbers: ties go to the first medoid
+        cluster = np.argmin(squares, axis=0).astype(np.uint16)  # of each point; numpy sorts these fastest
+        order, count = np.argsort(cluster, kind="stable"), np.bincount(cluster, minlength=k)
+        start = np.cumsum(count)[:-1]
+        still = True
+        for i, (members, sums) in enumerate(
+            zip(np.split(order, start), np.split(cheap_sums(at[order], count, 1), start), strict=True)
+        ):
+            best = sums.argmin()
+            if sums[best] < np.abs(at[members] - at[medoids[i]]).sum():
+                medoids[i], still = members[best], False
+        if still:
             break
     return medoids
 
@@ -56,37 +54,47 @@ def distance_sum(medoids_xy: Array, xy: Array) -> float:
     return float(np.hypot(gaps[..., 0], gaps[..., 1]).min(axis=0).sum())
 
 
-def cheapest(at: Array, n: int) -> Array:
-    """(n,) indices of the points (P,) complex with the smallest sum of distances to all, cheapest first."""
-    left = np.arange(len(at)) if len(at) <= FEW else _promising(at, n)
-    sums = np.abs(at[left, None] - at).sum(axis=1)
-    return np.asarray(left[np.argsort(sums, kind="stable")[:n]])
+def cheap_sums(at: Array, count: Array, n: int) -> Array:
+    """(P,) each point's sum of distances to its cluster, inf where it is not among the n smallest of the cluster.
+
+    `at` (P,) complex, one cluster after the other; `count` (k,) points in each, n or more.
+    """
+    rise, floor = _bound(at, count)
+    found = np.full(len(at), np.inf)
+    start = np.cumsum(count) - count
+    for a, points, level in zip(start.tolist(), count.tolist(), floor.tolist(), strict=True):
+        own, above = at[a : a + points], rise[a : a + points]
+        guess = own[np.argpartition(above, n - 1)[:n]]
+        enough = np.abs(guess[:, None] - own).sum(axis=1).max()  # n points cost no more than this
+        left = np.flatnonzero(above <= max(enough - level, 0.0) + NEAR * (1 + level))  # but for rounding
+        found[a + left] = np.abs(own[left, None] - own).sum(axis=1)
+    return found
 
 
-def _sum(at: Array, point: complex) -> float:
-    return float(np.abs(at - point).sum())
+def _bound(at: Array, count: Array) -> tuple[Array, Array]:
+    """By how much (P,) the sum of every point exceeds (k,) that at the middle of its cluster, at least.
 
-
-def _promising(at: Array, n: int) -> Array:
-    """The indices, in order, of the points that can be among the n cheapest: all of them, and few others.
-
-    f(p) is the sum of |x - p| over all points x; c is their mean, r = |x - c|, u the unit vector from c to x. Split
-    x - c - h into a along u and b across: sqrt(a^2 + b^2) >= a + b^2 / 2 (r + |h|). Summed up, for |h| <= reach,
+    f(p) is the sum of |x - p| over a cluster's points x; c is near its least, r = |x - c|, u the unit vector from c to
+    x. Split x - c - h into a along u and b across: sqrt(a^2 + b^2) >= a + b^2 / 2 (r + |h|). So for |h| <= reach
 
         f(c + h) >= f(c) - sum u.h + sum (|h|^2 - (u.h)^2) / 2 (r + reach)
 
-    Further out f is larger still: it is convex, so once it has risen above f(c) it does not fall again on that ray.
+    Further out the bound is taken at `reach` on the way there: where f, which is convex, has risen above f(c), it does
+    not fall again. A point is ruled out only if its bound exceeds f(c).
     """
-    away = at - at.sum() / len(at)
+    start = np.cumsum(count) - count
+    cluster = np.repeat(np.arange(len(count)), count)
+    middle = np.add.reduceat(at, start) / count
+    for _ in range(STEPS):  # Weiszfeld's
+        weight = 1 / np.maximum(np.abs(at - middle[cluster]), NEAR)
+        middle = np.add.reduceat(weight * at, start) / np.add.reduceat(weight, start)
+    away = at - middle[cluster]
     r = np.abs(away)
-    u = away / np.maximum(r, 1e-9)
-    level = r.sum()  # f(c)
-    reach = level / len(at)
+    u = away / np.maximum(r, NEAR)
+    floor = np.add.reduceat(r, start)  # f(c)
+    reach = np.maximum(floor / count, NEAR)[cluster]
     weight = 1 / (r + reach)
-    # in complex numbers u.v = Re(u conj(v)), and (u.v)^2 = (1 + Re(u^2 conj(v)^2)) / 2 for unit vectors
-    slope, curve, uneven = u.sum(), weight.sum(), (weight * u**2).sum()
+    turn = u * u  # in complex numbers u.v = Re(u conj(v)); of unit vectors (u.v)^2 = (1 + Re(u^2 conj(v)^2)) / 2
+    slope, curve, uneven = (np.add.reduceat(part, start)[cluster] for part in (u, weight, weight * turn))
     h = np.minimum(r, reach)
-    rise = h * (h * (curve - (u**2 * uneven.conjugate()).real) / 4 - (u * slope.conjugate()).real)
-    guess = np.argpartition(rise, n - 1)[:n]
-    enough = np.abs(at[guess, None] - at).sum(axis=1).max()  # n points cost no more than this
-    return np.flatnonzero(rise <= max(enough - level, 0.0) + 1e-9 * level)
+    return h * (h * (curve - (turn * uneven.conj()).real) / 4 - (u * slope.conj()).real), floor

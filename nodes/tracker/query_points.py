@@ -97,7 +97,9 @@ def corners(mask: Array, rgb: Array, n: int) -> Array:
     inner = _inner(mask)
     gray = cv2.cvtColor(rgb, cv2.COLOR_RGB2GRAY)
     found = cv2.goodFeaturesToTrack(gray, n, 0.001, _diagonal(inner) / n, mask=inner, blockSize=3, gradientSize=3)
-    return np.zeros((0, 2), np.float32) if found is None else np.asarray(found.reshape(-1, 2), np.float32)
+    if found is None:
+        return np.zeros((0, 2), np.float32)
+    return np.asarray(found.reshape(-1, 2), np.float32)
 
 
 def erode(mask: Array, share: float) -> Array:
@@ -112,7 +114,7 @@ def _inner(mask: Array) -> Array:
         inner = erode(mask, share)
         if np.count_nonzero(inner) >= MIN_ERODED_PX:
             return inner
-    return (mask != 0).astype(np.uint8)
+    return np.asarray(mask != 0, np.uint8)
 
 
 def _diagonal(mask: Array) -> float:

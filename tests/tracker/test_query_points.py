@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from nodes.tracker import query_points
+from nodes.tracker.query_points import Seeded
 
 
 def disc(radius: int = 20, size: tuple[int, int] = (80, 100)) -> np.ndarray:
@@ -18,14 +19,25 @@ def picture(size: tuple[int, int] = (80, 100)) -> np.ndarray:
 
 
 def draw(rule: str, mask: np.ndarray, n: int, seed: int = 72) -> np.ndarray:
-    rng = np.random.default_rng(seed)
+    draws = Seeded(seed)
     if rule == "positives":
-        return query_points.draw_positives(mask, n, rng)
+        return query_points.draw_positives(mask, n, draws)
     if rule == "negatives":
-        return query_points.draw_negatives(1 - mask, picture(mask.shape), n, rng)
+        return query_points.draw_negatives(1 - mask, picture(mask.shape), n, draws)
     if rule == "random":
-        return query_points.by_random(mask, n, rng)
-    return query_points.by_shi_tomasi(mask, picture(mask.shape), n, rng)
+        return query_points.by_random(mask, n, draws)
+    return query_points.by_shi_tomasi(mask, picture(mask.shape), n, draws)
+
+
+class Recorded:
+    """Draws the first numbers in order, and keeps what it was asked for."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[int, int]] = []
+
+    def first(self, n: int, k: int) -> np.ndarray:
+        self.asked.append((n, k))
+        return np.arange(k)
 
 
 RULES = ["positives", "negatives", "random", "shi_tomasi"]
@@ -56,6 +68,13 @@ def test_fewer_pixels_than_points_are_repeated_in_turn(rule):
 
 
 @pytest.mark.parametrize("rule", RULES)
+def test_as_many_pixels_as_points_are_each_taken_once(rule):
+    mask = np.zeros((80, 100), np.uint8)
+    mask[10, 20:22] = 1
+    assert sorted(map(tuple, draw(rule, mask, 2).tolist())) == [(20.0, 10.0), (21.0, 10.0)]
+
+
+@pytest.mark.parametrize("rule", RULES)
 def test_the_same_seed_draws_the_same_points_and_another_seed_others(rule):
     assert np.array_equal(draw(rule, disc(), 8), draw(rule, disc(), 8))
     if rule != "shi_tomasi":
@@ -66,33 +85,75 @@ def test_no_points_are_drawn_when_none_are_asked_for():
     assert draw("negatives", disc(), 0).shape == (0, 2)
 
 
-def test_medoids_spread_over_the_mask():
-    xy = draw("positives", disc(), 8)
-    gaps = np.linalg.norm(xy[:, None] - xy[None], axis=-1) + 1e3 * np.eye(8)
-    assert gaps.min() > 6  # eight cells of a disc of radius 20 are about 12 px apart
-
-
-def test_two_clusters_get_a_medoid_each_and_it_is_their_middle():
-    xy = np.array([[0, 0], [1, 0], [2, 0], [50, 0], [51, 0], [52, 0]], np.float32)
-    assert sorted(query_points.kmedoids(xy, 2).tolist()) == [1, 4]
-
-
 def test_corners_are_found_inside_and_not_on_the_edge_of_the_mask():
     rgb = np.zeros((80, 100, 3), np.uint8)
     rgb[disc() == 1] = 120  # the mask's own outline is the strongest edge of all
     rgb[30:50, 40:60] = 250
-    xy = query_points.by_shi_tomasi(disc(), rgb, 4, np.random.default_rng(0))
+    xy = query_points.by_shi_tomasi(disc(), rgb, 4, Seeded(0))
     corners = np.array([[40, 30], [40, 49], [59, 30], [59, 49]])
     assert all(np.abs(xy - corner).max(axis=1).min() <= 1 for corner in corners)
 
 
 def test_a_plain_mask_without_corners_is_filled_by_medoids():
     rgb = np.full((80, 100, 3), 90, np.uint8)
-    assert query_points.by_shi_tomasi(disc(), rgb, 5, np.random.default_rng(0)).shape == (5, 2)
+    assert query_points.by_shi_tomasi(disc(), rgb, 5, Seeded(0)).shape == (5, 2)
 
 
 def test_the_mixed_rule_holds_its_shares():
     counts = {1: (0, 0, 1), 8: (2, 2, 4), 16: (4, 5, 7), 72: (18, 24, 30)}
     for n, (clustered, corners, rest) in counts.items():
         assert (n // 4, n // 3, n - n // 4 - n // 3) == (clustered, corners, rest)
-        assert query_points.by_mixed(disc(), picture(), n, np.random.default_rng(0)).shape == (n, 2)
+        assert query_points.by_mixed(disc(), picture(), n, Seeded(0)).shape == (n, 2)
+
+
+def test_a_generator_serves_as_well_as_draws_that_were_seeded_alike():
+    rng = np.random.default_rng([72, 3, 8])
+    assert np.array_equal(
+        query_points.draw_positives(disc(), 8, rng), query_points.draw_positives(disc(), 8, Seeded(72, 3, 8))
+    )
+
+
+def test_a_large_mask_is_clustered_by_a_subset_and_missing_corners_by_a_larger_one():
+    large = np.ones((80, 100), np.uint8)
+    plain = np.full((80, 100, 3), 90, np.uint8)
+    draws = Recorded()
+    query_points.by_kmedoids(large, 4, draws)
+    query_points.by_shi_tomasi(large, plain, 4, draws)
+    query_points.by_kmedoids(disc(), 4, draws)
+    pixels = int(disc().sum())
+    assert draws.asked == [(8000, 1800), (8000, 2000), (pixels, pixels)]
+
+
+def test_nothing_is_drawn_by_chance_where_corners_are_enough():
+    draws = Recorded()
+    query_points.by_shi_tomasi(disc(), picture(), 4, draws)
+    assert draws.asked == []
+
+
+def test_a_negative_corner_may_lie_at_the_border_of_the_frame():
+    rgb = np.full((80, 100, 3), 90, np.uint8)
+    rgb[:2, 60:62] = 250
+    mask = np.zeros((80, 100), np.uint8)
+    mask[30:50, 40:60] = 1
+    [[x, y]] = query_points.corners(1 - mask, rgb, 1)
+    assert y <= 3
+    assert 58 <= x <= 63
+
+
+def test_a_mask_is_eroded_less_where_little_of_it_would_be_left():
+    thin = np.zeros((80, 100), np.uint8)
+    thin[40:44, 5:95] = 1  # 6 % of its diagonal are 5 px, more than it is thick
+    assert not query_points.erode(thin, 0.06).any()
+    assert query_points.erode(thin, 0.02).sum() > 10
+    assert len(query_points.corners(thin, picture(), 4)) > 0
+
+
+def test_every_rule_draws_the_golden_points(golden):
+    pytest.importorskip("torch", reason="the golden points were drawn by its generator")
+    from tools.goldens.found import Weights
+    from tools.goldens.query_points import compare
+
+    for file in golden.glob("query_points_*.npz"):
+        rows = compare(file, golden, Weights(golden))
+        assert len(rows) > 30
+        assert [row for row in rows if not row.ok] == []

@@ -1,0 +1,137 @@
+#!/usr/bin/env python3
+"""Check exactness: a folder of golden numbers in, a table of the largest error of each quantity out.
+
+python tools/golden.py DIR                           every comparison that the folder has files for
+python tools/golden.py DIR --only 'tracker_*'        those of files whose names fit (--skip: those of all others)
+python tools/golden.py DIR --pips-weights FILE.pth   with these weights; else those in DIR, else --seed N, else the seed
+                                                     (0 to 63) whose weights fit the golden numbers is found
+Files are known by their names, whatever the clip in them is called: pips_functions*.npz, pips_random*.npz,
+pips_window_*.npz, tracker_*.npz, query_points_*.npz and more (tools/goldens/registry.py); frames of windows and of the
+tracker come from clip_NAME_*.npz. Everything is computed in float32 on the CPU. The exit code is 0 when every error is
+within its tolerance, 1 when one is beyond, 2 for a folder without golden numbers or a file that can't be compared, 3
+for weights that can't be read.
+"""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from fnmatch import fnmatch
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools run from any folder
+
+if TYPE_CHECKING:
+    from tools.goldens.rows import Row
+
+Table = dict[str, "list[Row]"]  # file name -> its rows
+
+
+def main(argv: list[str] | None = None) -> int:
+    """Run the command; the answer is its exit code."""
+    options = parse(argv)
+    from stream.errors import StreamError
+
+    try:
+        return run(options)
+    except StreamError as error:
+        print(f"golden: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"golden: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def parse(argv: list[str] | None) -> argparse.Namespace:
+    """The arguments; a wrong one ends the program with 2."""
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
+    )
+    parser.add_argument("folder", type=Path, metavar="DIR", help="where the golden files are")
+    parser.add_argument("--only", default="*", metavar="PATTERN", help="compare the files whose names fit")
+    parser.add_argument("--skip", default="", metavar="PATTERN", help="leave files out (slow: 'sampt_*', minutes)")
+    parser.add_argument(
+        "--pips-weights", type=Path, metavar="FILE", help="the weights of PIPS that they were made with"
+    )
+    parser.add_argument("--seed", type=int, metavar="N", help="the seed of these weights")
+    return parser.parse_args(argv)
+
+
+def run(options: argparse.Namespace) -> int:
+    """Compare, file by file; a file that can't be compared does not keep the others from it."""
+    from stream.errors import StreamError
+
+    compared, left = find(options.folder, options.only, options.skip)
+    from tools.goldens.found import Weights
+    from tools.goldens.registry import comparison
+
+    weights = Weights(options.folder, options.pips_weights, options.seed)
+    table: Table = {}
+    failed: list[StreamError] = []
+    for path in compared:
+        compare = comparison(path.name)
+        assert compare is not None
+        print(f"golden: {path.name} ...", file=sys.stderr)
+        try:
+            table[path.name] = compare(path, options.folder, weights)
+        except StreamError as error:
+            failed.append(error)
+    show(table, weights.told, [f.name for f in left])
+    for message in dict.fromkeys(str(error) for error in failed):
+        print(f"golden: error: {message}", file=sys.stderr)
+    beyond = any(not row.ok for rows in table.values() for row in rows)
+    return failed[0].exit_code if failed else int(beyond)
+
+
+def find(folder: Path, only: str, skip: str = "") -> tuple[list[Path], list[Path]]:
+    """The files to compare and those that nothing compares; ConfigError when there is nothing to do."""
+    from stream.errors import ConfigError
+    from tools.goldens.registry import COMPARISONS, known
+
+    if not folder.is_dir():
+        raise ConfigError(f"{folder} is no folder; give the one that holds the golden files")
+    files = [f for f in folder.iterdir() if f.is_file()]
+    compared, left = known(f for f in files if fnmatch(f.name, only) and not fnmatch(f.name, skip))
+    if not compared:
+        asked = "" if (only, skip) == ("*", "") else f" that --only {only!r} and --skip {skip!r} leave"
+        raise ConfigError(f"{folder} holds no golden file{asked}; looked for {', '.join(COMPARISONS)}")
+    return compared, left
+
+
+def show(table: Table, told: list[str], left: list[str]) -> None:
+    """Print the table, where the weights came from, and what was not compared."""
+    from rich.box import SIMPLE
+    from rich.console import Console
+    from rich.markup import escape
+    from rich.table import Table as Printed
+
+    console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
+    printed = Printed("file", "quantity", box=SIMPLE, pad_edge=False)
+    printed.add_column("max error", justify="right")
+    printed.add_column("tolerance", justify="right")
+    printed.add_column("")
+    for name, rows in table.items():
+        for i, row in enumerate(rows):
+            verdict = "ok" if row.ok else "[bold red]beyond[/]"
+            printed.add_row(
+                "" if i else escape(name), escape(row.quantity), f"{row.error:.3g}", f"{row.tolerance:g}", verdict
+            )
+    console.print(printed)
+    for sentence in told:
+        console.print(sentence, markup=False, soft_wrap=True)
+    if left:
+        console.print(f"not compared: {', '.join(left)}", markup=False, soft_wrap=True)
+    beyond = [(name, row) for name, rows in table.items() for row in rows if not row.ok]
+    total = sum(len(rows) for rows in table.values())
+    console.print(f"{total - len(beyond)} of {total} quantities are within their tolerance")
+    for name, row in beyond:
+        console.print(
+            f"beyond: {name} {row.quantity}: {row.error:.3g} ({row.tolerance:g})", markup=False, soft_wrap=True
+        )
+
+
+if __name__ == "__main__":
+    sys.exit(main())
