@@ -1,0 +1,107 @@
+"""`evaluate.py points`: its measures by hand, its drawn truth, and a short run."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from evaluation_examples import evaluated
+
+from stream.messages import Array
+from tools.evaluation.drawn_clips import demo_clip
+from tools.evaluation.point_measures import point_scores
+from tools.evaluation.points import groups
+
+T = 5
+
+
+def clip(offset_px: float = 0.0, **told: Array) -> dict[str, float]:
+    """The scores of two points, one begun on frame 0, one on frame 2, both always seen, told `offset_px` away."""
+    true_xy = np.zeros((T, 2, 2))
+    visible = np.ones((T, 2), bool)
+    values = {"true_visible": visible, "visible": visible, **told}
+    return point_scores(true_xy, xy=true_xy + np.array([offset_px, 0]), query_frames=np.array([0, 2]), **values)
+
+
+def test_points_where_they_are_score_100_in_all() -> None:
+    assert set(clip().values()) == {100.0}
+
+
+def test_a_point_3_px_away_is_within_4_8_and_16() -> None:
+    row = clip(3.0)
+    assert [row[f"delta_{px}"] for px in (1, 2, 4, 8, 16)] == [0, 0, 100, 100, 100]
+    assert row["delta"] == pytest.approx(60)
+    assert row["OA"] == 100
+    assert row["AJ"] == pytest.approx(60)  # within 1 and 2 px each point is missed and false: 0 of 12
+
+
+def test_frames_up_to_the_query_do_not_count() -> None:
+    seen = np.ones((T, 2), bool)
+    told = seen.copy()
+    told[:3, 1] = told[0, 0] = False  # before the second point's query frame and on it, and on the first one's
+    assert clip(visible=told)["OA"] == 100
+
+
+def test_occlusion_is_told_rightly_or_wrongly_frame_by_frame() -> None:
+    true_visible = np.ones((T, 2), bool)
+    true_visible[3, 0] = False
+    row = clip(true_visible=true_visible)
+    assert row["OA"] == pytest.approx(100 * 5 / 6)  # 4 + 2 frames count, one is told visible and is not
+    assert row["delta"] == 100  # positions count where the point is seen
+    assert row["AJ"] == pytest.approx(100 * 5 / 6)  # 5 true positives; 5 seen and 1 false
+
+
+def test_a_visible_point_told_hidden_is_missed() -> None:
+    told = np.ones((T, 2), bool)
+    told[4, 1] = False
+    row = clip(visible=told)
+    assert row["AJ"] == row["OA"] == pytest.approx(100 * 5 / 6)
+
+
+def test_the_drawn_points_lie_on_the_picture_that_they_belong_to() -> None:
+    """The pictures around a point on two frames are alike, and much less so some px beside it."""
+    clip = demo_clip(12)
+    both = clip.visible[0] & clip.visible[11]
+    rng = np.random.default_rng(0)
+
+    def difference(shift: tuple[int, int]) -> float:
+        total = []
+        for (x0, y0), (x1, y1) in zip(clip.points_xy[0, both], clip.points_xy[11, both] + shift, strict=True):
+            boxes = [(round(float(y0)), round(float(x0))), (round(float(y1)), round(float(x1)))]
+            patches = [
+                clip.frames[f, y - 3 : y + 4, x - 3 : x + 4].astype(float)
+                for f, (y, x) in zip((0, 11), boxes, strict=True)
+            ]
+            if patches[0].shape == patches[1].shape == (7, 7, 3):
+                total.append(np.abs(patches[0] - patches[1]).mean())
+        assert len(total) > 20
+        return float(np.mean(total))
+
+    beside = [difference((int(6 * np.cos(a)), int(6 * np.sin(a)))) for a in rng.uniform(0, 6.28, 6)]
+    assert difference((0, 0)) < 0.6 * min(beside)
+
+
+def test_a_point_is_seen_where_its_own_object_is() -> None:
+    clip = demo_clip(250, (90, 160))  # the star hides, the rock leaves: a whole period
+    assert clip.visible.any(axis=0).all()
+    assert (~clip.visible).any(axis=0).sum() > 10
+    t, n = np.nonzero(clip.visible)
+    x, y = np.rint(clip.points_xy[t, n]).astype(int).T
+    assert (clip.labels[t, y, x] > 0).all()
+
+
+def test_points_that_begin_together_on_one_object_are_one_object_to_the_tracker() -> None:
+    clip = demo_clip(12)
+    queries = clip.query_frames()
+    found = groups(clip, clip.points_xy, queries)
+    assert sorted(np.concatenate(found).tolist()) == list(range(clip.points_xy.shape[1]))
+    assert all(len(set(queries[own].tolist())) == 1 for own in found)
+
+
+@pytest.mark.parametrize("arguments", [(), ("--offline",)])
+def test_points_follows_a_drawn_clip(tmp_path: Path, arguments: tuple[str, ...]) -> None:
+    report = evaluated(tmp_path, "points", "--frames", 16, "--jobs", 1, *arguments)
+    assert report["mean"]["delta_16"] > 80
+    assert report["mean"]["OA"] > 80
+    assert set(report["sequences"]["demo"]) == set(report["mean"])

@@ -1,0 +1,74 @@
+"""`evaluate.py first`: how good the first mask of a prompt is, with and without one more frame to see motion in.
+
+The further frame is the one *after* the prompt's, shown before it: on the first frame of a data set there is none
+before, and to motion the two are alike.
+"""
+
+from __future__ import annotations
+
+import argparse
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from nodes.capture.drawn import read_picture
+from stream.config import Config
+from stream.errors import ConfigError
+from stream.geometry import resize_mask
+from stream.messages import Array
+from tools.evaluation.cores import Cores, lossless
+from tools.evaluation.layout import VideoSequence, ids_of, sequences_of
+from tools.evaluation.measures import region_similarity
+from tools.evaluation.pool import Tick, run_tasks
+from tools.evaluation.prompting import PromptKind, make_prompt
+
+COLUMNS: dict[str, tuple[PromptKind, bool]] = {
+    "points": ("points", False),
+    "points+frame": ("points", True),
+    "box": ("box", False),
+    "box+frame": ("box", True),
+}
+
+
+@dataclass(frozen=True)
+class Task:
+    """One sequence to prompt."""
+
+    sequence: VideoSequence
+    config: Config
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """What --json writes: first-frame IoU, 0..100, of each way to prompt."""
+    config = lossless(options.config, options.overrides)
+    sequences = sequences_of(options)
+    for s in sequences:
+        if len(s.frames) < 2 or 0 not in s.annotations:
+            raise ConfigError(f"sequence {s.name}: needs two frames and an annotation of the first")
+    tasks = [Task(s, config) for s in sequences]
+    rows = run_tasks(prompt, tasks, [len(COLUMNS)] * len(tasks), jobs=options.jobs, say="first")
+    return {
+        "sequences": {s.name: row for s, row in zip(sequences, rows, strict=True)},
+        "mean": {column: float(np.mean([row[column] for row in rows])) for column in COLUMNS},
+    }
+
+
+def prompt(task: Task, tick: Tick) -> dict[str, float]:
+    """The IoU of each way to prompt, 0..100, mean over the objects of the first frame."""
+    truth, _ = task.sequence.labels(0)
+    rgb, following = (read_picture(path).rgb for path in task.sequence.frames[:2])
+    row = {}
+    for column, (kind, with_frame) in COLUMNS.items():
+        cores = Cores(task.config)
+        if with_frame:
+            cores.step(following)
+        masks = cores.step(rgb, [make_prompt(kind, i, _mask(truth, i, rgb), rgb) for i in ids_of(truth)])
+        labels = resize_mask(masks[-1].label_image(), truth.shape)
+        row[column] = 100 * float(np.mean([region_similarity(truth == i, labels == i) for i in ids_of(truth)]))
+        tick()
+    return row
+
+
+def _mask(truth: Array, object_id: int, rgb: Array) -> Array:
+    return resize_mask((truth == object_id).astype(np.uint8), rgb.shape[:2])

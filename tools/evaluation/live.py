@@ -1,0 +1,163 @@
+"""`evaluate.py live`: sequences played in real time into the whole graph; what a consumer had at each moment is scored.
+
+Frame t is on screen from t / fps until the next one comes. What counts for it is the newest mask that the consumer had
+received `due_ms` after it appeared: by default one frame's time, just before it leaves the screen. A mask that comes
+later counts for the frames that are on screen then, so lateness and frames passed over cost accuracy. The column
+`J&F_at_once` asks for the mask the moment the frame appears (due_ms = 0), which no live system has: even a perfect one
+shows the mask of the frame before.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import tempfile
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from nodes.capture.drawn import read_picture
+from nodes.capture.pace import FALLBACK_FPS
+from nodes.renderer.sinks import label_png
+from stream.errors import ConfigError, StreamError
+from stream.geometry import resize_mask
+from stream.messages import Array, Masks, Prompt
+from tools.bench.run import GraphRun
+from tools.evaluation.cores import lossless
+from tools.evaluation.layout import VideoSequence, ids_of, sequences_of
+from tools.evaluation.page import Chapter, write_page
+from tools.evaluation.pool import Tick, run_tasks
+from tools.evaluation.prompting import PromptKind, make_prompt
+from tools.evaluation.scoring import Score, mean_row, table
+
+AT_ONCE = "J&F_at_once"
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """What --json writes: the table of `vos`, and how late the masks were."""
+    overrides = dict(options.overrides)
+    if options.fps != FALLBACK_FPS:
+        overrides["capture.folder_fps"] = options.fps
+    lossless(options.config, overrides)  # a wrong key is told before the first run
+    sequences = sequences_of(options)
+    for s in sequences:
+        if 0 not in s.annotations or not s.has_truth:
+            raise ConfigError(f"sequence {s.name}: live scoring needs truth, and objects on the first frame")
+    laid = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+    arguments = ["--config", options.config, *(a for text in laid for a in ("--set", text))]
+    tasks = [Task(s, tuple(arguments), options.prompt, options.fps) for s in sequences]
+    # One at a time, whatever --jobs says: two graphs would take each other's cores.
+    heard = run_tasks(listen, tasks, [len(s.frames) for s in sequences], jobs=1, say="live")
+    due_ms = 1e3 / options.fps if options.due is None else options.due
+    scores = [h.score(due_ms) for h in heard]
+    report = table(scores, None)
+    at_once = [h.score(0.0) for h in heard]
+    for score in at_once:
+        report["sequences"][score.name][AT_ONCE] = mean_row(score.rows())["J&F"]
+    report["mean"][AT_ONCE] = mean_row([row for score in at_once for row in score.rows()])["J&F"]
+    ages = np.concatenate([h.ages_ms() for h in heard])
+    report["latency_ms"] = {f"p{q}": float(np.percentile(ages, q)) for q in (50, 95, 99)}  # capture to the consumer
+    report["frames"] = {"shown": sum(len(s.frames) for s in sequences), "received": len(ages)}
+    report["due_ms"] = due_ms
+    if options.html:
+        chapters = [Chapter(h.task.sequence, s, h.on_screen(due_ms)) for h, s in zip(heard, scores, strict=True)]
+        write_page(options.html, f"live: {options.config} at {options.fps:g} frames/s", report, chapters)
+    return report
+
+
+@dataclass(frozen=True)
+class Task:
+    """One sequence to play."""
+
+    sequence: VideoSequence
+    arguments: tuple[str, ...]
+    prompt: PromptKind
+    fps: float
+
+
+@dataclass
+class Heard:
+    """What the consumer got: masks, and when (ns of this host's monotonic clock, which is also the graph's)."""
+
+    task: Task
+    masks: list[Masks] = field(default_factory=list)
+    at_ns: list[int] = field(default_factory=list)
+
+    def ages_ms(self) -> Array:
+        """(K,): capture to arrival, of each message."""
+        return np.array([at - m.stamp.captured_ns for m, at in zip(self.masks, self.at_ns, strict=True)]) / 1e6
+
+    def on_screen(self, due_ms: float) -> Callable[[int], Array]:
+        """Frame index -> the (H, W) label image at hand `due_ms` after the frame appeared; empty before any."""
+        sequence, period_ns = self.task.sequence, 1e9 / self.task.fps
+        size = sequence.labels(0)[0].shape
+        # A frame that was read late is captured late, yet it was to be seen at its own time: the promptest tells it.
+        start_ns = min(m.stamp.captured_ns - m.stamp.frame_id * period_ns for m in self.masks)
+        due_ns = start_ns + period_ns * np.arange(len(sequence.frames)) + due_ms * 1e6
+        had = np.searchsorted(np.array(self.at_ns), due_ns, side="right")  # how many messages had come by then
+        newest = list(accumulate(self.masks, _newer))  # of those
+
+        def labels(index: int) -> Array:
+            if had[index] == 0:
+                return np.zeros(size, np.uint8)
+            return resize_mask(newest[had[index] - 1].label_image(), size)
+
+        return labels
+
+    def score(self, due_ms: float) -> Score:
+        """The score of what was at hand; the objects are those of the first frame."""
+        sequence, on_screen = self.task.sequence, self.on_screen(due_ms)
+        scored = Score(sequence)
+        for index in sorted(sequence.annotations):
+            truth, void = sequence.labels(index)
+            scored.step(index, truth, void, on_screen(index))
+            if index == 0:
+                for object_id in ids_of(truth):
+                    scored.begin(object_id)
+        return scored
+
+
+def _newer(one: Masks, other: Masks) -> Masks:
+    return other if other.stamp.frame_id >= one.stamp.frame_id else one
+
+
+def listen(task: Task, tick: Tick) -> Heard:
+    """Play one sequence and hear what is published."""
+    heard, ticked = Heard(task), 0
+    with tempfile.TemporaryDirectory(prefix="spl-live-") as folder:
+        source = ["--source", str(task.sequence.frames[0].parent), "--realtime"]
+        with GraphRun([*task.arguments, *source, *first_prompts(task, Path(folder))]) as run:
+            for message in run.messages():
+                heard.at_ns.append(time.monotonic_ns())
+                heard.masks.append(message.masks)
+                for _ in range(ticked, message.masks.stamp.frame_id + 1):
+                    tick()
+                ticked = message.masks.stamp.frame_id + 1
+    if not heard.masks:
+        raise StreamError(f"sequence {task.sequence.name}: the graph ended without publishing masks")
+    return heard
+
+
+def first_prompts(task: Task, folder: Path) -> list[str]:
+    """The arguments that prompt every object of the first frame."""
+    rgb = read_picture(task.sequence.frames[0]).rgb
+    truth = resize_mask(task.sequence.labels(0)[0], rgb.shape[:2])
+    if task.prompt == "mask":
+        (folder / "first.png").write_bytes(label_png(truth))
+        return ["--mask", str(folder / "first.png")]
+    prompts = [make_prompt(task.prompt, i, truth == i, rgb) for i in ids_of(truth)]
+    return [argument for prompt in prompts for argument in _as_arguments(prompt)]
+
+
+def _as_arguments(prompt: Prompt) -> list[str]:
+    if prompt.box is not None:
+        return ["--box", f"{prompt.object_id}:" + ",".join(f"{v:g}" for v in prompt.box)]
+    assert prompt.xy is not None
+    assert prompt.labels is not None
+    points = zip(prompt.xy.tolist(), prompt.labels.tolist(), strict=True)
+    return [a for (x, y), label in points for a in ("--point", f"{prompt.object_id}:{x:g},{y:g},{label}")]

@@ -1,0 +1,102 @@
+"""`evaluate.py points`: drawn clips with known trajectories in, how well the preset's tracker follows their points out.
+
+Each point is shown to the tracker on the first frame it is seen on and is followed from there, as in TAP-Vid's "first"
+mode. Points of one object that begin together are one object to the tracker. Nothing is drawn anew on the way.
+"""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from stream.config import Config
+from stream.errors import ConfigError
+from stream.messages import Array, Prompt, Tracks
+from tools.evaluation.cores import Tracker, lossless
+from tools.evaluation.drawn_clips import DrawnClip, demo_clip
+from tools.evaluation.point_measures import point_scores
+from tools.evaluation.pool import Tick, run_tasks
+
+CLIPS: dict[str, Callable[[int], DrawnClip]] = {"demo": demo_clip}
+VISIBLE = 0.5  # a point told with a higher probability is taken for seen (SAM-PT, TAP-Vid)
+
+
+@dataclass(frozen=True)
+class Task:
+    """One clip to track."""
+
+    clip: str
+    frames: int
+    config: Config
+    offline: bool
+
+
+def measure(options: argparse.Namespace) -> dict[str, Any]:
+    """What --json writes."""
+    if options.frames < 2:
+        raise ConfigError(f"--frames is {options.frames}; needs 2 or more")
+    config = lossless(options.config, {**options.overrides, "tracker.reinit": False})
+    tasks = [Task(name, options.frames, config, options.offline) for name in CLIPS]
+    rows = run_tasks(track, tasks, [options.frames] * len(tasks), jobs=options.jobs, say="points")
+    mean = {column: float(np.mean([row[column] for row in rows])) for column in rows[0]}
+    return {"sequences": {t.clip: row for t, row in zip(tasks, rows, strict=True)}, "mean": mean}
+
+
+def track(task: Task, tick: Tick) -> dict[str, float]:
+    """The row of one clip."""
+    clip = CLIPS[task.clip](task.frames)
+    asked = np.flatnonzero(clip.query_frames() >= 0)
+    true_xy, true_visible, queries = clip.points_xy[:, asked], clip.visible[:, asked], clip.query_frames()[asked]
+    if task.offline:
+        xy, visible = _offline(task.config, clip, true_xy, queries)
+    else:
+        xy, visible = _live(task.config, clip, true_xy, queries, tick)
+    return point_scores(true_xy, true_visible, xy, visible, queries)
+
+
+def groups(clip: DrawnClip, true_xy: Array, queries: Array) -> list[Array]:
+    """Which points (indices) are one object to the tracker: they begin together, on the same drawn object."""
+    x, y = np.rint(true_xy[queries, np.arange(len(queries))]).astype(int).T
+    owners = clip.labels[queries, np.clip(y, 0, clip.labels.shape[1] - 1), np.clip(x, 0, clip.labels.shape[2] - 1)]
+    keys = np.stack([queries, owners])
+    return [np.flatnonzero((keys == key[:, None]).all(axis=0)) for key in np.unique(keys, axis=1).T]
+
+
+def _live(config: Config, clip: DrawnClip, true_xy: Array, queries: Array, tick: Tick) -> tuple[Array, Array]:
+    """(T, N, 2) positions and (T, N) visibility, as the live graph's tracker tells them frame by frame."""
+    members = dict(enumerate(groups(clip, true_xy, queries), start=1))
+    xy, visible = np.zeros(true_xy.shape, np.float32), np.zeros(true_xy.shape[:2], bool)
+
+    def note(answers: list[Tracks]) -> None:
+        for tracks in answers:
+            for told in tracks.objects:
+                own = members[told.object_id]
+                xy[tracks.frame.stamp.frame_id, own] = told.xy
+                visible[tracks.frame.stamp.frame_id, own] = told.visibility > VISIBLE
+
+    tracker = Tracker(config)
+    for index, rgb in enumerate(clip.frames):
+        begin = {object_id: own for object_id, own in members.items() if queries[own[0]] == index}
+        prompts = [
+            Prompt(object_id=object_id, xy=true_xy[index, own], labels=np.ones(len(own), np.uint8))
+            for object_id, own in begin.items()
+        ]
+        note(tracker.step(rgb, prompts))
+        tick()
+    note(tracker.finish())
+    return xy, visible
+
+
+def _offline(config: Config, clip: DrawnClip, true_xy: Array, queries: Array) -> tuple[Array, Array]:
+    """The same by the offline tracker of the paper, which sees the whole clip in both directions (spec b)."""
+    from nodes.tracker.backends import make_model
+    from nodes.tracker.chain import two_way
+
+    model = make_model(config.tracker)
+    features = [model.encode(rgb) for rgb in clip.frames]
+    chained, _ = two_way(model, features, queries, true_xy[queries, np.arange(len(queries))], config.tracker.horizon)
+    return chained.xy, chained.probability > VISIBLE

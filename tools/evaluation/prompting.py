@@ -1,0 +1,33 @@
+"""A true mask in, the prompt that is made of it out: the mask itself, its tight box, or clicks."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+import numpy as np
+
+from nodes.tracker.query_points import draw_negatives, draw_positives
+from stream.messages import Array, Prompt, crop_mask
+
+PromptKind = Literal["mask", "box", "points"]
+KINDS: tuple[PromptKind, ...] = ("mask", "box", "points")
+POSITIVES, NEGATIVES = 8, 1  # clicks: 8 k-medoids of the mask, and one beside it (paper, section 4.2)
+SEED = 72  # SAM-PT's, of the random choices among clicks
+
+
+def make_prompt(kind: PromptKind, object_id: int, mask: Array, rgb: Array) -> Prompt:
+    """The prompt for an object whose true mask, (H, W) nonzero inside, is not empty; `rgb` is its frame."""
+    if kind == "mask":
+        return Prompt(object_id=object_id, mask=(mask != 0).astype(np.uint8))
+    if kind == "box":
+        return Prompt(object_id=object_id, box=tight_box(mask))
+    rng = np.random.default_rng([SEED, object_id])  # whatever the other objects are
+    positives, negatives = draw_positives(mask, POSITIVES, rng), draw_negatives(mask, rgb, NEGATIVES, rng)
+    labels = np.repeat(np.array([1, 0], np.uint8), [len(positives), len(negatives)])
+    return Prompt(object_id=object_id, xy=np.concatenate([positives, negatives]), labels=labels)
+
+
+def tight_box(mask: Array) -> tuple[float, float, float, float]:
+    """x1, y1, x2, y2 of the mask's outermost pixels; never without an extent, as one pixel would be."""
+    (x, y, width, height), _ = crop_mask(mask)
+    return float(x), float(y), float(x + max(width - 1, 1)), float(y + max(height - 1, 1))
