@@ -47,6 +47,7 @@ class Capture(Section, frozen=True):
         ""  # WIDTHxHEIGHT asked of a camera; empty: its default
     )
     camera_fps: Annotated[float, Meta(ge=0)] = 0.0  # asked of a camera; 0: its default
+    folder_fps: Positive = 25.0  # of a folder of frames, which tells no rate of its own
     demo_size: Annotated[str, Meta(pattern=r"^\d+x\d+$")] = "640x360"
     demo_fps: Positive = 25.0
     demo_frames: Count = 250  # 10 s

@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
+os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is loaded; nodes set it for themselves
 sys.path[:0] = [str(ROOT), str(ROOT / "tests")]
 
 

@@ -46,8 +46,9 @@ class FolderSource:
 
     live = False
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, fps: float | None = None) -> None:
         self._folder = folder
+        self._fps = fps  # at which a live feed plays it
         self._paths: list[Path] = []
         self._index = 0
 
@@ -62,7 +63,7 @@ class FolderSource:
                 f"--source {self._folder}: the folder holds {len(entries)} entries, none of them a picture; "
                 "needs frames as *.jpg, *.png or *.bmp, named in the order to play them"
             )
-        return Opened(read_picture(self._paths[0]).rgb.shape[:2], None, len(self._paths))
+        return Opened(read_picture(self._paths[0]).rgb.shape[:2], self._fps, len(self._paths))
 
     def skip(self, count: int) -> None:
         self._index += count

@@ -20,7 +20,7 @@ def make_source(config: Capture) -> Source:
     if kind == "demo":
         return DemoSource(demo_scene(config))
     if kind == "folder":
-        return FolderSource(Path(name.removeprefix("file://")))
+        return FolderSource(Path(name.removeprefix("file://")), config.folder_fps)
     if kind == "camera":
         return CameraSource(name, config.camera_size, config.camera_fps)
     if kind == "rtsp":

@@ -22,7 +22,7 @@ from nodes.tracker.pips_network import Pips, S
 from stream import checkpoints, geometry
 from stream.config import Tracker
 from stream.devices import choose_device, choose_precision
-from stream.errors import StreamError
+from stream.errors import ModelError
 from stream.geometry import Size
 from stream.messages import Array
 
@@ -107,7 +107,7 @@ class PipsModel:
         bad = np.asarray(~(np.isfinite(xy).all(axis=(0, 2)) & np.isfinite(visibility).all(axis=0)))
         if bad.any():
             precision = str(self.network.precision).removeprefix("torch.")
-            raise StreamError(
+            raise ModelError(
                 f"PIPS lost {int(bad.sum())} of {len(bad)} points to NaN or infinity (tracker.precision is "
                 f"{precision}); with float32 this means that the weights are broken"
             )
@@ -145,5 +145,5 @@ def fit(frame: Size, into: Size, smallest: int) -> Size:
 def _to_shown(features: PipsFeatures, xy: Array) -> Array:
     """(N, 2) float32: points in frame px, in px of the frame that was encoded."""
     if not np.isfinite(xy).all():
-        raise StreamError("a query point lies at NaN or infinity; PIPS needs places on the frame")
+        raise ModelError("a query point lies at NaN or infinity; PIPS needs places on the frame")
     return geometry.apply(geometry.rescaling(features.frame, features.shown), np.array(xy, np.float32).reshape(-1, 2))

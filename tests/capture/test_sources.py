@@ -85,7 +85,7 @@ def test_a_folder_plays_in_natural_order_and_sizes_may_differ(tmp_path):
         cv2.imwrite(str(tmp_path / name), shade(index + 1, (64 + 16 * index, 96)))
     (tmp_path / "notes.txt").write_text("not a picture")
     opened, pictures = read_all(make_source(Capture(source=str(tmp_path))))
-    assert opened == Opened((64, 96), None, 3)
+    assert opened == Opened((64, 96), 25.0, 3)
     assert [p.rgb.shape[0] for p in pictures] == [64, 80, 96]
     assert [round(p.rgb.mean() / 8) for p in pictures] == [1, 2, 3]
     source = make_source(Capture(source=str(tmp_path)))

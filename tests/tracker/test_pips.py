@@ -14,7 +14,7 @@ from pips_examples import SIZE, clip, network, query
 from nodes.tracker.model import Trajectories
 from nodes.tracker.pips import PipsModel, fit, parse_size
 from stream import geometry
-from stream.errors import ConfigError, StreamError
+from stream.errors import ConfigError, ModelError
 
 XY = [[20, 30], [50.5, 11.25], [0, 0], [90, 60], [70, 40]]
 
@@ -151,16 +151,16 @@ def test_a_network_that_says_nan_is_not_believed(features):
     broken = copy.deepcopy(network())
     broken.vis_predictor[0].bias[:] = float("nan")
     model = PipsModel(broken)
-    with pytest.raises(StreamError, match="lost 5 of 5 points to NaN"):
+    with pytest.raises(ModelError, match="lost 5 of 5 points to NaN"):
         model.track(features, query(model, features[0], XY), None)
 
 
 def test_a_query_point_at_nan_is_refused(model, features):
     points = query(model, features[0], XY)
     nowhere = replace(points, xy=np.where(np.arange(5)[:, None] == 2, np.float32("nan"), points.xy))
-    with pytest.raises(StreamError, match="NaN or infinity"):
+    with pytest.raises(ModelError, match="NaN or infinity"):
         model.describe(features[0], nowhere.xy)
-    with pytest.raises(StreamError, match="NaN or infinity"):
+    with pytest.raises(ModelError, match="NaN or infinity"):
         model.track(features, nowhere, None)
 
 
