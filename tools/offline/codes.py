@@ -1,0 +1,44 @@
+"""The reference's visibility codes: why a point is not prompted, for whole trajectories (spec b)."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nodes.tracker.patch_filter import PatchFilter, patches
+from stream.messages import Array
+
+VISIBLE, OCCLUDED, OUTSIDE, UNLIKE, AFTER_UNLIKE = 1, 0, -2, -3, -4
+BORDER = 0.01  # share of the frame's side
+
+
+def code(
+    frames: Sequence[Array], query_frames: Array, query_xy: Array, xy: Array, visible: Array, threshold: float | None
+) -> Array:
+    """(T, N) int8 of N points queried at (N,), (N, 2), tracked to `xy` (T, N, 2), `visible` (T, N) bool.
+
+    `threshold`: of the patch filter; None: it is off.
+    """
+    codes = np.where(visible, VISIBLE, OCCLUDED).astype(np.int8)
+    if threshold is not None:
+        _filter(codes, frames, query_frames, query_xy, xy, threshold)
+    share = xy / np.array(frames[0].shape[1::-1], xy.dtype)
+    codes[((share < BORDER) | (share > 1 - BORDER)).any(axis=-1)] = OUTSIDE
+    return codes
+
+
+def _filter(
+    codes: Array, frames: Sequence[Array], query_frames: Array, query_xy: Array, xy: Array, threshold: float
+) -> None:
+    """Mark the points that the patch filter rejects, away from the query frame in both directions."""
+    for start in sorted(set(query_frames.tolist())):
+        own = np.flatnonzero(query_frames == start)
+        query = patches(frames[start], query_xy[own])
+        for ids in (range(start, len(frames)), range(start - 1, -1, -1)):
+            points = PatchFilter(query, threshold)
+            for i in ids:
+                before = points.rejected.copy()
+                points.step(frames[i], xy[i, own], codes[i, own] == VISIBLE)
+                codes[i, own[points.rejected]] = UNLIKE
+                codes[i, own[before]] = AFTER_UNLIKE
