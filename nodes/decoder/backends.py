@@ -1,4 +1,4 @@
-"""The mask model that the config asks for; its package is imported here and nowhere before."""
+"""The mask model that the config asks for; its packages are imported here and nowhere before."""
 
 from __future__ import annotations
 
@@ -7,7 +7,29 @@ from stream.config import Decoder
 
 
 def make_model(config: Decoder) -> MaskModel:
-    """The backend named by `decoder.backend`."""
-    from nodes.decoder.lite import Lite
+    """The backend named by `decoder.backend`; CheckpointError where its weights are not there, or not its own."""
+    if config.backend == "lite":
+        from nodes.decoder.lite import Lite
 
-    return Lite()
+        return Lite()
+    from nodes.decoder.sam import load_sam
+    from nodes.decoder.sam_networks import published_name
+    from nodes.decoder.sam_pt import SamPt
+    from stream import checkpoints
+
+    backend = load_sam(
+        config.backend,
+        config.model,
+        checkpoints.find(published_name(config.backend, config.model), config.checkpoint),
+        config.device,
+        config.precision,
+        config.side,
+        config.compile,
+    )
+    return SamPt(
+        backend,
+        refinement_passes=config.refinement_passes,
+        iou_threshold=config.iou_threshold,
+        others_as_negatives=config.others_as_negatives,
+        max_others=config.max_others or None,
+    )

@@ -18,10 +18,10 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from nodes.decoder.budget import Budget, Situation
+from nodes.decoder.combining import exclusive, object_mask
 from nodes.decoder.model import Logits, MaskModel
 from nodes.decoder.propagation import Propagator
-from nodes.decoder.segmentation import Asked, Job, Segmenter, exclusive, object_mask
-from nodes.decoder.states import CLEAR_SCORE
+from nodes.decoder.segmentation import Asked, Job, Segmenter
 from nodes.decoder.worker import Worker
 from stream.errors import ModelError
 from stream.messages import Masks, ObjectMask, Seeds, Stamp, State, Tracks, crop_mask
@@ -189,7 +189,9 @@ class LiveSegmenter:
     def _state(self, object_id: int, answer: Logits) -> State:
         """The object's state as of its last decode; doubted where its points do not agree, or it has no mask yet."""
         state = self.segmenter.objects[object_id].state.state
-        return "uncertain" if state in ("tracked", "reacquired") and answer.score < CLEAR_SCORE else state
+        return (
+            "uncertain" if state in ("tracked", "reacquired") and answer.score < self.segmenter.limits.clear else state
+        )
 
     def _situation(self, tracks: Tracks) -> Situation:
         """What the budget has to know of a frame; measures the feed's period."""

@@ -6,6 +6,7 @@ from nodes.decoder.backends import make_model
 from nodes.decoder.budget import Budget
 from nodes.decoder.live import LiveSegmenter, SparingModel, Timed
 from nodes.decoder.segmentation import Segmenter
+from nodes.decoder.states import Limits, sam_limits
 from nodes.decoder.truth import TruthScore
 from nodes.decoder.worker import ThreadWorker
 from stream.messages import Masks, Scene, Seeds, Tracks
@@ -33,6 +34,9 @@ class Shell:
             lost_after_frames=own.lost_after_frames,
             reinit_variant=node.config.tracker.reinit_variant,
             horizon=node.config.tracker.horizon,
+            limits=Limits() if own.backend == "lite" else sam_limits(own.iou_threshold),
+            ask_points=own.backend != "lite",
+            every_frame=own.backend == "lite",
         )
         self.live: LiveSegmenter | None = None
         if node.config.live and own.backend != "lite" and own.budget_ms != "off":

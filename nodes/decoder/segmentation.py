@@ -18,22 +18,20 @@ import numpy as np
 
 from nodes.decoder import boundary
 from nodes.decoder.boundary import Variant
+from nodes.decoder.combining import exclusive, object_mask
+from nodes.decoder.evidence import contradicted
 from nodes.decoder.model import Embedding, Logits, MaskModel, Query, Verdict
-from nodes.decoder.states import WHOLE_FRAME, ObjectState, judge
+from nodes.decoder.states import WHOLE_FRAME, Limits, ObjectState, judge
 from stream.errors import ModelError
 from stream.messages import (
     Array,
     Masks,
     ObjectMask,
-    ObjectTrack,
-    Origin,
     Prompt,
     Seed,
     Seeds,
     Stamp,
-    State,
     Tracks,
-    crop_mask,
     uncrop_mask,
 )
 
@@ -48,6 +46,7 @@ class Segmented:
 
     state: ObjectState
     good_area: int = 0  # px: the largest mask that seeded points, slowly forgotten; 0: none yet
+    doubted: bool = False  # the last mask was contradicted by its points
     since: list[tuple[int, ObjectMask]] = field(default_factory=list)  # by frame_id, since its points were drawn
 
 
@@ -85,10 +84,16 @@ class Segmenter:
         lost_after_frames: int = 8,
         reinit_variant: Variant = "A",
         horizon: int = 8,
+        limits: Limits = Limits(),  # noqa: B008  frozen
+        ask_points: bool = False,
+        every_frame: bool = True,
     ) -> None:
         self.model = model
         self.variant: Variant = reinit_variant
         self.horizon = horizon
+        self.limits = limits
+        self.every_frame = every_frame  # the model learns from frames without objects, too
+        self.ask_points = ask_points  # a mask that the points contradict is doubted, and seeds nothing
         self.min_area_px = min_area_px
         self.max_growth = max_growth
         self.lost_after_frames = lost_after_frames
@@ -115,7 +120,7 @@ class Segmenter:
         """The masks of one frame, None where the model has no answer; Seeds where the tracker waits for them."""
         job = self.prepare(tracks)
         try:
-            asked = self.decode(job, self.encode(job))
+            asked = self.decode(job, self.encode(job)) if job.queries or self.every_frame else Asked(None, [])
         except ModelError as error:
             log.warning("frame %d is not decoded: %s", tracks.frame.stamp.frame_id, error)
             return None, self.give_up(job)
@@ -213,8 +218,11 @@ class Segmenter:
         """The message for one object, and what the model may learn from it."""
         track = query.track
         area = int(np.count_nonzero(mask))
-        evidence = judge(area, size[0] * size[1], answer.score, track, self.min_area_px, query.lost)
-        state = known.state.step(evidence, prompted=query.prompt is not None and area > 0)
+        evidence = judge(area, size[0] * size[1], answer.score, track, self.min_area_px, query.lost, self.limits)
+        known.doubted = self.ask_points and query.prompt is None and self._is_doubtful(known, query, answer, mask, area)
+        if known.doubted and evidence == "clear":
+            evidence = "weak"
+        state = known.state.step(evidence, prompted=query.prompt is not None and evidence != "missing")
         shown = mask if state != "lost" and evidence != "missing" else np.zeros_like(mask)
         published = object_mask(track, answer, shown, state, "decoded")
         learnt = uncrop_mask(answer.window, mask, size) if evidence != "missing" else np.zeros(size, np.uint8)
@@ -243,6 +251,11 @@ class Segmenter:
         stamp = job.tracks.frame.stamp
         return Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=job.tracks.frame.size)
 
+    def _is_doubtful(self, known: Segmented, query: Query, answer: Logits, mask: Array, area: int) -> bool:
+        """Whether a mask has grown beyond reason, or lies elsewhere than its points say."""
+        grown = known.good_area > 0 and area > self.max_growth * known.good_area
+        return grown or contradicted(query.track, answer.window, mask)
+
     def _choose(self, due: list[int]) -> dict[int, tuple[int, ObjectMask]]:
         """object_id -> the frame_id and the mask to start anew from, among the frames since the points were drawn."""
         windows = {i: self.objects[i].since for i in due}
@@ -256,6 +269,8 @@ class Segmenter:
     def _is_good(self, o: ObjectMask, told: bool, size: tuple[int, int]) -> bool:
         """Whether new points may be drawn from a mask; if so, later ones are measured by its area."""
         known = self.objects[o.object_id]
+        if known.doubted and not told:
+            return False
         if o.area < max(self.min_area_px, 1) or o.area > WHOLE_FRAME * size[0] * size[1]:
             return False
         if not told and known.good_area and o.area > self.max_growth * known.good_area:
@@ -264,39 +279,3 @@ class Segmenter:
         # word sets a new measure.
         known.good_area = o.area if told else max(o.area, round(FORGOTTEN * known.good_area))
         return True
-
-
-def object_mask(track: ObjectTrack, answer: Logits, mask: Array, state: State, origin: Origin) -> ObjectMask:
-    """The message for one object: its mask (height, width) in the window of the model's answer."""
-    bbox, crop = crop_mask(mask)
-    if bbox[2]:
-        bbox = (bbox[0] + answer.window[0], bbox[1] + answer.window[1], bbox[2], bbox[3])
-    return ObjectMask(
-        object_id=track.object_id,
-        state=state,
-        origin=origin,
-        score=float(np.clip(answer.score, 0, 1)),
-        bbox=bbox,
-        area=int(np.count_nonzero(crop)),
-        mask=crop,
-        xy=track.xy,
-        visibility=track.visibility,
-        labels=track.labels,
-    )
-
-
-def exclusive(size: tuple[int, int], answers: Sequence[Logits]) -> list[Array]:
-    """Each answer's (height, width) uint8 mask in its window: pixels where its logit is positive and the largest."""
-    best = np.zeros(size, np.float32)
-    owner = np.zeros(size, np.int16)
-    for i, answer in enumerate(answers, start=1):
-        x, y, width, height = answer.window
-        here = (slice(y, y + height), slice(x, x + width))
-        wins = answer.logits > best[here]
-        best[here][wins] = answer.logits[wins]
-        owner[here][wins] = i
-    masks = []
-    for i, answer in enumerate(answers, start=1):
-        x, y, width, height = answer.window
-        masks.append((owner[y : y + height, x : x + width] == i).astype(np.uint8))
-    return masks

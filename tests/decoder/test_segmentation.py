@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
+from nodes.decoder.combining import exclusive
 from nodes.decoder.model import Logits
-from nodes.decoder.segmentation import Segmenter, exclusive
+from nodes.decoder.segmentation import Segmenter
 from stream.messages import Frame, ObjectTrack, Prompt, Stamp, Tracks, uncrop_mask
 
 SIZE = (60, 80)
@@ -207,3 +209,42 @@ def test_without_objects_there_are_no_masks_and_the_model_still_sees_the_frame()
     masks, seeds = Segmenter(Told()).step(tracks(0))
     assert masks.objects == ()
     assert seeds is None
+
+
+def test_a_mask_that_its_points_contradict_is_doubted_and_seeds_nothing():
+    model = Told({1: (0, 0, 80, 50)})  # it has leaked over the negative point
+    segmenter = Segmenter(model, ask_points=True)
+    stamp = Stamp(camera="c", session=0, frame_id=0, captured_ns=0, captured_unix_ns=0)
+    track = ObjectTrack(
+        object_id=1,
+        xy=np.array([[20, 20], [70, 40]], np.float32),
+        visibility=np.ones(2, np.float32),
+        labels=np.array([1, 0], np.uint8),
+    )
+    frame = Frame(stamp=stamp, rgb=np.zeros((*SIZE, 3), np.uint8))
+    masks, seeds = segmenter.step(Tracks(frame=frame, objects=(track,), due=(1,)))
+    assert masks.objects[0].state == "uncertain"
+    assert seeds.objects == ()
+
+
+def test_a_prompt_whose_mask_is_the_whole_frame_is_not_tracked():
+    masks, _ = Segmenter(Told({1: (0, 0, 80, 60)})).step(tracks(0, 1, prompts=[box()]))
+    assert masks.objects[0].state != "tracked"
+    assert masks.objects[0].area == 0
+
+
+def test_variant_c_seeds_the_frame_whose_area_is_most_like_the_first():
+    model = Told()
+    segmenter = Segmenter(model, reinit_variant="C", horizon=8)
+    for i, width in enumerate((20, 30, 28, 26, 21, 35, 38, 40)):
+        model.boxes = {1: (10, 10, width, 20)}
+        seeds = segmenter.step(tracks(i, 1, boundary=i == 7))[1]
+    assert [(s.frame_id, s.bbox[2]) for s in seeds.objects] == [(4, 21)]
+    assert seeds.frame_id == 7
+
+
+def test_without_objects_a_model_that_learns_nothing_is_not_asked():
+    model = Told()
+    model.encode = lambda rgb: pytest.fail("encoded for nobody")
+    masks, _ = Segmenter(model, every_frame=False).step(tracks(0))
+    assert masks.objects == ()

@@ -1,0 +1,46 @@
+"""The models' answers in, masks that exclude each other out, and the message for one object."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from nodes.decoder.model import Logits
+from stream.messages import Array, ObjectMask, ObjectTrack, Origin, State, crop_mask
+
+
+def object_mask(track: ObjectTrack, answer: Logits, mask: Array, state: State, origin: Origin) -> ObjectMask:
+    """The message for one object: its mask (height, width) in the window of the model's answer."""
+    bbox, crop = crop_mask(mask)
+    if bbox[2]:
+        bbox = (bbox[0] + answer.window[0], bbox[1] + answer.window[1], bbox[2], bbox[3])
+    return ObjectMask(
+        object_id=track.object_id,
+        state=state,
+        origin=origin,
+        score=float(np.clip(answer.score, 0, 1)),
+        bbox=bbox,
+        area=int(np.count_nonzero(crop)),
+        mask=crop,
+        xy=track.xy,
+        visibility=track.visibility,
+        labels=track.labels,
+    )
+
+
+def exclusive(size: tuple[int, int], answers: Sequence[Logits]) -> list[Array]:
+    """Each answer's (height, width) uint8 mask in its window: pixels where its logit is positive and the largest."""
+    best = np.zeros(size, np.float32)
+    owner = np.zeros(size, np.int16)
+    for i, answer in enumerate(answers, start=1):
+        x, y, width, height = answer.window
+        here = (slice(y, y + height), slice(x, x + width))
+        wins = answer.logits > best[here]
+        best[here][wins] = answer.logits[wins]
+        owner[here][wins] = i
+    masks = []
+    for i, answer in enumerate(answers, start=1):
+        x, y, width, height = answer.window
+        masks.append((owner[y : y + height, x : x + width] == i).astype(np.uint8))
+    return masks
