@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import math
 
-MARGIN = 1.1  # steps vary by some per cent: a stride that just fits would be missed every second time
+MARGIN = 1.15  # steps vary by some per cent: a stride that just fits would be missed every second time
 
 
 class Pacer:
@@ -63,15 +63,11 @@ class Pacer:
         self.spent_s = []
 
     def _choose(self) -> None:
-        """Every frame, while most steps are quick enough; else by the slowest but one.
-
-        The slowest of all may be a hiccup, unless each window has one like it.
-        """
+        """Every frame, while most steps are quick enough; else by the slowest of this window and the one before."""
         if not self.period_s:
             return
-        by_time = sorted(self.spent_s)
-        slow = by_time[len(by_time) // 2]
-        if MARGIN * slow > self.period_s:
-            slow = max(by_time[-2 if len(by_time) > 3 else -1], min(by_time[-1], self.slowest_s))
+        slow = sorted(self.spent_s)[len(self.spent_s) // 2]
+        if MARGIN * slow > self.period_s:  # a frame that is missed breaks the spacing; one that waits costs little
+            slow = max(*self.spent_s, self.slowest_s)
         slow = max(slow, self.window_s / self.steps)
         self.stride = max(1, math.ceil(MARGIN * slow / self.period_s))
