@@ -4,6 +4,9 @@
 python tools/benchmark.py pipeline --json pipeline.json    frames/s, latency, what transport takes
 python tools/benchmark.py soak --frames 6000               does any process grow
 python tools/benchmark.py start                            time to --help and to the first mask, memory
+python tools/benchmark.py lite                             ms a frame of the lite masks on one thread
+python tools/benchmark.py tracker                          PIPS on line against the plain computation, ms a frame
+python tools/benchmark.py decoder                          SAM: ms an encode, a pass, a frame; against its package
 
 Targets are stated, never enforced: the exit code is 0 for whatever was measured.
 """
@@ -13,6 +16,7 @@ from __future__ import annotations
 import argparse
 import importlib
 import json
+import os
 import sys
 from pathlib import Path
 from typing import Any
@@ -23,6 +27,9 @@ SUBJECTS = {  # name -> what it measures, default of --frames, default of --repe
     "pipeline": ("frames/s, latency at a camera's rate, the share of transport", 300, 3),
     "soak": ("resident memory of every process early and at the end of a long run", 6000, 1),
     "start": ("time to --help and to the first mask, memory of every process", 0, 3),
+    "lite": ("ms a frame of the lite masks on one thread, one and five objects, against a fixed yardstick", 100, 3),
+    "tracker": ("PIPS on line against the plain computation; six minutes of CPU time", 0, 2),
+    "decoder": ("SAM's encoder and mask decoder against the package's; ten minutes of CPU time", 0, 3),
 }
 
 
@@ -58,16 +65,27 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     for name, (text, frames, repeat) in SUBJECTS.items():
         p = subjects.add_parser(name, help=text, description=text, allow_abbrev=False)
         p.add_argument("--json", type=Path, metavar="OUT", help="write the table and the machine")
-        p.add_argument("--config", default="lite", metavar="NAME", help="preset to measure (default: lite)")
+        if name not in ("tracker", "decoder"):
+            p.add_argument("--config", default="lite", metavar="NAME", help="preset to measure (default: lite)")
         if frames:
             p.add_argument("--frames", type=_count(30), default=frames, metavar="N", help=f"of a run ({frames})")
         if name != "soak":
             p.add_argument(
                 "--repeat", type=_count(1), default=repeat, metavar="N", help=f"runs, the median counts ({repeat})"
             )
-        if name == "pipeline":
+        if name in ("pipeline", "lite"):
             p.add_argument("--size", default="854x480", metavar="WxH", help="frame size, px (854x480)")
+        if name == "pipeline":
             p.add_argument("--fps", type=float, default=25.0, metavar="HZ", help="the fixed camera rate (25)")
+        if name == "tracker":
+            p.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights of PIPS (default: random ones)")
+        if name == "decoder":
+            p.add_argument("--backend", default="sam", metavar="NAME", help="sam, hq_sam or mobile_sam (sam)")
+            p.add_argument("--model", default="vit_b", metavar="NAME", help="vit_b, vit_l, vit_h or vit_tiny (vit_b)")
+            p.add_argument("--compile", action="store_true", help="compile the encoder first, for minutes")
+        if name in ("tracker", "decoder"):
+            p.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (auto)")
+            p.add_argument("--quick", action="store_true", help="tiny input, once: does it run")
     return parser.parse_args(argv)
 
 
@@ -85,6 +103,7 @@ def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure the subject: its rows, and the machine."""
     from tools.bench.machine import describe
 
+    os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is loaded, as the tracker node does
     machine = describe()
     rows = importlib.import_module(f"tools.bench.{options.subject}").measure(options)
     return {"subject": options.subject, "rows": rows, "machine": machine}

@@ -77,6 +77,13 @@ def threads(count: int) -> Iterator[None]:
         torch.set_num_threads(before)
 
 
+@pytest.fixture(autouse=True)
+def one_thread() -> Iterator[None]:
+    """Torch's threads spin while they wait for each other: on a busy machine a second becomes minutes."""
+    with threads(1):
+        yield
+
+
 @pytest.mark.parametrize(
     ("stride", "height", "width"), [(4, 64, 64), (4, 66, 97), (4, 131, 70), (8, 128, 160), (8, 133, 129)]
 )

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
-from importlib.metadata import version
+from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,15 @@ def describe() -> dict[str, Any]:
         "opencv": version("opencv-python"),
         "av": version("av"),
         "pyzmq": version("pyzmq"),
+        **_torch(),
     }
+
+
+def _torch() -> dict[str, str]:
+    try:
+        return {"torch": version("torch")}
+    except PackageNotFoundError:  # the lite preset does without
+        return {}
 
 
 def _after_colon(path: str, key: str) -> str:

@@ -1,0 +1,121 @@
+"""A normalised square image in, SAM's image features out: the ViT of SAM and HQ-SAM, at any input side.
+
+With the tensors of the packages' module, and what that computes, with less: attention is fused, relative positions are
+its additive bias; what windows at the border are padded with is known without computing it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+
+BIAS_BYTES = {"cpu": 64 << 20, "cuda": 1 << 30}  # of attention bias at once: of all heads of vit_h it is 1 GiB
+
+
+class VitEncoder(nn.Module):
+    """SAM's ViT with the weights of a package's `ImageEncoderViT`.
+
+    At another side than it was trained at, absolute positions are resampled (bicubic), relative ones linearly, as SAM's
+    own code does it.
+    """
+
+    places: Tensor
+
+    def __init__(self, vit: Any, side: int) -> None:
+        super().__init__()
+        self.grid = side // 16
+        self.patches, self.neck = vit.patch_embed.proj, vit.neck
+        places = vit.pos_embed.detach()  # (1, 64, 64, C)
+        if places.shape[1] != self.grid:
+            places = functional.interpolate(
+                places.permute(0, 3, 1, 2), (self.grid, self.grid), mode="bicubic", align_corners=False, antialias=True
+            ).permute(0, 2, 3, 1)
+        self.register_buffer("places", places.contiguous(), persistent=False)
+        self.blocks = nn.ModuleList(Block(block, self.grid) for block in vit.blocks)
+
+    def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
+        """Features (1, 256, grid, grid) of (1, 3, side, side); (1, grid, grid, C) after the first global block."""
+        x = self.patches(image).permute(0, 2, 3, 1) + self.places
+        early = None
+        for block in self.blocks:
+            x = block(x)
+            if early is None and not block.window:
+                early = x
+        reduce, norm_1, mix, norm_2 = self.neck
+        x = _norm(functional.linear(x, reduce.weight[:, :, 0, 0]), norm_1)
+        x = _norm(mix(x.permute(0, 3, 1, 2)).permute(0, 2, 3, 1), norm_2)
+        assert early is not None
+        return x.permute(0, 3, 1, 2).contiguous(), early
+
+
+class Block(nn.Module):
+    """A transformer block: attention over the whole grid, or within windows of 14 x 14 patches."""
+
+    rows: Tensor  # (size, size, c) by offset; size: of the window or the grid
+    columns: Tensor
+
+    def __init__(self, block: Any, grid: int) -> None:
+        super().__init__()
+        self.grid, self.window = grid, block.window_size
+        self.norm1, self.norm2, self.mlp = block.norm1, block.norm2, block.mlp
+        attention = block.attn
+        self.heads, self.qkv, self.proj = attention.num_heads, attention.qkv, attention.proj
+        size = self.window or grid
+        self.register_buffer("rows", relative(attention.rel_pos_h.detach(), size), persistent=False)
+        self.register_buffer("columns", relative(attention.rel_pos_w.detach(), size), persistent=False)
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(1, grid, grid, C) of the same."""
+        qkv = self.qkv(self.norm1(x))
+        found = self._in_windows(qkv) if self.window else self._everywhere(qkv)
+        x = x + self.proj(found)
+        after: Tensor = x + self.mlp(self.norm2(x))
+        return after
+
+    def _everywhere(self, qkv: Tensor) -> Tensor:
+        """Attention of each patch to all."""
+        g = self.grid
+        q, k, v = qkv.view(1, g * g, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (1, heads, P, c) each
+        at_once = max(1, min(self.heads, BIAS_BYTES[q.device.type] // (g**4 * q.element_size())))
+        bias = q.new_empty(1, at_once, g * g, g, g)  # one piece of memory for all: fresh pages cost half as much again
+        parts = zip(q.split(at_once, 1), k.split(at_once, 1), v.split(at_once, 1), strict=True)
+        found = torch.cat([self._attend(*part, g, bias) for part in parts], dim=1)
+        return found.transpose(1, 2).reshape(1, g, g, -1)
+
+    def _in_windows(self, qkv: Tensor) -> Tensor:
+        """Attention within windows. Patches beyond the border are zeros, whose projection is the bias alone."""
+        g, s = self.grid, self.window
+        n = -(-g // s)  # windows a side
+        padded = self.qkv.bias.expand(n * s, n * s, -1).clone()
+        padded[:g, :g] = qkv[0]
+        split = padded.view(n, s, n, s, 3, self.heads, -1).permute(4, 0, 2, 5, 1, 3, 6)
+        q, k, v = split.reshape(3, n * n, self.heads, s * s, -1)
+        bias = q.new_empty(n * n, self.heads, s * s, s, s)
+        found = self._attend(q, k, v, s, bias).view(n, n, self.heads, s, s, -1)
+        return found.permute(0, 3, 1, 4, 2, 5).reshape(1, n * s, n * s, -1)[:, :g, :g]
+
+    def _attend(self, q: Tensor, k: Tensor, v: Tensor, size: int, bias: Tensor) -> Tensor:
+        """Attention with relative positions; q, k, v (b, heads, size * size, c). The bias is written to `bias`."""
+        b, heads, p, c = q.shape
+        placed = q.view(b, heads, size, size, c)
+        of_rows = torch.einsum("bnhwc,hkc->bnhwk", placed, self.rows).reshape(b, heads, p, size, 1)
+        of_columns = torch.einsum("bnhwc,wkc->bnhwk", placed, self.columns).reshape(b, heads, p, 1, size)
+        bias = torch.add(of_rows, of_columns, out=bias[:, :heads])
+        return functional.scaled_dot_product_attention(q, k, v, attn_mask=bias.view(b, heads, p, p))
+
+
+def relative(table: Tensor, size: int) -> Tensor:
+    """(size, size, C): the embedding of the offset between two of `size` positions, of a table (L, C) of all."""
+    offsets = 2 * size - 1
+    if len(table) != offsets:
+        table = functional.interpolate(table.T[None], offsets, mode="linear")[0].T
+    at = torch.arange(size)
+    return table[at[:, None] - at[None, :] + size - 1].contiguous()
+
+
+def _norm(x: Tensor, norm: Any) -> Tensor:
+    """SAM's two-dimensional norm, channels last."""
+    return functional.layer_norm(x, x.shape[-1:], norm.weight, norm.bias, norm.eps)

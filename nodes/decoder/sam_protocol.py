@@ -1,0 +1,78 @@
+"""What a SAM-family network answers to: a frame in, its embedding out; a batch of prompts in, one mask an object out.
+
+`sam.py` implements it; the prompting code knows no more than this, so a small fake stands in for the network. Importing
+this module loads no torch.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from stream.messages import Array
+
+if TYPE_CHECKING:
+    import torch
+
+LOW_RES = 256  # side of the low-resolution logits, which are also what a mask input has to be
+POSITIVE, NEGATIVE, PADDING = 1, 0, -1  # labels of points
+
+
+@dataclass(frozen=True)
+class SamEmbedding:
+    """One frame as the network keeps it, on its device."""
+
+    frame_size: tuple[int, int]  # (H, W) of the frame, px
+    input_size: tuple[int, int]  # (h, w) of the frame inside the square input, px; the rest is padding
+    side: int  # of that square, px; 1024 as trained
+    features: Any  # opaque: (1, 256, side / 16, side / 16), and what else the network keeps of a frame
+
+
+@dataclass(frozen=True)
+class SamPrompts:
+    """What is asked of one frame, B objects at once. Points are padded to the longest list of them."""
+
+    xy: Array  # (B, N, 2) float32, frame px
+    labels: Array  # (B, N) int: POSITIVE, NEGATIVE or PADDING
+    boxes: Array  # (B, 4) float32, frame px: x_min, y_min, x_max, y_max; a row of NaN: none
+    low_res: torch.Tensor | None  # (B, 256, 256) float32: logits of the pass before, as mask input
+    has_low_res: Array  # (B,) bool: which of them count
+
+    def __post_init__(self) -> None:
+        b, n = self.labels.shape
+        assert self.xy.shape == (b, n, 2), f"xy {self.xy.shape} beside labels {self.labels.shape}"
+        assert self.boxes.shape == (b, 4), f"boxes {self.boxes.shape} for {b} objects"
+        assert self.has_low_res.shape == (b,), f"has_low_res {self.has_low_res.shape} for {b} objects"
+        assert self.low_res is None or tuple(self.low_res.shape) == (b, LOW_RES, LOW_RES), self.low_res.shape
+        assert self.low_res is not None or not self.has_low_res.any(), "has_low_res without low_res"
+
+    @property
+    def has_box(self) -> Array:
+        """(B,) bool."""
+        return np.asarray(~np.isnan(self.boxes).any(axis=1))
+
+
+@dataclass(frozen=True)
+class SamAnswer:
+    """The mask of each object, as logits (mask: above 0), and the network's own guess of its quality."""
+
+    low_res: torch.Tensor  # (B, 256, 256) float32 on the device, over the square input
+    iou: Array  # (B,) float32, predicted IoU
+
+
+class SamBackend(Protocol):
+    """A network of the SAM family. `ModelError` where it ran out of memory or gave no numbers."""
+
+    device: torch.device
+    side: int  # of the square input, px
+
+    def encode(self, rgb: Array) -> SamEmbedding:
+        """The embedding of a frame, (H, W, 3) uint8 of any size; it stays on the device."""
+
+    def predict(self, embedding: SamEmbedding, prompts: SamPrompts) -> SamAnswer:
+        """All prompts in one pass of the mask decoder; each mask is the one that its own prompt alone would give."""
+
+    def upscale(self, low_res: torch.Tensor, embedding: SamEmbedding) -> torch.Tensor:
+        """Logits (B, H, W) float32 at frame size of logits (B, 256, 256), bilinear, the padding cut off."""
