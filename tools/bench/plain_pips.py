@@ -64,7 +64,7 @@ def plain_window(w: Weights, maps: Tensor, xy: Tensor, features: Tensor, stride:
     for _ in range(ITERATIONS):
         correlation = torch.cat([_correlate(level, feature, coords / 2**i) for i, level in enumerate(pyramid)], dim=2)
         flow = torch.cat([coords - coords[:1], times], dim=2)
-        waves = flow.unsqueeze(-1) * 31.25 * torch.arange(32, device=xy.device)
+        waves = flow.unsqueeze(-1) * (31.25 * torch.arange(32, device=xy.device))
         waves = torch.stack([waves.sin(), waves.cos()], dim=-1).flatten(2)
         tokens = torch.cat([feature, correlation, waves, flow], dim=2).transpose(0, 1)
         change = _mix(w, tokens).view(n, S, 2 + channels).transpose(0, 1)

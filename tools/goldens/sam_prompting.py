@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 import torch
 
+from nodes.decoder.combining import exclusive
 from nodes.decoder.model import Logits
 from nodes.decoder.prompting import Asked, Decoded, Rules, decode
 from nodes.decoder.sam import Sam
 from nodes.decoder.sam_protocol import PADDING, SamAnswer, SamEmbedding, SamPrompts
-from nodes.decoder.segmentation import exclusive
 from stream.geometry import Size
 from stream.messages import Array
 from tools.goldens.found import Weights
