@@ -36,6 +36,8 @@ $(VENV)/.lite: requirements-lite.txt | $(VENV)/bin/python
 	@tools/system_packages lite
 	@echo "installing $< into $(VENV)"
 	@$(pip) $<
+	@echo "compiling the loops of the lite decoder"
+	@$(python) -c "import nodes.decoder.kernels"
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.lite

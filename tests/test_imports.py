@@ -23,6 +23,7 @@ DOORS = {
         "nodes/tracker/pips_network.py",
         "nodes/tracker/pips_winograd.py",
         "nodes/tracker/scratch.py",
+        "nodes/decoder/automatic.py",
         "nodes/decoder/prompting.py",
         "nodes/decoder/sam.py",
         "nodes/decoder/sam_decoder.py",
@@ -37,7 +38,8 @@ DOORS = {
         "tools/goldens",
         "tools/offline",
     },
-    "av": {"nodes/capture/video.py", "nodes/capture/label_images.py", "nodes/renderer/sinks.py"},
+    "av": {"nodes/capture/video.py", "nodes/capture/label_images.py", "nodes/renderer/sinks.py", "tools/clips/lens.py"},
+    "numba": {"nodes/decoder/kernels.py"},
     "rich": {"stream/dashboard.py", "tools"},
 }
 

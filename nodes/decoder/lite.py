@@ -12,38 +12,28 @@ An object whose mask has vanished is searched by its last good look (relocate.py
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
 
 import cv2
 import numpy as np
 
 from nodes.decoder import fusion, poses, relocate
-from nodes.decoder.memory import Memory, View, look_at, padded
+from nodes.decoder.cues import Cues, sigmoid
+from nodes.decoder.following import Candidate, follow, region_of
+from nodes.decoder.memory import Memory
 from nodes.decoder.model import Logits, Query, Verdict, Window
-from nodes.decoder.picture import Flow, Picture, clip_window, grow
+from nodes.decoder.picture import Picture
 from nodes.decoder.prompt_masks import first_mask
+from nodes.decoder.view import WORKING_PX, look_at, padded, shrunk
 from stream import geometry
 from stream.messages import Array
 
 NOTHING = Logits((0, 0, 0, 0), np.zeros((0, 0), np.float32), 0.0)
-PRESENT_SHARE = 0.4  # chance above which a pixel belongs to the object's box
-FLOW_PAD, FLOW_PAD_PX = 0.35, 40  # round the last box: how far an object may move in a frame
-SURE = 0.7
-MOTION_POINTS = 300  # pixels that the similarity is fitted to
 TURNS = 15  # guesses of a lost object's turn, 24 degrees apart: alignment corrects half of that
 SEARCH_REACH_PX = 2  # a frame out of sight, round the place where the object should be
-MOTION_AGREE_PX = 3.0
 DRIFT_FRAMES = 75  # 3 s at 25 frames/s: after that nobody knows where a lost object has gone
 RARELY = 5  # frames between two searches from then on: it may never come back
 VANISHED_SHARE = 0.02  # of the object's area: a mask smaller than this has vanished
-
-
-@dataclass(frozen=True)
-class Candidate:
-    """What was answered on this frame, until the verdict on it comes."""
-
-    view: View
-    soft: Array  # (h, w) float32
+SHARED_PX, LEAST_PX = 50_000, 8_000  # working px of all objects together, and of each however many they are
 
 
 class Lite:
@@ -54,9 +44,10 @@ class Lite:
         self.candidates: dict[int, Candidate] = {}
         self.before: Array | None = None  # (H, W) uint8, gray of the last frame
         self.frames = 0
+        self.working_px = WORKING_PX  # of each object
 
     def encode(self, rgb: Array) -> Picture:
-        """The frame with its gray; flow is computed once it is known where."""
+        """The frame; its flow is computed once it is asked for."""
         picture = Picture(rgb, self.before)
         self.before = picture.gray
         self.frames += 1
@@ -66,10 +57,15 @@ class Lite:
         """Logits of every object; those out of sight are searched where no other object's mask is."""
         self.candidates.clear()
         answers: dict[int, Logits] = {}
-        followed = [q for q in queries if q.prompt is None and self._is_present(q.object_id)]
-        regions = [self._region(self.memories[q.object_id], embedding.size) for q in followed]
-        for query, region, flow in zip(followed, regions, embedding.flow(regions), strict=True):
-            answers[query.object_id] = self._follow(embedding, query, region, flow)
+        present = [m for m in self.memories.values() if m.absent == 0]
+        if present:
+            if all(q.prompt is None for q in queries):
+                embedding.attend([region_of(m, embedding) for m in present])
+            embedding.ground = embedding.find_ground([m.last_soft for m in present])
+        self.working_px = min(WORKING_PX, max(LEAST_PX, SHARED_PX // max(1, len(present))))
+        for query in queries:
+            if query.prompt is None and self._is_present(query.object_id):
+                answers[query.object_id] = self._follow(embedding, query.object_id)
         for query in queries:
             if query.prompt is not None:
                 answers[query.object_id] = self._begin(embedding, query)
@@ -94,16 +90,16 @@ class Lite:
             if candidate is None or verdict is None:
                 memory.absent += 1
                 continue
-            x, y, width, height = candidate.view.window
-            published = verdict.mask[y : y + height, x : x + width].astype(np.float32)
-            kept = cv2.resize(published, candidate.view.size[::-1], interpolation=cv2.INTER_AREA)
+            x, y, width, height = candidate.window
+            part = 255 * verdict.mask[y : y + height, x : x + width]
+            kept = cv2.resize(part, candidate.view.size[::-1], interpolation=cv2.INTER_LINEAR)
             # what another object has won is not ours, however sure we were
-            soft = np.where((candidate.soft > 0.5) & (kept < 0.25), 0.1, candidate.soft).astype(np.float32)
-            memory.window, memory.soft = candidate.view.window, soft
+            soft = np.where((candidate.soft > 0.5) & (kept < 64), np.float32(0.1), candidate.soft)
+            memory.keep(candidate.view, soft)
             seen = float((soft > 0.5).sum()) * candidate.view.px
             memory.absent = 0 if seen > max(VANISHED_SHARE * memory.area, 12.0) else memory.absent + 1
             if verdict.trusted:
-                memory.learn(candidate.view, soft)
+                memory.learn()
                 memory.remember_look(embedding.rgb, verdict.mask)
 
     def forget(self, object_id: int) -> None:
@@ -116,19 +112,11 @@ class Lite:
         scale = geometry.rescaling(old_size, new_size)
         for memory in self.memories.values():
             memory.resize(scale)
-        if self.before is not None:
-            self.before = cv2.resize(self.before, new_size[::-1], interpolation=cv2.INTER_AREA)
 
     # --- one object -------------------------------------------------------------------------------------------------
 
     def _is_present(self, object_id: int) -> bool:
         return object_id in self.memories and self.memories[object_id].absent == 0
-
-    def _region(self, memory: Memory, size: tuple[int, int]) -> Window:
-        """Where the object can be on this frame, from where it was on the last."""
-        box = _box(memory.soft > PRESENT_SHARE, memory.window)
-        pad = max(FLOW_PAD_PX, round(FLOW_PAD * max(box[2], box[3])))
-        return clip_window(grow(box, pad), size)
 
     def _begin(self, picture: Picture, query: Query) -> Logits:
         """Obey a prompt: a new object, or an old one corrected."""
@@ -136,38 +124,35 @@ class Lite:
         memory = self.memories.get(query.object_id)
         known = None
         if memory is not None and query.prompt.kind == "refine" and memory.absent == 0:
-            region = self._region(memory, picture.size)
-            answer = self._follow(picture, query, region, picture.flow([region])[0])
+            answer = self._follow(picture, query.object_id)
             x, y, width, height = answer.window
             known = np.zeros(picture.size, np.float32)
             known[y : y + height, x : x + width] = answer.logits > 0
-        mask = first_mask(picture.rgb, query.prompt, known)
+        mask = first_mask(picture.rgb, query.prompt, known, picture)
         if not mask.any():
             return NOTHING
         fresh = Memory.of(picture.rgb, mask)
         if memory is not None and known is not None:
             fresh.motion = memory.motion
         self.memories[query.object_id] = fresh
-        self.candidates[query.object_id] = Candidate(look_at(picture.rgb, fresh.window), fresh.soft)
-        x, y, width, height = fresh.window
-        return Logits(fresh.window, 10 * mask[y : y + height, x : x + width].astype(np.float32) - 5, 1.0)
+        self.candidates[query.object_id] = Candidate(fresh.view, 10 * fresh.soft - 5, fresh.soft)
+        x, y, width, height = window = fresh.view.window
+        return Logits(window, 10 * mask[y : y + height, x : x + width].astype(np.float32) - 5, 1.0)
 
-    def _follow(self, picture: Picture, query: Query, region: Window, flow: Flow) -> Logits:
+    def _follow(self, picture: Picture, object_id: int) -> Logits:
         """One step of an object that was in sight on the last frame."""
-        memory = self.memories[query.object_id]
-        size = (max(8, region[3] // 4), max(8, region[2] // 4))
-        coarse, (x, y) = flow.at_size(region, size), _pixels(region, size)
-        carried = _sample(memory, x + coarse[..., 0], y + coarse[..., 1])
-        step = _object_motion(carried, x, y, coarse)
-        if step is not None:
-            memory.move(step)
-        box = _box(carried > PRESENT_SHARE, region)
-        if box[2] == 0:
-            return NOTHING
-        window = _within(padded(box, picture.size), region)
-        view = look_at(picture.rgb, window)
-        fine = flow.at_size(window, view.size)
-        return self._fused(query.object_id, view, _sample(memory, view.x + fine[..., 0], view.y + fine[..., 1]))
+        candidate = follow(self.memories[object_id], picture, working_px=self.working_px)
+        return NOTHING if candidate is None else self._answer(object_id, candidate)
+
+    def _answer(self, object_id: int, candidate: Candidate) -> Logits:
+        """A candidate at frame size, with what the model thinks of it."""
+        self.candidates[object_id] = candidate
+        inside, score = candidate.soft > 0.5, 0.0
+        if inside.any():
+            assert candidate.look is not None, "a candidate without cues has no score"
+            score = float((2 * candidate.soft[inside] - 1).mean() * sigmoid(2 + 2 * candidate.look[inside].mean()))
+        size = candidate.window[2:]
+        return Logits(candidate.window, cv2.resize(candidate.logits, size, interpolation=cv2.INTER_LINEAR), score)
 
     def _search(self, picture: Picture, query: Query, others: Iterable[Logits]) -> Logits | None:
         """One search of an object that is out of sight; one of several guesses of its turn each time."""
@@ -195,44 +180,13 @@ class Lite:
         mask = self._look_mask(memory, picture.size) * counts
         if not mask.any():
             return None
-        view = look_at(picture.rgb, padded(cv2.boundingRect(mask), picture.size))
-        x, y, width, height = view.window
-        soft = cv2.resize(
-            mask[y : y + height, x : x + width].astype(np.float32), view.size[::-1], interpolation=cv2.INTER_AREA
-        )
-        return self._fused(query.object_id, view, soft)
-
-    def _fused(self, object_id: int, view: View, carried: Array) -> Logits:
-        """The answer of all cues at the object's pose."""
-        memory = self.memories[object_id]
-        first, recent = memory.places.log_ratios(
-            view.codes, *view.canonical(memory.pose), memory.first_colours, memory.recent_colours
-        )
-        cues = fusion.Cues(
-            carried=carried,
-            rigid=self._rigid(memory, view),
-            first=first,
-            recent=recent,
-            colours=memory.recent_colours.log_ratio(view.codes),
-            gray=view.gray,
-        )
-        logits, look = fusion.fuse(cues)
-        soft = fusion.sigmoid(logits)
-        self.candidates[object_id] = Candidate(view, soft)
-        inside = soft > 0.5
-        score = 0.0
-        if inside.any():
-            score = float((2 * soft[inside] - 1).mean() * fusion.sigmoid(2 * look[inside].mean()))
-        full = cv2.resize(logits, view.window[2:], interpolation=cv2.INTER_LINEAR)
-        return Logits(view.window, full, score)
-
-    def _rigid(self, memory: Memory, view: View) -> Array:
-        """(h, w) float32: the last good look's outline where the object's similarity has carried it."""
-        look = memory.look
-        lx, ly = view.canonical(geometry.compose(memory.pose, geometry.inverse(look.pose)))
-        at = (np.float32(look.origin[0]), np.float32(look.origin[1]))
-        mask = cv2.remap(look.mask * 255, lx - at[0], ly - at[1], cv2.INTER_LINEAR)
-        return np.asarray(cv2.blur(mask, (3, 3)).astype(np.float32) / 255)
+        view = look_at(picture.rgb, padded(cv2.boundingRect(mask), picture.size), self.working_px)
+        cues = Cues(view)
+        cues.carried(shrunk(mask, view))
+        cues.colours(memory.places, memory.whole, *view.canonical(memory.pose))
+        cues.finish()
+        # the network knows objects that were in sight on the last frame; of this one there is neither flow nor past
+        return self._answer(query.object_id, Candidate.of(view, cues, fusion.hand_set(cues.planes)))
 
     def _look_mask(self, memory: Memory, size: tuple[int, int]) -> Array:
         """(H, W) uint8: the last good look's outline at the object's pose."""
@@ -240,37 +194,6 @@ class Lite:
         place = np.array([[1, 0, look.origin[0]], [0, 1, look.origin[1]]])
         to_frame = geometry.compose(geometry.compose(memory.pose, geometry.inverse(look.pose)), place)
         return np.asarray(cv2.warpAffine(look.mask, to_frame, size[::-1], flags=cv2.INTER_NEAREST))
-
-
-def _pixels(window: Window, size: tuple[int, int]) -> tuple[Array, Array]:
-    """x, y (h, w) float32, frame px, of a window's pixels at working size."""
-    x, y, width, height = window
-    columns = (np.arange(size[1], dtype=np.float32) + 0.5) * (width / size[1]) - 0.5 + x
-    rows = (np.arange(size[0], dtype=np.float32) + 0.5) * (height / size[0]) - 0.5 + y
-    return np.broadcast_to(columns, size), np.broadcast_to(rows[:, None], size)
-
-
-def _sample(memory: Memory, x: Array, y: Array) -> Array:
-    """The last soft mask at frame px x, y (h, w); 0 outside its window."""
-    wx, wy, width, height = memory.window
-    h, w = memory.soft.shape
-    u, v = (x - wx + 0.5) * (w / width) - 0.5, (y - wy + 0.5) * (h / height) - 0.5
-    return np.asarray(cv2.remap(memory.soft, u.astype(np.float32), v.astype(np.float32), cv2.INTER_LINEAR))
-
-
-def _object_motion(carried: Array, x: Array, y: Array, flow: Array) -> Array | None:
-    """The similarity from the last frame to this one that fits the flow of the object's sure pixels."""
-    sure = np.flatnonzero(carried > SURE)
-    sure = sure[:: max(1, len(sure) // MOTION_POINTS)]
-    now = np.stack([x.ravel()[sure], y.ravel()[sure]], axis=1)
-    return poses.fit(now + flow.reshape(-1, 2)[sure], now, MOTION_AGREE_PX)
-
-
-def _box(mask: Array, window: Window) -> Window:
-    """The bounding box, in frame px, of a mask at a window's working size; width 0 when it is empty."""
-    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
-    kx, ky = window[2] / mask.shape[1], window[3] / mask.shape[0]
-    return round(window[0] + x * kx), round(window[1] + y * ky), round(width * kx), round(height * ky)
 
 
 def _within(window: Window, region: Window) -> Window:

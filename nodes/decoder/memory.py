@@ -1,71 +1,27 @@
-"""What `lite` remembers of one object, bounded whatever the length of the feed (about 10 MB)."""
+"""What `lite` remembers of one object, bounded whatever the length of the feed (under 32 MB)."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import numpy as np
 
 from nodes.decoder import poses
-from nodes.decoder.appearance import OBJECT_MASS, CanonicalGrid, ColourModel, colour_codes
-from nodes.decoder.model import Window
+from nodes.decoder.appearance import OBJECT_MASS, Nearby, Places
 from nodes.decoder.relocate import Look, settle, take_look
+from nodes.decoder.view import View, look_at, padded, shrunk
 from stream import geometry
 from stream.messages import Array
 
-MAX_WORKING_PX = 12_000  # of a window: large objects are worked on smaller, small ones at full resolution
-WINDOW_PAD, WINDOW_PAD_PX = 0.3, 24  # round the object's box: share of its side, at least px
-RECENT_RATE = 0.1  # of the adapting colours, a frame
-PART_RATE = 0.02  # while much of the object is hidden: what covers it is not its look
+RECENT_RATE = 0.1  # of the adapting colours per place, a frame; those over the whole window at half of it
+PART_RATE = 0.05  # while much of the object is hidden: what covers it is not its look
 WHOLE_SHARE = 0.75  # of the area it had: more than this in sight counts as whole
 IN_SIGHT_SHARE = 0.9  # of the area: a look is taken of no less
 LOOK_EVERY = 4  # frames between two looks
 STIFF_MISMATCH = 0.1  # between two looks (relocate.py): below this the object keeps its shape
+MISSED_TURN = 0.012  # radians between two looks; where flow sees the turn, its pose is the better one
 MOTION_RATE = 0.25  # of the smoothed motion, a frame
-
-
-@dataclass(frozen=True)
-class View:
-    """A window of the frame at working size, with everything per pixel that cues are made of."""
-
-    window: Window
-    gray: Array  # (h, w) uint8
-    codes: Array  # (h, w) int32 colour codes
-    x: Array  # (h, w) float32, frame px of each working pixel
-    y: Array
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(h, w) working px."""
-        return self.codes.shape[0], self.codes.shape[1]
-
-    @property
-    def px(self) -> float:
-        """Frame px that one working px stands for."""
-        return self.window[2] * self.window[3] / self.codes.size
-
-    def canonical(self, pose: Array) -> tuple[Array, Array]:
-        """x, y (h, w) of each pixel in an object's own coordinates."""
-        m = geometry.inverse(pose).astype(np.float32)
-        return m[0, 0] * self.x + m[0, 1] * self.y + m[0, 2], m[1, 0] * self.x + m[1, 1] * self.y + m[1, 2]
-
-
-def look_at(rgb: Array, window: Window) -> View:
-    """The view of a window that lies inside the frame."""
-    x, y, width, height = window
-    factor = max(1.0, float(np.sqrt(width * height / MAX_WORKING_PX)))
-    w, h = max(8, round(width / factor)), max(8, round(height / factor))
-    small = cv2.resize(rgb[y : y + height, x : x + width], (w, h), interpolation=cv2.INTER_AREA)
-    columns = (np.arange(w, dtype=np.float32) + 0.5) * (width / w) - 0.5 + x
-    rows = (np.arange(h, dtype=np.float32) + 0.5) * (height / h) - 0.5 + y
-    return View(
-        window=window,
-        gray=cv2.cvtColor(small, cv2.COLOR_RGB2GRAY),
-        codes=colour_codes(cv2.cvtColor(small, cv2.COLOR_RGB2LAB)),
-        x=np.broadcast_to(columns, (h, w)),
-        y=np.broadcast_to(rows[:, None], (h, w)),
-    )
 
 
 @dataclass
@@ -87,13 +43,14 @@ class Motion:
 class Memory:
     """One object."""
 
-    window: Window  # that `soft` covers
-    soft: Array  # (h, w) float32 0..1 at working size, on the last frame
+    view: View  # of the last frame on which it was in sight
+    soft: Array  # (h, w) float32 0..1, its chance in that view
     pose: Array  # (2, 3) canonical px -> frame px; the identity on the first frame
     centre: Array  # (2,) middle of the object in canonical px
-    places: CanonicalGrid
-    first_colours: ColourModel
-    recent_colours: ColourModel
+    places: Places  # colours per place on the object
+    whole: Places  # colours over the window
+    nearby: Nearby  # colours per place in `view`
+    first_area: float  # px, on the first frame
     area: float  # px it covers when nothing hides it
     look: Look
     motion: Motion = field(default_factory=Motion)
@@ -102,48 +59,58 @@ class Memory:
     searches: int = 0  # while it was absent
     age: int = 0  # frames
 
-    @property
-    def px(self) -> float:
-        """Frame px that one px of `soft` stands for."""
-        return self.window[2] * self.window[3] / self.soft.size
-
     @classmethod
     def of(cls, rgb: Array, mask: Array) -> Memory:
         """The memory of an object whose (H, W) mask, not empty, was just given."""
         bbox = cv2.boundingRect(mask)
         view = look_at(rgb, padded(bbox, (mask.shape[0], mask.shape[1])))
-        x, y, width, height = view.window
-        soft = cv2.resize(
-            mask[y : y + height, x : x + width].astype(np.float32), view.size[::-1], interpolation=cv2.INTER_AREA
-        )
-        centre = np.array([bbox[0] + (bbox[2] - 1) / 2, bbox[1] + (bbox[3] - 1) / 2])
-        area = float(np.count_nonzero(mask))
+        soft = shrunk(mask, view)
         pose = geometry.IDENTITY.copy()
+        area = float(np.count_nonzero(mask))
         memory = cls(
-            view.window,
-            soft,
-            pose,
-            centre,
-            CanonicalGrid(bbox),
-            ColourModel(),
-            ColourModel(),
-            area,
-            take_look(rgb, mask, pose),
+            view=view,
+            soft=soft,
+            pose=pose,
+            centre=np.array([bbox[0] + (bbox[2] - 1) / 2, bbox[1] + (bbox[3] - 1) / 2]),
+            places=Places(bbox),
+            whole=Places(None),
+            nearby=Nearby(),
+            first_area=area,
+            area=area,
+            look=take_look(rgb, mask, pose),
         )
-        weight = memory._weight(view, soft)
-        memory.places.begin(view.codes, *view.canonical(pose), soft, weight)
-        memory.first_colours.learn(view.codes, soft, weight, 1.0)
-        memory.recent_colours.learn(view.codes, soft, weight, 1.0)
+        weight, (x, y) = memory._weight(view, soft), view.canonical(pose)
+        memory.places.begin(view, x, y, soft, weight)
+        memory.whole.begin(view, x, y, soft, weight)
+        memory.nearby.learn(view, soft, np.abs(2 * soft - 1))
         return memory
 
-    def learn(self, view: View, soft: Array) -> None:
-        """Adapt to a frame on which the object was seen clearly."""
+    def last_soft(self, x: Array, y: Array) -> Array:
+        """The last soft mask at frame px x, y (h, w); 0 outside its window."""
+        return np.asarray(cv2.remap(self.soft, *self.in_view(x, y), cv2.INTER_LINEAR))
+
+    def in_view(self, x: Array, y: Array) -> tuple[Array, Array]:
+        """Frame px as working px of the last view, float32."""
+        wx, wy, width, height = self.view.window
+        h, w = self.soft.shape
+        kx, ky = np.float32(w / width), np.float32(h / height)
+        half = np.float32(0.5)
+        return (x - np.float32(wx) + half) * kx - half, (y - np.float32(wy) + half) * ky - half
+
+    def keep(self, view: View, soft: Array) -> None:
+        """Take a frame's soft mask as the last one."""
+        self.view, self.soft = view, soft
+        self.nearby.learn(view, soft, np.abs(2 * soft - 1))
+
+    def learn(self) -> None:
+        """Adapt to the last frame kept, on which the object was seen clearly."""
+        view, soft = self.view, self.soft
         seen = float(soft.sum()) * view.px
         whole = seen > WHOLE_SHARE * self.area
         self.area = max(seen, (0.99 if whole else 0.999) * self.area)
-        rate, weight = RECENT_RATE if whole else PART_RATE, self._weight(view, soft)
-        self.recent_colours.learn(view.codes, soft, weight, 0.5 * rate)
-        self.places.learn(view.codes, *view.canonical(self.pose), soft, weight, rate)
+        rate, weight, (x, y) = RECENT_RATE if whole else PART_RATE, self._weight(view, soft), view.canonical(self.pose)
+        self.whole.learn(view, x, y, soft, weight, 0.5 * rate)
+        self.places.learn(view, x, y, soft, weight, rate)
 
     def remember_look(self, rgb: Array, mask: Array) -> None:
         """Compare the (H, W) mask's picture with the last look; keep it as the new one if all of it is in sight.
@@ -158,7 +125,7 @@ class Memory:
         moved = geometry.compose(self.pose, geometry.inverse(self.look.pose))
         found = settle(rgb, mask, self.look, moved, rounds=1)
         stiff = found is not None and found.mismatch < STIFF_MISMATCH
-        if found is not None and stiff:
+        if found is not None and stiff and abs(poses.angle_between(self.pose, found.pose)) > MISSED_TURN:
             self.pose = found.pose
         if not in_sight:
             return
@@ -179,7 +146,7 @@ class Memory:
         """Follow the similarity that carried what was in sight from the last frame to this one."""
         middle = geometry.apply(self.pose, self.centre[None])[0]
         shift = geometry.apply(step, middle[None])[0] - middle
-        if float((self.soft > 0.5).sum()) * self.px > WHOLE_SHARE * self.area:
+        if float((self.soft > 0.5).sum()) * self.view.px > WHOLE_SHARE * self.area:
             self.motion.learn(shift, poses.angle_of(step))
         elif self.motion.stiff:  # the rest that is in sight tells the turn of the whole badly
             step = poses.about(middle, self.motion.turn, 1.0, shift)
@@ -187,26 +154,20 @@ class Memory:
 
     def resize(self, scale: Array) -> None:
         """Follow a change of the frame size; `scale` (2, 3) carries old frame px to new ones."""
-        x, y, width, height = self.window
+        x, y, width, height = self.view.window
         (x1, y1), (x2, y2) = np.rint(geometry.apply(scale, np.array([[x, y], [x + width, y + height]]))).astype(int)
-        self.window = (max(int(x1), 0), max(int(y1), 0), max(int(x2 - x1), 1), max(int(y2 - y1), 1))
+        window = (max(int(x1), 0), max(int(y1), 0), max(int(x2 - x1), 1), max(int(y2 - y1), 1))
+        self.view = replace(self.view, window=window)
         self.pose = geometry.compose(scale, self.pose)
         self.area *= geometry.scale_of(scale) ** 2
         self.motion.shift = self.motion.shift * np.array([scale[0, 0], scale[1, 1]])
 
     def _weight(self, view: View, soft: Array) -> Array:
         """(h, w): what each pixel counts. Unsure ones teach nothing; an object weighs the same at every size."""
-        return np.asarray(np.abs(2 * soft - 1) * (OBJECT_MASS * view.px / max(self.area, 1.0)))
+        area = max(self.first_area * geometry.scale_of(self.pose) ** 2, 1.0)
+        return np.asarray(np.abs(2 * soft - 1) * np.float32(OBJECT_MASS * view.px / area))
 
 
 def _at_edge(mask: Array) -> bool:
     """Whether a mask touches the frame's edge: part of the object may be outside."""
     return bool(mask[:2].any() or mask[-2:].any() or mask[:, :2].any() or mask[:, -2:].any())
-
-
-def padded(bbox: Window, size: tuple[int, int]) -> Window:
-    """The window round a bounding box, inside the frame (H, W)."""
-    x, y, width, height = bbox
-    px, py = (max(WINDOW_PAD_PX, round(WINDOW_PAD * n)) for n in (width, height))
-    x1, y1, x2, y2 = max(x - px, 0), max(y - py, 0), min(x + width + px, size[1]), min(y + height + py, size[0])
-    return x1, y1, x2 - x1, y2 - y1

@@ -14,6 +14,11 @@ def angle_of(pose: Array) -> float:
     return float(np.arctan2(pose[1, 0], pose[0, 0]))
 
 
+def angle_between(one: Array, two: Array) -> float:
+    """How much further the second turns, radians, -pi..pi."""
+    return float((angle_of(two) - angle_of(one) + np.pi) % (2 * np.pi) - np.pi)
+
+
 def about(centre: Array, angle: float, scale: float, shift: Array) -> Array:
     """Turn and enlarge about a point, then shift."""
     c, s = scale * np.cos(angle), scale * np.sin(angle)

@@ -8,23 +8,40 @@ taken as it is; points given with it correct it.
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import cv2
 import numpy as np
 
+from nodes.decoder import fusion
+from nodes.decoder.cues import signed_distance
+from nodes.decoder.kernels import geodesic
+from nodes.decoder.picture import Picture
+from nodes.decoder.prompt_crop import Crop, cleaned, discs, grabcut
+from nodes.decoder.prompt_cues import PromptCues, Seeds, gather
 from stream.messages import Array, Prompt
 
-MAX_PX = 16_000  # working px of a crop; GrabCut costs 2 ms per thousand
+Box = tuple[float, float, float, float]  # x1, y1, x2, y2, frame px
+
 CROP_MARGIN = 0.25  # of the crop's side
 MANY_CLICKS = 8
-LIKELY_SHARE = 0.7  # of a box: what is likely the object's before GrabCut
-KEEP_SHARE = 0.1  # a part this large against the largest one is kept
-PLAIN_LEVELS = 0.7  # grey levels of standard deviation: less is no picture
-COLLAPSED = 0.3  # of the box: less than this surviving is GrabCut giving up
-FOREGROUND_LEAD = 0.9  # a pixel is probably the object's when it is this much nearer to a positive than to a negative
+CORE_SHARE = 0.35  # of a box: what ways of the object start from
+COLLAPSED = 0.3  # of GrabCut's answer: a mask smaller than this is none
+BOX_OFFSETS = (0.0, 0.5, 1.0, 1.5, 2.0)  # logits by which the bar is lowered until a mask fills its box
+# logits: drawn objects are rarely as plain as a square that fills its box, where GrabCut alone is right to a pixel
+CUT_TRUST = {"points": np.float32(0.5), "box": np.float32(1)}
+TIGHT_SHARE = 0.8  # of the box's width and height
+NO_CLICKS = np.zeros((0, 2), np.float32)
 
 
-def first_mask(rgb: Array, prompt: Prompt, soft: Array | None = None) -> Array:
-    """(H, W) uint8: the mask that a prompt means on a frame. `soft` (H, W) float32 is what was known before, if any."""
+def first_mask(rgb: Array, prompt: Prompt, soft: Array | None = None, picture: Picture | None = None) -> Array:
+    """(H, W) uint8: the mask that a prompt means on a frame.
+
+    `soft` (H, W) float32 is what was known before, if anything; `picture` the frame with its flow, for the motion since
+    the frame before.
+    """
+    if picture is not None and picture.before is None:
+        picture = None
     height, width = rgb.shape[:2]
     xy = np.zeros((0, 2), np.float32) if prompt.xy is None else np.asarray(prompt.xy, np.float32)
     labels = np.zeros(0, np.uint8) if prompt.labels is None else np.asarray(prompt.labels)
@@ -35,41 +52,42 @@ def first_mask(rgb: Array, prompt: Prompt, soft: Array | None = None) -> Array:
     if soft is not None and (soft > 0.5).any():
         return _corrected(rgb, soft, xy, labels) if len(xy) else (soft > 0.5).astype(np.uint8)
     if (labels == 1).any():
-        return _from_points(rgb, xy, labels, prompt.box)
-    return _from_box(rgb, prompt.box) if prompt.box is not None else np.zeros((height, width), np.uint8)
+        return _from_points(rgb, xy, labels, prompt.box, picture)
+    return _from_box(rgb, prompt.box, picture) if prompt.box is not None else np.zeros((height, width), np.uint8)
 
 
-class _Crop:
-    """A part of the frame at working size, and the way back."""
-
-    def __init__(self, rgb: Array, x1: float, y1: float, x2: float, y2: float) -> None:
-        self.size = rgb.shape[:2]
-        self.x = int(np.clip(np.floor(x1), 0, self.size[1] - 2))
-        self.y = int(np.clip(np.floor(y1), 0, self.size[0] - 2))
-        self.width = int(np.clip(np.ceil(x2), self.x + 2, self.size[1])) - self.x
-        self.height = int(np.clip(np.ceil(y2), self.y + 2, self.size[0])) - self.y
-        self.factor = max(1.0, float(np.sqrt(self.width * self.height / MAX_PX)))
-        self.w, self.h = (max(2, round(n / self.factor)) for n in (self.width, self.height))
-        self.rgb = self.shrink(rgb)
-
-    def shrink(self, image: Array) -> Array:
-        """The crop of a frame-sized image at working size."""
-        part = image[self.y : self.y + self.height, self.x : self.x + self.width]
-        return np.asarray(cv2.resize(part, (self.w, self.h), interpolation=cv2.INTER_AREA))
-
-    def to_crop(self, xy: Array) -> Array:
-        """Frame px to working px."""
-        return np.asarray((xy - [self.x, self.y] + 0.5) / self.factor - 0.5, np.float32)
-
-    def to_frame(self, mask: Array) -> Array:
-        """(H, W) uint8 from a mask at working size."""
-        full = np.zeros(self.size, np.uint8)
-        grown = cv2.resize(mask.astype(np.float32), (self.width, self.height), interpolation=cv2.INTER_LINEAR)
-        full[self.y : self.y + self.height, self.x : self.x + self.width] = grown > 0.5
-        return full
+def _from_points(rgb: Array, xy: Array, labels: Array, box: Box | None, picture: Picture | None) -> Array:
+    crop, at, radius, cues = point_cues(rgb, xy, labels, box, picture)
+    mask = (_logits(cues, "points") > 0).astype(np.uint8)
+    if mask.sum() < COLLAPSED * cues.cut.sum():
+        mask = cues.cut.copy()
+    discs(mask, at[labels == 0], max(1, radius // 2), 0)
+    discs(mask, at[labels == 1], max(1, radius // 2), 1)
+    return crop.to_frame(cleaned(mask, at[labels == 1]))
 
 
-def _from_points(rgb: Array, xy: Array, labels: Array, box: tuple[float, float, float, float] | None) -> Array:
+def _from_box(rgb: Array, box: Box, picture: Picture | None) -> Array:
+    crop, inner, cues = box_cues(rgb, box, picture)
+    logits = np.where(inner, _logits(cues, "box"), -np.inf)
+    _, _, width, height = cv2.boundingRect(inner.astype(np.uint8))
+    masks = [cleaned((logits > -offset).astype(np.uint8), NO_CLICKS) for offset in BOX_OFFSETS]
+    spans = [cv2.boundingRect(mask)[2:] for mask in masks]
+    # an object reaches nearly to the sides of its box; where no mask does, the box was drawn loosely
+    tight = [min(w / width, h / height) > TIGHT_SHARE for w, h in spans]
+    mask = masks[tight.index(True)] if any(tight) else masks[1]
+    return crop.to_frame(mask if mask.sum() > COLLAPSED * cues.cut.sum() else cleaned(cues.cut, NO_CLICKS))
+
+
+def _logits(cues: PromptCues, network: str) -> Array:
+    """(h, w): what a network makes of the cues, with a hand on the scales for GrabCut."""
+    raw = fusion.fitted(network)(cues.planes) + CUT_TRUST[network] * (2 * cues.cut.astype(np.float32) - 1)
+    return fusion.settled(raw, cues.rgb)
+
+
+def point_cues(
+    rgb: Array, xy: Array, labels: Array, box: Box | None, picture: Picture | None
+) -> tuple[Crop, Array, int, PromptCues]:
+    """The crop that clicks ask for, the clicks in it, the radius of what they make sure, and the cues."""
     positives = xy[labels == 1]
     spacing = _spacing(positives, (rgb.shape[0], rgb.shape[1]))
     # eight clicks spread over an object mark its extent; fewer leave more of it unmarked
@@ -78,7 +96,7 @@ def _from_points(rgb: Array, xy: Array, labels: Array, box: tuple[float, float, 
     if box is not None:
         low, high = np.array(box[:2]), np.array(box[2:])
     margin = CROP_MARGIN * float((high - low).max()) + 3
-    crop = _Crop(rgb, low[0] - margin, low[1] - margin, high[0] + margin, high[1] + margin)
+    crop = Crop(rgb, low[0] - margin, low[1] - margin, high[0] + margin, high[1] + margin)
     at = crop.to_crop(xy)
     trimap = np.full((crop.h, crop.w), cv2.GC_BGD, np.uint8)
     (x1, y1), (x2, y2) = np.rint(crop.to_crop(np.stack([low, high]))).astype(int)
@@ -86,48 +104,44 @@ def _from_points(rgb: Array, xy: Array, labels: Array, box: tuple[float, float, 
     if (trimap == cv2.GC_BGD).sum() == 0:
         trimap[[0, -1]] = trimap[:, [0, -1]] = cv2.GC_BGD
     radius = max(1, round(0.25 * spacing / crop.factor))
-    _discs(trimap, at[labels == 0], radius, cv2.GC_BGD)
-    _discs(trimap, at[labels == 1], radius, cv2.GC_FGD)
-    lab = cv2.cvtColor(cv2.GaussianBlur(crop.rgb, (0, 0), 1), cv2.COLOR_RGB2LAB).astype(np.float32)
-    ours = geodesic(lab, trimap == cv2.GC_FGD)
-    theirs = geodesic(lab, trimap == cv2.GC_BGD)
-    trimap[(trimap == cv2.GC_PR_BGD) & (ours < FOREGROUND_LEAD * theirs)] = cv2.GC_PR_FGD
-    probable = (trimap == cv2.GC_PR_FGD) | (trimap == cv2.GC_FGD)
-    mask = _grabcut(crop.rgb, trimap)
-    if mask.sum() < COLLAPSED * probable.sum():
-        mask = probable.astype(np.uint8)
-    return crop.to_frame(_cleaned(mask, at[labels == 1]))
+    discs(trimap, at[labels == 0], radius, cv2.GC_BGD)
+    discs(trimap, at[labels == 1], radius, cv2.GC_FGD)
+    near = [_nearest(at[labels == wanted], trimap.shape) / (spacing / crop.factor) for wanted in (1, 0)]
+    outside = signed_distance((trimap != cv2.GC_BGD) & (trimap != cv2.GC_FGD)) / max(reach / crop.factor, 1)
+    places = [np.minimum(near[0], 4), np.minimum(near[1], 4), np.clip(outside, -3, 3)]
+    few = max(0.0, float(np.log2(MANY_CLICKS / len(positives)) / np.log2(MANY_CLICKS)))
+    return crop, at, radius, gather(crop, Seeds(trimap, trimap == cv2.GC_FGD, places, few), picture)
 
 
-def _from_box(rgb: Array, box: tuple[float, float, float, float]) -> Array:
+def box_cues(rgb: Array, box: Box, picture: Picture | None) -> tuple[Crop, Array, PromptCues]:
+    """The crop round a box, the (h, w) bool part inside the box, and the cues."""
     x1, y1, x2, y2 = box
     margin = CROP_MARGIN * max(x2 - x1, y2 - y1) + 3
-    crop = _Crop(rgb, x1 - margin, y1 - margin, x2 + margin, y2 + margin)
+    crop = Crop(rgb, x1 - margin, y1 - margin, x2 + margin, y2 + margin)
     corners = crop.to_crop(np.array([[x1, y1], [x2, y2]], np.float32))
     (left, top), (right, bottom) = np.rint(corners).astype(int)
     inner = np.zeros((crop.h, crop.w), bool)
     inner[max(top, 0) : bottom + 1, max(left, 0) : right + 1] = True
     if inner.all():  # a box of the whole frame: its edge is all that is known of the surroundings
         inner[[0, -1]] = inner[:, [0, -1]] = False
-    lab = cv2.cvtColor(cv2.GaussianBlur(crop.rgb, (0, 0), 1), cv2.COLOR_RGB2LAB).astype(np.float32)
-    far = geodesic(lab, ~inner)
-    top90 = max(float(np.percentile(far[inner], 90)), 1e-3)
     rows, columns = np.mgrid[: crop.h, : crop.w].astype(np.float32)
     (cx, cy), (sx, sy) = corners.mean(axis=0), np.maximum((corners[1] - corners[0]) / 2, 1)
-    radius = np.hypot((columns - cx) / sx, (rows - cy) / sy)
-    score = far / top90 + 0.6 * np.clip(1 - radius, -0.5, 1)
-    likely = inner & (score > np.quantile(score[inner], 1 - LIKELY_SHARE))
-    mask = likely.astype(np.uint8)
-    for force_core in (False, True):
-        trimap = np.where(inner, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8)
-        trimap[likely] = cv2.GC_PR_FGD
-        if force_core:
-            trimap[inner & (radius < 0.5)] = cv2.GC_FGD
-        cut = _grabcut(crop.rgb, trimap)
-        if cut.sum() >= COLLAPSED * inner.sum():
-            mask = cut
-            break
-    return crop.to_frame(_cleaned(mask, np.zeros((0, 2), np.float32)))
+    across, down = (columns - cx) / sx, (rows - cy) / sy
+    radius = np.hypot(across, down)
+    seeds = Seeds(
+        np.where(inner, cv2.GC_PR_BGD, cv2.GC_BGD).astype(np.uint8), inner, [], centre=np.clip(1 - radius, -0.5, 1)
+    )
+    score = seeds.score(geodesic(crop.lab(), ~inner))
+    core = inner & (score > np.quantile(score[inner], 1 - CORE_SHARE))
+    places = [np.clip(score, -1, 3), np.clip(radius, 0, 2), np.clip(down, -1.5, 1.5)]
+    return crop, inner, gather(crop, replace(seeds, ours=core, places=places), picture)
+
+
+def _nearest(points: Array, size: tuple[int, ...]) -> Array:
+    """(h, w) float32 px to the nearest of points (N, 2); far from all where there is none."""
+    free = np.ones(size, np.uint8)
+    discs(free, points, 0, 0)
+    return np.asarray(cv2.distanceTransform(free, cv2.DIST_L2, 3)) if not free.all() else np.full(size, 1e3, np.float32)
 
 
 def _corrected(rgb: Array, soft: Array, xy: Array, labels: Array) -> Array:
@@ -136,7 +150,7 @@ def _corrected(rgb: Array, soft: Array, xy: Array, labels: Array) -> Array:
     points = np.concatenate([np.stack([columns, rows], axis=1), xy])
     low, high = points.min(axis=0), points.max(axis=0)
     margin = CROP_MARGIN * float((high - low).max()) + 8
-    crop = _Crop(rgb, low[0] - margin, low[1] - margin, high[0] + margin, high[1] + margin)
+    crop = Crop(rgb, low[0] - margin, low[1] - margin, high[0] + margin, high[1] + margin)
     at = crop.to_crop(xy)
     known = crop.shrink(soft.astype(np.float32)) > 0.5
     depth = cv2.distanceTransform(known.astype(np.uint8), cv2.DIST_L2, 3)
@@ -144,13 +158,13 @@ def _corrected(rgb: Array, soft: Array, xy: Array, labels: Array) -> Array:
     trimap = np.where(known, cv2.GC_PR_FGD, cv2.GC_PR_BGD).astype(np.uint8)
     trimap[depth > 0.1 * side] = cv2.GC_FGD
     trimap[[0, -1]] = trimap[:, [0, -1]] = cv2.GC_BGD
-    lab = cv2.cvtColor(cv2.GaussianBlur(crop.rgb, (0, 0), 1), cv2.COLOR_RGB2LAB).astype(np.float32)
+    lab = crop.lab()
     radius = max(1, round(0.06 * side))
     for wanted, other, probable in ((1, ~known, cv2.GC_PR_FGD), (0, known, cv2.GC_PR_BGD)):
         clicked = np.zeros(known.shape, np.uint8)
-        _discs(clicked, at[labels == wanted], radius, 1)
+        discs(clicked, at[labels == wanted], radius, 1)
         settled = np.zeros(known.shape, np.uint8)
-        _discs(settled, at[labels != wanted], radius, 1)
+        discs(settled, at[labels != wanted], radius, 1)
         if not clicked.any():
             continue
         # a click claims what is nearer to it, through the colours, than to anything else that stays as it was
@@ -161,43 +175,10 @@ def _corrected(rgb: Array, soft: Array, xy: Array, labels: Array) -> Array:
         near = geodesic(lab, clicked == 1)
         claim = (near < geodesic(lab, rival)) & (near < 60 + 3 * side) & other if rival.any() else other
         trimap[claim] = probable
-    _discs(trimap, at[labels == 1], radius, cv2.GC_FGD)
-    _discs(trimap, at[labels == 0], radius, cv2.GC_BGD)
-    mask = _grabcut(crop.rgb, trimap)
-    return crop.to_frame(_cleaned(mask, at[labels == 1]))
-
-
-def geodesic(lab: Array, seeds: Array) -> Array:
-    """(h, w) float32: the cheapest way from any seed; a step costs 3 and its |dLab|, diagonals likewise times root 2.
-
-    Two rounds of raster scans, down and up; the way along a row is a running minimum, so whole rows at a time.
-    """
-    far = np.where(seeds, 0, np.float32(1e6)).astype(np.float32)
-    along = 3 + np.abs(np.diff(lab, axis=1)).sum(axis=2)
-    reach = np.concatenate([np.zeros((lab.shape[0], 1), np.float32), np.cumsum(along, axis=1)], axis=1)
-    down = 3 + np.abs(lab[1:] - lab[:-1]).sum(axis=2)
-    right = 3 * np.sqrt(2) + np.abs(lab[1:, 1:] - lab[:-1, :-1]).sum(axis=2)
-    left = 3 * np.sqrt(2) + np.abs(lab[1:, :-1] - lab[:-1, 1:]).sum(axis=2)
-    height = lab.shape[0]
-
-    def along_row(r: int) -> None:
-        forward = np.minimum.accumulate(far[r] - reach[r]) + reach[r]
-        back = np.minimum.accumulate((far[r] + reach[r])[::-1])[::-1] - reach[r]
-        far[r] = np.minimum(forward, back)
-
-    for _ in range(2):
-        for r in range(height):
-            if r:
-                far[r] = np.minimum(far[r], far[r - 1] + down[r - 1])
-                far[r, 1:] = np.minimum(far[r, 1:], far[r - 1, :-1] + right[r - 1])
-                far[r, :-1] = np.minimum(far[r, :-1], far[r - 1, 1:] + left[r - 1])
-            along_row(r)
-        for r in range(height - 2, -1, -1):
-            far[r] = np.minimum(far[r], far[r + 1] + down[r])
-            far[r, :-1] = np.minimum(far[r, :-1], far[r + 1, 1:] + right[r])
-            far[r, 1:] = np.minimum(far[r, 1:], far[r + 1, :-1] + left[r])
-            along_row(r)
-    return far
+    discs(trimap, at[labels == 1], radius, cv2.GC_FGD)
+    discs(trimap, at[labels == 0], radius, cv2.GC_BGD)
+    mask = grabcut(cv2.cvtColor(crop.rgb, cv2.COLOR_RGB2BGR), trimap)
+    return crop.to_frame(cleaned(mask, at[labels == 1]))
 
 
 def _spacing(points: Array, size: tuple[int, int]) -> float:
@@ -207,42 +188,3 @@ def _spacing(points: Array, size: tuple[int, int]) -> float:
     distance = np.hypot(points[:, None, 0] - points[None, :, 0], points[:, None, 1] - points[None, :, 1])
     np.fill_diagonal(distance, np.inf)
     return max(float(np.median(distance.min(axis=1))), 2.0)
-
-
-def _discs(image: Array, xy: Array, radius: int, value: int) -> None:
-    for x, y in np.rint(xy).astype(int):
-        cv2.circle(image, (int(x), int(y)), radius, int(value), -1)
-
-
-def _grabcut(rgb: Array, trimap: Array) -> Array:
-    """(h, w) uint8 after one round; the probable parts as they are where there is nothing to tell apart."""
-    ours = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
-    # on a plain picture it finds nothing, and its graph cut takes seconds to do so
-    if min(ours.sum(), (~ours).sum()) < 16 or float(rgb.std(axis=(0, 1)).max()) < PLAIN_LEVELS:
-        return np.asarray(ours, np.uint8)
-    cv2.setRNGSeed(72)  # its k-means start is random: the same prompt must give the same mask
-    models = np.zeros((1, 65)), np.zeros((1, 65))
-    out, _, _ = cv2.grabCut(
-        cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), trimap.copy(), None, *models, 1, cv2.GC_INIT_WITH_MASK
-    )
-    return np.asarray((out == cv2.GC_FGD) | (out == cv2.GC_PR_FGD), np.uint8)
-
-
-def _cleaned(mask: Array, clicks: Array) -> Array:
-    """The mask without small parts that no click is in, and with small holes filled."""
-    count, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
-    if count <= 1:
-        return mask
-    areas = stats[:, cv2.CC_STAT_AREA].copy()
-    areas[0] = 0
-    keep = areas >= KEEP_SHARE * areas.max()
-    for x, y in np.rint(clicks).astype(int):
-        if 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]:
-            keep[parts[y, x]] = True
-    keep[0] = False
-    kept = keep[parts]
-    holes, labels, hole_stats, _ = cv2.connectedComponentsWithStats((~kept).astype(np.uint8), connectivity=4)
-    for i in range(1, holes):
-        if hole_stats[i, cv2.CC_STAT_AREA] < 0.01 * kept.sum():
-            kept[labels == i] = True
-    return np.asarray(kept, np.uint8)

@@ -6,8 +6,11 @@ import cv2
 import numpy as np
 import pytest
 
+from nodes.decoder.kernels import geodesic
 from nodes.decoder.lite import Lite
-from nodes.decoder.prompt_masks import first_mask, geodesic
+from nodes.decoder.model import Query, Verdict
+from nodes.decoder.picture import Picture
+from nodes.decoder.prompt_masks import first_mask
 from nodes.decoder.segmentation import Segmenter
 from stream.messages import Frame, ObjectTrack, Prompt, Stamp, Tracks, uncrop_mask
 
@@ -229,3 +232,76 @@ def test_the_smallest_frames_are_no_trouble():
     rgb[mask == 1] //= 3
     said = run([(rgb, mask)] * 4, mask)
     assert said[-1][1] > 0.8
+
+
+def speckled(size: tuple[int, int]) -> np.ndarray:
+    small = np.random.default_rng(4).integers(0, 255, (size[0] // 8 + 1, size[1] // 8 + 1, 3)).astype(np.uint8)
+    return cv2.resize(small, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+@pytest.mark.parametrize("size", [(64, 64), (65, 640), (854, 480), (481, 853), (2160, 3840)])
+def test_a_box_of_any_frame_is_followed(size):
+    rgb = speckled(size)
+    high, wide = size[0] // 3, size[1] // 3
+    said = []
+    for t in range(4):
+        y, x = size[0] // 4 + t, size[1] // 4 + 2 * t
+        frame, mask = rgb.copy(), np.zeros(size, np.uint8)
+        frame[y : y + high, x : x + wide] = 255 - rgb[:high, :wide]
+        mask[y : y + high, x : x + wide] = 1
+        said.append((frame, mask))
+    assert min(score for _, score in run(said, said[0][1])) > 0.8
+
+
+WHOLE, DOT, NOTHING_THERE = np.ones(SIZE, np.uint8), np.zeros(SIZE, np.uint8), np.zeros(SIZE, np.uint8)
+DOT[70, 90] = 1
+
+
+@pytest.mark.parametrize("mask", [WHOLE, DOT, NOTHING_THERE, draw(60)[1]])
+@pytest.mark.parametrize("rgb", [GROUND, np.full((*SIZE, 3), 128, np.uint8), np.zeros((*SIZE, 3), np.uint8)])
+def test_odd_objects_on_odd_pictures_have_finite_answers(mask, rgb):
+    lite = Lite()
+    for t in range(4):
+        picture = lite.encode(np.roll(rgb, t, axis=1))
+        query = Query(tracks(t, rgb).objects[0], Prompt(object_id=1, mask=mask) if t == 0 else None)
+        (answer,) = lite.decode(picture, [query])
+        assert np.isfinite(answer.logits).all()
+        assert 0 <= answer.score <= 1
+        x, y, width, height = answer.window
+        shown = np.zeros(SIZE, np.uint8)
+        shown[y : y + height, x : x + width] = answer.logits > 0
+        lite.learn(picture, {1: Verdict(shown, True, False)})
+
+
+def test_twenty_objects_are_followed_at_once_and_share_no_pixel():
+    size, side, ids = (240, 330), 36, range(1, 21)
+    ground = speckled(size)
+
+    def frame(t: int) -> tuple[np.ndarray, list[np.ndarray]]:
+        rgb, masks = ground.copy(), []
+        for i in range(20):
+            y, x = 12 + 56 * (i // 5), 8 + 62 * (i % 5) + 2 * t
+            mask = np.zeros(size, np.uint8)
+            mask[y : y + side, x : x + side] = 1
+            rgb[mask == 1] = texture(100 + i, side, side, (60, -60, 10 * i - 90)).reshape(-1, 3)
+            masks.append(mask)
+        return rgb, masks
+
+    segmenter = Segmenter(Lite())
+    for t in range(5):
+        rgb, masks = frame(t)
+        prompts = [Prompt(object_id=i, mask=m) for i, m in zip(ids, masks, strict=True)] if t == 0 else []
+        said = segmenter.step(tracks(t, rgb, *prompts, ids=ids))[0].objects
+        shown = [uncrop_mask(o.bbox, o.mask, size) for o in said]
+        assert np.sum(shown, axis=0).max() == 1
+    assert min(iou(a, b) for a, b in zip(shown, masks, strict=True)) > 0.7
+
+
+def test_a_prompt_in_motion_is_answered_better_with_the_frame_before():
+    clip = [draw(60 + 6 * t) for t in range(2)]
+    prompt = Prompt(object_id=1, box=(60, 44, 122, 106))  # drawn loosely
+    before = Picture(clip[0][0], None)
+    alone = first_mask(clip[1][0], prompt)
+    moving = first_mask(clip[1][0], prompt, None, Picture(clip[1][0], before.gray))
+    assert iou(moving, clip[1][1]) >= iou(alone, clip[1][1]) - 0.02
+    assert iou(moving, clip[1][1]) > 0.7

@@ -1,0 +1,79 @@
+"""Fitting the lite preset's weights: it learns what can be learnt, and the same twice."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from nodes.decoder import cues, fusion, prompt_cues
+from tools import fit_lite, learning
+
+
+def ring(count: int, seed: int) -> learning.Samples:
+    """Points in a plane, those in a ring the object's: no line can part them."""
+    rng = np.random.default_rng(seed)
+    xy = rng.normal(size=(count, 2)).astype(np.float32)
+    inside = (np.abs(np.hypot(xy[:, 0], xy[:, 1]) - 1) < 0.4).astype(np.float32)
+    return learning.Samples(xy, inside, np.ones(count, np.float32))
+
+
+def test_a_network_learns_what_no_line_can_part_and_the_same_twice():
+    data, unseen = ring(40_000, 0), ring(5_000, 1)
+    network = learning.fit(data, 60, 0)
+    assert np.array_equal(learning.fit(data, 2, 0).w1, learning.fit(data, 2, 0).w1)
+    planes = np.ascontiguousarray(unseen.cues.T).reshape(2, 50, 100)
+    right = (network(planes).ravel() > 0) == (unseen.truth > 0.5)
+    assert right.mean() > 0.93
+
+
+def test_the_compiled_network_gives_what_its_layers_say():
+    rng = np.random.default_rng(0)
+    shapes = ((32, 23), (32,), (16, 32), (16,), (16,))
+    w1, b1, w2, b2, w3 = (rng.normal(size=s).astype(np.float32) for s in shapes)
+    planes = rng.normal(size=(23, 19, 31)).astype(np.float32)
+    x = planes.reshape(23, -1)
+    one = w1 @ x + b1[:, None]
+    two = w2 @ np.maximum(one, 0.1 * one) + b2[:, None]
+    wanted = w3 @ np.maximum(two, 0.1 * two) + 0.5
+    assert fusion.Network(w1, b1, w2, b2, w3, 0.5)(planes).ravel() == pytest.approx(wanted, abs=1e-2, rel=1e-3)
+
+
+def test_weights_survive_being_written(tmp_path, monkeypatch):
+    network = learning.fit(ring(9_000, 0), 1, 0)
+    file = tmp_path / "weights.json"
+    file.write_text(json.dumps({"follow": learning.written(network)}))
+    monkeypatch.setattr(fusion, "WEIGHTS", file)
+    fusion.fitted.cache_clear()
+    assert fusion.fitted("follow").w1 == pytest.approx(network.w1, rel=1e-4)
+    fusion.fitted.cache_clear()
+
+
+def test_the_weights_that_ship_fit_the_cues_that_are_gathered():
+    for name, count in (
+        ("follow", len(cues.NAMES)),
+        ("points", len(prompt_cues.NAMES)),
+        ("box", len(prompt_cues.NAMES)),
+    ):
+        network = fusion.fitted(name)
+        assert network.w1.shape == (32, count)
+        assert np.isfinite(network.w1).all()
+
+
+def test_a_tiny_fit_writes_all_networks(tmp_path, monkeypatch, capsys):
+    monkeypatch.setattr(fit_lite, "FRAMES", 6)
+    monkeypatch.setattr(fit_lite, "BATCH", 256)
+    monkeypatch.setattr(learning, "BATCH", 256)
+    out = tmp_path / "weights.json"
+    assert fit_lite.main(["--clips", "1", "--check", "0", "--jobs", "1", "--out", str(out), "--seed", "2"]) == 0
+    assert set(json.loads(out.read_text())) == {"follow", "points", "box"}
+    assert "follow: fitted to" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("arguments", "word"), [(["--clips", "0"], "--clips"), (["--out", "/nowhere/at/all.json"], "does not exist")]
+)
+def test_wrong_arguments_are_told_in_a_line(arguments, word, capsys):
+    assert fit_lite.main(arguments) == 2
+    assert word in capsys.readouterr().err
