@@ -57,6 +57,7 @@ def _parser() -> _Parser:
     )
     g.add_argument("--box", action="append", default=[], metavar="[ID:]x1,y1,x2,y2", help="a box around an object")
     g.add_argument("--mask", default="", metavar="FILE.png", help="label image: each pixel the id of the object there")
+    g.add_argument("--auto", type=int, metavar="N", help="find up to N objects on the first frame (SAM decoders)")
     g = p.add_argument_group("outputs")
     g.add_argument("--publish", metavar="ENDPOINT", help="where masks are published, for example tcp://127.0.0.1:5556")
     g.add_argument("--record", metavar="FILE.mp4", help="record the picture with its masks")
@@ -81,6 +82,7 @@ def _parser() -> _Parser:
 
 _KEYS = {  # argument -> config key
     "source": "capture.source",
+    "auto": "decoder.auto",
     "publish": "publisher.endpoint",
     "record": "renderer.record",
     "save_masks": "renderer.save_masks",

@@ -95,8 +95,11 @@ class Decoder(Section, frozen=True):
     others_as_negatives: bool = True  # the visible positives of the other objects
     max_others: Natural = 0  # of them at most, chosen at random; 0: all
     budget_ms: Literal["auto", "off"] | Positive = "auto"  # for one frame; auto: the feed's period on a live feed
-    auto: Natural = 0  # prompt that many objects by SAM's automatic mask generator
-    auto_again: bool = False  # at each boundary too, for what no object covers
+    auto: Natural = 0  # find up to that many objects on the first frame by SAM's automatic mask generation
+    auto_again: bool = False  # at each boundary too, for what no object covers, while fewer are followed
+    auto_side: Count = 32  # points in a row of its grid; the cost grows with the square
+    auto_iou: Share = 0.88  # predicted IoU of a mask, at least
+    auto_stability: Share = 0.95  # IoU of the masks at logit +1 and -1, at least
     min_area_px: Natural = 25  # a mask this small never re-seeds (SAM-PT's own limit)
     max_growth: Positive = 3.0  # a boundary mask larger by more than the largest good one never re-seeds
     lost_after_frames: Count = 8  # frames without a believable mask until an object counts as lost
@@ -328,6 +331,8 @@ def _check(config: Config) -> None:
         raise ConfigError(
             f"capture.backoff_max_s is {c.backoff_max_s}; needs capture.backoff_s ({c.backoff_s}) or more"
         )
+    if config.decoder.auto and config.decoder.backend == "lite":
+        raise ConfigError("--auto needs a SAM decoder, which --config lite has not; give --config sam_pt or another")
     if config.supervisor.threads and config.renderer.window:
         raise ConfigError("--window needs a process of its own; leave out --threads")
     if config.tracker.backend == "pips" and config.tracker.horizon > 8:

@@ -6,8 +6,10 @@ import logging
 from collections.abc import Callable
 from typing import Any, Protocol
 
+import numpy as np
+
 from stream.errors import ControlError, MessageError, nearest
-from stream.messages import Prompt
+from stream.messages import Found, Prompt
 from stream.objects import MAX_POINTS, Registry, check_prompt, packed_mask, point_arrays
 from stream.wire import from_json, to_json
 
@@ -90,13 +92,35 @@ class Desk:
         size = self._size()
         xy, labels = point_arrays(params.get("points"))
         mask = packed_mask(params["mask"], size) if params.get("mask") else None
-        prompt = Prompt(
-            object_id=self.graph.registry.next_id, xy=xy, labels=labels, box=_box(params.get("box")), mask=mask
-        )
+        return {"object_id": self.add(size, xy=xy, labels=labels, box=_box(params.get("box")), mask=mask)}
+
+    def add(self, size: tuple[int, int], **given: Any) -> int:
+        """Follow a new object, given as in a Prompt; its id. ControlError where that does not fit the frame."""
+        prompt = Prompt(object_id=self.graph.registry.next_id, **given)
         check_prompt(prompt, size)
         self.graph.registry.add(prompt, size)
         self.graph.prompt(prompt)
-        return {"object_id": prompt.object_id}
+        return prompt.object_id
+
+    def follow(self, found: Found, most: int, *, exact: bool) -> list[int]:
+        """Add what was found, the best first, until there are `most` objects; the new ids.
+
+        `exact`: the prompts begin on the very frame of the masks. Else the mask is where SAM begins to look, and a
+        point comes along, so that it is asked.
+        """
+        ids: list[int] = []
+        if found.size != self.graph.registry.size:
+            log.info("the frame size has changed since frame %d: what was found there is let go", found.frame_id)
+            return ids
+        room = max(0, most - len(self.graph.registry.entries))
+        for o in found.objects[:room]:
+            xy = None if exact else np.array([o.inside], np.float32)
+            labels = None if exact else np.ones(1, np.uint8)
+            try:
+                ids.append(self.add(found.size, mask=o.whole(found.size), xy=xy, labels=labels))
+            except ControlError as error:
+                log.warning("an object that was found is not followed: %s", error)
+        return ids
 
     def _refine_object(self, params: dict[str, Any]) -> dict[str, Any]:
         _only(params, "object_id", "points")

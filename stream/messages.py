@@ -106,6 +106,8 @@ class Tracks(Message, frozen=True, kw_only=True):
     objects: tuple[ObjectTrack, ...] = ()  # every object alive, also those without a visible point
     prompts: tuple[Prompt, ...] = ()
     due: tuple[int, ...] = ()  # the objects whose window ends on this frame; the decoder answers with Seeds for them
+    # the decoder is to look for objects here and to report them (Found); a lossless frame comes once more, with them
+    survey: bool = False
 
     @property
     def boundary(self) -> bool:
@@ -208,7 +210,7 @@ class Command(Message, frozen=True, kw_only=True):
     """What the supervisor asks of a node."""
 
     schema: ClassVar[str] = "command/1"
-    kind: Literal["start", "prompt", "remove", "revive", "pause", "resume", "snapshot", "status", "stop"]
+    kind: Literal["start", "prompt", "remove", "revive", "found", "pause", "resume", "snapshot", "status", "stop"]
     prompt: Prompt | None = None  # prompt
     object_id: int = 0  # remove
     request: int = 0  # snapshot: named in the Answer
@@ -217,6 +219,7 @@ class Command(Message, frozen=True, kw_only=True):
     epoch: int = 0  # start of capture: the geometry epoch to go on with
     elapsed_s: float = 0.0  # start of capture: since the first frame, for --duration
     again: bool = False  # start of capture: the source has been open before, so it is never given up
+    survey: bool = False  # start of the tracker: let the decoder look for objects on the first frame (--auto)
     status: str = ""  # status: the JSON that the publisher gives to the world
 
 
@@ -287,7 +290,43 @@ class Answer(Report, frozen=True, kw_only=True):
     error: str = ""
 
 
-REPORTS: tuple[type[Report], ...] = (Hello, Health, Opened, Done, Failure, Answer)
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """A mask that may be an object; nobody asked for it, so that it has no id yet."""
+
+    bbox: tuple[int, int, int, int]  # x, y, width, height, px
+    bits: Array  # (ceil(width * height / 8),) uint8: the crop of bbox, packed: there may be a hundred of them
+    score: float  # 0..1, predicted IoU
+    inside: tuple[float, float]  # x, y, frame px: a point well inside
+
+    def __post_init__(self) -> None:
+        x, y, width, height = self.bbox
+        if min(x, y) < 0 or min(width, height) < 1:
+            raise ValueError(f"proposal.bbox is {self.bbox}; needs x, y of 0 or more and a size of 1 or more")
+        expect(self.bits, "proposal.bits", "uint8", ((width * height + 7) // 8,))
+
+    def whole(self, size: tuple[int, int]) -> Array:
+        """(H, W) uint8 mask of 0 and 1."""
+        _, _, width, height = self.bbox
+        return uncrop_mask(self.bbox, np.unpackbits(self.bits, count=width * height).reshape(height, width), size)
+
+
+class Found(Report, frozen=True, kw_only=True):
+    """The decoder has looked for objects that nobody asked for (--auto): the best first, perhaps none."""
+
+    schema: ClassVar[str] = "found/1"
+    frame_id: int
+    survey: bool = False  # on the first frame, as the tracker asked for; else at a boundary
+    size: tuple[int, int]  # (height, width) of that frame, px
+    objects: tuple[Proposal, ...] = ()
+
+    def __post_init__(self) -> None:
+        for o in self.objects:
+            x, y, width, height = o.bbox
+            if x + width > self.size[1] or y + height > self.size[0]:
+                raise ValueError(f"proposal.bbox {o.bbox} lies outside the frame of {self.size[1]}x{self.size[0]}")
+
+
+REPORTS: tuple[type[Report], ...] = (Hello, Health, Opened, Done, Failure, Answer, Found)
 
 
 def expect(array: Array, name: str, dtype: str, shape: Sequence[int | None]) -> None:

@@ -13,7 +13,7 @@ from typing import Any, TypeVar
 from stream.config import Config
 from stream.endpoints import Outlet
 from stream.errors import StreamError
-from stream.messages import Answer, Command, Done, End, Failure, Health, Hello, Message, Opened
+from stream.messages import Answer, Command, Done, End, Failure, Found, Health, Hello, Message, Opened
 from stream.sockets import Context, Poller, Waker
 from stream.topology import NODES, TOPICS, Delivery, deliveries, readers
 from stream.transport import Publisher, Subscriber
@@ -81,6 +81,10 @@ class Beat:
         self.steps += 1
         self.spent_s += now - began
         self.first_step, self.last_step = self.first_step or began, now
+
+    def goes_on(self) -> None:
+        """A long step is under way and does not hang."""
+        self.step_began = time.monotonic()
 
     def health(self) -> Health:
         """The state of the node now; rates since the last call."""
@@ -166,7 +170,7 @@ class Runtime:
         topic = next(t for t in NODES[self.node].writes if TOPICS[t].kind is type(message))
         self.publishers[topic].send(message)
 
-    def report(self, kind: type[Opened] | type[Done] | type[Answer] | type[Hello], **values: Any) -> None:
+    def report(self, kind: type[Opened] | type[Done] | type[Answer] | type[Hello] | type[Found], **values: Any) -> None:
         """Tell the supervisor."""
         self.outlet.send(kind(node=self.node, pid=os.getpid(), **values))
 

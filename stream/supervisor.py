@@ -24,7 +24,7 @@ from stream.config import Config, plain, redact, source_kind
 from stream.control import Desk
 from stream.endpoints import Inlet, RequestServer
 from stream.errors import ControlError, NodeError, PromptError, StreamError
-from stream.messages import REPORTS, Answer, Command, Done, Failure, Health, Hello, Masks, Opened, Prompt
+from stream.messages import REPORTS, Answer, Command, Done, Failure, Found, Health, Hello, Masks, Opened, Prompt
 from stream.objects import Registry, check_prompt
 from stream.processes import NodeProcess, NodeThread, RestartPolicy
 from stream.rundir import Run, RunDir
@@ -87,6 +87,7 @@ class Supervisor:
         self.opened: Opened | None = None
         self._opened_s = 0.0  # when the first frame came
         self.paused = False
+        self.surveyed = False  # objects that nobody asked for have been looked for (--auto)
         self.stopping = threading.Event()
         self.error: StreamError | None = None
         self.desk = Desk(self)
@@ -294,6 +295,8 @@ class Supervisor:
                     kind: type[StreamError] = type("Reported", (StreamError,), {"exit_code": report.exit_code})
                     self.error = kind(report.message)
                 self.stop()
+            case Found():
+                self._found(report)
             case Answer():
                 waiting = self._answers.pop(report.request, None)
                 if waiting:
@@ -320,12 +323,15 @@ class Supervisor:
             return
         self._command(name, kind="start", session=self.nodes[name].lives - 1)
         if name == "decoder" and self.nodes["decoder"].lives > 1:
+            self.surveyed = True  # a decoder that died is not asked for it again: it may have died of it
             self._command("tracker", kind="revive")
 
     def _start_tracker(self) -> None:
         for prompt in self.registry.prompts():
             self._command("tracker", kind="prompt", prompt=prompt)
-        self._command("tracker", kind="start", frame_id=self.nodes["tracker"].tally.newest)
+        newest = self.nodes["tracker"].tally.newest
+        survey = self.config.decoder.auto > 0 and newest < 0 and not self.registry.entries and not self.surveyed
+        self._command("tracker", kind="start", frame_id=newest, survey=survey)
 
     def _resume_point(self) -> tuple[int, int]:
         """(frame_id, session) that capture begins with: 0 at first, else after what its last life got to.
@@ -357,7 +363,8 @@ class Supervisor:
             f", {opened.fps:.4g} fps" if opened.fps else "",
         )
         try:
-            for prompt in self.asked_for or (() if self.registry.entries else opened.prompts):
+            suggested = () if self.registry.entries or self.config.decoder.auto else opened.prompts
+            for prompt in self.asked_for or suggested:
                 if self.registry.knows(prompt):
                     log.info("object %d is in the journal already; its prompt is not used again", prompt.object_id)
                     continue
@@ -372,11 +379,22 @@ class Supervisor:
             self.error = PromptError(str(error))
             self.stop()
             return
-        if not self.registry.entries:
+        if not self.registry.entries and not self.config.decoder.auto:
             log.info("no object is followed yet: add one with `python tools/ctl.py add --point X,Y`")
         self._journal_at = 0.0
         if self.nodes["tracker"].said_hello:
             self._start_tracker()
+
+    def _found(self, found: Found) -> None:
+        """Follow what the decoder has found (--auto)."""
+        late = found.survey and self.surveyed  # from the former life of a node
+        waits = found.survey and not self.config.live  # the tracker does, with the frame of these masks
+        ids = [] if late else self.desk.follow(found, self.config.decoder.auto, exact=waits)
+        if found.survey:
+            self.surveyed = True
+            self._command("tracker", kind="found")
+        if ids or found.survey:
+            log.info("objects found on frame %d: %s", found.frame_id, ", ".join(map(str, ids)) or "none")
 
     def _command(self, name: str, **values: Any) -> None:
         self.commands.send(Command(**values), to=name)

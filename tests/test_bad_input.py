@@ -65,6 +65,8 @@ def refused(done, code, words):
         (["--mask", "nothing.png"], 2, "holds no object"),
         (["--mask", "junk.png"], 2, "no picture"),
         (["--mask", "absent.png"], 2, "no such file"),
+        (["--auto", "3"], 2, "--auto needs a SAM decoder"),
+        (["--config", "sam_pt", "--auto", "-1"], 2, "decoder.auto is -1"),
         (["--publish", "tcp://0.0.0.0:5556"], 2, "--insecure"),
         (["--record", "no_pictures"], 2, "is a folder"),
         (["--record", "live.avi"], 2, ".mp4"),

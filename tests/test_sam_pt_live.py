@@ -6,8 +6,10 @@ import json
 import signal
 import time
 
+import numpy as np
 import pytest
 import torch
+from PIL import Image
 from running import Run, until
 
 from tools.goldens.sam_weights import sam_weights
@@ -109,6 +111,42 @@ def test_objects_come_and_go_on_a_live_feed_that_sam_cannot_keep_up_with(start, 
     run.send(signal.SIGINT)
     assert run.wait() == 0, run.output
     assert time.monotonic() - began < STOP_S
+
+
+AUTO = ("--auto", 3, "--set", "decoder.auto_iou=0", "--set", "decoder.auto_stability=0", "--set", "decoder.auto_side=6")
+
+
+def test_objects_are_found_on_the_first_frame_and_have_masks_from_there_on(start, weights, tmp_path):
+    run = start(
+        *("--config", "sam_pt_reinit", *weights["sam"], *AUTO, "--set", "tracker.backend=lucas_kanade", "--frames", 4),
+        *("--set", "capture.demo_size=128x96", "--save-masks", "masks", "--summary", "s.json"),
+    )
+    assert run.wait(180) == 0, run.output
+    figures = summary(tmp_path)
+    frames = figures["frames"]
+    assert (frames["tracked"], frames["decoded"], frames["failed"], figures["masks_published"]) == (4, 4, 0, 4)
+    found = [o["id"] for o in figures["objects"]]
+    assert found == list(range(1, len(found) + 1))
+    assert 1 <= len(found) <= 3
+    assert f"objects found on frame 0: {', '.join(map(str, found))}" in run.output
+    first = np.array(Image.open(tmp_path / "masks" / "00000.png"))
+    assert set(np.unique(first)) - {0} == set(found)
+    assert "truth" not in figures  # its ids are not those of the scene
+
+
+def test_objects_are_found_on_a_live_feed_and_followed_from_the_newest_frame_on(start, weights, tmp_path):
+    run = start(
+        *("--config", "sam_pt_reinit", *weights["sam"], *AUTO, "--realtime", "--set", "decoder.auto_side=12"),
+        *("--set", "tracker.backend=lucas_kanade", "--set", "capture.demo_frames=100000"),
+        *("--set", "capture.demo_size=128x96", "--summary", "s.json"),
+    )
+    run.says("objects found on frame")
+    decoded = run.ctl("stats")["frames"]["decoded"]
+    assert run.ctl("list")["objects"][0]["id"] == 1
+    until(lambda: all(o["area"] is not None for o in run.ctl("list")["objects"]), "their masks")
+    until(lambda: run.ctl("stats")["frames"]["decoded"] > decoded, "SAM's answer on a newer frame")
+    run.send(signal.SIGINT)
+    assert run.wait() == 0, run.output
 
 
 def test_missing_weights_end_the_run_with_the_command_that_fetches_them(start, tmp_path, monkeypatch):

@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
-from nodes.decoder.model import MaskModel
+from collections.abc import Callable
+
+from nodes.decoder.lookout import Begin
+from nodes.decoder.model import Embedding, MaskModel
 from stream.config import Decoder
+from stream.messages import Frame
 
 
 def make_model(config: Decoder) -> MaskModel:
@@ -33,3 +37,14 @@ def make_model(config: Decoder) -> MaskModel:
         others_as_negatives=config.others_as_negatives,
         max_others=config.max_others or None,
     )
+
+
+def make_survey(config: Decoder, model: MaskModel, encode: Callable[[Frame], Embedding]) -> Begin:
+    """What begins a search for objects on a frame by `model`, which is no lite one (`decoder.auto`)."""
+    from nodes.decoder.automatic import Rules, Survey
+    from nodes.decoder.sam_pt import SamPt
+
+    assert isinstance(model, SamPt), "the config has been checked"
+    backend = model.backend
+    rules = Rules(config.auto_side, config.auto_iou, config.auto_stability, min_area_px=config.min_area_px)
+    return lambda frame, covered, most: Survey(backend, lambda: encode(frame), covered, most, rules)

@@ -58,6 +58,16 @@ class Concluded:
     seeds: Seeds | None
 
 
+class Errand(Protocol):
+    """Something else to ask the model for, in slices between frames (`lookout.py`)."""
+
+    def step(self) -> bool:
+        """Do a slice, on the worker's thread; True when it was the last."""
+
+    def finish(self) -> None:
+        """Called after the last slice, on the loop's own thread."""
+
+
 class LiveSegmenter:
     """Answer every frame of a live feed, whatever the model costs."""
 
@@ -66,7 +76,7 @@ class LiveSegmenter:
         segmenter: Segmenter,
         model: SparingModel,
         budget: Budget,
-        worker: Worker[Timed],
+        worker: Worker[Timed | bool],
         clock_ns: Callable[[], int] = time.monotonic_ns,
     ) -> None:
         self.segmenter = segmenter
@@ -77,6 +87,7 @@ class LiveSegmenter:
         self.carrier = Propagator()
         self.running: Job | None = None
         self.waiting: list[tuple[Job, int]] = []  # with their passes: prompts, and the newest boundary
+        self.errand: Errand | None = None  # what the model does where no frame waits for it
         self.last: Stamp | None = None
         self.propagated = 0  # frames that were answered with older masks
 
@@ -109,6 +120,11 @@ class LiveSegmenter:
             if done.seeds is not None:
                 yield done.seeds
 
+    def run(self, errand: Errand) -> None:
+        """Do an errand, a slice whenever no frame waits for the model."""
+        self.errand = errand
+        self._advance()
+
     # --- the model --------------------------------------------------------------------------------------------------
 
     def _queue(self, job: Job, passes: int) -> None:
@@ -122,6 +138,11 @@ class LiveSegmenter:
         self.running = job
         self.model.refinement_passes = passes
         self.worker.start(lambda: self._timed(job))
+
+    def _advance(self) -> None:
+        """The next slice of the errand, if there is one and nobody else needs the model."""
+        if self.errand is not None and not self.worker.busy:
+            self.worker.start(self.errand.step)
 
     def _timed(self, job: Job) -> Timed:
         """Ask the model (on the worker's thread)."""
@@ -137,16 +158,24 @@ class LiveSegmenter:
         if outcome is None:
             return None
         job, self.running = self.running, None
-        assert job is not None, "an outcome is of a job"
         timed, error = outcome
+        if timed is True and self.errand is not None:
+            self.errand.finish()
+            self.errand = None
         if self.waiting:
             self._queue(*self.waiting.pop(0))
+        if error is None or isinstance(error, ModelError):
+            self._advance()
+        if job is None:  # a slice of an errand
+            if error is not None:
+                raise error
+            return None
         if isinstance(error, ModelError):
             log.warning("frame %d is not decoded: %s", job.tracks.frame.stamp.frame_id, error)
             return Concluded(job, None, self.segmenter.give_up(job))
         if error is not None:
             raise error
-        assert timed is not None, "a job ends with an answer or an error"
+        assert isinstance(timed, Timed), "a job ends with an answer or an error"
         self.budget.spent(timed.encode_ms, timed.decode_ms, timed.passes, len(job.queries))
         if job.tracks.frame.size != self.segmenter.size:
             return Concluded(job, None, None)

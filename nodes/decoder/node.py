@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-from nodes.decoder.backends import make_model
+from nodes.decoder.backends import make_model, make_survey
 from nodes.decoder.budget import Budget
 from nodes.decoder.live import LiveSegmenter, SparingModel, Timed
+from nodes.decoder.lookout import Lookout
 from nodes.decoder.segmentation import Segmenter
 from nodes.decoder.states import Limits, sam_limits
 from nodes.decoder.truth import TruthScore
 from nodes.decoder.worker import ThreadWorker
-from stream.messages import Masks, Scene, Seeds, Tracks
+from stream.messages import Found, Masks, Proposal, Scene, Seeds, Tracks
 from stream.runtime import Runtime
 
 
@@ -45,9 +46,13 @@ class Shell:
                 budget_ms=None if own.budget_ms == "auto" else own.budget_ms,
                 passes=own.refinement_passes,
             )
-            worker: ThreadWorker[Timed] = ThreadWorker(node.wake)
+            worker: ThreadWorker[Timed | bool] = ThreadWorker(node.wake)
             sparing: SparingModel = model  # type: ignore[assignment]  # every backend but lite is one
             self.live = LiveSegmenter(self.segmenter, sparing, budget, worker)
+        self.lookout: Lookout | None = None
+        if own.auto:
+            begin = make_survey(own, model, self.segmenter.embedding)
+            self.lookout = Lookout(begin, self._found, own.auto, own.auto_again, node.config.tracker.horizon)
         node.beat.numbers = self.numbers
 
     def turn(self) -> None:
@@ -58,9 +63,14 @@ class Shell:
 
     def step(self, tracks: Tracks) -> bool:
         """Answer a frame; False where the model has no answer for it."""
+        if tracks.survey and not self.node.config.live:
+            self._look(tracks, None)
+            return False  # the tracker waits for what was found, and sends the frame once more
         if self.live is not None:
             for message in self.live.step(tracks):
                 self._send(tracks, message)
+                if isinstance(message, Masks):
+                    self._look(tracks, message)
             return True
         masks, seeds = self.segmenter.step(tracks)
         if seeds is not None:
@@ -68,14 +78,31 @@ class Shell:
         if masks is None:
             return False
         self._send(tracks, masks)
+        self._look(tracks, masks)
         return True
+
+    def _look(self, tracks: Tracks, masks: Masks | None) -> None:
+        """Look for objects that nobody asked for, where it is time to."""
+        errand = self.lookout.look(tracks, masks) if self.lookout is not None else None
+        if errand is None:
+            return
+        if self.live is not None:
+            self.live.run(errand)
+            return
+        while not errand.step():
+            self.node.beat.goes_on()
+        errand.finish()
+
+    def _found(self, tracks: Tracks, objects: tuple[Proposal, ...]) -> None:
+        frame = tracks.frame
+        self.node.report(Found, frame_id=frame.stamp.frame_id, survey=tracks.survey, size=frame.size, objects=objects)
 
     def _send(self, tracks: Tracks, message: Masks | Seeds) -> None:
         self.node.send(message)
         if isinstance(message, Masks):
             self.node.send(Scene(frame=tracks.frame, masks=message))
             self.node.beat.frame_id = tracks.frame.stamp.frame_id
-            if tracks.frame.truth is not None:
+            if tracks.frame.truth is not None and self.lookout is None:  # whose ids are not the scene's
                 self.truth.step(tracks.frame.truth, message)
 
     def numbers(self) -> dict[str, float]:

@@ -25,6 +25,7 @@ from nodes.decoder.states import WHOLE_FRAME, Limits, ObjectState, judge
 from stream.errors import ModelError
 from stream.messages import (
     Array,
+    Frame,
     Masks,
     ObjectMask,
     Prompt,
@@ -103,12 +104,13 @@ class Segmenter:
         self.unanswered: dict[int, Prompt] = {}  # of frames that the model had no answer for
         self.failed = 0  # such frames
         self.decoded = 0  # frames that it had one for
+        self.newest: tuple[Stamp, Embedding] | None = None  # what was encoded last
 
     def reset(self) -> None:
         """Forget every object and the feed."""
         for object_id in list(self.objects):
             self.forget(object_id)
-        self.last = self.size = None
+        self.last = self.size = self.newest = None
         self.unanswered.clear()
 
     def forget(self, object_id: int) -> None:
@@ -141,7 +143,13 @@ class Segmenter:
 
     def encode(self, job: Job) -> Embedding:
         """Run the model's first part. ModelError when it has no answer."""
-        return self.model.encode(job.tracks.frame.rgb)
+        return self.embedding(job.tracks.frame)
+
+    def embedding(self, frame: Frame) -> Embedding:
+        """What the model keeps of a frame; not computed again for the one that it had last."""
+        if self.newest is None or self.newest[0] != frame.stamp:
+            self.newest = (frame.stamp, self.model.encode(frame.rgb))
+        return self.newest[1]
 
     def decode(self, job: Job, embedding: Embedding) -> Asked:
         """Run its second part."""

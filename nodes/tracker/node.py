@@ -5,11 +5,13 @@ from __future__ import annotations
 import logging
 import time
 
+from msgspec.structs import replace
+
 from nodes.tracker.backends import make_model
 from nodes.tracker.pacing import Pacer
 from nodes.tracker.tracking import PointTracker
 from stream.errors import ModelError, PromptError
-from stream.messages import Command, Frame, Seeds
+from stream.messages import Command, Frame, Seeds, Tracks
 from stream.runtime import Runtime
 
 log = logging.getLogger(__name__)
@@ -38,6 +40,8 @@ class Shell:
         self.pacer = Pacer(own.horizon - 1) if node.config.live else None  # a lossless feed leaves nothing out
         self.asked: dict[int, float] = {}  # boundary frame_id -> when the decoder was asked for its masks
         self.failed = 0  # frames that the model had no answer for
+        self.survey = False  # the decoder is to look for objects on the frame that comes next (--auto)
+        self.held: Frame | None = None  # a lossless feed waits with that frame for what it finds
         node.beat.numbers = lambda: {"passed_over": self.passed_over, "failed": self.failed}
         self.tracker = PointTracker(
             make_model(own),
@@ -57,6 +61,7 @@ class Shell:
         """Carry out a command; it takes effect on the next frame."""
         if command.kind == "start":
             self.node.beat.frame_id = command.frame_id  # the newest that an earlier life has tracked, -1: none
+            self.survey = command.survey
         prompt = command.prompt
         if command.kind == "prompt" and prompt is not None:
             try:
@@ -67,20 +72,35 @@ class Shell:
                 log.warning("%s", error)
         elif command.kind == "remove":
             self.tracker.remove(command.object_id)
+        elif command.kind == "found":
+            self.release()
         elif command.kind == "revive":
             self.tracker.revive()
+            if self.held is not None:  # it might die of the same frame again
+                log.warning("the decoder died while it looked for objects; the feed goes on without any")
+                self.release()
+
+    def release(self) -> None:
+        """Track the frame that was held, if there is one, with the objects that were found on it."""
+        frame, self.held = self.held, None
+        if frame is not None:
+            self.node.beat.count(self.step, frame)
 
     def ready(self) -> bool:
         """True when the next frame may come. The runtime asks when the decoder can take its tracks."""
         now = time.monotonic()
         if self.pacer is None:
-            return not self.waits(self.tracker.waiting, now)
+            return self.held is None and not self.waits(self.tracker.waiting, now)
         self.pacer.ready(now)
         return not self.pacer.early(now) and not self.waits(self.tracker.ahead, now)
 
     def step(self, frame: Frame) -> bool:
         """Track one frame; False where it is not its turn."""
         stamp = frame.stamp
+        if self.survey and self.pacer is None:
+            self.survey, self.held = False, frame
+            self.node.send(Tracks(frame=frame, survey=True))
+            return False
         if self.pacer is not None:
             if not self.pacer.wants(stamp.frame_id):
                 return False
@@ -94,7 +114,8 @@ class Shell:
         self.passed_over += max(0, stamp.frame_id - self.node.beat.frame_id - 1)
         self.node.beat.frame_id = max(stamp.frame_id, self.node.beat.frame_id)
         for tracks in answers:
-            self.node.send(tracks)
+            self.node.send(replace(tracks, survey=self.survey))
+            self.survey = False
             if tracks.boundary:
                 self.asked = {stamp.frame_id: time.monotonic()}
         if self.pacer is not None and self.tracker.turned:

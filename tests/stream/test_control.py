@@ -3,9 +3,11 @@ from __future__ import annotations
 import json
 import random
 
+import numpy as np
 import pytest
 
 from stream.control import Desk
+from stream.messages import Found, Proposal
 from stream.objects import Registry
 
 
@@ -103,6 +105,39 @@ def test_what_can_not_be_served_is_a_typed_error(desk, method, params, code):
 
 def test_nothing_is_added_before_the_source_is_open():
     assert ask(Desk(FakeGraph(size=None)), "add_object", {"points": [[1, 1]]})["code"] == "not_ready"
+
+
+def found(*boxes, size=(40, 60)):
+    objects = [
+        Proposal(bbox=box, bits=np.full((box[2] * box[3] + 7) // 8, 255, np.uint8), score=0.9, inside=(box[0], box[1]))
+        for box in boxes
+    ]
+    return Found(node="decoder", pid=1, frame_id=5, survey=True, size=size, objects=tuple(objects))
+
+
+def test_what_was_found_is_followed_as_if_asked_for_and_no_more_than_allowed(desk):
+    ask(desk, "add_object", {"points": [[5, 5]]})
+    assert desk.follow(found((1, 1, 4, 4), (20, 10, 8, 8), (30, 30, 4, 4)), 3, exact=True) == [2, 3]
+    assert desk.graph.did == [("add", 1), ("add", 2), ("add", 3)]
+    prompt = desk.graph.registry.entry(3).prompt
+    assert prompt.xy is None
+    assert prompt.mask.shape == (40, 60)
+    assert prompt.mask[10:18, 20:28].all()
+    assert prompt.mask.sum() == 64
+    assert desk.follow(found((50, 30, 4, 4)), 3, exact=True) == []
+
+
+def test_what_was_found_a_while_ago_comes_with_a_point_so_that_sam_is_asked(desk):
+    assert desk.follow(found((20, 10, 8, 8)), 1, exact=False) == [1]
+    prompt = desk.graph.registry.entry(1).prompt
+    assert prompt.xy.tolist() == [[20, 10]]
+    assert prompt.labels.tolist() == [1]
+    assert prompt.mask.any()
+
+
+def test_what_was_found_on_frames_of_another_size_is_let_go(desk):
+    assert desk.follow(found((1, 1, 4, 4), size=(80, 120)), 3, exact=True) == []
+    assert desk.graph.did == []
 
 
 @pytest.mark.parametrize(

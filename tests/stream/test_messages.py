@@ -7,7 +7,7 @@ import pytest
 from stream_examples import frame, masks, object_mask, tracks
 
 from stream.errors import MessageError
-from stream.messages import Frame, Masks, Tracks, crop_mask, uncrop_mask
+from stream.messages import REPORTS, Found, Frame, Masks, Proposal, Tracks, crop_mask, uncrop_mask
 from stream.wire import MAX_MESSAGE_BYTES, from_json, from_parts, to_parts
 
 
@@ -44,6 +44,33 @@ def test_an_empty_mask_travels():
     empty = object_mask(bbox=(0, 0, 0, 0))
     came = from_parts(wire(masks(3, empty)), Masks)
     assert came.objects[0].mask.shape == (0, 0)
+
+
+def proposal(bbox=(1, 2, 3, 3), **values):
+    size = (bbox[2] * bbox[3] + 7) // 8
+    return Proposal(**{"bbox": bbox, "bits": np.full(size, 255, np.uint8), "score": 0.9, "inside": (2, 3), **values})
+
+
+def test_what_was_found_comes_back_as_it_went():
+    sent = Found(node="decoder", pid=3, frame_id=7, survey=True, size=(8, 6), objects=(proposal(),))
+    came = from_parts(wire(sent), *REPORTS)
+    assert (type(came), came.frame_id, came.survey, came.objects[0].inside) == (Found, 7, True, (2, 3))
+    mask = came.objects[0].whole(came.size)
+    assert mask.shape == (8, 6)
+    assert mask.sum() == mask[2:5, 1:4].sum() == 9
+
+
+@pytest.mark.parametrize(
+    ("bbox", "values", "words"),
+    [
+        ((1, 2, 3, 3), {"bits": np.zeros(1, np.uint8)}, "proposal.bits"),
+        ((-1, 2, 3, 3), {}, "0 or more"),
+        ((4, 2, 3, 3), {}, "outside the frame"),
+    ],
+)
+def test_a_proposal_that_is_no_mask_of_its_frame_is_refused(bbox, values, words):
+    with pytest.raises(ValueError, match=words):
+        Found(node="decoder", pid=3, frame_id=7, size=(8, 6), objects=(proposal(bbox, **values),))
 
 
 @pytest.mark.parametrize(
