@@ -7,6 +7,7 @@ from.
 from __future__ import annotations
 
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -165,6 +166,18 @@ def find(name: str, explicit: str = "") -> Path:
         f"checkpoint {name}: {path}: {state}; "
         f"`{command}` {verb} ({readable(checkpoint.size)}), or give --set {key}=FILE"
     )
+
+
+def check_there(names: Sequence[str]) -> None:
+    """CheckpointError, with the one command that fetches them, for published weights that have not been fetched."""
+    missing = [published(name) for name in names if not (folder() / published(name).file).is_file()]
+    if len(missing) == 1:
+        find(missing[0].name)
+    elif missing:
+        both = " and ".join(f"{c.name} ({readable(c.size)})" for c in missing)
+        command = f"python tools/fetch_weights.py {' '.join(c.name for c in missing)}"
+        keys = ", ".join(f"--set {c.section}.checkpoint=FILE" for c in missing)
+        raise CheckpointError(f"checkpoints {both} are not in {folder()}; `{command}` gets them, or give {keys}")
 
 
 def readable(size: int) -> str:

@@ -125,15 +125,28 @@ def read_order(argv: list[str]) -> Order:
 
 def check_start(config: Config) -> None:
     """Refuse what can't work before anything is started: nodes out of reach of each other, a file that is not there."""
+    from stream.checkpoints import check_there
     from stream.topology import check_places
 
     check_places(config)
+    check_there(needed_weights(config))
     if config.graph.run and "capture" not in config.graph.run:
         return
     source = config.capture.source
     path = Path(source.removeprefix("file://"))
     if source_kind(source) == "file" and not path.exists():
         raise SourceError(f"--source {source}: no such file or folder; give a path that exists, or demo, rtsp://..., 0")
+
+
+def needed_weights(config: Config) -> list[str]:
+    """The published weights that the nodes of this host load; files that the config names are theirs to check."""
+    here, tracker, decoder = config.graph.run, config.tracker, config.decoder
+    names = []
+    if tracker.backend == "pips" and not tracker.checkpoint and (not here or "tracker" in here):
+        names.append("pips")
+    if decoder.backend != "lite" and not decoder.checkpoint and (not here or "decoder" in here):
+        names.append("mobile_sam" if decoder.backend == "mobile_sam" else f"{decoder.backend}_{decoder.model}")
+    return names
 
 
 def announce(config: Config) -> None:

@@ -177,7 +177,7 @@ def test_a_killed_node_is_restarted_and_the_masks_of_the_same_ids_come_back(star
         "new masks",
     )
     assert [o["id"] for o in fresh] == [1, 2, 3]
-    assert any(o["area"] for o in fresh)
+    until(lambda: any(o["area"] for o in run.ctl("list")["objects"]), "a mask")
 
 
 def test_a_node_that_hangs_is_ended_and_restarted(start):

@@ -151,8 +151,9 @@ def test_objects_are_found_on_a_live_feed_and_followed_from_the_newest_frame_on(
 
 def test_missing_weights_end_the_run_with_the_command_that_fetches_them(start, tmp_path, monkeypatch):
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    for preset, name in (("sam_pt", "pips"), ("mobile_sam_pt", "mobile_sam")):
-        run = start("--config", preset, *(() if name == "pips" else ("--set", "tracker.backend=lucas_kanade")))
+    lucas = ("--set", "tracker.backend=lucas_kanade")
+    for arguments, names in ((("sam_pt",), "pips sam_vit_h"), (("mobile_sam_pt", *lucas), "mobile_sam")):
+        run = start("--config", *arguments)
         assert run.wait() == 3, run.output
-        assert f"tools/fetch_weights.py {name}" in run.lines[-1]
+        assert f"`python tools/fetch_weights.py {names}`" in run.lines[-1]
         assert "Traceback" not in run.output
