@@ -19,7 +19,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nodes.tracker.pips_layers import EPSILON, Map, Size
-from nodes.tracker.pips_winograd import TILE, Winograd
+from nodes.tracker.pips_winograd import Winograd
 from nodes.tracker.scratch import Scratch
 
 PIXELS = 2048  # of a block: 0.5 to 2 MB, and Python's own work is 5 % of it
@@ -46,9 +46,10 @@ class Blocks:
     def conv(self, conv: nn.Conv2d, maps: Sequence[Map], into: str, rectify: bool = True) -> Map:
         """The convolution, and the norm that waits."""
         h, w = (-(-side // conv.stride[0]) for side in maps[0].values.shape[:2])
-        step = TILE if isinstance(self._kernel(conv), Winograd) else 1
-        values = self._kept(into, _up(h, step), _up(w, step), conv.out_channels, dtype=self.dtype)
-        rows = _up(_rows(values), step)
+        kernel = self._kernel(conv)
+        down, across = kernel.tile if isinstance(kernel, Winograd) else (1, 1)
+        values = self._kept(into, _up(h, down), _up(w, across), conv.out_channels, dtype=self.dtype)
+        rows = _up(_rows(values), down)
         moments = Moments(-(-h // rows), conv.out_channels)
 
         def measure(i: int, block: Tensor, scratch: Scratch) -> None:

@@ -11,7 +11,7 @@ from torch import nn
 from nodes.tracker.pips_correlation import CHANNELS, LEVELS, SIDE
 from nodes.tracker.pips_encoder import Encoder
 from nodes.tracker.pips_network import BLOCKS, CHANGE, ITERATIONS, TOKEN, WIDTH, S
-from nodes.tracker.pips_winograd import PATCH, TILE
+from nodes.tracker.pips_winograd import tile_for
 from stream.geometry import Size
 
 SHRINKS = {"conv1": 2, "layer1": 2, "layer2": 4, "layer3": 8, "layer4": 16}  # of a frame's sides; the rest: the stride
@@ -27,9 +27,11 @@ def encoder_by_winograd(size: Size, stride: int = 4) -> int:
     done = 0
     for conv, h, w in _convolutions(size, stride):
         if conv.kernel_size == (3, 3) and conv.stride == (1, 1):
-            inputs, outputs, values = conv.in_channels, conv.out_channels, PATCH**2
-            a_tile = values * inputs * outputs + values**2 * inputs + TILE**2 * values * outputs
-            done += 2 * ceil(h / TILE) * ceil(w / TILE) * a_tile
+            inputs, outputs = conv.in_channels, conv.out_channels
+            high, wide = tile_for(inputs)
+            values = (high + 2) * (wide + 2)
+            a_tile = values * inputs * outputs + values**2 * inputs + high * wide * values * outputs
+            done += 2 * ceil(h / high) * ceil(w / wide) * a_tile
         else:
             done += 2 * h * w * conv.weight.numel()
     return done
