@@ -33,6 +33,7 @@ DOORS = {
         "nodes/decoder/sam_protocol.py",
         "nodes/decoder/sam_pt.py",
         "nodes/decoder/sam_tiny.py",
+        "nodes/decoder/sam_threads.py",
         "nodes/decoder/sam_torchvision.py",
         "tools/bench",
         "tools/goldens",

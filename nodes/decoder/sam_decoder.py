@@ -200,15 +200,12 @@ class PromptDecoder(nn.Module):
         They are so few that to project them into the space of the image is an eighth of the work of the reverse.
         """
         final, heads = self.final, self.heads
-        q = (
-            final.q_proj(queries[:, self.wanted]).view(len(queries), len(self.wanted), heads, -1).transpose(1, 2)
-        )  # (B, heads, wanted, c)
+        q = final.q_proj(queries[:, self.wanted]).unflatten(2, (heads, -1)).transpose(1, 2)  # (B, heads, wanted, c)
         n, c = q.shape[2:]
         k_weight, v_weight = (layer.weight.view(heads, c, -1) for layer in (final.k_proj, final.v_proj))
         scores = (q @ k_weight).flatten(1, 2) @ image.transpose(1, 2)  # (B, heads * wanted, P)
-        scores = scores.view(-1, heads, n, scores.shape[2]) + q @ self.final_positions.view(-1, heads, c).permute(
-            1, 2, 0
-        )
+        of_positions = q @ self.final_positions.view(-1, heads, c).permute(1, 2, 0)  # (B, heads, wanted, P)
+        scores = scores.view(of_positions.shape) + of_positions
         attention = (scores / math.sqrt(c)).softmax(dim=-1).flatten(1, 2)
         seen = (attention @ image).view(-1, heads, n, image.shape[2]) @ v_weight.transpose(1, 2)
         found: Tensor = final.out_proj(seen.transpose(1, 2).flatten(2) + final.v_proj.bias)

@@ -12,7 +12,7 @@ from decoder.small_sam import CPU, SIDE, package_answer, prompts_of, small_netwo
 from nodes.decoder.sam import Sam, check_side, load_sam, split
 from nodes.decoder.sam_encoder import VitEncoder, relative
 from nodes.decoder.sam_networks import build_network
-from nodes.decoder.sam_protocol import SamPrompts
+from nodes.decoder.sam_threads import Threads
 from stream.errors import CheckpointError, ConfigError, ModelError
 
 FRAME = np.random.default_rng(5).integers(0, 256, (90, 160, 3), np.uint8)  # neither as large as the input nor square
@@ -175,20 +175,22 @@ def test_another_error_is_not_taken_for_one_of_memory():
 
 
 def test_a_batch_is_split_without_losing_an_object():
-    parts = list(split(prompts_of(OBJECTS), 2))
-    assert [len(part.labels) for part in parts] == [2, 2, 1]
-    assert parts[1].low_res is not None
-    assert split_back(parts).labels.tolist() == prompts_of(OBJECTS).labels.tolist()
+    prompts = prompts_of(OBJECTS)
+    parts = list(split(prompts, 2))
+    assert [part.labels.tolist() for part in parts] == [[[1, 1, 0], [1, -1, -1]], [[1, 0, 0, 1], [-1] * 4], [[]]]
+    assert np.array_equal(np.concatenate([part.boxes for part in parts]), prompts.boxes, equal_nan=True)
+    assert np.concatenate([part.has_low_res for part in parts]).tolist() == prompts.has_low_res.tolist()
     (alone,) = split(prompts_of(OBJECTS[1:2]), 2)
     assert alone.low_res is None
 
 
-def split_back(parts):
-    return SamPrompts(
-        *(np.concatenate([getattr(p, name) for p in parts]) for name in ("xy", "labels", "boxes")),
-        low_res=None,
-        has_low_res=np.zeros(sum(len(p.labels) for p in parts), bool),
-    )
+def test_work_is_shared_out_in_order_and_an_error_comes_back():
+    threads = Threads()
+    before = torch.get_num_threads()
+    assert threads.each(lambda i: i * i, range(20)) == [i * i for i in range(20)]
+    with pytest.raises(ZeroDivisionError):
+        threads.each(lambda i: 1 // (i - 7), range(20))
+    assert torch.get_num_threads() == before
 
 
 def test_a_machine_that_can_not_compile_is_told_so(monkeypatch):
