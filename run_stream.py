@@ -17,8 +17,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is 0 done, 1 failed while running, 2 bad arguments, 3 could not open."""
+    from stream.addresses import redact
     from stream.command import read_order
-    from stream.config import redact
     from stream.errors import StreamError
 
     order = None

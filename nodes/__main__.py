@@ -11,10 +11,10 @@ import threading
 from pathlib import Path
 
 from nodes.start import main_of
-from stream.config import build
 from stream.endpoints import Outlet
 from stream.errors import StreamError
 from stream.logs import install
+from stream.presets import build
 from stream.rundir import RunDir
 from stream.runtime import Places, Runtime, fail
 from stream.sockets import Context

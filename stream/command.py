@@ -10,8 +10,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from stream.config import Config, load, parse_override, plain, redact, source_kind
+from stream.addresses import redact, source_kind
+from stream.config import Config
 from stream.errors import ConfigError, SourceError
+from stream.presets import load, parse_override, plain
 
 log = logging.getLogger("graph")
 

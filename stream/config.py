@@ -1,26 +1,19 @@
-"""YAML presets and command-line overrides in, one frozen `Config` out, every value checked."""
+"""Everything a run depends on, as frozen sections that check their values; `stream/presets.py` reads them."""
 
 from __future__ import annotations
 
-import os
-import re
-from pathlib import Path
-from typing import Annotated, Any, Literal
-from urllib.parse import urlsplit
+from typing import Annotated, Literal
 
 import msgspec
 from msgspec import Meta
 
-from stream.errors import ConfigError, nearest
-
-CONFIG_DIR = Path(__file__).resolve().parent.parent / "configs"
+from stream.addresses import source_kind
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
 DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
-SourceKind = Literal["demo", "camera", "rtsp", "lavfi", "folder", "file"]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -184,201 +177,7 @@ class Config(Section, frozen=True):
         return self.capture.realtime or source_kind(self.capture.source) in ("camera", "rtsp")
 
 
-def source_kind(source: str) -> SourceKind:
-    """Which kind of source a string names; ConfigError for a scheme that is none of ours."""
-    if source == "demo":
-        return "demo"
-    if source.isdigit() or source.startswith("/dev/"):
-        return "camera"
-    if source.startswith("lavfi:"):
-        return "lavfi"
-    scheme = re.match(r"^([A-Za-z][A-Za-z0-9+.-]*)://", source)
-    if scheme:
-        if scheme[1].lower() in ("rtsp", "rtsps"):
-            return "rtsp"
-        if scheme[1].lower() != "file":
-            raise ConfigError(
-                f"--source {redact(source)}: unknown scheme {scheme[1]!r}; "
-                "needs demo, a camera number or /dev/video*, rtsp://, a file, a folder of frames, or lavfi:GRAPH"
-            )
-    return "folder" if Path(source.removeprefix("file://")).is_dir() else "file"
-
-
-# All up to the last @ may be user and password: a password may hold an @ or a / itself (help texts are let alone). Some
-# cameras want both in the path or the query instead (`/user=admin&password=x`, `?pwd=x`).
-_CREDENTIALS = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)(?!\[?USER:PASSWORD)[^\s\"']*@")
-_SECRETS = re.compile(r"(?i)\b((?:user(?:name)?|login|pass(?:word|wd)?|pwd|token|secret|key)=)[^&;\s/\"']+")
-
-
-def redact(text: str) -> str:
-    """`text` without the user names, passwords and tokens of the addresses in it."""
-    return _SECRETS.sub(r"\1***", _CREDENTIALS.sub(r"\1***@", text)) if "://" in text else text
-
-
-def load(preset: str, overrides: dict[str, Any] | None = None) -> Config:
-    """The config of a preset name or a YAML file, with dotted `overrides` laid over it.
-
-    A preset may name another with `base:`; its own keys are laid over that one's. ConfigError says which key is wrong.
-    """
-    tree = _read_preset(preset, ())
-    for key, value in (overrides or {}).items():
-        _lay(tree, key, value)
-    return build(tree)
-
-
-def build(tree: dict[str, Any]) -> Config:
-    """The checked Config of a tree of plain values."""
-    _check_keys(tree, Config, "")
-    try:
-        config = msgspec.convert(tree, Config)
-    except msgspec.ValidationError as error:
-        raise ConfigError(_readable(str(error), tree)) from None
-    _check(config)
-    return config
-
-
-def parse_override(text: str) -> tuple[str, Any]:
-    """("a.b", value) of `a.b=value`, the value read as YAML."""
-    import yaml
-
-    key, equals, value = text.partition("=")
-    if not equals or not re.fullmatch(r"[A-Za-z_][\w]*(\.[\w]+)+", key.strip()):
-        raise ConfigError(f"--set {redact(text)}: needs SECTION.KEY=VALUE, for example --set tracker.horizon=8")
-    try:
-        return key.strip(), yaml.safe_load(value)
-    except yaml.YAMLError:
-        raise ConfigError(f"--set {redact(text)}: the value is no YAML; quote it") from None
-
-
-def plain(config: Config) -> dict[str, Any]:
-    """The config as plain values, for a file or a log (credentials not yet redacted)."""
-    tree: dict[str, Any] = msgspec.to_builtins(config)
-    return tree
-
-
-def _read_preset(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
-    import yaml
-
-    path = Path(name)
-    if path.suffix not in (".yaml", ".yml"):
-        path = CONFIG_DIR / f"{name}.yaml"
-        if not path.is_file():
-            known = [p.stem for p in CONFIG_DIR.glob("*.yaml")]
-            raise ConfigError(f"--config {name}: no such preset; {nearest(name, known)} (or give a .yaml file)")
-    if str(path) in seen:
-        raise ConfigError(f"--config {name}: its `base` leads back to itself")
-    try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except OSError as error:
-        raise ConfigError(f"--config {name}: can't be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = getattr(error, "problem_mark", None)
-        raise ConfigError(f"--config {name}: no YAML{f' at line {where.line + 1}' if where else ''}") from None
-    if not isinstance(tree, dict):
-        raise ConfigError(f"--config {name}: needs sections with keys, got a {type(tree).__name__}")
-    base = tree.pop("base", None)
-    if base is None:
-        return tree
-    under = _read_preset(str(base), (*seen, str(path)))
-    for section, keys in tree.items():
-        if isinstance(keys, dict) and isinstance(under.get(section), dict):
-            under[section] = {**under[section], **keys}
-        else:
-            under[section] = keys
-    return under
-
-
-def _lay(tree: dict[str, Any], dotted: str, value: Any) -> None:
-    *sections, key = dotted.split(".")
-    for section in sections:
-        inner = tree.setdefault(section, {})
-        if not isinstance(inner, dict):
-            raise ConfigError(f"{dotted}: {section} is no section")
-        tree = inner
-    tree[key] = value
-
-
-def _check_keys(tree: Any, kind: Any, prefix: str) -> None:
-    """Refuse keys that the struct does not have, with the nearest name."""
-    if not isinstance(tree, dict):
-        raise ConfigError(f"{prefix.rstrip('.')}: needs keys with values, got {tree!r}")
-    fields = {f.name: f.type for f in msgspec.structs.fields(kind)}
-    for key, value in tree.items():
-        if key not in fields:
-            raise ConfigError(f"{prefix}{key}: unknown key; {nearest(str(key), fields)}")
-        if isinstance(fields[key], type) and issubclass(fields[key], Section):
-            _check_keys(value, fields[key], f"{prefix}{key}.")
-
-
-def _readable(error: str, tree: Any) -> str:
-    """msgspec's sentence, key and value first: `tracker.horizon is 'x': expected int, got str`."""
-    sentence, _, path = error.partition(" - at `$.")
-    if not path:
-        return sentence
-    for key in path.rstrip("`").split("."):
-        tree = tree.get(key) if isinstance(tree, dict) else tree
-    return f"{path.rstrip('`')} is {redact(repr(tree))}: {sentence[0].lower()}{sentence[1:]}"
-
-
-def _check(config: Config) -> None:
-    """What no single key can tell."""
-    c = config.capture
-    if source_kind(c.source) == "rtsp" and re.search(r"\s", c.source):
-        raise ConfigError(
-            "--source: the rtsp address holds a space; write it as %20 (and other odd characters likewise)"
-        )
-    if c.backoff_max_s < c.backoff_s:
-        raise ConfigError(
-            f"capture.backoff_max_s is {c.backoff_max_s}; needs capture.backoff_s ({c.backoff_s}) or more"
-        )
-    if config.decoder.auto and config.decoder.backend == "lite":
-        raise ConfigError("--auto needs a SAM decoder, which --config lite has not; give --config sam_pt or another")
-    if config.supervisor.threads and config.renderer.window:
-        raise ConfigError("--window needs a process of its own; leave out --threads")
-    if config.tracker.backend == "pips" and config.tracker.horizon > 8:
-        raise ConfigError(f"tracker.horizon is {config.tracker.horizon}; PIPS' weights see 8 frames: give 2 to 8")
-    if config.tracker.backend == "pips" and config.tracker.size != "native":
-        height, width = (int(n) for n in config.tracker.size.split("x"))
-        if min(height, width) < 64:
-            raise ConfigError(f"tracker.size is {config.tracker.size}; PIPS needs 64x64 px or more (HEIGHTxWIDTH)")
-    for name in ("demo_size", "camera_size"):
-        text = getattr(c, name)
-        if text and min(parse_size(text)) < 64:
-            raise ConfigError(f"capture.{name} is {text}; needs 64x64 or more")
-    for key, endpoint in (
-        ("publisher.endpoint", config.publisher.endpoint),
-        ("control.endpoint", config.control.endpoint),
-        *((f"graph.endpoints.{t}", e) for t, e in config.graph.endpoints.items()),
-    ):
-        if endpoint:
-            check_endpoint(key, endpoint, secured=bool(config.graph.keys), insecure=config.graph.insecure)
-
-
 def parse_size(text: str) -> tuple[int, int]:
     """(height, width) of "WIDTHxHEIGHT"."""
     width, height = text.split("x")
     return int(height), int(width)
-
-
-LOOPBACK = ("127.", "localhost", "[::1]")
-
-
-def check_endpoint(key: str, endpoint: str, *, secured: bool, insecure: bool) -> None:
-    """Refuse an address that is none, or that others could reach without keys."""
-    transport, separator, address = endpoint.partition("://")
-    if not separator or transport not in ("tcp", "ipc") or not address:
-        raise ConfigError(f"{key} is {endpoint!r}; needs tcp://HOST:PORT or ipc://PATH")
-    if transport == "ipc":
-        if len(os.fsencode(address)) > 107:
-            raise ConfigError(f"{key}: the path has {len(address)} characters; a socket's path has at most 107")
-        return
-    try:
-        port = urlsplit(endpoint).port
-    except ValueError:
-        port = -1
-    if port is None or port < 0:
-        raise ConfigError(f"{key} is {endpoint!r}; needs a port, as in tcp://127.0.0.1:5556")
-    if not address.startswith(LOOPBACK) and not secured and not insecure:
-        raise ConfigError(
-            f"{key} is {endpoint}, which other machines can reach; give graph.keys (CURVE), or --insecure to allow it"
-        )

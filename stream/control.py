@@ -9,8 +9,9 @@ from typing import Any, Protocol
 import numpy as np
 
 from stream.errors import ControlError, MessageError, nearest
-from stream.messages import Found, Prompt
+from stream.messages import Prompt
 from stream.objects import MAX_POINTS, Registry, check_prompt, packed_mask, point_arrays
+from stream.reports import Found
 from stream.wire import from_json, to_json
 
 log = logging.getLogger(__name__)

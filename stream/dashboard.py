@@ -9,7 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from stream.config import Config, redact
+from stream.addresses import redact
+from stream.config import Config
 
 log = logging.getLogger("graph")
 

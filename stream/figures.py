@@ -7,10 +7,11 @@ import resource
 import time
 from typing import TYPE_CHECKING, Any
 
-from stream.config import source_kind
+from stream.addresses import source_kind
 
 if TYPE_CHECKING:
-    from stream.supervisor import Supervised, Supervisor
+    from stream.lifecycle import Supervised
+    from stream.supervisor import Supervisor
 
 BUDGET = ("frame_ms", "encode_ms", "refinement_passes")  # what a frame may cost, what it costs, what it gets
 
@@ -38,10 +39,10 @@ def summary(run: Supervisor) -> dict[str, Any]:
         "latency_ms": {q: round(publisher.get(f"latency_{q}", 0.0), 2) for q in ("p50", "p95", "p99")},
         "nodes": {name: _node(node) for name, node in run.nodes.items()},
         "reconnects": int(count["capture"].get("reconnects", 0)),
-        "sessions": int(count["capture"].get("session", 0)) + 1 if run.opened else 0,
-        "objects": run.registry.listed(),
+        "sessions": int(count["capture"].get("session", 0)) + 1 if run.director.opened else 0,
+        "objects": run.director.registry.listed(),
         "malformed": {
-            "control": run.desk.malformed,
+            "control": run.director.desk.malformed,
             "reports": run.reports.malformed if run.config.graph.host else 0,
             "commands": run.commands.malformed if run.config.graph.host else 0,
             **{name: int(c.get("malformed", 0)) for name, c in count.items()},

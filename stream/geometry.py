@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stream.messages import Array
+from stream.arrays import Array
 
 Size = tuple[int, int]  # (height, width), px
 

@@ -8,7 +8,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from stream.config import Log, redact
+from stream.addresses import redact
+from stream.config import Log
 
 
 class TextLines(logging.Formatter):

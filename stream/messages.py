@@ -1,23 +1,23 @@
-"""What the nodes say to each other: frozen messages (their way to the wire and back is `stream/wire.py`).
+"""What travels along the graph: frozen messages (their way to the wire and back is `stream/wire.py`).
 
-Space and units: points are (x, y) in frame px with pixel centres
-on whole numbers, boxes of masks are (x, y, width, height) in whole px, images are RGB uint8 (H, W, 3), times are ns.
+Space and units: points are (x, y) in frame px with pixel centres on whole numbers, boxes of masks are (x, y, width,
+height) in whole px, images are RGB uint8 (H, W, 3), times are ns. What nodes tell the supervisor is in
+`stream/reports.py`.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Literal
+from typing import ClassVar, Literal
 
 import msgspec
 import numpy as np
 
-Array = np.ndarray[Any, Any]
+from stream.arrays import Array, expect
+
 State = Literal["tracked", "uncertain", "lost", "reacquired"]
 Origin = Literal["decoded", "propagated"]
 
 MAX_OBJECT_ID = 65_535  # of a label image of 16 bits
-DTYPES = {name: np.dtype(name) for name in ("uint8", "float32", "int32")}
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
@@ -157,7 +157,12 @@ class Masks(Message, frozen=True, kw_only=True):
 
     def label_image(self) -> Array:
         """(H, W), each pixel the id of the object there, 0 background; uint8, or uint16 once an id is above 255."""
-        return label_image(self.size, self.objects)
+        wide = any(o.object_id > 255 for o in self.objects)
+        labels = np.zeros(self.size, np.uint16 if wide else np.uint8)
+        for o in self.objects:
+            x, y, width, height = o.bbox
+            labels[y : y + height, x : x + width][o.mask != 0] = o.object_id
+        return labels
 
 
 class Scene(Message, frozen=True, kw_only=True):
@@ -221,151 +226,3 @@ class Command(Message, frozen=True, kw_only=True):
     again: bool = False  # start of capture: the source has been open before, so it is never given up
     survey: bool = False  # start of the tracker: let the decoder look for objects on the first frame (--auto)
     status: str = ""  # status: the JSON that the publisher gives to the world
-
-
-class Report(Message, frozen=True, kw_only=True):
-    """Base of what nodes tell the supervisor."""
-
-    node: str
-    pid: int
-
-
-class Hello(Report, frozen=True, kw_only=True):
-    """A node is loaded and waits for its start command."""
-
-    schema: ClassVar[str] = "hello/1"
-
-
-class Health(Report, frozen=True, kw_only=True):
-    """The beat of a node, once a second and once more at its end."""
-
-    schema: ClassVar[str] = "health/1"
-    phase: str = "running"
-    frame_id: int = -1  # the newest that it handled
-    steps: int = 0  # messages handled
-    rate_hz: float = 0.0
-    busy: float = 0.0  # share of the time spent inside steps, since the last beat
-    step_ms: float = 0.0  # mean, since the last beat
-    in_step_s: float = 0.0  # age of the step under way
-    rss_mb: float = 0.0
-    peak_rss_mb: float = 0.0
-    malformed: int = 0
-    dropped: int = 0  # messages that gave way in a queue of this node, or were lost on their way to it
-    transport_ms: float = 0.0  # time spent packing, sending, receiving and unpacking, in all
-    numbers: dict[str, float] = {}  # what only this kind of node has to tell
-
-
-class Opened(Report, frozen=True, kw_only=True):
-    """Capture has a picture: its size, and what the source says of itself."""
-
-    schema: ClassVar[str] = "opened/1"
-    size: tuple[int, int]  # (height, width), px
-    fps: float | None = None
-    frames: int | None = None  # expected in all
-    session: int = 0
-    epoch: int = 0
-    prompts: tuple[Prompt, ...] = ()  # the demo scene suggests its own
-
-
-class Done(Report, frozen=True, kw_only=True):
-    """The node has passed on the end of the feed."""
-
-    schema: ClassVar[str] = "done/1"
-
-
-class Failure(Report, frozen=True, kw_only=True):
-    """The node gives up for a reason that a restart would not mend."""
-
-    schema: ClassVar[str] = "failure/1"
-    message: str
-    exit_code: int
-
-
-class Answer(Report, frozen=True, kw_only=True):
-    """The node's answer to a command that carried a request."""
-
-    schema: ClassVar[str] = "answer/1"
-    request: int
-    result: dict[str, str] = {}
-    error: str = ""
-
-
-class Proposal(msgspec.Struct, frozen=True, kw_only=True):
-    """A mask that may be an object; nobody asked for it, so that it has no id yet."""
-
-    bbox: tuple[int, int, int, int]  # x, y, width, height, px
-    bits: Array  # (ceil(width * height / 8),) uint8: the crop of bbox, packed: there may be a hundred of them
-    score: float  # 0..1, predicted IoU
-    inside: tuple[float, float]  # x, y, frame px: a point well inside
-
-    def __post_init__(self) -> None:
-        x, y, width, height = self.bbox
-        if min(x, y) < 0 or min(width, height) < 1:
-            raise ValueError(f"proposal.bbox is {self.bbox}; needs x, y of 0 or more and a size of 1 or more")
-        expect(self.bits, "proposal.bits", "uint8", ((width * height + 7) // 8,))
-
-    def whole(self, size: tuple[int, int]) -> Array:
-        """(H, W) uint8 mask of 0 and 1."""
-        _, _, width, height = self.bbox
-        return uncrop_mask(self.bbox, np.unpackbits(self.bits, count=width * height).reshape(height, width), size)
-
-
-class Found(Report, frozen=True, kw_only=True):
-    """The decoder has looked for objects that nobody asked for (--auto): the best first, perhaps none."""
-
-    schema: ClassVar[str] = "found/1"
-    frame_id: int
-    survey: bool = False  # on the first frame, as the tracker asked for; else at a boundary
-    size: tuple[int, int]  # (height, width) of that frame, px
-    objects: tuple[Proposal, ...] = ()
-
-    def __post_init__(self) -> None:
-        for o in self.objects:
-            x, y, width, height = o.bbox
-            if x + width > self.size[1] or y + height > self.size[0]:
-                raise ValueError(f"proposal.bbox {o.bbox} lies outside the frame of {self.size[1]}x{self.size[0]}")
-
-
-REPORTS: tuple[type[Report], ...] = (Hello, Health, Opened, Done, Failure, Answer, Found)
-
-
-def expect(array: Array, name: str, dtype: str, shape: Sequence[int | None]) -> None:
-    """Check an array's dtype and shape (None: any length); ValueError says what came and what is needed."""
-    fits = array.dtype is DTYPES[dtype] or array.dtype == DTYPES[dtype]
-    if fits and len(array.shape) == len(shape):
-        for have, want in zip(array.shape, shape, strict=True):
-            if want is not None and want != have:
-                break
-        else:
-            return
-    wanted = "(" + ", ".join("any" if s is None else str(s) for s in shape) + ")"
-    raise ValueError(f"{name} is {array.dtype} {array.shape}; needs {dtype} {wanted}")
-
-
-def crop_mask(mask: Array) -> tuple[tuple[int, int, int, int], Array]:
-    """The bounding box (x, y, width, height) of a (H, W) mask and its crop as uint8 0/1; (0, 0, 0, 0) when empty."""
-    rows = np.flatnonzero(mask.any(axis=1))
-    if rows.size == 0:
-        return (0, 0, 0, 0), np.zeros((0, 0), np.uint8)
-    columns = np.flatnonzero(mask[rows[0] : rows[-1] + 1].any(axis=0))
-    y, x, height, width = rows[0], columns[0], rows[-1] - rows[0] + 1, columns[-1] - columns[0] + 1
-    crop = np.ascontiguousarray(mask[y : y + height, x : x + width] != 0).view(np.uint8)
-    return (int(x), int(y), int(width), int(height)), crop
-
-
-def uncrop_mask(bbox: tuple[int, int, int, int], crop: Array, size: tuple[int, int]) -> Array:
-    """The inverse of `crop_mask`: a (H, W) uint8 mask of 0 and 1."""
-    mask = np.zeros(size, np.uint8)
-    x, y, width, height = bbox
-    mask[y : y + height, x : x + width] = crop
-    return mask
-
-
-def label_image(size: tuple[int, int], objects: Sequence[ObjectMask | Seed]) -> Array:
-    """(H, W) label image: each pixel the id of the object there; uint8, or uint16 once an id is above 255."""
-    wide = any(o.object_id > 255 for o in objects)
-    labels = np.zeros(size, np.uint16 if wide else np.uint8)
-    for o in objects:
-        x, y, width, height = o.bbox
-        labels[y : y + height, x : x + width][o.mask != 0] = o.object_id
-    return labels

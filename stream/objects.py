@@ -15,9 +15,11 @@ from typing import Any
 
 import numpy as np
 
+from stream.arrays import Array
+from stream.crops import crop_mask, uncrop_mask
 from stream.errors import ConfigError, ControlError
 from stream.geometry import Size, resize_mask
-from stream.messages import MAX_OBJECT_ID, Array, Masks, ObjectMask, Prompt, crop_mask, uncrop_mask
+from stream.messages import MAX_OBJECT_ID, Masks, ObjectMask, Prompt
 
 log = logging.getLogger(__name__)
 

@@ -6,8 +6,9 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 
+from stream.arrays import Array
 from stream.errors import PromptError
-from stream.messages import MAX_OBJECT_ID, Array, Prompt
+from stream.messages import MAX_OBJECT_ID, Prompt
 
 
 def parse_prompts(points: Sequence[str], boxes: Sequence[str], masks: Mapping[int, Array]) -> list[Prompt]:

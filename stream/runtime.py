@@ -13,7 +13,8 @@ from typing import Any, TypeVar
 from stream.config import Config
 from stream.endpoints import Outlet
 from stream.errors import StreamError
-from stream.messages import Answer, Command, Done, End, Failure, Found, Health, Hello, Message, Opened
+from stream.messages import Command, End, Message
+from stream.reports import Answer, Done, Failure, Found, Health, Hello, Opened
 from stream.sockets import Context, Poller, Waker
 from stream.topology import NODES, TOPICS, Delivery, deliveries, readers
 from stream.transport import Publisher, Subscriber

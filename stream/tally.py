@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.messages import Health
+from stream.reports import Health
 
 SUMMED = (
     "steps",

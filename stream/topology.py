@@ -15,7 +15,8 @@ from enum import Enum
 
 from stream.config import Config
 from stream.errors import ConfigError, nearest
-from stream.messages import Command, Frame, Masks, Message, Report, Scene, Seeds, Tracks
+from stream.messages import Command, Frame, Masks, Message, Scene, Seeds, Tracks
+from stream.reports import Report
 
 
 class Delivery(Enum):

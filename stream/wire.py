@@ -19,8 +19,9 @@ from typing import Any, TypeVar
 import msgspec
 import numpy as np
 
+from stream.arrays import DTYPES, Array
 from stream.errors import MessageError
-from stream.messages import DTYPES, Array, Message
+from stream.messages import Message
 
 MAX_MESSAGE_BYTES = 64 * 1024 * 1024
 MAX_HEADER_BYTES = 4 * 1024 * 1024

@@ -1,14 +1,18 @@
-"""Shared by all tests: the project on the path, and a run folder of their own."""
+"""Shared by all tests: the project on the path, a run folder of their own, runs of the command, and data."""
 
 from __future__ import annotations
 
 import os
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import pytest
+
+if TYPE_CHECKING:
+    from running import Run
 
 ROOT = Path(__file__).resolve().parent.parent
 os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is loaded; nodes set it for themselves
@@ -21,6 +25,22 @@ def own_run_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="spl-") as folder:
         monkeypatch.setenv("XDG_RUNTIME_DIR", folder)
         yield Path(folder)
+
+
+@pytest.fixture
+def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
+    """Start runs; whatever is left of them is ended."""
+    from running import Run
+
+    runs = []
+
+    def begin(*arguments: Any) -> Run:
+        runs.append(Run(*arguments, cwd=tmp_path))
+        return runs[-1]
+
+    yield begin
+    for run in runs:
+        run.close()
 
 
 @pytest.fixture(scope="session")

@@ -12,7 +12,7 @@ import numpy as np
 
 from nodes.capture.scene import DemoScene
 from nodes.renderer.sinks import label_png
-from stream.messages import Array
+from stream.arrays import Array
 from tools import evaluate
 
 SIZE = (108, 192)

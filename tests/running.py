@@ -15,6 +15,9 @@ from typing import Any
 
 ROOT = Path(__file__).resolve().parent.parent
 PATIENCE_S = 60.0
+NODES = ("capture", "tracker", "decoder", "renderer", "publisher")
+GONE_S = 5.0  # the design's number for "everything is gone"
+LOOP = ("--realtime", "--set", "capture.demo_frames=100000")  # the demo scene as a feed that does not end
 
 
 def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
@@ -133,3 +136,16 @@ def nodes_of(pid: int) -> list[int]:
             if b"nodes" in words and any(f"/{pid}-".encode() in w for w in words) and state != "Z":
                 found.append(int(entry.name))
     return found
+
+
+def gone(run: Run, folder: Path) -> bool:
+    """True when neither a process nor a socket of the run is left."""
+    return run.process.poll() is not None and not nodes_of(run.process.pid) and not list(folder.glob("sam-pt-live-*"))
+
+
+def video_frames(path: Path) -> int:
+    """How many frames a video file holds."""
+    import av
+
+    with av.open(str(path)) as container:
+        return sum(1 for _ in container.decode(video=0))

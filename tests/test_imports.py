@@ -40,7 +40,7 @@ DOORS = {
         "tools/offline",
     },
     "av": {"nodes/capture/video.py", "nodes/capture/label_images.py", "nodes/renderer/sinks.py", "tools/clips/lens.py"},
-    "numba": {"nodes/decoder/kernels.py"},
+    "numba": {"nodes/decoder/kernels/compiling.py"},
     "rich": {"stream/dashboard.py", "tools"},
 }
 
@@ -85,6 +85,9 @@ def test_a_heavy_package_enters_by_its_doors_alone(package):
     ("module", "unwanted"),
     [
         ("stream.supervisor", ("cv2", "av", "torch")),
+        ("stream.director", ("zmq", "cv2", "av", "torch")),
+        ("stream.messages", ("zmq", "cv2", "av", "torch")),
+        ("stream.arrays", ("msgspec", "zmq", "cv2", "av", "torch")),
         ("nodes.capture.node", ("torch",)),
         ("nodes.tracker.node", ("av", "torch")),
         ("nodes.tracker.tracking", ("zmq", "av", "torch")),

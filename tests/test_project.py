@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from stream import checkpoints
-from stream.config import CONFIG_DIR, load
+from stream.presets import CONFIG_DIR, load
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()

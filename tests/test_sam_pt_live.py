@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from PIL import Image
-from running import Run, until
+from running import until
 
 from tools.goldens.sam_weights import sam_weights
 from tools.goldens.weights import pips_weights
@@ -34,20 +34,6 @@ def weights(tmp_path_factory):
             *("--set", "decoder.iou_threshold=0", "--set", "decoder.refinement_passes=1"),
         ),
     }
-
-
-@pytest.fixture
-def start(tmp_path):
-    """Start runs; whatever is left of them is ended."""
-    runs = []
-
-    def begin(*arguments):
-        runs.append(Run(*arguments, cwd=tmp_path))
-        return runs[-1]
-
-    yield begin
-    for run in runs:
-        run.close()
 
 
 def summary(tmp_path) -> dict:

@@ -27,7 +27,7 @@ SUBJECTS = {  # name -> what it measures, default of --frames, default of --repe
     "pipeline": ("frames/s, latency at a camera's rate, the share of transport", 300, 3),
     "soak": ("resident memory of every process early and at the end of a long run", 6000, 1),
     "start": ("time to --help and to the first mask, memory of every process", 0, 3),
-    "lite": ("ms a frame of the lite masks on one thread, one and five objects, against a fixed yardstick", 100, 3),
+    "lite": ("ms a frame of the lite masks on one thread: 1, 5 and 20 objects, against a fixed yardstick", 100, 3),
     "tracker": ("PIPS on line against the plain computation; six minutes of CPU time", 0, 2),
     "decoder": ("SAM's encoder and mask decoder against the package's; ten minutes of CPU time", 0, 3),
 }

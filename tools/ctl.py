@@ -107,7 +107,7 @@ def _mask(path: str) -> dict[str, Any]:
     import numpy as np
 
     from nodes.capture.label_images import read_label_image
-    from stream.messages import crop_mask
+    from stream.crops import crop_mask
 
     bbox, crop = crop_mask(np.any(list(read_label_image(path).values()), axis=0))
     return {"bbox": bbox, "packbits": base64.b64encode(np.packbits(crop).tobytes()).decode()}

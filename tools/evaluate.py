@@ -87,7 +87,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         if name == "live":
             add("--fps", type=_positive, default=25.0, metavar="HZ", help="frames a second (25)")
             add("--due", type=float, metavar="MS", help="when a frame's mask is due (one frame's time)")
+            add("--loss", action="store_true", help="follow them losslessly as well, and tell what real time has cost")
         if name == "points":
+            add("--sequences", default="", metavar="A,B", help="only these clips (default: all)")
             add("--frames", type=int, default=100, metavar="N", help="frames of each drawn clip (100)")
             add(
                 "--offline", action="store_true", help="track the whole clip in both directions (paper, for comparison)"
@@ -96,7 +98,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
             add("--by-category", action="store_true", help="match within categories (default: class-agnostic, as UVO)")
         if name != "live":
             add("--jobs", type=int, default=2, metavar="N", help="processes; 1 for undisturbed timing (2)")
-        if name in ("vos", "live", "score"):
+        if name in ("vos", "live", "score", "points"):
             add("--html", type=Path, metavar="REPORT", help="write a page of charts and film strips")
         add("--json", type=Path, metavar="OUT", help="write the table")
     options = parser.parse_args(argv)
@@ -116,7 +118,7 @@ _positive.__name__ = "number above 0"  # argparse: "invalid number above 0 value
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure the subject."""
-    from stream.config import parse_override
+    from stream.presets import parse_override
 
     options.overrides = dict(parse_override(text) for text in getattr(options, "set", ()))
     report: dict[str, Any] = importlib.import_module(f"tools.evaluation.{options.subject}").measure(options)

@@ -35,8 +35,8 @@ from nodes.decoder.memory import Memory
 from nodes.decoder.picture import Picture
 from nodes.decoder.prompt_masks import box_cues, point_cues
 from nodes.decoder.view import look_at, padded, shrunk
+from stream.arrays import Array
 from stream.errors import ConfigError, StreamError
-from stream.messages import Array
 from tools.clips.clip import Clip, draw_clip
 from tools.evaluation.prompting import make_prompt, tight_box
 from tools.learning import BATCH, Samples, fit, joined, pick, written

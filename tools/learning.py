@@ -10,7 +10,7 @@ import cv2
 import numpy as np
 
 from nodes.decoder.fusion import Network
-from stream.messages import Array
+from stream.arrays import Array
 
 NEAR_PX = 6  # of the true outline: where half of the samples lie
 RATE, BATCH, DECAY = 8e-3, 4096, 1e-4

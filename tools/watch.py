@@ -191,7 +191,7 @@ def run(args: argparse.Namespace) -> int:
     import time
 
     from nodes.publisher.reception import Reception
-    from stream.config import check_endpoint
+    from stream.addresses import check_endpoint
     from stream.endpoints import subscribe
     from stream.errors import ConfigError
     from stream.rundir import find_run

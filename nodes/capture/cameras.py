@@ -14,7 +14,7 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from nodes.capture.video import VideoSource, errors, reason
-from stream.config import redact
+from stream.addresses import redact
 from stream.errors import SourceError
 
 

@@ -17,7 +17,8 @@ from typing import Literal
 from nodes.capture.backoff import Backoff
 from nodes.capture.pace import Pace
 from nodes.capture.picture import Opened, Picture, Source
-from stream.config import Capture, redact
+from stream.addresses import redact
+from stream.config import Capture
 from stream.errors import SourceError, StreamError
 from stream.messages import Frame, Stamp
 

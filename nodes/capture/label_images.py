@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
+from stream.arrays import Array
 from stream.errors import PromptError
-from stream.messages import Array
 
 
 def read_labels(path: str | Path) -> Array:

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from nodes.capture.feed import Feed
 from nodes.capture.sources import make_source
-from stream.messages import Command, Opened, Prompt
+from stream.messages import Command, Prompt
+from stream.reports import Opened
 from stream.runtime import Runtime
 
 STOP_S = 1.0  # a library call that is stuck for longer is left behind; the process ends anyway

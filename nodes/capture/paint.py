@@ -5,7 +5,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from stream.messages import Array
+from stream.arrays import Array
 
 LIGHT = np.array([-0.52, -0.58, 0.63])  # towards the light: from the upper left, in front of the picture
 AMBIENT = 0.34  # light in the shade, so that an object's dark side still stands out from the sky

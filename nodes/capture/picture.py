@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Protocol
 
-from stream.messages import Array
+from stream.arrays import Array
 
 
 @dataclass(frozen=True)

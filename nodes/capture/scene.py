@@ -18,7 +18,8 @@ import cv2
 import numpy as np
 
 from nodes.capture.paint import night_sky, planet, rock, star
-from stream.messages import Array, Prompt
+from stream.arrays import Array
+from stream.messages import Prompt
 
 PERIOD = 250  # frames until every path closes: 10 s at 25 fps
 BASE_W, BASE_H = 640, 360  # the frame that the paths are written for; px a frame stay below 6 there

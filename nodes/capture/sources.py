@@ -9,7 +9,8 @@ from nodes.capture.drawn import DemoSource, FolderSource
 from nodes.capture.picture import Opened, Picture, Source
 from nodes.capture.scene import DemoScene
 from nodes.capture.video import FileSource, GraphSource
-from stream.config import Capture, parse_size, source_kind
+from stream.addresses import source_kind
+from stream.config import Capture, parse_size
 
 __all__ = ["Opened", "Picture", "Source", "demo_scene", "make_source"]
 

@@ -16,8 +16,8 @@ import av
 import numpy as np
 
 from nodes.capture.picture import Opened, Picture
+from stream.arrays import Array
 from stream.errors import SourceError
-from stream.messages import Array
 
 log = logging.getLogger(__name__)
 errors = av.error  # for the modules that put failures into words

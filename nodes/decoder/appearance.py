@@ -12,7 +12,7 @@ import numpy as np
 from nodes.decoder import kernels
 from nodes.decoder.kernels import COLOURS
 from nodes.decoder.view import View
-from stream.messages import Array
+from stream.arrays import Array
 
 CELLS = 10  # along the longer side of the object's first bounding box
 MARGIN_CELLS = 3  # around it, for the surroundings

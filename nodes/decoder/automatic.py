@@ -21,7 +21,9 @@ import torch
 from nodes.decoder import prompting
 from nodes.decoder.model import Window
 from nodes.decoder.sam_protocol import LOW_RES, POSITIVE, SamBackend, SamEmbedding, SamPrompts
-from stream.messages import Array, Proposal, crop_mask
+from stream.arrays import Array
+from stream.crops import crop_mask
+from stream.reports import Proposal
 
 AT_ONCE = 64  # points decoded together
 

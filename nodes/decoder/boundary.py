@@ -11,7 +11,7 @@ from typing import Literal
 
 import numpy as np
 
-from stream.messages import Array
+from stream.arrays import Array
 
 Variant = Literal["A", "B", "C", "D"]
 

@@ -7,7 +7,9 @@ from collections.abc import Sequence
 import numpy as np
 
 from nodes.decoder.model import Logits
-from stream.messages import Array, ObjectMask, ObjectTrack, Origin, State, crop_mask
+from stream.arrays import Array
+from stream.crops import crop_mask
+from stream.messages import ObjectMask, ObjectTrack, Origin, State
 
 
 def object_mask(track: ObjectTrack, answer: Logits, mask: Array, state: State, origin: Origin) -> ObjectMask:

@@ -26,7 +26,7 @@ from nodes.decoder.appearance import Nearby, Places
 from nodes.decoder.picture import Picture
 from nodes.decoder.view import View
 from stream import geometry
-from stream.messages import Array
+from stream.arrays import Array
 
 NAMES = (
     *("carried", "carried_near", "carried_wide", "depth", "depth_wide"),

@@ -9,7 +9,8 @@ from __future__ import annotations
 import numpy as np
 
 from nodes.decoder.model import Window
-from stream.messages import Array, ObjectTrack
+from stream.arrays import Array
+from stream.messages import ObjectTrack
 
 VISIBLE = 0.5  # a point counts as visible above this probability (SAM-PT)
 INSIDE = 0.5  # of the visible positive points, at least, have to lie on the mask

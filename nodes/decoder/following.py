@@ -19,7 +19,7 @@ from nodes.decoder.model import Window
 from nodes.decoder.picture import Picture, clip_window, grow, pixels
 from nodes.decoder.view import WORKING_PX, View, box_of, look_at, padded
 from stream import geometry
-from stream.messages import Array
+from stream.arrays import Array
 
 COARSE_PX = 10_000  # of the pass that finds where the object is
 PRESENT_SHARE = 0.4  # chance above which a pixel belongs to the object's box

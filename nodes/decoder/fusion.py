@@ -16,7 +16,7 @@ import numpy as np
 
 from nodes.decoder import kernels
 from nodes.decoder.cues import ROW
-from stream.messages import Array
+from stream.arrays import Array
 
 WEIGHTS = Path(__file__).with_name("fusion_weights.json")
 STRENGTH, CONTRAST, ROUNDS = 20.0, 8.0, 3  # of the smoothing; contrast in grey levels of an edge that it stops at

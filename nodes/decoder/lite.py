@@ -25,7 +25,7 @@ from nodes.decoder.picture import Picture
 from nodes.decoder.prompt_masks import first_mask
 from nodes.decoder.view import WORKING_PX, look_at, padded, shrunk
 from stream import geometry
-from stream.messages import Array
+from stream.arrays import Array
 
 NOTHING = Logits((0, 0, 0, 0), np.zeros((0, 0), np.float32), 0.0)
 TURNS = 15  # guesses of a lost object's turn, 24 degrees apart: alignment corrects half of that

@@ -23,8 +23,9 @@ from nodes.decoder.model import Logits, MaskModel
 from nodes.decoder.propagation import Propagator
 from nodes.decoder.segmentation import Asked, Job, Segmenter
 from nodes.decoder.worker import Worker
+from stream.crops import crop_mask
 from stream.errors import ModelError
-from stream.messages import Masks, ObjectMask, Seeds, Stamp, State, Tracks, crop_mask
+from stream.messages import Masks, ObjectMask, Seeds, Stamp, State, Tracks
 
 log = logging.getLogger(__name__)
 

@@ -13,8 +13,10 @@ from typing import Protocol
 
 import numpy as np
 
+from stream.arrays import Array
 from stream.errors import ModelError
-from stream.messages import Array, Frame, Masks, Proposal, Tracks
+from stream.messages import Frame, Masks, Tracks
+from stream.reports import Proposal
 
 log = logging.getLogger(__name__)
 

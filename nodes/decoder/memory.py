@@ -12,7 +12,7 @@ from nodes.decoder.appearance import OBJECT_MASS, Nearby, Places
 from nodes.decoder.relocate import Look, settle, take_look
 from nodes.decoder.view import View, look_at, padded, shrunk
 from stream import geometry
-from stream.messages import Array
+from stream.arrays import Array
 
 RECENT_RATE = 0.1  # of the adapting colours per place, a frame; those over the whole window at half of it
 PART_RATE = 0.05  # while much of the object is hidden: what covers it is not its look

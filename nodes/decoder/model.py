@@ -6,7 +6,8 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
-from stream.messages import Array, ObjectTrack, Prompt
+from stream.arrays import Array
+from stream.messages import ObjectTrack, Prompt
 
 Window = tuple[int, int, int, int]  # x, y, width, height in whole frame px
 Embedding = Any  # what a model keeps of one frame; opaque to the segmenter

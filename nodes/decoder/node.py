@@ -10,7 +10,8 @@ from nodes.decoder.segmentation import Segmenter
 from nodes.decoder.states import Limits, sam_limits
 from nodes.decoder.truth import TruthScore
 from nodes.decoder.worker import ThreadWorker
-from stream.messages import Found, Masks, Proposal, Scene, Seeds, Tracks
+from stream.messages import Masks, Scene, Seeds, Tracks
+from stream.reports import Found, Proposal
 from stream.runtime import Runtime
 
 

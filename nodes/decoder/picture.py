@@ -10,7 +10,7 @@ import numpy as np
 
 from nodes.decoder.model import Window
 from stream import geometry
-from stream.messages import Array
+from stream.arrays import Array
 
 FLOW_PX = 420_000  # of the picture that flow is computed in: a frame of 854x480 as it is, a larger one shrunk
 MIN_FLOW_SIDE = 64  # px; DIS starts at 1/8 of it

@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from stream.arrays import Array
 from stream.geometry import scale_of
-from stream.messages import Array
 
 
 def angle_of(pose: Array) -> float:

@@ -6,7 +6,7 @@ import cv2
 import numpy as np
 
 from nodes.decoder.model import Window
-from stream.messages import Array
+from stream.arrays import Array
 
 MAX_PX = 16_000  # working px of a crop; GrabCut costs 2 ms per thousand
 KEEP_SHARE = 0.1  # a part this large against the largest one is kept

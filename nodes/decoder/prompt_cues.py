@@ -18,7 +18,7 @@ from nodes.decoder.picture import Picture, pixels
 from nodes.decoder.prompt_crop import Crop, grabcut
 from nodes.decoder.view import CODES
 from stream import geometry
-from stream.messages import Array
+from stream.arrays import Array
 
 NAMES = (
     *("nearer", "way_from_ours", "way_from_theirs", "place_a", "place_b", "place_c"),

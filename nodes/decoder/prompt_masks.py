@@ -19,7 +19,8 @@ from nodes.decoder.kernels import geodesic
 from nodes.decoder.picture import Picture
 from nodes.decoder.prompt_crop import Crop, cleaned, discs, grabcut
 from nodes.decoder.prompt_cues import PromptCues, Seeds, gather
-from stream.messages import Array, Prompt
+from stream.arrays import Array
+from stream.messages import Prompt
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2, frame px
 

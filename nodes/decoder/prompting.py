@@ -15,7 +15,7 @@ import numpy as np
 import torch
 
 from nodes.decoder.sam_protocol import LOW_RES, PADDING, SamBackend, SamEmbedding, SamPrompts
-from stream.messages import Array
+from stream.arrays import Array
 
 VISIBLE = 0.5  # a point is prompted above this probability; the tracker puts it to 0 near the frame's edge (SAM-PT)
 MIN_MASK_PX = 2  # a smaller mask has no box: refinement stops

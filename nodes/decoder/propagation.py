@@ -16,7 +16,9 @@ import numpy as np
 
 from nodes.decoder.model import Logits, Window
 from stream import geometry
-from stream.messages import Array, ObjectTrack, crop_mask
+from stream.arrays import Array
+from stream.crops import crop_mask
+from stream.messages import ObjectTrack
 
 VISIBLE = 0.5  # a point counts as visible above this probability (SAM-PT)
 AGREE_PX = 3.0  # a point that a motion misses by more does not take part in it

@@ -22,7 +22,7 @@ import numpy as np
 from nodes.decoder import poses
 from nodes.decoder.model import Window
 from stream import geometry
-from stream.messages import Array
+from stream.arrays import Array
 
 SIDE = 24  # px of the look's longer side while searching: about 5 ms for a whole frame of 640x360
 MIN_SEEN = 0.2  # share of the look that must lie on pixels that count

@@ -22,9 +22,9 @@ from nodes.decoder.sam_networks import TRAINED_SIDE, load_network
 from nodes.decoder.sam_protocol import LOW_RES, PADDING, SamAnswer, SamEmbedding, SamPrompts
 from nodes.decoder.sam_threads import Threads
 from nodes.decoder.sam_tiny import TinyEncoder
+from stream.arrays import Array
 from stream.devices import choose_device, choose_precision
 from stream.errors import ConfigError, ModelError
-from stream.messages import Array
 
 PATCH = 16  # px
 MEAN = (123.675, 116.28, 103.53)  # of RGB, 0..255

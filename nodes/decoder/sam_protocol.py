@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from stream.messages import Array
+from stream.arrays import Array
 
 if TYPE_CHECKING:
     import torch

@@ -16,7 +16,9 @@ from nodes.decoder import prompting
 from nodes.decoder.model import Logits, Query, Verdict
 from nodes.decoder.prompting import Asked, Rules
 from nodes.decoder.sam_protocol import LOW_RES, SamBackend, SamEmbedding
-from stream.messages import Array, Prompt, crop_mask
+from stream.arrays import Array
+from stream.crops import crop_mask
+from stream.messages import Prompt
 
 GIVEN_LOGIT = 1e8  # a mask that the user gave wins against any network
 PRIOR_LOGIT = 8.0  # a mask that the user gave and corrects by points, as SAM's mask input

@@ -22,19 +22,10 @@ from nodes.decoder.combining import exclusive, object_mask
 from nodes.decoder.evidence import contradicted
 from nodes.decoder.model import Embedding, Logits, MaskModel, Query, Verdict
 from nodes.decoder.states import WHOLE_FRAME, Limits, ObjectState, judge
+from stream.arrays import Array
+from stream.crops import uncrop_mask
 from stream.errors import ModelError
-from stream.messages import (
-    Array,
-    Frame,
-    Masks,
-    ObjectMask,
-    Prompt,
-    Seed,
-    Seeds,
-    Stamp,
-    Tracks,
-    uncrop_mask,
-)
+from stream.messages import Frame, Masks, ObjectMask, Prompt, Seed, Seeds, Stamp, Tracks
 
 log = logging.getLogger(__name__)
 

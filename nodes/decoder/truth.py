@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from stream.messages import Array, Masks, ObjectMask, uncrop_mask
+from stream.arrays import Array
+from stream.crops import uncrop_mask
+from stream.messages import Masks, ObjectMask
 
 MIN_VISIBLE_PX = 50  # an object of fewer true px counts as hidden
 

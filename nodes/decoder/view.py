@@ -15,7 +15,7 @@ from nodes.decoder import kernels
 from nodes.decoder.model import Window
 from nodes.decoder.picture import clip_window, pixels
 from stream import geometry
-from stream.messages import Array
+from stream.arrays import Array
 
 WORKING_PX = 18_000  # of a window: 36 000 cost nearly twice as much and gain nothing
 WINDOW_PAD, WINDOW_PAD_PX = 0.3, 24  # round the object's box: share of its side, at least px

@@ -10,8 +10,8 @@ from __future__ import annotations
 
 import numpy as np
 
+from stream.arrays import Array
 from stream.errors import MessageError
-from stream.messages import Array
 
 GROUPS = 7  # of 5 bits: as many as a 32-bit run can need
 MAX_BYTES = 4 * 1024 * 1024  # what decodes to at most 2**22 runs; a mask of pure noise in a full-HD frame has 2**20

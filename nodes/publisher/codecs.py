@@ -11,8 +11,8 @@ from typing import Literal
 import numpy as np
 
 from nodes.publisher import coco_rle, pictures
+from stream.arrays import Array
 from stream.errors import MessageError
-from stream.messages import Array
 
 Codec = Literal["packbits", "coco_rle", "png"]
 Box = tuple[int, int, int, int]  # x, y, width, height, px

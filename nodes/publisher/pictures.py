@@ -11,8 +11,8 @@ from collections.abc import Iterator
 
 import numpy as np
 
+from stream.arrays import Array
 from stream.errors import MessageError
-from stream.messages import Array
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY_8_BIT = b"\x08\x00\x00\x00\x00"  # bit depth, colour type, and three methods of which PNG has no others

@@ -16,8 +16,9 @@ from msgspec import Meta
 
 from nodes.publisher import pictures
 from nodes.publisher.codecs import Codec, decode_mask, encode_mask, payload_shape
+from stream.arrays import Array
 from stream.errors import MessageError
-from stream.messages import Array, Frame, Masks, ObjectMask, Origin, Stamp, State
+from stream.messages import Frame, Masks, ObjectMask, Origin, Stamp, State
 from stream.wire import MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, MAX_PARTS, to_json
 
 VERSION = 1  # of every schema here; new keys may come within a version, nothing else may change

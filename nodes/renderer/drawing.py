@@ -15,7 +15,8 @@ import numpy as np
 from nodes.renderer.ink import INK, PAPER, Colour, cap_height, colour_of, mixed
 from nodes.renderer.labels import Hud, write_labels
 from nodes.renderer.trails import VISIBLE, Trails
-from stream.messages import Array, Masks, ObjectMask
+from stream.arrays import Array
+from stream.messages import Masks, ObjectMask
 
 TINT = {"tracked": 0.42, "reacquired": 0.42, "uncertain": 0.22, "lost": 0.12}  # share of the colour in the mask
 SUBPIXEL = 4  # bits of fraction in the coordinates given to OpenCV

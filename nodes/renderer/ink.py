@@ -12,7 +12,8 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from stream.messages import Array, State
+from stream.arrays import Array
+from stream.messages import State
 
 Colour = tuple[int, int, int]  # RGB, 0..255
 Box = tuple[int, int, int, int]  # x, y, width, height, px

@@ -20,7 +20,8 @@ from nodes.renderer.ink import (
     symbol,
     write_chip,
 )
-from stream.messages import Array, Masks, ObjectMask
+from stream.arrays import Array
+from stream.messages import Masks, ObjectMask
 
 SEPARATOR = "   "  # between the parts of the top line
 

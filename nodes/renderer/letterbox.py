@@ -5,8 +5,8 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
+from stream.arrays import Array
 from stream.geometry import Letterbox
-from stream.messages import Array
 
 
 def fit(rgb: Array, place: Letterbox) -> Array:

@@ -11,7 +11,9 @@ from nodes.renderer.labels import Hud
 from nodes.renderer.sinks import LabelImages, VideoFile, check_sinks, label_png, replace_file, save_png
 from nodes.renderer.steering import Steering
 from nodes.renderer.window import Window
-from stream.messages import Answer, Array, Command, Scene, Stamp
+from stream.arrays import Array
+from stream.messages import Command, Scene, Stamp
+from stream.reports import Answer
 from stream.runtime import Runtime, renders
 
 log = logging.getLogger(__name__)

@@ -24,10 +24,10 @@ from av.video.frame import PictureType
 from av.video.reformatter import Colorspace
 
 from nodes.renderer.letterbox import fit
+from stream.arrays import Array
 from stream.config import Renderer
 from stream.errors import ConfigError
 from stream.geometry import Letterbox
-from stream.messages import Array
 
 log = logging.getLogger(__name__)
 

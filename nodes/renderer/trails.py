@@ -10,7 +10,8 @@ from collections import deque
 
 import numpy as np
 
-from stream.messages import Array, Masks, ObjectMask
+from stream.arrays import Array
+from stream.messages import Masks, ObjectMask
 
 VISIBLE = 0.5  # probability above which a point counts as seen
 MOVED_TOGETHER = 0.3  # of the points' own spread: a larger disagreement between them is a new draw

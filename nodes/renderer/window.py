@@ -18,9 +18,10 @@ import numpy as np
 from nodes.renderer.ink import cap_height, chip_size, write_chip
 from nodes.renderer.interaction import Interaction, Request
 from nodes.renderer.letterbox import fit
+from stream.arrays import Array
 from stream.errors import ConfigError
 from stream.geometry import Letterbox
-from stream.messages import Array, Masks
+from stream.messages import Masks
 
 FIRST_LONGER_SIDE = (640, 1280)  # px: a small picture is opened larger, a huge one smaller
 KEYS = {9: "tab", 27: "escape", 127: "delete", 0xFFFF: "delete", 0x2E0000: "delete"}  # Qt; GTK; Windows

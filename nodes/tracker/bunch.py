@@ -10,7 +10,7 @@ from nodes.tracker import patch_filter
 from nodes.tracker.model import Features, PointModel, Points, Trajectories
 from nodes.tracker.patch_filter import PatchFilter
 from stream import geometry
-from stream.messages import Array
+from stream.arrays import Array
 
 VISIBLE = 0.5  # a point counts as visible above this probability (SAM-PT)
 

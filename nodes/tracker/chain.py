@@ -14,7 +14,7 @@ import numpy as np
 from nodes.tracker import windows
 from nodes.tracker.bunch import Bunch, draw
 from nodes.tracker.model import Features, PointModel
-from stream.messages import Array
+from stream.arrays import Array
 
 HORIZON = 8  # frames: what PIPS' weights expect
 Link = tuple[int, int, int, int]  # frame, point, next frame, real frames in the window

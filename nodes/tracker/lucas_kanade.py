@@ -22,7 +22,7 @@ import numpy as np
 from nodes.tracker import motion
 from nodes.tracker.model import Points, Trajectories
 from stream import geometry
-from stream.messages import Array
+from stream.arrays import Array
 
 WINDOW_PX = 17  # side of the patch that Lucas-Kanade compares; 21 costs a third more and follows no better
 LEVELS = 4  # pyramid levels above the frame: 17 px at 1/16 reach about 100 px a frame

@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stream.messages import Array
+from stream.arrays import Array
 
 MAX_ROUNDS = 300
 STEPS = 2  # towards the middle of a cluster: the nearer the bound is taken to it, the more pixels it rules out

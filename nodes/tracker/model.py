@@ -8,7 +8,7 @@ from typing import Any, Protocol
 
 import numpy as np
 
-from stream.messages import Array
+from stream.arrays import Array
 
 Features = Any  # what a model keeps of one frame; opaque to the tracker, which only holds it in its ring
 

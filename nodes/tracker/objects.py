@@ -9,7 +9,9 @@ import numpy as np
 from nodes.tracker import motion
 from nodes.tracker.bunch import VISIBLE, Bunch
 from stream import geometry
-from stream.messages import Array, Frame, ObjectTrack, Prompt, Seed, uncrop_mask
+from stream.arrays import Array
+from stream.crops import uncrop_mask
+from stream.messages import Frame, ObjectTrack, Prompt, Seed
 
 BORDER = 0.01  # share of the frame's side; a point nearer to the edge counts as invisible (SAM-PT, code -2)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from stream.messages import Array
+from stream.arrays import Array
 
 PATCH_SIDE = 3  # px
 THRESHOLD = 0.01  # a visible point is given up at this similarity or below

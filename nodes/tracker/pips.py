@@ -20,11 +20,11 @@ from nodes.tracker.pips_checkpoint import WEIGHTS, load_pips
 from nodes.tracker.pips_correlation import Pyramid
 from nodes.tracker.pips_network import Pips, S
 from stream import checkpoints, geometry
+from stream.arrays import Array
 from stream.config import Tracker
 from stream.devices import choose_device, choose_precision
 from stream.errors import ModelError
 from stream.geometry import Size
-from stream.messages import Array
 
 CLEARLY_VISIBLE = np.float32(0.9)  # probability above which a point may start its next window
 LESS_CLEARLY = np.float32(0.02)  # by so much that is lowered until a frame is found

@@ -15,7 +15,7 @@ import cv2
 import numpy as np
 
 from nodes.tracker.medoids import kmedoids
-from stream.messages import Array
+from stream.arrays import Array
 
 KMEDOIDS_SUBSET = 1800  # px; of a larger mask a random subset is clustered
 FILL_SUBSET = 2000  # px; the same where corners are missing

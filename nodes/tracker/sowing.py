@@ -12,7 +12,7 @@ from nodes.tracker.model import PointModel
 from nodes.tracker.patch_filter import PatchFilter, patches
 from nodes.tracker.query_points import Draws, Seeded
 from nodes.tracker.ring import Kept
-from stream.messages import Array
+from stream.arrays import Array
 
 Chance = Callable[[int, int], Draws]  # object_id, frame_id -> where the random choices come from
 

@@ -29,9 +29,10 @@ from nodes.tracker.model import PointModel
 from nodes.tracker.objects import TrackedObject
 from nodes.tracker.ring import Ring
 from nodes.tracker.sowing import Chance, Sower
+from stream.crops import uncrop_mask
 from stream.errors import PromptError
 from stream.geometry import resize_mask
-from stream.messages import Frame, Prompt, Seeds, Tracks, uncrop_mask
+from stream.messages import Frame, Prompt, Seeds, Tracks
 
 log = logging.getLogger(__name__)
 

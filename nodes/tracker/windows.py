@@ -17,8 +17,8 @@ import numpy as np
 
 from nodes.tracker.bunch import Bunch, merge
 from nodes.tracker.model import Features, PointModel, Trajectories, concatenate
+from stream.arrays import Array
 from stream.errors import ModelError
-from stream.messages import Array
 
 log = logging.getLogger(__name__)
 

@@ -1,21 +1,19 @@
-"""Clips and sources for the capture tests, small and drawn by code."""
+"""Clips for the capture tests, small and drawn by code; and what a source makes of them."""
 
 from __future__ import annotations
 
-import threading
-from collections.abc import Callable, Sequence
 from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
+import pytest
 
-from nodes.capture.feed import Feed
-from nodes.capture.picture import Opened, Picture
+from nodes.capture.picture import Opened, Picture, Source
+from nodes.capture.sources import make_source
+from stream.arrays import Array
+from stream.config import Capture
 from stream.errors import SourceError
-from stream.messages import Array, Frame
-
-GENEROUS_S = 20.0  # how long a test waits for what must happen
 
 
 def shade(index: int, size: tuple[int, int] = (64, 96)) -> Array:
@@ -48,71 +46,23 @@ def write_sound(path: Path) -> Path:
     return path
 
 
-Step = Array | SourceError | Callable[[], None]
+def read_all(source: Source) -> tuple[Opened, list[Picture]]:
+    opened = source.open()
+    pictures = list(iter(source.read, None))
+    source.close()
+    source.close()
+    return opened, pictures
 
 
-class ScriptedSource:
-    """A source that does what its script says: a picture is given, an error is raised, a function is called.
-
-    It ends with its script. A script that begins with an error can't be opened.
-    """
-
-    def __init__(self, script: Sequence[Step], *, live: bool = False, fps: float | None = None) -> None:
-        self.live = live
-        self.closed = False
-        self.opened = False
-        self.skipped = 0
-        self._fps = fps
-        self._script = list(script)
-
-    def open(self) -> Opened:
-        if self._script and isinstance(self._script[0], SourceError):
-            raise self._script[0]
-        self.opened = True
-        first = next((s for s in self._script if isinstance(s, np.ndarray)), shade(0))
-        return Opened(first.shape[:2], self._fps)
-
-    def skip(self, count: int) -> None:
-        self.skipped = count
-        del self._script[:count]
-
-    def read(self) -> Picture | None:
-        while self._script:
-            step = self._script.pop(0)
-            if isinstance(step, SourceError):
-                raise step
-            if isinstance(step, np.ndarray):
-                return Picture(step)
-            step()
-        return None
-
-    def close(self) -> None:
-        self.closed = True
+def complaint(source: object, **config: object) -> str:
+    """What is said when this source is opened."""
+    with pytest.raises(SourceError) as caught:
+        read_all(make_source(Capture(source=str(source), **config)))  # type: ignore[arg-type]
+    assert caught.value.exit_code == 3
+    assert caught.value.__cause__ is None
+    return str(caught.value)
 
 
-class Wakes:
-    """Lets a test wait until something is true of a feed, without sleeping."""
-
-    def __init__(self) -> None:
-        self._changed = threading.Condition()
-
-    def __call__(self) -> None:
-        with self._changed:
-            self._changed.notify_all()
-
-    def wait_for(self, condition: Callable[[], bool]) -> None:
-        with self._changed:
-            assert self._changed.wait_for(condition, GENEROUS_S), "what the test waits for did not happen"
-
-
-def drain(feed: Feed, wakes: Wakes) -> list[Frame]:
-    """Every frame until the feed has ended."""
-    frames: list[Frame] = []
-
-    def over() -> bool:
-        while (frame := feed.take()) is not None:
-            frames.append(frame)
-        return feed.phase in ("ended", "failed")
-
-    wakes.wait_for(over)
-    return frames
+def levels(pictures: list[Picture]) -> list[int]:
+    """The index that each `shade` picture was drawn with, as far as compression lets it be told."""
+    return [round((float(p.rgb.mean()) - 29.5) / 8) for p in pictures]

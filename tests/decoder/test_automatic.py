@@ -9,7 +9,7 @@ from decoder.fake_sam import DiscSam
 
 from nodes.decoder.automatic import Candidate, Rules, Survey, choose, deepest, grid, propose, suppress
 from nodes.decoder.sam_protocol import LOW_RES, SamAnswer
-from stream.messages import crop_mask
+from stream.crops import crop_mask
 
 SIZE = (128, 256)  # 1 low-res px is 1 px
 

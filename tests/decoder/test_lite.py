@@ -12,7 +12,8 @@ from nodes.decoder.model import Query, Verdict
 from nodes.decoder.picture import Picture
 from nodes.decoder.prompt_masks import first_mask
 from nodes.decoder.segmentation import Segmenter
-from stream.messages import Frame, ObjectTrack, Prompt, Stamp, Tracks, uncrop_mask
+from stream.crops import uncrop_mask
+from stream.messages import Frame, ObjectTrack, Prompt, Stamp, Tracks
 
 SIZE = (150, 220)
 SIDE = 50

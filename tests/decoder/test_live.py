@@ -9,8 +9,9 @@ from nodes.decoder.budget import Budget
 from nodes.decoder.live import LiveSegmenter
 from nodes.decoder.model import Logits
 from nodes.decoder.segmentation import Segmenter
+from stream.crops import uncrop_mask
 from stream.errors import ModelError
-from stream.messages import Frame, Masks, ObjectTrack, Prompt, Seeds, Stamp, Tracks, uncrop_mask
+from stream.messages import Frame, Masks, ObjectTrack, Prompt, Seeds, Stamp, Tracks
 
 SIZE = (60, 80)
 PERIOD_NS = 40_000_000

@@ -9,7 +9,8 @@ from msgspec.structs import replace
 
 from nodes.decoder.lookout import Lookout
 from stream.errors import ModelError
-from stream.messages import Masks, Proposal
+from stream.messages import Masks
+from stream.reports import Proposal
 
 HORIZON = 8
 THING = Proposal(bbox=(1, 1, 8, 2), bits=np.full(2, 255, np.uint8), score=0.9, inside=(3, 2))

@@ -7,7 +7,9 @@ import pytest
 
 from nodes.decoder.propagation import Propagator, fit
 from stream import geometry
-from stream.messages import Array, ObjectTrack, crop_mask, uncrop_mask
+from stream.arrays import Array
+from stream.crops import crop_mask, uncrop_mask
+from stream.messages import ObjectTrack
 
 SIZE = (120, 160)
 POINTS = np.array([[45, 45], [75, 45], [45, 75], [75, 75], [60, 50], [55, 66], [70, 60], [50, 58]], np.float32)

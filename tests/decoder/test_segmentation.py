@@ -8,7 +8,8 @@ import pytest
 from nodes.decoder.combining import exclusive
 from nodes.decoder.model import Logits
 from nodes.decoder.segmentation import Segmenter
-from stream.messages import Frame, ObjectTrack, Prompt, Stamp, Tracks, uncrop_mask
+from stream.crops import uncrop_mask
+from stream.messages import Frame, ObjectTrack, Prompt, Stamp, Tracks
 
 SIZE = (60, 80)
 

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 
 from nodes.decoder.truth import TruthScore
-from stream.messages import Masks, ObjectMask, Stamp, crop_mask
+from stream.crops import crop_mask
+from stream.messages import Masks, ObjectMask, Stamp
 
 
 def masks(**boxes) -> Masks:

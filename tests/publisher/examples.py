@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from stream.messages import Array, Masks, ObjectMask, Stamp, State, crop_mask
+from stream.arrays import Array
+from stream.crops import crop_mask
+from stream.messages import Masks, ObjectMask, Stamp, State
 
 STAMP = Stamp(
     camera="door",

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 
 from nodes.publisher import coco_rle
+from stream.arrays import Array
+from stream.crops import crop_mask
 from stream.errors import MessageError
-from stream.messages import Array, crop_mask
 
 
 def small() -> Array:

@@ -7,8 +7,9 @@ import pytest
 from publisher.examples import ellipse
 
 from nodes.publisher.codecs import Codec, decode_mask, encode_mask, payload_shape
+from stream.arrays import Array
+from stream.crops import crop_mask
 from stream.errors import MessageError
-from stream.messages import Array, crop_mask
 
 SIZE = (29, 37)
 CODECS: tuple[Codec, ...] = ("packbits", "coco_rle", "png")

@@ -18,7 +18,8 @@ from publisher.examples import STAMP, one_object
 from nodes.publisher import wire
 from nodes.publisher.codecs import Codec
 from nodes.publisher.wire import pack_masks, unpack_masks
-from stream.messages import Array, Masks
+from stream.arrays import Array
+from stream.messages import Masks
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 TOLD = "42 1 tracked [2, 3, 5, 2] 8 px\n42 2 lost [0, 0, 0, 0] 0 px\n"

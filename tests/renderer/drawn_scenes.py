@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 
 from nodes.renderer.labels import Hud
-from stream.messages import Array, Masks, ObjectMask, Stamp, State
+from stream.arrays import Array
+from stream.messages import Masks, ObjectMask, Stamp, State
 
 SIZE = (180, 320)
 

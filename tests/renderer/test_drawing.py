@@ -10,7 +10,8 @@ from renderer.drawn_scenes import box_object, gray, hud, scene
 
 from nodes.renderer.drawing import Painter
 from nodes.renderer.ink import PALETTE, cap_height, colour_of, letters
-from stream.messages import Array, Masks, ObjectMask
+from stream.arrays import Array
+from stream.messages import Masks, ObjectMask
 
 LOST = box_object(7, (0, 0, 0, 0), "lost")
 

@@ -1,290 +1,23 @@
-"""Files that the renderer writes: right when all goes well, whole when it does not."""
+"""Single files of the renderer, written whole; and places for its files, checked before the run."""
 
 from __future__ import annotations
 
 import errno
 import os
-import subprocess
-import sys
-import zlib
 from pathlib import Path
-from typing import Any
 
-import av
 import cv2
 import numpy as np
 import pytest
 
 from nodes.renderer import sinks
-from nodes.renderer.sinks import (
-    LabelImages,
-    VideoFile,
-    check_file,
-    check_folder,
-    davis_palette,
-    label_png,
-    replace_file,
-    save_png,
-)
+from nodes.renderer.sinks import check_file, check_folder, replace_file, save_png
 from stream.errors import ConfigError
-from stream.messages import Array
-
-ROOT = Path(__file__).resolve().parents[2]
-MS = 1_000_000
-SIZE = (48, 64)
-
-
-def picture(i: int, size: tuple[int, int] = SIZE) -> Array:
-    rgb = np.full((*size, 3), 40, np.uint8)
-    rgb[:, : size[1] // 2] = (200, 30, 30)
-    rgb[0:8, (2 * i) % (size[1] - 8) :][:, :8] = 255
-    return rgb
-
-
-def record(path: Path, times_ms: list[int], size: tuple[int, int] = SIZE) -> VideoFile:
-    video = VideoFile(path, fps=25)
-    for i, ms in enumerate(times_ms):
-        video.write(picture(i, size), 7_000_000_000 + ms * MS)
-    return video
-
-
-def read(path: Path) -> tuple[list[float], list[Array]]:
-    """The times in seconds and the pictures of a video file."""
-    with av.open(str(path)) as container:
-        frames = list(container.decode(video=0))
-    return [float(f.pts * f.time_base) for f in frames], [f.to_ndarray(format="rgb24") for f in frames]
-
-
-# --- video ----------------------------------------------------------------------------------------------------------
-
-
-def test_a_video_has_every_frame_at_the_time_it_was_captured(tmp_path: Path):
-    times = [0, 40, 80, 200, 233, 1233, 1273]
-    record(tmp_path / "a.mp4", times).close()
-    seconds, pictures = read(tmp_path / "a.mp4")
-    assert seconds == pytest.approx([t / 1000 for t in times], abs=2e-4)
-    assert {p.shape for p in pictures} == {(*SIZE, 3)}
-
-
-def test_the_last_frame_lasts_as_long_as_the_feeds_rate_says(tmp_path: Path):
-    record(tmp_path / "a.mp4", [0, 40, 80]).close()
-    with av.open(str(tmp_path / "a.mp4")) as container:
-        stream = container.streams.video[0]
-        assert float(stream.duration * stream.time_base) == pytest.approx(0.12, abs=1e-3)
-
-
-def test_colours_survive(tmp_path: Path):
-    record(tmp_path / "a.mp4", [0, 40]).close()
-    with av.open(str(tmp_path / "a.mp4")) as container:
-        frame = next(container.decode(video=0))
-        assert frame.colorspace == 1, "marked BT.709, which players take HD video for"
-        rgb = frame.to_ndarray(format="rgb24").astype(int)
-    assert np.abs(rgb[20:40, 8:24] - (200, 30, 30)).max() < 14
-    assert np.abs(rgb[20:40, 40:60] - 40).max() < 8
-
-
-def test_a_closed_video_is_an_ordinary_seekable_file(tmp_path: Path):
-    record(tmp_path / "a.mp4", list(range(0, 8000, 100))).close()
-    with av.open(str(tmp_path / "a.mp4")) as container:
-        stream = container.streams.video[0]
-        assert stream.frames == 80, "the index at its end knows them all"
-        container.seek(int(5 / stream.time_base), stream=stream)
-        first = next(container.decode(stream))
-        assert first.key_frame
-        assert 3 <= first.time <= 5
-
-
-def test_a_video_whose_process_was_killed_plays(tmp_path: Path):
-    path = tmp_path / "killed.mp4"
-    writer = (
-        "import os, sys, numpy as np\n"
-        "from nodes.renderer.sinks import VideoFile\n"
-        "video = VideoFile(sys.argv[1], 25)\n"
-        "for i in range(200):\n"
-        "    video.write(np.full((48, 64, 3), i, np.uint8), i * 40_000_000)\n"
-        "os.kill(os.getpid(), 9)\n"
-    )
-    done = subprocess.run([sys.executable, "-c", writer, str(path)], cwd=ROOT, check=False)
-    assert done.returncode == -9
-    seconds, pictures = read(path)
-    assert len(pictures) >= 200 - 2 * 50 - 10, "at most the last two seconds, and what is in the encoder"
-    assert seconds == pytest.approx([0.04 * i for i in range(len(seconds))], abs=1e-3)
-
-
-def test_time_in_a_video_only_goes_forward(tmp_path: Path):
-    record(tmp_path / "a.mp4", [0, 40, 40, 10, 50, 10 * 3600 * 1000]).close()
-    seconds, _ = read(tmp_path / "a.mp4")
-    assert seconds == pytest.approx([0, 0.04, 0.08, 0.12, 0.16, 0.2], abs=2e-4)
-
-
-def test_the_second_frame_may_have_the_time_of_the_first(tmp_path: Path):
-    record(tmp_path / "a.mp4", [0, 0, 40]).close()
-    seconds, _ = read(tmp_path / "a.mp4")
-    assert seconds == pytest.approx([0, 0.04, 0.08], abs=2e-4)
-
-
-def test_an_odd_size_is_padded_to_an_even_one(tmp_path: Path):
-    record(tmp_path / "a.mp4", [0, 40], size=(49, 63)).close()
-    _, pictures = read(tmp_path / "a.mp4")
-    assert pictures[0].shape == (50, 64, 3)
-
-
-def test_another_size_is_scaled_into_the_first_and_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    video = record(tmp_path / "a.mp4", [0, 40])
-    for i in range(2, 5):
-        video.write(picture(i, (96, 96)), 7_000_000_000 + i * 40 * MS)
-    video.close()
-    _, pictures = read(tmp_path / "a.mp4")
-    assert [p.shape for p in pictures] == [(*SIZE, 3)] * 5
-    assert pictures[-1][:, :6].max() < 30, "a bar"
-    assert [r.getMessage() for r in caplog.records] == [
-        f"recording {tmp_path / 'a.mp4'}: frames are 96x96 now; they are scaled into its 64x48"
-    ]
-
-
-def test_without_a_frame_there_is_no_file(tmp_path: Path):
-    VideoFile(tmp_path / "a.mp4", 25).close()
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_closing_twice_or_writing_afterwards_changes_nothing(tmp_path: Path):
-    video = record(tmp_path / "a.mp4", [0, 40])
-    video.close()
-    video.close()
-    video.write(picture(0), 9_000_000_000)
-    assert len(read(tmp_path / "a.mp4")[0]) == 2
-
-
-def test_a_full_disk_stops_the_recording_with_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    if not Path("/dev/full").exists():
-        pytest.skip("this system has no /dev/full")
-    full = tmp_path / "full.mp4"
-    full.symlink_to("/dev/full")
-    video = record(full, list(range(0, 400, 40)))
-    assert video.stopped
-    video.close()
-    assert [r.levelname for r in caplog.records] == ["WARNING"]
-    assert str(full) in caplog.text
-    assert os.strerror(errno.ENOSPC) in caplog.text
-
-
-def test_what_was_written_before_the_disk_was_full_plays(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    """On a real file system of 256 KiB, where the machine lets us mount one."""
-    if not sys.platform.startswith("linux") or os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs Linux and root")
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", tmp_path], check=False).returncode:
-        pytest.skip("this machine lets nobody mount")
-    try:
-        noise = np.random.default_rng(0)
-        video = VideoFile(tmp_path / "a.mp4", 25)
-        for i in range(400):
-            video.write(noise.integers(0, 255, (48, 64, 3), np.uint8), i * 40 * MS)
-        assert video.stopped
-        video.close()
-        assert len(caplog.records) == 1
-        seconds, _ = read(tmp_path / "a.mp4")
-        assert len(seconds) >= 25
-    finally:
-        subprocess.run(["umount", "-l", tmp_path], check=True)
-
-
-def test_a_video_that_cant_be_opened_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture):
-    video = record(tmp_path / "missing" / "a.mp4", [0, 40, 80])
-    video.close()
-    assert [r.getMessage() for r in caplog.records] == [
-        f"recording to {tmp_path / 'missing' / 'a.mp4'} stopped: {os.strerror(errno.ENOENT)}; "
-        "what was written so far stays playable"
-    ]
-
-
-def test_an_error_at_the_very_end_is_a_warning_too(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-):
-    video = record(tmp_path / "a.mp4", [0, 40])
-
-    class Full:
-        def encode(self) -> list[Any]:
-            raise OSError(errno.ENOSPC, "full")
-
-    monkeypatch.setattr(video, "_stream", Full())
-    video.close()
-    assert len(caplog.records) == 1
-    assert video.stopped
-
-
-# --- label images ---------------------------------------------------------------------------------------------------
-
-
-def chunks(png: bytes) -> dict[bytes, bytes]:
-    """The chunks of a PNG file, their checksums checked."""
-    found, at = {}, 8
-    while at < len(png):
-        length = int.from_bytes(png[at : at + 4])
-        name, data = png[at + 4 : at + 8], png[at + 8 : at + 8 + length]
-        assert zlib.crc32(name + data) == int.from_bytes(png[at + 8 + length : at + 12 + length])
-        found[name], at = data, at + 12 + length
-    return found
-
-
-def test_label_images_are_palette_pictures_that_read_back_bit_for_bit(tmp_path: Path):
-    labels = np.arange(256, dtype=np.uint8).repeat(3).reshape(24, 32)
-    LabelImages(tmp_path).write(labels, 7)
-    path = tmp_path / "00007.png"
-    with av.open(str(path)) as container:
-        frame = next(container.decode(video=0))
-        assert frame.format.name == "pal8"
-        indices, _ = frame.to_ndarray()
-    assert np.array_equal(indices, labels)
-    as_colours = cv2.cvtColor(cv2.imread(str(path)), cv2.COLOR_BGR2RGB)
-    assert np.array_equal(as_colours, davis_palette()[labels])
-    header = chunks(path.read_bytes())[b"IHDR"]
-    assert (int.from_bytes(header[:4]), int.from_bytes(header[4:8]), header[8], header[9]) == (32, 24, 8, 3)
-
-
-def test_ids_above_255_become_a_16_bit_gray_picture(tmp_path: Path):
-    labels = np.array([[0, 1, 255, 256], [300, 4095, 65535, 0]], np.uint16)
-    LabelImages(tmp_path).write(labels, 123456)
-    read_back = cv2.imread(str(tmp_path / "123456.png"), cv2.IMREAD_UNCHANGED)
-    assert read_back.dtype == np.uint16
-    assert np.array_equal(read_back, labels)
-
-
-def test_a_part_of_a_larger_array_is_written_like_any_other():
-    labels = np.arange(200, dtype=np.uint8).reshape(10, 20)[::2, 3:9]
-    indices = cv2.imdecode(np.frombuffer(label_png(labels), np.uint8), cv2.IMREAD_COLOR)
-    assert np.array_equal(cv2.cvtColor(indices, cv2.COLOR_BGR2RGB), davis_palette()[labels])
-
-
-def test_the_palette_is_that_of_davis():
-    palette = davis_palette()
-    begin = [(0, 0, 0), (128, 0, 0), (0, 128, 0), (128, 128, 0), (0, 0, 128), (128, 0, 128), (0, 128, 128)]
-    assert [tuple(c) for c in palette[:7].tolist()] == begin
-    assert palette[9].tolist() == [191, 0, 0]
-    assert palette[21].tolist() == [128, 64, 128]
-    assert palette[22].tolist() == [22, 22, 22]
-    assert palette[255].tolist() == [255, 255, 255]
-
-
-def test_label_images_stop_with_one_warning_when_the_disk_is_full(
-    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
-):
-    def full(path: Path, data: bytes) -> int:
-        path.touch()
-        raise OSError(errno.ENOSPC, "full")
-
-    sink = LabelImages(tmp_path)
-    sink.write(np.zeros((4, 4), np.uint8), 0)
-    monkeypatch.setattr(Path, "write_bytes", full)
-    for i in range(1, 4):
-        sink.write(np.zeros((4, 4), np.uint8), i)
-    assert [r.getMessage() for r in caplog.records] == [
-        f"label images in {tmp_path} stopped at frame 1: {os.strerror(errno.ENOSPC)}"
-    ]
-    assert [p.name for p in tmp_path.iterdir()] == ["00000.png"], "no half file stays"
 
 
 def test_a_picture_is_saved_in_its_colours(tmp_path: Path):
-    rgb = picture(0)
+    rgb = np.full((48, 64, 3), 40, np.uint8)
+    rgb[:, :32] = (200, 30, 30)
     save_png(tmp_path / "a.png", rgb)
     assert np.array_equal(cv2.imread(str(tmp_path / "a.png"))[..., ::-1], rgb)
     with pytest.raises(FileNotFoundError):
@@ -296,9 +29,6 @@ def test_a_file_is_replaced_whole(tmp_path: Path):
     replace_file(tmp_path / "a", b"two")
     assert (tmp_path / "a").read_bytes() == b"two"
     assert len(list(tmp_path.iterdir())) == 1
-
-
-# --- before the run -------------------------------------------------------------------------------------------------
 
 
 def test_missing_folders_are_made(tmp_path: Path):

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from stream.control import Desk
-from stream.messages import Found, Proposal
 from stream.objects import Registry
+from stream.reports import Found, Proposal
 
 
 class FakeGraph:

@@ -6,8 +6,9 @@ import numpy as np
 import pytest
 from stream_examples import masks, object_mask
 
+from stream.crops import crop_mask
 from stream.errors import ConfigError, ControlError
-from stream.messages import Prompt, crop_mask
+from stream.messages import Prompt
 from stream.objects import Registry, check_prompt, packed_mask, point_arrays
 
 SIZE = (40, 60)

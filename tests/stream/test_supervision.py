@@ -5,12 +5,12 @@ import json
 
 import pytest
 
-from stream.config import load
 from stream.dashboard import progress, table
 from stream.errors import ConfigError
 from stream.latency import Latency
-from stream.messages import Health
+from stream.presets import load
 from stream.processes import RestartPolicy
+from stream.reports import Health
 from stream.rundir import Run, RunDir, find_run
 from stream.tally import Tally
 from stream.topology import NODES, TOPICS, Delivery, check_places, readers, writer

@@ -81,13 +81,18 @@ def test_clicks_and_boxes_are_given_on_the_command_line(tmp_path: Path) -> None:
 
 def test_live_plays_a_sequence_into_the_whole_graph_and_scores_what_came(tmp_path: Path) -> None:
     davis_set(tmp_path / "set", "one")
-    report = evaluated(tmp_path, "live", "--root", tmp_path / "set", "--due", "1e9", "--html", tmp_path / "r.html")
+    arguments = ["live", "--root", tmp_path / "set", "--due", "1e9", "--html", tmp_path / "r.html", "--loss"]
+    report = evaluated(tmp_path, *arguments)
     assert report["frames"]["shown"] == FRAMES
     assert 1 <= report["frames"]["received"] <= FRAMES
     assert report["due_ms"] == 1e9
     # everything has come by then, so that every frame shows the very last mask
     assert 0 < report["mean"]["J"] < 100
     assert report["mean"]["J&F_at_once"] is not None
+    assert report["mean"]["answered"] == pytest.approx(100 * report["frames"]["received"] / FRAMES)
+    lossless = evaluated(tmp_path, "vos", "--root", tmp_path / "set", "--jobs", 1)["mean"]["J&F"]
+    assert report["mean"]["J&F_loss"] == pytest.approx(lossless - report["mean"]["J&F"])
+    assert report["sequences"]["one"] == pytest.approx(report["mean"])
     assert (tmp_path / "r.html").stat().st_size > 1000
 
 

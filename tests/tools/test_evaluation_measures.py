@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from stream.messages import Array
+from stream.arrays import Array
 from tools.evaluation.measures import contour, contour_accuracy, disk, region_similarity, score_masks, statistics
 
 SIZE = (480, 854)  # contours agree within 8 px here

@@ -9,8 +9,8 @@ import pytest
 from stream_examples import stamp
 
 from nodes.tracker.node import Shell
-from stream.config import load
 from stream.messages import Command, Frame, Prompt
+from stream.presets import load
 
 SIZE = (72, 96)
 

@@ -8,8 +8,9 @@ from tracker_examples import SIZE, frame, points
 
 from nodes.tracker.model import Trajectories
 from nodes.tracker.tracking import PointTracker
+from stream.crops import uncrop_mask
 from stream.errors import ModelError, PromptError
-from stream.messages import Frame, Prompt, Seed, Seeds, Stamp, Tracks, uncrop_mask
+from stream.messages import Frame, Prompt, Seed, Seeds, Stamp, Tracks
 
 
 class Drift:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from stream.messages import Array
+from stream.arrays import Array
 from tools.clips.bodies import Part, make_part, rolling, swing
 from tools.clips.textures import Rng
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 import cv2
 import numpy as np
 
-from stream.messages import Array
+from stream.arrays import Array
 from tools.clips.textures import Rng, blob, surface
 
 Path = Callable[[float], float]  # frame -> value

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from stream.messages import Array
+from stream.arrays import Array
 from tools.clips.lens import h264, jpeg
 from tools.clips.scene import Actor, Scene
 from tools.clips.textures import Size

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from stream.messages import Array
+from stream.arrays import Array
 from tools.clips.beings import animal, person
 from tools.clips.bodies import Body, Part, make_part, rolling, swing
 from tools.clips.textures import Rng, palette

@@ -9,7 +9,7 @@ import av
 import cv2
 import numpy as np
 
-from stream.messages import Array
+from stream.arrays import Array
 from tools.clips.textures import Rng, Size, fractal
 
 Wander = Callable[[float], float]

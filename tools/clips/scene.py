@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from stream.messages import Array
+from stream.arrays import Array
 from tools.clips.bodies import Body, Part
 from tools.clips.kinds import body
 from tools.clips.lens import Lens, Wander, light_field, shake, streak, wander

@@ -9,7 +9,7 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from stream.messages import Array
+from stream.arrays import Array
 
 Rng = np.random.Generator
 Size = tuple[int, int]  # (H, W) px

@@ -13,8 +13,10 @@ from typing import Any, cast
 
 from nodes.decoder.node import main as decoder
 from nodes.tracker.node import main as tracker
-from stream.config import Config, load
-from stream.messages import Array, Command, Frame, Masks, Message, Prompt, Seeds, Stamp, Tracks
+from stream.arrays import Array
+from stream.config import Config
+from stream.messages import Command, Frame, Masks, Message, Prompt, Seeds, Stamp, Tracks
+from stream.presets import load
 from stream.runtime import Runtime
 
 FRAME_NS = 40_000_000  # between the stamps of two frames: 25 a second

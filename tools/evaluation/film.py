@@ -10,8 +10,8 @@ import numpy as np
 
 from nodes.capture.drawn import read_picture
 from nodes.renderer.ink import colour_of
+from stream.arrays import Array
 from stream.geometry import resize_mask
-from stream.messages import Array
 from tools.evaluation.layout import VideoSequence, ids_of
 from tools.evaluation.scoring import Score
 

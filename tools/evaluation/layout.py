@@ -21,8 +21,8 @@ import numpy as np
 
 from nodes.capture.drawn import PICTURES, natural_order
 from nodes.capture.label_images import read_labels
+from stream.arrays import Array
 from stream.errors import ConfigError, PromptError, nearest
-from stream.messages import Array
 
 VOID = 255  # beside other ids: a pixel that counts for nothing (DAVIS 2017); alone it is the object (DAVIS 2016)
 RESOLUTIONS = ("", "480p", "Full-Resolution")

@@ -4,16 +4,18 @@ Frame t is on screen from t / fps until the next one comes. What counts for it i
 received `due_ms` after it appeared: by default one frame's time, just before it leaves the screen. A mask that comes
 later counts for the frames that are on screen then, so lateness and frames passed over cost accuracy. The column
 `J&F_at_once` asks for the mask the moment the frame appears (due_ms = 0), which no live system has: even a perfect one
-shows the mask of the frame before.
+shows the mask of the frame before. `answered` is the share of frames that masks came for; with --loss, `J&F_loss` is
+what a lossless run of the same cores (`vos`) has more.
 """
 
 from __future__ import annotations
 
 import argparse
 import json
+import sys
 import tempfile
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from itertools import accumulate
 from pathlib import Path
@@ -24,10 +26,12 @@ import numpy as np
 from nodes.capture.drawn import read_picture
 from nodes.capture.pace import FALLBACK_FPS
 from nodes.renderer.sinks import label_png
+from stream.arrays import Array
 from stream.errors import ConfigError, StreamError
 from stream.geometry import resize_mask
-from stream.messages import Array, Masks, Prompt
+from stream.messages import Masks, Prompt
 from tools.bench.run import GraphRun
+from tools.evaluation import vos
 from tools.evaluation.cores import lossless
 from tools.evaluation.layout import VideoSequence, ids_of, sequences_of
 from tools.evaluation.page import Chapter, write_page
@@ -35,7 +39,7 @@ from tools.evaluation.pool import Tick, run_tasks
 from tools.evaluation.prompting import PromptKind, make_prompt
 from tools.evaluation.scoring import Score, mean_row, table
 
-AT_ONCE = "J&F_at_once"
+AT_ONCE, ANSWERED, LOSS = "J&F_at_once", "answered", "J&F_loss"
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -43,7 +47,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     overrides = dict(options.overrides)
     if options.fps != FALLBACK_FPS:
         overrides["capture.folder_fps"] = options.fps
-    lossless(options.config, overrides)  # a wrong key is told before the first run
+    config = lossless(options.config, overrides)  # a wrong key is told before the first run
     sequences = sequences_of(options)
     for s in sequences:
         if 0 not in s.annotations or not s.has_truth:
@@ -56,10 +60,24 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     due_ms = 1e3 / options.fps if options.due is None else options.due
     scores = [h.score(due_ms) for h in heard]
     report = table(scores, None)
-    at_once = [h.score(0.0) for h in heard]
-    for score in at_once:
-        report["sequences"][score.name][AT_ONCE] = mean_row(score.rows())["J&F"]
-    report["mean"][AT_ONCE] = mean_row([row for score in at_once for row in score.rows()])["J&F"]
+    _add(report, AT_ONCE, [h.score(0.0) for h in heard])
+    for h in heard:
+        report["sequences"][h.task.sequence.name][ANSWERED] = 100 * len(h.masks) / len(h.task.sequence.frames)
+        if (late := h.masks[0].stamp.frame_id) > 0:
+            print(
+                f"live: {h.task.sequence.name}: the graph was not ready when it began; the prompt of frame 0 was taken "
+                f"on frame {late}",
+                file=sys.stderr,
+            )
+    report["mean"][ANSWERED] = 100 * sum(len(h.masks) for h in heard) / sum(len(s.frames) for s in sequences)
+    if options.loss:
+        work = [vos.Task(s, config, options.prompt, None) for s in sequences]
+        outcomes = run_tasks(vos.follow, work, [len(s.frames) for s in sequences], jobs=1, say="live: lossless")
+        for outcome, live in zip(outcomes, scores, strict=True):  # objects that begin later were not asked for here
+            outcome.score.objects = {i: outcome.score.objects[i] for i in live.objects}
+        _add(report, LOSS, [o.score for o in outcomes])
+        for row in (*report["sequences"].values(), report["mean"]):
+            row[LOSS] -= row["J&F"]
     ages = np.concatenate([h.ages_ms() for h in heard])
     report["latency_ms"] = {f"p{q}": float(np.percentile(ages, q)) for q in (50, 95, 99)}  # capture to the consumer
     report["frames"] = {"shown": sum(len(s.frames) for s in sequences), "received": len(ages)}
@@ -68,6 +86,13 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         chapters = [Chapter(h.task.sequence, s, h.on_screen(due_ms)) for h, s in zip(heard, scores, strict=True)]
         write_page(options.html, f"live: {options.config} at {options.fps:g} frames/s", report, chapters)
     return report
+
+
+def _add(report: dict[str, Any], column: str, scores: Sequence[Score]) -> None:
+    """A column of the J&F of other masks of the same sequences."""
+    for score in scores:
+        report["sequences"][score.name][column] = mean_row(score.rows())["J&F"]
+    report["mean"][column] = mean_row([row for score in scores for row in score.rows()])["J&F"]
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ import msgspec
 import numpy as np
 
 from nodes.publisher import coco_rle
+from stream.arrays import Array
 from stream.errors import ConfigError, MessageError
-from stream.messages import Array
 
 
 class Rle(msgspec.Struct, frozen=True):

@@ -12,7 +12,7 @@ from math import ceil, hypot
 import cv2
 import numpy as np
 
-from stream.messages import Array
+from stream.arrays import Array
 
 TOLERANCE = 0.008  # of the frame's diagonal: how far two contours may lie apart and still agree (8 px at 854x480)
 RECALL_ABOVE = 0.5  # a frame above this counts as recalled

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from base64 import b64encode
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 from typing import Any
 
-from stream.messages import Array
+from stream.arrays import Array
 from tools.evaluation.film import Moment, strips
 from tools.evaluation.layout import VideoSequence
 from tools.evaluation.scoring import COLUMNS, Score
@@ -73,13 +73,18 @@ def write_page(path: Path, title: str, report: dict[str, Any], chapters: Sequenc
         facts += f", latency p50 {late['p50']:.0f} ms, p95 {late['p95']:.0f} ms, "
         facts += f"{frames['shown'] - frames['received']} of {frames['shown']} frames passed over"
     body = [
-        f"<h1>{escape(title)}</h1><p>{escape(facts)}. {WORDS}</p>",
         _overview(report, [c.score.name for c in scored]) if scored else "<p>There was no truth to score with.</p>",
         *(_chapter(c, report["sequences"][c.score.name]) for c in scored),
     ]
+    write_document(path, title, f"{facts}. {WORDS}", body)
+
+
+def write_document(path: Path, title: str, facts: str, body: Sequence[str]) -> None:
+    """Write a page of its title, a line of facts (text) and parts (HTML)."""
     head = '<meta charset="utf-8"><meta name="viewport" content="width=device-width,initial-scale=1">'
     page = f"<!doctype html><html lang=en><head>{head}<title>{escape(title)}</title><style>{STYLE}</style></head>"
-    path.write_text(f"{page}<body>{''.join(body)}</body></html>\n", encoding="utf-8")
+    top = f"<h1>{escape(title)}</h1><p>{escape(facts)}</p>"
+    path.write_text(f"{page}<body>{top}{''.join(body)}</body></html>\n", encoding="utf-8")
 
 
 def _overview(report: dict[str, Any], names: Sequence[str]) -> str:
@@ -111,8 +116,13 @@ def _chapter(chapter: Chapter, row: dict[str, float]) -> str:
 
 
 def chart(score: Score, marks: Sequence[int]) -> str:
-    """J and F over time as an SVG that fills its column; labels are HTML, so that they keep their size on a phone."""
+    """J and F over time."""
     frames, j = score.curve("J")
+    return curves(frames, {"lf": score.curve("F")[1], "lj": j}, marks, f"J and F of {score.name} over time")
+
+
+def curves(frames: Sequence[int], lines: Mapping[str, Sequence[float]], marks: Sequence[int], what: str) -> str:
+    """Lines (class -> values 0..1) as an SVG that fills its column; labels are HTML, so that they keep their size."""
     span = max(frames[-1] - frames[0], 1)
 
     def line(values: Sequence[float], kind: str) -> str:
@@ -123,20 +133,24 @@ def chart(score: Score, marks: Sequence[int]) -> str:
 
     grid = "".join(f'<path class=grid d="M0 {y}H1000"/>' for y in (0, 25, 50, 75, 100))
     dots = "".join(f'<path class=mark d="M{1000 * (t - frames[0]) / span:.1f} 0V100"/>' for t in marks)
-    lines = line(score.curve("F")[1], "lf") + line(j, "lj")
-    name = escape(score.name)
+    drawn = "".join(line(values, kind) for kind, values in lines.items())
     return (
         "<div class=chart><div class=y><span>100</span><span>50</span><span>0</span></div>"
-        f'<svg viewBox="0 0 1000 100" preserveAspectRatio="none" role=img aria-label="J and F of {name} over time">'
-        f"{grid}{dots}{lines}</svg>"
+        f'<svg viewBox="0 0 1000 100" preserveAspectRatio="none" role=img aria-label="{escape(what)}">'
+        f"{grid}{dots}{drawn}</svg>"
         f"<div class=x><span>frame {frames[0]}</span><span>frame {frames[-1]}</span></div></div>"
     )
 
 
 def _strip(heading: str, moments: Sequence[Moment]) -> str:
+    return film(heading, [(m.frame, f"frame {m.frame}, J {100 * m.J:.0f}, F {100 * m.F:.0f}", m.jpeg) for m in moments])
+
+
+def film(heading: str, pictures: Sequence[tuple[int, str, bytes]]) -> str:
+    """A film strip: of each picture its frame, caption and JPEG."""
     figures = "".join(
-        f'<figure><img loading=lazy alt="frame {m.frame}" src="data:image/jpeg;base64,{b64encode(m.jpeg).decode()}">'
-        f"<figcaption>frame {m.frame}, J {100 * m.J:.0f}, F {100 * m.F:.0f}</figcaption></figure>"
-        for m in moments
+        f'<figure><img loading=lazy alt="frame {frame}" src="data:image/jpeg;base64,{b64encode(jpeg).decode()}">'
+        f"<figcaption>{escape(caption)}</figcaption></figure>"
+        for frame, caption, jpeg in pictures
     )
     return f"<h3>{heading}</h3><div class=strip>{figures}</div>"

@@ -7,7 +7,9 @@ from typing import Literal
 import numpy as np
 
 from nodes.tracker.query_points import draw_negatives, draw_positives
-from stream.messages import Array, Prompt, crop_mask
+from stream.arrays import Array
+from stream.crops import crop_mask
+from stream.messages import Prompt
 
 PromptKind = Literal["mask", "box", "points"]
 KINDS: tuple[PromptKind, ...] = ("mask", "box", "points")

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from stream.arrays import Array
 from stream.errors import ConfigError
-from stream.messages import Array
 from tools.evaluation.layout import VideoSequence, ids_of, read_label_file
 from tools.evaluation.measures import score_masks, statistics
 from tools.evaluation.pool import Tick

@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from stream.arrays import Array
 from stream.errors import ConfigError
-from stream.messages import Array
 from tools.evaluation.mask_tracks import Overlaps, Track, overlaps, read_results, read_truth
 from tools.evaluation.pool import Tick, run_tasks
 

@@ -6,8 +6,8 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+from stream.addresses import redact
 from stream.checkpoints import Checkpoint
-from stream.config import redact
 from stream.errors import CheckpointError
 from tools.fetch.archive import ArchiveError, unpack
 from tools.fetch.checking import GZIP_START, FetchError, check

@@ -12,8 +12,8 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 
+from stream.addresses import redact
 from stream.checkpoints import Checkpoint, readable
-from stream.config import redact
 from stream.errors import CheckpointError
 from tools.fetch.checking import GZIP_START, FetchError, is_text
 from tools.fetch.part import Origin, Part, check_room

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from stream.messages import Array
+from stream.arrays import Array
 
 SEED = 72  # of SAM-PT's evaluation
 

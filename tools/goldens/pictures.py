@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from PIL import Image
 
-from stream.messages import Array
+from stream.arrays import Array
 
 LONGEST_PX = 1024
 

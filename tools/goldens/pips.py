@@ -10,7 +10,7 @@ from torch import Tensor
 
 from nodes.tracker.pips_correlation import build_pyramids, correlate, look_up
 from nodes.tracker.pips_network import Pips, embed
-from stream.messages import Array
+from stream.arrays import Array
 from tools.goldens.found import Weights
 from tools.goldens.rows import Golden, Row, clip_of, differing, farthest
 

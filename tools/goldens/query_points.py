@@ -8,8 +8,8 @@ import numpy as np
 
 from nodes.tracker import query_points as rules
 from nodes.tracker.medoids import distance_sum, kmedoids
+from stream.arrays import Array
 from stream.errors import ConfigError
-from stream.messages import Array
 from tools.goldens.chance import TorchDraws
 from tools.goldens.found import Weights
 from tools.goldens.rows import Golden, Row, differing, farthest, relative, unpack

@@ -11,8 +11,8 @@ from zipfile import BadZipFile
 import numpy as np
 from numpy.typing import ArrayLike
 
+from stream.arrays import Array
 from stream.errors import ConfigError
-from stream.messages import Array
 
 
 @dataclass(frozen=True)

@@ -19,8 +19,8 @@ from nodes.decoder.model import Logits
 from nodes.decoder.prompting import Asked, Decoded, Rules, decode
 from nodes.decoder.sam import Sam
 from nodes.decoder.sam_protocol import PADDING, SamAnswer, SamEmbedding, SamPrompts
+from stream.arrays import Array
 from stream.geometry import Size
-from stream.messages import Array
 from tools.goldens.found import Weights
 from tools.goldens.rows import Golden, Row, differing, farthest
 from tools.goldens.sam_weights import embedding_of, find_sam

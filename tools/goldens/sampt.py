@@ -9,9 +9,9 @@ from PIL import Image
 
 from nodes.decoder.prompting import Rules
 from nodes.tracker.pips import PipsModel
+from stream.arrays import Array
 from stream.errors import ConfigError
 from stream.geometry import Size
-from stream.messages import Array
 from tools.goldens.found import Weights
 from tools.goldens.pictures import shown_at
 from tools.goldens.rows import Golden, Row, differing, farthest

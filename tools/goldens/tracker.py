@@ -9,7 +9,7 @@ import numpy as np
 
 from nodes.tracker.chain import Link, two_way
 from nodes.tracker.pips import PipsModel
-from stream.messages import Array
+from stream.arrays import Array
 from tools.goldens.found import Weights
 from tools.goldens.rows import Golden, Row, clip_of, differing, farthest
 

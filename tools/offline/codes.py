@@ -7,7 +7,7 @@ from collections.abc import Sequence
 import numpy as np
 
 from nodes.tracker.patch_filter import PatchFilter, patches
-from stream.messages import Array
+from stream.arrays import Array
 
 VISIBLE, OCCLUDED, OUTSIDE, UNLIKE, AFTER_UNLIKE = 1, 0, -2, -3, -4
 BORDER = 0.01  # share of the frame's side

@@ -12,8 +12,8 @@ from torch.nn.functional import interpolate
 
 from nodes.decoder.prompting import Decoded
 from nodes.decoder.sam_protocol import SamBackend, SamEmbedding
+from stream.arrays import Array
 from stream.geometry import Size, resize_mask
-from stream.messages import Array
 from tools.offline.reinit import Window
 
 Key = tuple[int, int]  # object, frame

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import torch
 
 from nodes.decoder.boundary import Variant, choose
-from stream.messages import Array
+from stream.arrays import Array
 
 DONE = -1
 

@@ -18,7 +18,7 @@ from nodes.decoder.prompting import Asked, Rules
 from nodes.decoder.sam_protocol import SamBackend, SamEmbedding
 from nodes.tracker.chain import HORIZON, Chained, chain, two_way
 from nodes.tracker.model import Features, PointModel
-from stream.messages import Array
+from stream.arrays import Array
 from tools.offline.codes import VISIBLE, code
 from tools.offline.outcome import Given, Outcome, Tracked
 from tools.offline.reinit import Window, walk

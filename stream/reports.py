@@ -1,0 +1,118 @@
+"""What nodes tell the supervisor, beside the feed: frozen messages (units as in `stream/messages.py`)."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+import numpy as np
+
+from stream.arrays import Array, expect
+from stream.crops import uncrop_mask
+from stream.messages import Message, Prompt
+
+
+class Report(Message, frozen=True, kw_only=True):
+    """Base of every report: who speaks."""
+
+    node: str
+    pid: int
+
+
+class Hello(Report, frozen=True, kw_only=True):
+    """A node is loaded and waits for its start command."""
+
+    schema: ClassVar[str] = "hello/1"
+
+
+class Health(Report, frozen=True, kw_only=True):
+    """The beat of a node, once a second and once more at its end."""
+
+    schema: ClassVar[str] = "health/1"
+    phase: str = "running"
+    frame_id: int = -1  # the newest that it handled
+    steps: int = 0  # messages handled
+    rate_hz: float = 0.0
+    busy: float = 0.0  # share of the time spent inside steps, since the last beat
+    step_ms: float = 0.0  # mean, since the last beat
+    in_step_s: float = 0.0  # age of the step under way
+    rss_mb: float = 0.0
+    peak_rss_mb: float = 0.0
+    malformed: int = 0
+    dropped: int = 0  # messages that gave way in a queue of this node, or were lost on their way to it
+    transport_ms: float = 0.0  # time spent packing, sending, receiving and unpacking, in all
+    numbers: dict[str, float] = {}  # what only this kind of node has to tell
+
+
+class Opened(Report, frozen=True, kw_only=True):
+    """Capture has a picture: its size, and what the source says of itself."""
+
+    schema: ClassVar[str] = "opened/1"
+    size: tuple[int, int]  # (height, width), px
+    fps: float | None = None
+    frames: int | None = None  # expected in all
+    session: int = 0
+    epoch: int = 0
+    prompts: tuple[Prompt, ...] = ()  # the demo scene suggests its own
+
+
+class Done(Report, frozen=True, kw_only=True):
+    """The node has passed on the end of the feed."""
+
+    schema: ClassVar[str] = "done/1"
+
+
+class Failure(Report, frozen=True, kw_only=True):
+    """The node gives up for a reason that a restart would not mend."""
+
+    schema: ClassVar[str] = "failure/1"
+    message: str
+    exit_code: int
+
+
+class Answer(Report, frozen=True, kw_only=True):
+    """The node's answer to a command that carried a request."""
+
+    schema: ClassVar[str] = "answer/1"
+    request: int
+    result: dict[str, str] = {}
+    error: str = ""
+
+
+class Proposal(msgspec.Struct, frozen=True, kw_only=True):
+    """A mask that may be an object; nobody asked for it, so that it has no id yet."""
+
+    bbox: tuple[int, int, int, int]  # x, y, width, height, px
+    bits: Array  # (ceil(width * height / 8),) uint8: the crop of bbox, packed: there may be a hundred of them
+    score: float  # 0..1, predicted IoU
+    inside: tuple[float, float]  # x, y, frame px: a point well inside
+
+    def __post_init__(self) -> None:
+        x, y, width, height = self.bbox
+        if min(x, y) < 0 or min(width, height) < 1:
+            raise ValueError(f"proposal.bbox is {self.bbox}; needs x, y of 0 or more and a size of 1 or more")
+        expect(self.bits, "proposal.bits", "uint8", ((width * height + 7) // 8,))
+
+    def whole(self, size: tuple[int, int]) -> Array:
+        """(H, W) uint8 mask of 0 and 1."""
+        _, _, width, height = self.bbox
+        return uncrop_mask(self.bbox, np.unpackbits(self.bits, count=width * height).reshape(height, width), size)
+
+
+class Found(Report, frozen=True, kw_only=True):
+    """The decoder has looked for objects that nobody asked for (--auto): the best first, perhaps none."""
+
+    schema: ClassVar[str] = "found/1"
+    frame_id: int
+    survey: bool = False  # on the first frame, as the tracker asked for; else at a boundary
+    size: tuple[int, int]  # (height, width) of that frame, px
+    objects: tuple[Proposal, ...] = ()
+
+    def __post_init__(self) -> None:
+        for o in self.objects:
+            x, y, width, height = o.bbox
+            if x + width > self.size[1] or y + height > self.size[0]:
+                raise ValueError(f"proposal.bbox {o.bbox} lies outside the frame of {self.size[1]}x{self.size[0]}")
+
+
+REPORTS: tuple[type[Report], ...] = (Hello, Health, Opened, Done, Failure, Answer, Found)

@@ -1,0 +1,119 @@
+"""Feeds whose sources follow a script, and ways to wait for them without sleeping."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+
+import numpy as np
+from capture.examples import shade
+
+from nodes.capture.feed import Feed
+from nodes.capture.picture import Opened, Picture
+from stream.arrays import Array
+from stream.config import Capture
+from stream.errors import SourceError
+from stream.messages import Frame
+
+GENEROUS_S = 20.0  # how long a test waits for what must happen
+QUICK = {"backoff_s": 0.001, "backoff_max_s": 0.002}
+Step = Array | SourceError | Callable[[], None]
+
+
+class ScriptedSource:
+    """A source that does what its script says: a picture is given, an error is raised, a function is called.
+
+    It ends with its script. A script that begins with an error can't be opened.
+    """
+
+    def __init__(self, script: Sequence[Step], *, live: bool = False, fps: float | None = None) -> None:
+        self.live = live
+        self.closed = False
+        self.opened = False
+        self.skipped = 0
+        self._fps = fps
+        self._script = list(script)
+
+    def open(self) -> Opened:
+        if self._script and isinstance(self._script[0], SourceError):
+            raise self._script[0]
+        self.opened = True
+        first = next((s for s in self._script if isinstance(s, np.ndarray)), shade(0))
+        return Opened(first.shape[:2], self._fps)
+
+    def skip(self, count: int) -> None:
+        self.skipped = count
+        del self._script[:count]
+
+    def read(self) -> Picture | None:
+        while self._script:
+            step = self._script.pop(0)
+            if isinstance(step, SourceError):
+                raise step
+            if isinstance(step, np.ndarray):
+                return Picture(step)
+            step()
+        return None
+
+    def close(self) -> None:
+        self.closed = True
+
+
+class Wakes:
+    """Lets a test wait until something is true of a feed, without sleeping."""
+
+    def __init__(self) -> None:
+        self._changed = threading.Condition()
+
+    def __call__(self) -> None:
+        with self._changed:
+            self._changed.notify_all()
+
+    def wait_for(self, condition: Callable[[], bool]) -> None:
+        with self._changed:
+            assert self._changed.wait_for(condition, GENEROUS_S), "what the test waits for did not happen"
+
+
+def drain(feed: Feed, wakes: Wakes) -> list[Frame]:
+    """Every frame until the feed has ended."""
+    frames: list[Frame] = []
+
+    def over() -> bool:
+        while (frame := feed.take()) is not None:
+            frames.append(frame)
+        return feed.phase in ("ended", "failed")
+
+    wakes.wait_for(over)
+    return frames
+
+
+def play(
+    *scripts: Sequence[Step], live: bool = False, source_live: bool | None = None, fps: float | None = None, **config
+) -> tuple[Feed, Wakes, list[ScriptedSource]]:
+    """A started feed whose first connection plays the first script, and so on; the last one repeats."""
+    made: list[ScriptedSource] = []
+    wakes = Wakes()
+    keywords = {
+        k: config.pop(k)
+        for k in ("first_frame_id", "session", "clock", "backoff", "epoch", "elapsed_s", "opened_before")
+        if k in config
+    }
+
+    def next_source() -> ScriptedSource:
+        script = scripts[min(len(made), len(scripts) - 1)]
+        made.append(ScriptedSource(script, live=live if source_live is None else source_live, fps=fps))
+        return made[-1]
+
+    feed = Feed(next_source, Capture(**{"camera": "yard", **QUICK, **config}), live=live, wake=wakes, **keywords)
+    feed.start()
+    return feed, wakes, made
+
+
+def blocker() -> tuple[Callable[[], None], threading.Event]:
+    """A step that holds the source's thread until the event is set."""
+    event = threading.Event()
+
+    def block() -> None:
+        assert event.wait(GENEROUS_S)
+
+    return block, event

@@ -1,0 +1,50 @@
+"""RTSP addresses behind which there is no camera: what is said, and never the password."""
+
+from __future__ import annotations
+
+import socket
+import threading
+
+import pytest
+from capture.examples import complaint
+
+
+def test_an_rtsp_server_that_is_not_there_is_told_without_the_password():
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        port = free.getsockname()[1]
+    said = complaint(f"rtsp://me:secret@127.0.0.1:{port}/cam")
+    assert said.startswith(f"rtsp://***@127.0.0.1:{port}/cam: nothing listens at 127.0.0.1:{port}")
+    assert "secret" not in said
+
+
+def test_an_rtsp_server_that_says_nothing_is_a_timeout():
+    with socket.create_server(("127.0.0.1", 0)) as mute:
+        said = complaint(f"rtsp://me:secret@127.0.0.1:{mute.getsockname()[1]}/cam", open_timeout_s=0.3)
+    assert "no answer within 0.3 s (capture.open_timeout_s)" in said
+    assert "secret" not in said
+
+
+def test_a_server_of_another_kind_is_told():
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def greet() -> None:
+            connection = server.accept()[0]
+            connection.sendall(b"SSH-2.0-other\r\n")
+            connection.close()
+
+        thread = threading.Thread(target=greet)
+        thread.start()
+        assert "speaks no RTSP" in complaint(f"rtsp://127.0.0.1:{server.getsockname()[1]}/cam")
+        thread.join()
+
+
+def test_an_unknown_host_is_told():
+    assert "the host no-such-host.invalid is unknown" in complaint("rtsp://me:secret@no-such-host.invalid/cam")
+
+
+@pytest.mark.parametrize("address", ["rtsp:///cam", "rtsp://me:secret@host:99999/cam", "rtsp://me:secret@host:x/cam"])
+def test_an_address_that_is_none_is_told(address):
+    said = complaint(address)
+    assert "needs rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH" in said
+    assert "secret" not in said
