@@ -52,7 +52,8 @@ class Tracker(Section, frozen=True):
 
     backend: Literal["lucas_kanade", "pips"] = "lucas_kanade"
     horizon: Annotated[int, Meta(ge=2, le=64)] = 8  # frames in a window; the anchor is the first. PIPS sees at most 8
-    emit: Literal["frame", "horizon"] = "frame"
+    # when a frame is answered: at once, or with its whole window; auto: at once on a live feed alone
+    emit: Literal["auto", "frame", "horizon"] = "frame"
     reinit: bool = True  # draw the points anew from the mask at each horizon boundary
     reinit_variant: Literal["A", "B", "C", "D"] = "A"  # which frame of the horizon they are drawn on (paper, table 1)
     # where a point starts its next window: all at the boundary, or each at its last clearly visible frame (PIPS' own
@@ -95,6 +96,9 @@ class Decoder(Section, frozen=True):
     auto_stability: Share = 0.95  # IoU of the masks at logit +1 and -1, at least
     min_area_px: Natural = 25  # a mask this small never re-seeds (SAM-PT's own limit)
     max_growth: Positive = 3.0  # a boundary mask larger by more than the largest good one never re-seeds
+    # doubt a mask that leaks, shrinks to a few px or misses its points; false: take each, as the paper does; auto: the
+    # paper's way on a finished clip with SAM
+    check_masks: Literal["auto"] | bool = "auto"
     lost_after_frames: Count = 8  # frames without a believable mask until an object counts as lost
 
 

@@ -108,6 +108,8 @@ class Tracks(Message, frozen=True, kw_only=True):
     due: tuple[int, ...] = ()  # the objects whose window ends on this frame; the decoder answers with Seeds for them
     # the decoder is to look for objects here and to report them (Found); a lossless frame comes once more, with them
     survey: bool = False
+    # draft: its masks only give the Seeds, and the frame comes once more, final, with the points drawn from them
+    stage: Literal["only", "draft", "final"] = "only"
 
     @property
     def boundary(self) -> bool:

@@ -38,6 +38,8 @@ class Shell:
             horizon=node.config.tracker.horizon,
             limits=Limits() if own.backend == "lite" else sam_limits(own.iou_threshold),
             ask_points=own.backend != "lite",
+            check_masks=node.config.live or own.backend == "lite" if own.check_masks == "auto" else own.check_masks,
+            own_seeds=own.backend != "lite",
             every_frame=own.backend == "lite",
         )
         self.live: LiveSegmenter | None = None
@@ -76,7 +78,7 @@ class Shell:
         masks, seeds = self.segmenter.step(tracks)
         if seeds is not None:
             self.node.send(seeds)  # first: a lossless tracker waits for it
-        if masks is None:
+        if masks is None:  # no answer, or a draft: its frame comes once more
             return False
         self._send(tracks, masks)
         self._look(tracks, masks)

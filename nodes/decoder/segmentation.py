@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -78,6 +78,8 @@ class Segmenter:
         horizon: int = 8,
         limits: Limits = Limits(),  # noqa: B008  frozen
         ask_points: bool = False,
+        check_masks: bool = True,
+        own_seeds: bool = False,
         every_frame: bool = True,
     ) -> None:
         self.model = model
@@ -86,6 +88,8 @@ class Segmenter:
         self.limits = limits
         self.every_frame = every_frame  # the model learns from frames without objects, too
         self.ask_points = ask_points  # a mask that the points contradict is doubted, and seeds nothing
+        self.check_masks = check_masks  # False: every mask is shown and points are drawn from it, as in the paper
+        self.own_seeds = own_seeds  # points are drawn from an object's mask before others have their say (spec e.3)
         self.min_area_px = min_area_px
         self.max_growth = max_growth
         self.lost_after_frames = lost_after_frames
@@ -110,7 +114,7 @@ class Segmenter:
         self.model.forget(object_id)
 
     def step(self, tracks: Tracks) -> tuple[Masks | None, Seeds | None]:
-        """The masks of one frame, None where the model has no answer; Seeds where the tracker waits for them."""
+        """The masks of one frame, None of a draft and where there is no answer; Seeds where they are waited for."""
         job = self.prepare(tracks)
         try:
             asked = self.decode(job, self.encode(job)) if job.queries or self.every_frame else Asked(None, [])
@@ -118,7 +122,7 @@ class Segmenter:
             log.warning("frame %d is not decoded: %s", tracks.frame.stamp.frame_id, error)
             return None, self.give_up(job)
         objects, seeds = self.conclude(job, asked)
-        return self.message(tracks, objects), seeds
+        return None if tracks.stage == "draft" else self.message(tracks, objects), seeds
 
     def prepare(self, tracks: Tracks) -> Job:
         """Take a frame's prompts, forget the objects that are gone, and say what the model is to be asked."""
@@ -148,22 +152,24 @@ class Segmenter:
 
     def conclude(self, job: Job, asked: Asked) -> tuple[list[ObjectMask], Seeds | None]:
         """Every object's mask and state by the model's answer; Seeds where the tracker waits for them."""
-        self.decoded += 1
         tracks, size = job.tracks, job.tracks.frame.size
+        self.decoded += tracks.stage != "draft"
         masks = exclusive(size, asked.answers)
         objects: list[ObjectMask] = []
+        sources: list[ObjectMask] = []  # the masks that points may be drawn from
         verdicts: dict[int, Verdict] = {}
         for query, known, answer, mask in zip(job.queries, job.known, asked.answers, masks, strict=True):
             if self.objects.get(query.object_id) is known:
-                published, verdict = self._judge(query, known, answer, mask, size)
+                published, verdict = self._judge(query, known, answer, mask, tracks)
                 objects.append(published)
+                sources.append(self._source(published, query, answer))
                 verdicts[query.object_id] = verdict
                 if self.variant != "A":  # it alone never goes back
                     known.since.append((tracks.frame.stamp.frame_id, published))
                     del known.since[: -self.horizon]
         self.model.learn(asked.embedding, verdicts)
-        wanted = tracks.boundary or tracks.prompts or job.prompts
-        return objects, self.seeds(tracks, objects, job.prompts) if wanted else None
+        wanted = tracks.stage != "final" and (tracks.boundary or tracks.prompts or job.prompts)
+        return objects, self.seeds(tracks, sources, job.prompts) if wanted else None
 
     def message(self, tracks: Tracks, objects: Sequence[ObjectMask]) -> Masks:
         """The masks of a frame, with the count of those that were passed over since the last."""
@@ -198,34 +204,43 @@ class Segmenter:
             # a decoder that was restarted may get frames before the prompts: it knows the object, but no mask
             if prompt.object_id not in alive or (prompt.kind == "restore" and known and known.good_area):
                 continue
-            if prompt.kind != "refine" and known:
+            if prompt.kind != "refine" and known and tracks.stage != "final":
                 self.forget(prompt.object_id)
             obeyed[prompt.object_id] = prompt
         obeyed = {i: p for i, p in self.unanswered.items() if i in alive} | obeyed
         self.unanswered.clear()
         for object_id in alive:
             if object_id not in self.objects:
-                self.objects[object_id] = Segmented(ObjectState(self.lost_after_frames))
+                self.objects[object_id] = Segmented(ObjectState(self.lost_after_frames, self.check_masks))
         return obeyed
 
     def _is_lost(self, object_id: int) -> bool:
         return self.objects[object_id].state.state == "lost"
 
     def _judge(
-        self, query: Query, known: Segmented, answer: Logits, mask: Array, size: tuple[int, int]
+        self, query: Query, known: Segmented, answer: Logits, mask: Array, tracks: Tracks
     ) -> tuple[ObjectMask, Verdict]:
         """The message for one object, and what the model may learn from it."""
-        track = query.track
+        track, size = query.track, tracks.frame.size
         area = int(np.count_nonzero(mask))
         evidence = judge(area, size[0] * size[1], answer.score, track, self.min_area_px, query.lost, self.limits)
-        known.doubted = self.ask_points and query.prompt is None and self._is_doubtful(known, query, answer, mask, area)
-        if known.doubted and evidence == "clear":
+        asks = self.ask_points and self.check_masks and query.prompt is None
+        known.doubted = asks and self._is_doubtful(known, query, answer, mask, area)
+        if (known.doubted and evidence == "clear") or (evidence == "missing" and area and not self.check_masks):
             evidence = "weak"
-        state = known.state.step(evidence, prompted=query.prompt is not None and evidence != "missing")
+        counted = replace(known.state) if tracks.stage == "draft" else known.state  # a draft does not count
+        state = counted.step(evidence, prompted=query.prompt is not None and evidence != "missing")
         shown = mask if state != "lost" and evidence != "missing" else np.zeros_like(mask)
         published = object_mask(track, answer, shown, state, "decoded")
         learnt = uncrop_mask(answer.window, mask, size) if evidence != "missing" else np.zeros(size, np.uint8)
         return published, Verdict(learnt, evidence == "clear" and state != "lost", state == "lost")
+
+    def _source(self, published: ObjectMask, query: Query, answer: Logits) -> ObjectMask:
+        """The mask that an object's points are drawn from; as it is published, or before others have their say."""
+        if not self.own_seeds or (self.check_masks and not published.area):
+            return published
+        own = (answer.logits > 0).astype(np.uint8)
+        return object_mask(query.track, answer, own, published.state, published.origin)
 
     def seeds(self, tracks: Tracks, objects: Sequence[ObjectMask], prompts: dict[int, Prompt]) -> Seeds:
         """The good masks among those asked for, each on the frame that its variant of re-initialisation chooses."""
@@ -245,7 +260,7 @@ class Segmenter:
 
     def give_up(self, job: Job) -> Seeds:
         """The model has no answer: every object's old points stay, and prompts are obeyed on the next frame."""
-        self.failed += 1
+        self.failed += job.tracks.stage != "draft"
         self.unanswered |= job.prompts
         stamp = job.tracks.frame.stamp
         return Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=job.tracks.frame.size)
@@ -268,6 +283,8 @@ class Segmenter:
     def _is_good(self, o: ObjectMask, told: bool, size: tuple[int, int]) -> bool:
         """Whether new points may be drawn from a mask; if so, later ones are measured by its area."""
         known = self.objects[o.object_id]
+        if not self.check_masks:
+            return o.area > 0  # of an empty mask no points can be drawn
         if known.doubted and not told:
             return False
         if o.area < max(self.min_area_px, 1) or o.area > WHOLE_FRAME * size[0] * size[1]:

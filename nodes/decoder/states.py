@@ -16,6 +16,9 @@ and the state follows:
     reacquired  for REACQUIRED_FRAMES frames from then on, while the evidence is not missing; then as above
 
 A prompt is the user's word: it makes any state `tracked`.
+
+With `decoder.check_masks` off only an empty mask is missing: what speaks against another makes it weak, it is published
+all the same, and it brings a lost object back at once.
 """
 
 from __future__ import annotations
@@ -75,6 +78,7 @@ class ObjectState:
     """The state of one object over time."""
 
     lost_after_frames: int
+    strict: bool = True  # False: any mask at all brings a lost object back
     state: State = "tracked"
     missing: int = 0  # frames in a row without evidence
     clear: int = 0  # frames in a row with clear evidence, while lost
@@ -87,7 +91,7 @@ class ObjectState:
             self.state, self.clear, self.reacquired_left = "tracked", 0, 0
         elif self.state == "lost":
             self.clear = self.clear + 1 if evidence == "clear" else 0
-            if self.clear >= FOUND_FRAMES:
+            if self.clear >= FOUND_FRAMES or (evidence != "missing" and not self.strict):
                 self.state, self.clear, self.reacquired_left = "reacquired", 0, REACQUIRED_FRAMES - 1
         elif self.missing >= self.lost_after_frames:
             self.state, self.reacquired_left = "lost", 0

@@ -34,6 +34,8 @@ class Shell:
     def __init__(self, node: Runtime) -> None:
         own = node.config.tracker
         wait = own.wait_for_seed == "always" or (own.wait_for_seed == "auto" and not node.config.live)
+        emit = own.emit if own.emit != "auto" else "frame" if node.config.live else "horizon"
+        exact = own.backend == "pips" and not node.config.live  # nobody waits: as the paper does it, whatever it costs
         self.node = node
         self.waiting_since: float | None = None
         self.passed_over = 0  # frames that were captured and never came here
@@ -46,15 +48,16 @@ class Shell:
         self.tracker = PointTracker(
             make_model(own),
             horizon=own.horizon,
-            emit=own.emit,
+            emit=emit,
             reinit=own.reinit,
             reinit_variant=own.reinit_variant,
-            link=own.link,
+            link="visible" if exact and own.link == "auto" else own.link,
             positive_points=own.positive_points,
             negative_points=own.negative_points,
             patch_similarity=own.patch_similarity,
             seed=own.seed,
             wait_for_seed=wait,
+            redo_boundary=wait and not node.config.live and node.config.decoder.backend != "lite",
         )
 
     def obey(self, command: Command) -> None:
@@ -116,7 +119,7 @@ class Shell:
         for tracks in answers:
             self.node.send(replace(tracks, survey=self.survey))
             self.survey = False
-            if tracks.boundary:
+            if tracks.boundary and tracks.stage != "final":
                 self.asked = {stamp.frame_id: time.monotonic()}
         if self.pacer is not None and self.tracker.turned:
             self.pacer.turn()

@@ -20,8 +20,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from nodes.tracker import windows
 from nodes.tracker.bunch import Bunch
@@ -70,6 +70,7 @@ class PointTracker:
         seed: int = 72,
         chance: Chance | None = None,
         wait_for_seed: bool = False,
+        redo_boundary: bool = False,
     ) -> None:
         self.model = model
         self.horizon = horizon
@@ -80,6 +81,8 @@ class PointTracker:
         self.link_visible = link == "visible" or (link == "auto" and not reinit)
         self.sower = Sower(model, positive_points, negative_points, patch_similarity, seed, chance)
         self.wait_for_seed = wait_for_seed
+        # a boundary frame is told again, with the points drawn on it, for the masks that count (paper; variant A alone)
+        self.redo_boundary = redo_boundary and self.reinit and not self.goes_back
         self.ring = Ring(RING_HORIZONS * horizon)
         self.reset()
 
@@ -91,6 +94,7 @@ class PointTracker:
         self.pending: list[Pending] = []  # frames whose Tracks wait for the boundary (emit: horizon)
         self.awaited: set[int] = set()  # frame_ids whose Seeds have not come
         self.reviving = False
+        self.draft: Tracks | None = None  # of a boundary frame that is to be told again, with its new points
         self.turned = True  # no window is open that would want evenly spaced frames
 
     @property
@@ -158,21 +162,26 @@ class PointTracker:
             return []
         frame_id = frame.stamp.frame_id
         features = self.model.encode(frame.rgb)  # a ModelError leaves everything as it was: the frame is passed over
+        answers = self._finals()
         prompts = self._turn_to(frame, newest)
         prompts += self._take_orders(frame)
-        due = self._due()
+        due = self._due(prompts)
         self.ring.push(frame, features)
         self._plant(prompts, frame)
         self.pending.append(Pending(frame, due))
-        tracks = self._answer(prompts, due)
+        answers += self._answer(prompts, due)
         self._turn_windows(due)
         self.turned = bool(due) or not self.objects
         if prompts or (due and self.reinit):
             self.awaited.add(frame_id)
-        return tracks
+        if due and self.redo_boundary:
+            answers[-1] = self.draft = replace(answers[-1], stage="draft")
+        return answers
 
     def flush(self) -> list[Tracks]:
         """The tracks of the frames that still wait: the feed has ended."""
+        if self.draft is not None:  # the clip ends with the window: there is no next one to draw points for (spec e.1)
+            return [replace(self.draft, stage="final")]
         if not self.pending:
             return []
         self._reach(self._bunches(), self.pending[-1].frame_id)
@@ -246,10 +255,27 @@ class PointTracker:
         self.orders.clear()
         return prompts
 
-    def _due(self) -> tuple[int, ...]:
-        """The objects for which the frame that comes now is the last of their window."""
+    def _finals(self) -> list[Tracks]:
+        """The boundary frame once more, with the points that were drawn on it since."""
+        draft, self.draft = self.draft, None
+        if draft is None:
+            return []
+        objects = tuple(self.objects[i].track_at(draft.frame) for i in (o.object_id for o in draft.objects))
+        return [replace(draft, objects=objects, stage="final")]
+
+    def _due(self, prompts: Sequence[Prompt]) -> tuple[int, ...]:
+        """The objects for which the frame that comes now is the last of their window.
+
+        Where the paper is followed to the letter, a new object ends the windows of the others (variant A, table 1). A
+        live feed leaves them alone: each click would cost all the others their points.
+        """
         full = self.horizon - 1
-        due = [o for o in self.objects.values() if o.anchor is not None and self.ring.count_from(o.anchor) >= full]
+        joined = self.redo_boundary and any(p.kind == "add" for p in prompts)
+        due = [
+            o
+            for o in self.objects.values()
+            if o.anchor is not None and (joined or self.ring.count_from(o.anchor) >= full)
+        ]
         if due and self.together:
             due = list(self.objects.values())
         return tuple(o.object_id for o in due)
@@ -341,4 +367,4 @@ def _fitting(prompt: Prompt, size: tuple[int, int]) -> Prompt:
     """The prompt with its mask at the frame's size: it may have been given just before the size changed."""
     if prompt.mask is None:
         return prompt
-    return msgspec.structs.replace(prompt, mask=resize_mask(prompt.mask, size))
+    return replace(prompt, mask=resize_mask(prompt.mask, size))
