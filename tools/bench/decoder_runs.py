@@ -16,8 +16,8 @@ from nodes.decoder.sam import Sam
 from nodes.decoder.sam_networks import REGISTRIES, build_network
 from nodes.decoder.sam_protocol import SamEmbedding, SamPrompts
 from nodes.decoder.sam_torchvision import import_quietly
+from stream.arrays import Array
 from stream.geometry import Size
-from stream.messages import Array
 from tools.goldens.sam_weights import sam_weights
 
 FRAME: Size = (576, 1024)

@@ -1,6 +1,8 @@
-"""Milliseconds a frame of the lite mask model on one thread, against OpenCV's fastest dense flow on the same frames.
+"""Milliseconds a frame of the lite decoder on one thread, against OpenCV's fastest dense flow on the same frames.
 
-The yardstick is fixed work that the model does, too: on another machine, or a busy one, both change alike.
+The yardstick is fixed work that the model does, too: on another machine, or a busy one, both change alike. The objects
+never leave the picture (`crowd.py`), and those that are still followed at the end are counted: one that is lost costs
+next to nothing.
 """
 
 from __future__ import annotations
@@ -8,26 +10,42 @@ from __future__ import annotations
 import argparse
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from itertools import pairwise
 
 import cv2
 import numpy as np
 
-from nodes.decoder.combining import exclusive
 from nodes.decoder.lite import Lite
-from nodes.decoder.model import Query, Verdict
+from nodes.decoder.segmentation import Segmenter
+from stream.arrays import Array
 from stream.config import parse_size
-from stream.messages import Array, ObjectTrack, Prompt, uncrop_mask
+from stream.crops import uncrop_mask
+from stream.messages import Frame, Masks, ObjectTrack, Prompt, Stamp, Tracks
+from tools.bench.crowd import Crowd, draw_crowd
 from tools.bench.rows import Row, row
-from tools.clips.clip import draw_clip
 
-SEED = 3  # of the clip: its body takes an eighth of the frame
-OBJECTS = 5
+COUNTS = (1, 5, 20)  # objects
+AT_MOST = {5: 2.5}  # times what one takes
 WARM = 3  # frames
+FOLLOWED_IOU = 0.5  # with the truth, of an object whose state is `tracked`
+
+
+@dataclass(frozen=True)
+class Run:
+    """One pass over the clip."""
+
+    seconds: list[float]  # of each step once it is warm
+    followed: int  # objects at the end
+
+    @property
+    def median_ms(self) -> float:
+        """The median of the steps."""
+        return _median_ms(self.seconds)
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
-    """A step with one object and with five, and the yardstick; medians over frames, one value a repetition."""
+    """A step with one object, with five and with twenty, and the yardstick; medians, one value a repetition."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
     try:
@@ -37,65 +55,60 @@ def measure(options: argparse.Namespace) -> list[Row]:
 
 
 def _measure(options: argparse.Namespace) -> list[Row]:
-    frames, masks = clip(parse_size(options.size), options.frames)
-    one, five, flow, peak = [], [], [], []
+    crowd = draw_crowd(parse_size(options.size), options.frames)
+    flow: list[float] = []
+    runs: dict[int, list[Run]] = {count: [] for count in COUNTS}
     for _ in range(options.repeat):
-        flow.append(median_ms(_flow(frames)))
-        steps = timed_steps(frames, masks[:1])
-        one.append(median_ms(steps))
-        peak.append(float(np.percentile(steps, 95)) * 1e3)
-        five.append(median_ms(timed_steps(frames, masks)))
+        flow.append(_median_ms(_flow(crowd.frames)))
+        for count in COUNTS:
+            runs[count].append(follow(crowd, count))
+    one = [run.median_ms for run in runs[1]]
+    peak = [1e3 * float(np.percentile(run.seconds, 95)) for run in runs[1]]
     part = f"{options.size}, one thread"
-    return [
+    rows = [
         row(part, "flow of a frame (DIS ULTRAFAST), the yardstick", "ms", flow),
-        row(part, "a step with one object", "ms", one, at_most=25),
-        row(part, "a step with one object, 95th percentile", "ms", peak),
-        row(part, "one object against the yardstick", "x", _ratios(one, flow), at_most=5),
-        row(part, f"a step with {OBJECTS} objects", "ms", five),
-        row(part, f"{OBJECTS} objects against one", "x", _ratios(five, one), at_most=2.5),
+        row(part, "a step with 1 object", "ms", one, at_most=25),
+        row(part, "a step with 1 object, 95th percentile", "ms", peak),
+        row(part, "1 object against the yardstick", "x", _ratios(one, flow), at_most=5),
     ]
+    for count in COUNTS[1:]:
+        many = [run.median_ms for run in runs[count]]
+        rows.append(row(part, f"a step with {count} objects", "ms", many))
+        rows.append(row(part, f"{count} objects against 1", "x", _ratios(many, one), at_most=AT_MOST.get(count)))
+    for count in COUNTS:
+        followed = [run.followed for run in runs[count]]
+        rows.append(row(part, f"followed at the end, of {count}", "objects", followed, at_least=count))
+    return rows
 
 
-def clip(size: tuple[int, int], frames: int) -> tuple[list[Array], list[Array]]:
-    """A drawn clip, played to and fro for its length, and first masks of OBJECTS objects: bodies, then squares."""
-    drawn = draw_clip(SEED, size, min(frames, 25))
-    there_and_back = drawn.frames + drawn.frames[-2:0:-1]
-    pictures = [there_and_back[i % len(there_and_back)] for i in range(frames)]
-    labels = drawn.labels[0]
-    bodies = [(labels == i).astype(np.uint8) for i in range(1, int(labels.max()) + 1)]
-    masks = sorted((b for b in bodies if np.count_nonzero(b) > labels.size // 1000), key=np.count_nonzero, reverse=True)
-    side = max(8, int(0.16 * np.sqrt(labels.size)))
-    for k in range(OBJECTS):
-        square = np.zeros_like(labels)
-        y, x = (k % 2) * (size[0] - side), (k * (size[1] - side)) // (OBJECTS - 1)
-        square[y : y + side, x : x + side] = 1
-        masks.append(square * (labels == 0))
-    return pictures, [m for m in masks if m.any()][:OBJECTS]
-
-
-def timed_steps(frames: Sequence[Array], masks: Sequence[Array]) -> list[float]:
-    """Seconds of each step of the model, its learning included, once it is warm."""
-    lite, taken = Lite(), []
+def follow(crowd: Crowd, count: int) -> Run:
+    """Every step of the decoder's core with the first `count` bodies, learning included."""
+    segmenter, seconds = Segmenter(Lite()), []
     none = np.zeros(0, np.float32)
-    tracks = [
+    tracks = tuple(
         ObjectTrack(object_id=i, xy=np.zeros((0, 2), np.float32), visibility=none, labels=none.astype(np.uint8))
-        for i in range(1, len(masks) + 1)
-    ]
-    for t, rgb in enumerate(frames):
-        prompts = [Prompt(object_id=i, mask=m) if t == 0 else None for i, m in enumerate(masks, start=1)]
-        queries = [Query(track, prompt) for track, prompt in zip(tracks, prompts, strict=True)]
+        for i in range(1, count + 1)
+    )
+    prompts = tuple(Prompt(object_id=i, mask=mask) for i, mask in enumerate(crowd.masks(count), start=1))
+    for t, rgb in enumerate(crowd.frames):
+        stamp = Stamp(camera="benchmark", session=0, frame_id=t, captured_ns=t, captured_unix_ns=t)
+        message = Tracks(frame=Frame(stamp=stamp, rgb=rgb), objects=tracks, prompts=() if t else prompts)
         start = time.perf_counter()
-        embedding = lite.encode(rgb)
-        answers = lite.decode(embedding, queries)
-        size = (rgb.shape[0], rgb.shape[1])
-        won = exclusive(size, answers)
-        verdicts = {
-            q.object_id: Verdict(uncrop_mask(a.window, m, size), True, False)
-            for q, a, m in zip(queries, answers, won, strict=True)
-        }
-        lite.learn(embedding, verdicts)
-        taken.append(time.perf_counter() - start)
-    return taken[WARM:]
+        masks, _ = segmenter.step(message)
+        seconds.append(time.perf_counter() - start)
+    assert masks is not None, "lite has an answer for every frame"
+    return Run(seconds[WARM:], followed(masks, crowd.labels[-1]))
+
+
+def followed(masks: Masks, truth: Array) -> int:
+    """How many objects are `tracked`, and where the (H, W) label image of the truth has them."""
+    count = 0
+    for o in masks.objects:
+        mask, true = uncrop_mask(o.bbox, o.mask, masks.size) > 0, truth == o.object_id
+        union = np.count_nonzero(mask | true)
+        if o.state == "tracked" and np.count_nonzero(mask & true) >= FOLLOWED_IOU * union > 0:
+            count += 1
+    return count
 
 
 def _flow(frames: Sequence[Array]) -> list[float]:
@@ -110,7 +123,7 @@ def _flow(frames: Sequence[Array]) -> list[float]:
     return [once(now, before) for before, now in pairwise(gray)][WARM:]
 
 
-def median_ms(seconds: Sequence[float]) -> float:
+def _median_ms(seconds: Sequence[float]) -> float:
     """The median of times, ms."""
     return 1e3 * float(np.median(seconds))
 

@@ -17,8 +17,10 @@ from nodes.tracker import pips_correlation, pips_network
 from nodes.tracker.pips import PipsModel
 from nodes.tracker.pips_network import Pips, S
 from nodes.tracker.tracking import PointTracker
+from stream.arrays import Array
+from stream.crops import crop_mask
 from stream.geometry import Size
-from stream.messages import Array, Frame, Prompt, Seed, Seeds, Stamp, crop_mask
+from stream.messages import Frame, Prompt, Seed, Seeds, Stamp
 from tools.bench.plain_pips import plain_features, plain_maps, plain_window
 
 NEGATIVES = 1  # points of an object
