@@ -19,7 +19,8 @@ from nodes.capture.scene import (
     rock_pose,
     star_pose,
 )
-from stream.messages import Array
+from stream.arrays import Array
+from tools.clips.clip import draw_clip
 
 POSES: dict[int, Callable[[float], Pose]] = {1: planet_pose, 2: star_pose, 3: rock_pose}  # by label in the demo scene
 POINTS = 16  # of each object, for each frame that some are chosen on
@@ -63,6 +64,16 @@ def demo_clip(frames: int, size: tuple[int, int] = (BASE_H, BASE_W)) -> DrawnCli
             owners += [label] * POINTS
     xy = np.concatenate(paths, axis=1).astype(np.float32)
     return DrawnClip(np.stack([rgb for rgb, _ in drawn]), labels, xy, _seen(labels, xy, np.array(owners)))
+
+
+def scene_clip(seed: int, frames: int, size: tuple[int, int] = (BASE_H, BASE_W)) -> DrawnClip:
+    """A scene of `tools/clips`: jointed bodies before a moving camera, hidden, blurred, compressed.
+
+    Only points on its bodies: the ground may ripple as water does, and then its points have no certain place.
+    """
+    clip = draw_clip(seed, size, frames)
+    on_body = clip.owners > 0
+    return DrawnClip(np.stack(clip.frames), np.stack(clip.labels), clip.points[:, on_body], clip.visible[:, on_body])
 
 
 def _placed(pose: Pose, size: tuple[int, int]) -> Array:
