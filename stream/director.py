@@ -62,16 +62,23 @@ class Director:
     def greet(self, node: str) -> None:
         """Tell a node that has just loaded where to begin."""
         nodes = self.company.nodes
-        if node == "capture":
+        if self.opened is None and self._is_recording() and all(n.lives for n in nodes.values()):
+            self._start_capture()  # the last of them has just loaded
+        elif node == "capture" and (self.opened is not None or not self._is_recording()):
             self._start_capture()
-        elif node == "tracker":
+        if node == "tracker":
             if self.opened is not None:
                 self._start_tracker()
-        else:
+        elif node != "capture":
             self._tell(node, kind="start", session=nodes[node].lives - 1)
             if node == "decoder" and nodes[node].lives > 1:
                 self.surveyed = True  # a decoder that died is not asked for it again: it may have died of it
                 self._tell("tracker", kind="revive")
+
+    def _is_recording(self) -> bool:
+        """Whether the feed is a recording that plays at its own rate: its first second need not be lost to loading."""
+        capture = self.config.capture
+        return capture.realtime and source_kind(capture.source) not in ("camera", "rtsp")
 
     def _start_capture(self) -> None:
         if self.opened is None:

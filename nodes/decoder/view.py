@@ -27,6 +27,9 @@ _LUMA = np.minimum(np.arange(256) * (kernels.BINS - 1) / 255, TOP)
 _CHROMA = np.clip((np.arange(256) - CHROMA_LOW) * (kernels.BINS - 1) / CHROMA_SPAN, 0, TOP)
 CODES = np.stack([_LUMA, _CHROMA, _CHROMA]).astype(np.float32)  # (3, 256) of each level of L, a, b
 
+# OpenCV makes its tables for Lab at the first use, which takes 0.15 s: here, and not on the first frame of a feed.
+cv2.cvtColor(np.zeros((1, 1, 3), np.uint8), cv2.COLOR_RGB2LAB)
+
 
 @dataclass(frozen=True)
 class View:

@@ -31,12 +31,16 @@ class Pacer:
         self.spent_s: list[float] = []  # by each frame of this window, from taking it to being ready for the next
         self.slowest_s = 0.0  # in the window before
         self.window_s = 0.0  # how long the masks of a boundary take to come: the next window may not end earlier
+        self.warm = False  # the first step is over, which tells nothing: caches fill, libraries load
         self.timed = False  # a whole window has been timed
 
     def ready(self, now_s: float) -> None:
         """The tracker could take a frame now."""
         if self.busy:
             self.busy = False
+            if not self.warm:
+                self.warm = True
+                return
             self.spent_s.append(now_s - self.taken_s)
             if not self.timed:
                 self._choose()

@@ -91,6 +91,23 @@ def test_the_ids_of_a_live_feed_go_on_by_what_it_sent_meanwhile():
     assert (start.frame_id, start.session) == (31, 4)  # half a second at 20 frames/s
 
 
+def test_a_recording_that_plays_in_real_time_begins_once_everyone_is_loaded():
+    director, company = directed(capture__source="clip.mp4", capture__realtime=True)
+    for name in ("capture", "decoder", "tracker", "renderer", "publisher"):
+        assert ("capture", "start") not in company.heard()
+        company.nodes[name].loaded()
+        director.greet(name)
+    assert ("capture", "start") in company.heard()
+
+
+@pytest.mark.parametrize("keys", [{"source": "clip.mp4"}, {"source": "rtsp://h/x"}, {"source": "0", "realtime": True}])
+def test_any_other_feed_begins_as_soon_as_capture_is_loaded(keys):
+    director, company = directed(**{f"capture__{key}": value for key, value in keys.items()})
+    company.nodes["capture"].loaded()
+    director.greet("capture")
+    assert company.heard() == [("capture", "start")]
+
+
 def test_a_paused_feed_stays_paused_when_capture_starts_anew():
     director, company = directed()
     director.pause(True)

@@ -37,6 +37,12 @@ def test_a_tracker_faster_than_its_feed_takes_every_frame():
     assert np.diff(follow(lambda i: 0.01)).max() == 1
 
 
+def test_a_first_step_that_loads_libraries_costs_no_more_than_its_own_time():
+    taken = follow(lambda i: 0.8 if i == 0 else 0.01)
+    assert taken[1] <= 0.8 / PERIOD_S + 1
+    assert np.diff(taken[1:]).max() == 1
+
+
 def test_a_single_slow_step_does_not_thin_the_windows_that_follow():
     taken = follow(lambda i: 0.15 if i == 20 else 0.01)
     assert sorted(np.diff(taken).tolist())[-2:] == [1, 3]
