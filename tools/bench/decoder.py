@@ -20,7 +20,7 @@ from nodes.decoder.sam import Sam
 from nodes.decoder.sam_networks import TRAINED_SIDE
 from nodes.decoder.sam_protocol import SamEmbedding
 from stream.devices import choose_device, cpu_has_bfloat16
-from tools.bench.decoder_runs import Prompted, frame_of, network_of, operations, predictor_of, seconds
+from tools.bench.decoder_runs import Prompted, frame_of, mask_iou, network_of, operations, predictor_of, seconds
 from tools.bench.rows import Row, row
 from tools.bench.tracker import matrix_product_flops
 
@@ -89,7 +89,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
     rows += _encodes(model, sams, samples, rgb)
     rows += _decodes(model, prompted, samples, main)
     rows += _errors(model, sams, embeddings, sam_of, rgb, half)
-    return rows
+    return rows + _masks(model, sams, embeddings, batch)
 
 
 def _one_by_one(batch: Prompted, sam: Sam, embedding: SamEmbedding, refinements: int) -> None:
@@ -151,6 +151,21 @@ def _errors(
     exact, rounded = (embedding.features[0].float() for embedding in of)
     error = 100 * (rounded - exact).abs().mean() / exact.abs().mean()
     return [row(model, f"error of {half}, {side} px", "% of embedding", [error.item()])]
+
+
+def _masks(model: str, sams: dict[Variant, Sam], embeddings: dict[Variant, SamEmbedding], batch: Prompted) -> list[Row]:
+    """What becomes of the masks of two passes at a smaller side, or half precision. Random weights exaggerate it."""
+    found = {v: batch.ours(sam, embeddings[v], 0) > 0 for v, sam in sams.items()}
+    exact, *others = found
+    return [
+        row(
+            model,
+            f"masks, {_name(v)}, with those of {_name(exact)}, random weights",
+            "IoU",
+            [mask_iou(found[v], found[exact])],
+        )
+        for v in others
+    ]
 
 
 def _name(variant: Variant) -> str:

@@ -61,8 +61,8 @@ class Prompted:
         self.labels[:, :POSITIVES] = 1
         self.fallback = np.array([100.0, 100.0, 500.0, 400.0], np.float32)  # random weights may give an empty mask
 
-    def ours(self, sam: Sam, embedding: SamEmbedding, refinements: int, part: slice = slice(None)) -> None:
-        """All passes for the objects of `part`, together."""
+    def ours(self, sam: Sam, embedding: SamEmbedding, refinements: int, part: slice = slice(None)) -> torch.Tensor:
+        """All passes for the objects of `part`, together: their last low-resolution logits (M, 256, 256)."""
         xy, labels = self.xy[part], self.labels[part]
         none, no = np.full((len(xy), 4), np.nan, np.float32), np.zeros(len(xy), bool)
         low_res = sam.predict(embedding, SamPrompts(xy[:, :POSITIVES], labels[:, :POSITIVES], none, None, no)).low_res
@@ -71,6 +71,7 @@ class Prompted:
             boxes = mask_boxes(sam, embedding, low_res)
             boxes = np.where(np.isnan(boxes), self.fallback, boxes)
             low_res = sam.predict(embedding, SamPrompts(xy, labels, boxes, low_res, ~no)).low_res
+        return low_res
 
     def one_pass(self, sam: Sam, embedding: SamEmbedding) -> Callable[[], object]:
         """The last and dearest of these passes, alone."""
@@ -91,6 +92,12 @@ class Prompted:
                 logits, _, low_res = predict(xy, labels, box=box, mask_input=low_res)
 
 
+def mask_iou(masks: torch.Tensor, others: torch.Tensor) -> float:
+    """The mean IoU of M masks (M, h, w) with M others; two empty ones are alike."""
+    both, either = (masks & others).flatten(1).sum(dim=1), (masks | others).flatten(1).sum(dim=1)
+    return float(torch.where(either > 0, both / either.clamp(min=1), 1.0).mean())
+
+
 def predictor_of(backend: str, network: Any) -> Any:
     """The package's predictor around its network."""
     package = import_quietly(REGISTRIES[backend][0].partition(".")[0])
@@ -109,8 +116,13 @@ def seconds(run: Callable[[], object], device: torch.device) -> float:
 def operations(run: Callable[[], object]) -> int:
     """Floating-point operations of the products and convolutions in `run`; a multiplication and an addition are two."""
     attention = torch.ops.aten._scaled_dot_product_flash_attention_for_cpu  # which torch does not count by itself
-    with FlopCounterMode(display=False, custom_mapping={attention: _of_attention}) as counter:
-        run()
+    threads = torch.get_num_threads()
+    torch.set_num_threads(1)  # what other threads do is not counted
+    try:
+        with FlopCounterMode(display=False, custom_mapping={attention: _of_attention}) as counter:
+            run()
+    finally:
+        torch.set_num_threads(threads)
     return int(counter.get_total_flops())
 
 
