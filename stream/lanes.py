@@ -43,6 +43,7 @@ class Lane(Generic[T]):
         self.waiting: deque[T] = deque()
         self.ending: T | None = None  # the last message of all: every life of the reader must get it
         self.reader_id = NOBODY
+        self.expected = NOBODY  # the life that alone is sent anything; NOBODY: whichever asks
         self.sent = 0  # to this life of the reader
         self.allowed = 0  # as many in all as the reader has asked for
         self.dropped = 0
@@ -69,6 +70,8 @@ class Lane(Generic[T]):
         reader_id, writer_id, taken, wanted = _REQUEST.unpack(request)
         if wanted > 1 << 20:
             raise MessageError(f"a request for {wanted} messages came")
+        if self.expected not in (NOBODY, reader_id):
+            return  # from a life that is over, or has not said hello yet and will ask again
         if reader_id != self.reader_id:  # a new reader, or this writer is new
             self.reader_id, self.sent, self.allowed = reader_id, 0, wanted
             if self.ending is not None and (not self.waiting or self.waiting[-1] is not self.ending):
@@ -91,6 +94,21 @@ class Lane(Generic[T]):
             return None
         self.sent += 1
         return _STAMP.pack(self.writer_id, self.sent), self.waiting.popleft()
+
+    def expect(self, reader_id: bytes) -> None:
+        """Drop what waits for a reader that begins anew; from now on only this life of it is heard.
+
+        A dead life's request may be read late, where the writer was busy or stopped: even after the new life has said
+        hello. To send on its credit is to send into a connection that nobody holds, and the start command would be the
+        first to go. So the hello names the life. What the dead one asks before it moves only what is dropped here; what
+        it asks after it counts for nothing. The new life's first request begins its count, and by then its name leads
+        to its own connection. Should that request be read before the hello, it is repeated (it counts at once where no
+        other life was expected).
+        """
+        self.waiting.clear()
+        self.expected = reader_id
+        if reader_id != self.reader_id:
+            self.reader_id, self.sent, self.allowed, self.tell = NOBODY, 0, 0, False
 
     def reader_gone(self) -> None:
         """The reader's process is gone: send nothing until a new one asks."""

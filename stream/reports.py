@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import ClassVar
+from typing import Annotated, ClassVar
 
 import msgspec
 import numpy as np
@@ -22,7 +22,8 @@ class Report(Message, frozen=True, kw_only=True):
 class Hello(Report, frozen=True, kw_only=True):
     """A node is loaded and waits for its start command."""
 
-    schema: ClassVar[str] = "hello/1"
+    schema: ClassVar[str] = "hello/2"
+    life: Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]  # its requests for commands carry the same id
 
 
 class Health(Report, frozen=True, kw_only=True):

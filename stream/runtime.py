@@ -193,7 +193,7 @@ class Runtime:
         """
         self.feed = feed
         self.beat.start()
-        self.report(Hello)
+        self.report(Hello, life=self.subscribers["commands"].life)
         try:
             while not self.stop.is_set():
                 turn()

@@ -220,11 +220,11 @@ class Supervisor:
         node = self.nodes[report.node]
         node.beat_s = time.monotonic()
         match report:
-            case Hello():
+            case Hello(life=life):
                 node.loaded()
                 if report.node not in self.local:  # another host restarts it; here we only hear of it
                     node.count_past()
-                self.commands.forget(report.node)
+                self.commands.expect(report.node, life)
                 self.director.greet(report.node)
             case Health():
                 node.beats(report)

@@ -71,11 +71,9 @@ class Publisher:
         self._flush()
         self.spent_ns += time.thread_time_ns() - started
 
-    def forget(self, reader: str) -> None:
-        """Drop what waits for a reader that begins anew, and what its last life has asked for."""
-        lane = self.lanes[reader.encode()]
-        lane.waiting.clear()
-        lane.reader_gone()
+    def expect(self, reader: str, life: bytes) -> None:
+        """Drop what waits for a reader that begins anew; from now on only this `Subscriber.life` of it is heard."""
+        self.lanes[reader.encode()].expect(life)
 
     def pump(self) -> None:
         """Take a request that has come, and send what it asks for. Call while the socket is readable."""
@@ -139,6 +137,11 @@ class Subscriber:
         self._asked_for = -1  # the total asked for last; -1: nothing yet
         self._batch = (self.window + 1) // 2
         self._asked_at = 0.0
+
+    @property
+    def life(self) -> bytes:
+        """The id of this life of the reader, which its requests carry."""
+        return self.want.reader_id
 
     @property
     def lost(self) -> int:

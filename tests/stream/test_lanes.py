@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+from itertools import permutations
+
 import pytest
 
 from stream.errors import MessageError
@@ -131,6 +133,41 @@ def test_a_reader_that_is_gone_gets_nothing_until_it_asks():
     assert one.next() is None
     one.requested(want.request(2))
     assert drain(one, want) == ["a"]
+
+
+@pytest.mark.parametrize("order", [*permutations(["late", "hello", "first"])], ids=" ".join)
+@pytest.mark.parametrize("heard", [0, 4])
+def test_a_new_life_gets_what_follows_its_hello_whenever_requests_are_read(order, heard):
+    one, old, new = lane(depth=9), Want(), Want()
+    one.expect(old.reader_id)
+    for i in range(heard):
+        one.requested(old.request(1))
+        one.offer(i)
+        drain(one, old)
+    one.offer("stale")
+    sent = []
+    for event in (*order, "again"):
+        if event == "late":
+            one.requested(old.request(9))
+        elif event == "hello":
+            one.expect(new.reader_id)
+            one.offer("start")
+        else:
+            one.requested(new.request(9))
+        released = [*iter(one.next, None)]
+        if event != "late":  # what the dead one's credit releases is lost
+            sent += released
+    assert [item for _, item in sent] == ["start"]
+    new.came(sent[0][0])
+    assert (new.taken, new.lost) == (1, 0)
+
+
+def test_a_request_that_came_before_the_first_hello_is_kept():
+    one, want = lane(), Want()
+    one.requested(want.request(2))
+    one.expect(want.reader_id)
+    one.offer("start")
+    assert drain(one, want) == ["start"]
 
 
 def test_a_reader_whose_last_message_was_lost_with_the_connection_is_not_stuck():

@@ -3,7 +3,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from stream.reports import REPORTS, Found, Proposal
+from stream.errors import MessageError
+from stream.reports import REPORTS, Found, Hello, Proposal
 from stream.wire import from_parts, to_parts
 
 
@@ -19,6 +20,13 @@ def test_what_was_found_comes_back_as_it_went():
     mask = came.objects[0].whole(came.size)
     assert mask.shape == (8, 6)
     assert mask.sum() == mask[2:5, 1:4].sum() == 9
+
+
+def test_a_hello_names_the_life_that_says_it():
+    came = from_parts(to_parts(Hello(node="decoder", pid=3, life=b"\xff" * 8)), *REPORTS)
+    assert came.life == b"\xff" * 8
+    with pytest.raises(MessageError, match="life"):
+        from_parts(to_parts(Hello(node="decoder", pid=3, life=b"short")), *REPORTS)
 
 
 @pytest.mark.parametrize(

@@ -143,12 +143,15 @@ def test_what_a_dead_life_had_asked_for_is_not_sent_to_the_new_one(context, tmp_
     for i in range(30):  # more than a window: the new life must not be given a number that it never asked for
         writer.send(frame(i))
         take_all(writer, old, 1)
+    old.ask()
+    until(lambda: writer.socket.poll(0))  # its last request has come and is not read yet
     old.close()
-    writer.forget("tracker")
-    writer.send(frame(99))
     new = Subscriber(context, endpoint, "frames", "tracker", Delivery.EVERY, (Frame,))
+    writer.expect("tracker", new.life)
+    writer.send(frame(99))
+    until(lambda: not writer.socket.poll(0), writer.pump)
     assert take_all(writer, new, 1)[0].stamp.frame_id == 99
-    assert new.malformed == 0
+    assert (new.malformed, new.lost) == (0, 0)
 
 
 def garbage(rng):
