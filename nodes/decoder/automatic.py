@@ -1,12 +1,12 @@
 """A frame's embedding in, the masks of what may be objects out: SAM's automatic mask generation, without its crops.
 
-A grid of points is prompted one point at a time; the masks that SAM rates high and that hardly change with the
-threshold stay, and of those with nearly the same box the best one (paper, section 4: video instance segmentation; its
-numbers are the defaults of `Rules`).
+A grid of points is prompted one point at a time, and each gives three masks: a whole, a part and a part of it (HQ-SAM:
+the best of them). Those that SAM rates high and that hardly change with the threshold stay, and of those with nearly
+the same box the best one (paper, section 4: video instance segmentation; its numbers are the defaults of `Rules`).
 
-Two things differ from SAM's own generator. Each point gives one mask, that of `multimask_output=False`, the only one
-that a `SamBackend` computes; SAM's takes three a point, of a whole, a part and a part of it. And objects of a stream
-never overlap: a mask that mostly lies on better ones, or on objects that are known, is left out.
+So far these are the masks of SAM's own generator. But objects of a stream never overlap, and each is to be followed: a
+mask that mostly lies on better ones, or on objects that are known, is left out, and one of a few px or of nearly the
+whole frame.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ class Rules:
     """What is prompted and what is believed."""
 
     side: int = 32  # points in a row of the grid, and rows
-    iou: float = 0.88  # predicted IoU of a mask, at least
+    iou: float = 0.88  # predicted IoU of a mask, more than that; 0: any
     stability: float = 0.95  # IoU of the mask cut at logit +offset with the one cut at -offset, at least
     offset: float = 1.0
     box_iou: float = 0.7  # of two masks whose boxes are more alike than this, the better one stays
@@ -52,7 +52,7 @@ class Candidate:
     bbox: Window
     bits: Array  # (ceil(width * height / 8),) uint8: the crop, packed, for there may be hundreds of them
     area: int  # px
-    score: float  # predicted IoU
+    score: float  # predicted IoU, as SAM says it: it may be above 1
 
     @property
     def mask(self) -> Array:
@@ -97,7 +97,10 @@ class Survey:
         if self.embedding is None:
             return ()
         chosen = choose(self.candidates, self.embedding.frame_size, self.covered, self.most, self.rules)
-        return tuple(Proposal(bbox=c.bbox, bits=c.bits, score=c.score, inside=deepest(c.bbox, c.mask)) for c in chosen)
+        return tuple(
+            Proposal(bbox=c.bbox, bits=c.bits, score=min(max(c.score, 0.0), 1.0), inside=deepest(c.bbox, c.mask))
+            for c in chosen
+        )
 
 
 def propose(
@@ -126,21 +129,30 @@ def believed(backend: SamBackend, embedding: SamEmbedding, points: Array, rules:
         boxes=np.full((n, 4), np.nan, np.float32),
         low_res=None,
         has_low_res=np.zeros(n, bool),
+        multimask=True,
     )
     answer = backend.predict(embedding, prompts)
-    assert answer.low_res.shape == (n, LOW_RES, LOW_RES), answer.low_res.shape
-    good = np.flatnonzero(answer.iou >= rules.iou)
-    if not len(good):
-        return []
-    logits = backend.upscale(answer.low_res[torch.from_numpy(good).to(answer.low_res.device)], embedding)
+    assert answer.low_res.shape == (len(answer.iou), LOW_RES, LOW_RES), answer.low_res.shape
+    good = np.flatnonzero((answer.iou > rules.iou) | (rules.iou <= 0))
+    candidates: list[Candidate] = []
+    most = prompting.at_once(embedding.frame_size)
+    for start in range(0, len(good), most):
+        part = good[start : start + most]
+        low_res = answer.low_res[torch.from_numpy(part).to(answer.low_res.device)]
+        candidates += stable(backend.upscale(low_res, embedding), answer.iou[part], rules)
+    return candidates
+
+
+def stable(logits: torch.Tensor, iou: Array, rules: Rules) -> list[Candidate]:
+    """The masks of logits (B, H, W) that hardly change with the threshold and are of a fair size."""
     narrow, plain, wide = (_areas(logits, at) for at in (rules.offset, 0.0, -rules.offset))
-    most = rules.max_area * embedding.frame_size[0] * embedding.frame_size[1]
+    most = rules.max_area * logits.shape[1] * logits.shape[2]
     # the narrow mask lies inside the wide one, so that their areas tell their IoU
-    fair = (narrow >= rules.stability * wide) & (plain >= rules.min_area_px) & (plain <= most)
+    fair = (narrow >= rules.stability * wide) & (plain >= max(rules.min_area_px, 1)) & (plain <= most)
     candidates = []
     for i in np.flatnonzero(fair):
         bbox, mask = crop_mask((logits[i] > 0).cpu().numpy())
-        candidates.append(Candidate(bbox, np.packbits(mask), int(plain[i]), float(np.clip(answer.iou[good[i]], 0, 1))))
+        candidates.append(Candidate(bbox, np.packbits(mask), int(plain[i]), float(iou[i])))
     return candidates
 
 
@@ -151,7 +163,9 @@ def choose(
     taken = np.zeros(size, bool) if covered is None else covered.astype(bool)
     ranked = sorted(candidates, key=lambda c: -c.score)
     chosen: list[Candidate] = []
-    for i in suppress(np.array([c.bbox for c in ranked], np.float64).reshape(-1, 4), rules.box_iou):
+    boxes = np.array([c.bbox for c in ranked], np.float64).reshape(-1, 4)
+    boxes[:, 2:] -= 1  # SAM's boxes end in the middle of the last pixels, and in its NMS they are as large as that
+    for i in suppress(boxes, rules.box_iou):
         if len(chosen) == most:
             break
         x, y, width, height = ranked[i].bbox

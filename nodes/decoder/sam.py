@@ -130,7 +130,7 @@ class Sam:
         return functional.pad((image - self.mean) / self.std, (0, self.side - width, 0, self.side - height))
 
     def predict(self, embedding: SamEmbedding, prompts: SamPrompts) -> SamAnswer:
-        """All prompts in one pass: logits (B, 256, 256) and predicted IoU (B,)."""
+        """All prompts in one pass: logits (B, 256, 256) and predicted IoU (B,), three of each with `multimask`."""
         with _accounting("decoding masks"), torch.inference_mode():
             shared = self._share(embedding)
             batches = list(split(prompts, self.at_once))
@@ -166,7 +166,7 @@ class Sam:
         boxes = (prompts.boxes.astype(np.float64) * np.tile(scale, 2) + 0.5) / self.side
         tokens = self.decoder.embed(self._tensor(xy), self._tensor(prompts.labels), self._tensor(boxes))
         low_res = None if prompts.low_res is None else self._native(prompts.low_res)
-        logits, iou = self.decoder(shared, tokens, low_res, self._tensor(prompts.has_low_res))
+        logits, iou = self.decoder(shared, tokens, low_res, self._tensor(prompts.has_low_res), prompts.multimask)
         # A smaller input has smaller logits: repeated they fit the protocol, and _native() gets the very same back.
         return functional.interpolate(logits[:, None], (LOW_RES, LOW_RES), mode="nearest-exact")[:, 0], iou
 
@@ -196,7 +196,8 @@ def split(prompts: SamPrompts, size: int) -> Iterator[SamPrompts]:
         part = slice(start, start + size)
         has, used = prompts.has_low_res[part], (prompts.labels[part] != PADDING).any(axis=0)
         low_res = prompts.low_res[part] if prompts.low_res is not None and has.any() else None
-        yield SamPrompts(prompts.xy[part][:, used], prompts.labels[part][:, used], prompts.boxes[part], low_res, has)
+        xy, labels = prompts.xy[part][:, used], prompts.labels[part][:, used]
+        yield SamPrompts(xy, labels, prompts.boxes[part], low_res, has, prompts.multimask)
 
 
 def _check_finite(values: Tensor) -> None:

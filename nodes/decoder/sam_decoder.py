@@ -1,12 +1,13 @@
 """A frame's features and the prompts of B objects in, their low-resolution logits and predicted IoUs out, in one pass.
 
-The numbers are those of SAM's prompt encoder and mask decoder with `multimask_output=False`; the way there differs:
+The numbers are those of SAM's prompt encoder and mask decoder, with `multimask_output` or without; the way there
+differs:
 
 - Objects go through together, each with its own number of prompt tokens: padding is masked wherever tokens are attended
   to. (The padding of the packages is a token like any other; more of it changes the mask.)
 - What the objects of a frame share is computed once. The first block sees embedding + mask input, and its projections
   are linear: the embedding's are kept, those of the mask input have 16 channels to start from instead of 256.
-- Only what ends in the answer is computed: one mask token of four, the last attention for the output tokens alone.
+- Only what ends in the answer is computed: of four mask tokens one, or three, and the last attention for these alone.
 - Transposed convolutions whose stride is their kernel are matrix products, one a pixel; pixels move once, at the end.
 
 Everything is float32, whatever the precision of the image encoder: a pass costs a hundredth of an encode, and each of
@@ -27,6 +28,8 @@ from nodes.decoder.sam_hq import HighQuality
 from nodes.decoder.sam_protocol import PADDING
 
 UP_EPS = 1e-6  # of the norm between the upscaling layers
+SINGLE, SEVERAL = [0], [1, 2, 3]  # which of the four masks are for `multimask_output=False`, and which for True
+HQ_TOKEN = 5  # HQ-SAM's among the output tokens: the IoU, four masks, HQ-SAM's mask
 
 
 @dataclass(frozen=True)
@@ -89,12 +92,11 @@ class PromptDecoder(nn.Module):
         self.heads = masks.transformer.layers[0].self_attn.num_heads
         self.blocks = masks.transformer.layers
         self.final, self.final_norm = masks.transformer.final_attn_token_to_image, masks.transformer.norm_final_attn
-        self.iou_head, self.mask_mlp = masks.iou_prediction_head, masks.output_hypernetworks_mlps[0]
+        self.iou_head, self.mask_mlps = masks.iou_prediction_head, masks.output_hypernetworks_mlps
         self.mask_features = prompts.mask_downscaling[:-1]  # mask input (4 grid, 4 grid) -> 16 channels on the grid
 
         outputs = [masks.iou_token, masks.mask_tokens, *([masks.hf_token] if self.hq else [])]
         self._keep("outputs", torch.cat([token.weight for token in outputs]))
-        self.wanted = [0, 1, *([5] if self.hq else [])]  # the IoU, the first mask, HQ-SAM's mask
         kinds = [prompts.not_a_point_embed, *prompts.point_embeddings]
         self._keep("kinds", torch.cat([kind.weight for kind in kinds]))
         self._keep("frequencies", prompts.pe_layer.positional_encoding_gaussian_matrix)
@@ -154,8 +156,13 @@ class PromptDecoder(nn.Module):
         allowed[:, -1] = has_box
         return Tokens(tokens, None if allowed.all() else allowed[:, None, None])
 
-    def forward(self, shared: Shared, tokens: Tokens, low_res: Tensor | None, has: Tensor) -> tuple[Tensor, Tensor]:
-        """One pass: mask input (B, 4 grid, 4 grid) where has (B,) -> logits (B, 4 grid, 4 grid), IoU (B,), float32."""
+    def forward(
+        self, shared: Shared, tokens: Tokens, low_res: Tensor | None, has: Tensor, multimask: bool = False
+    ) -> tuple[Tensor, Tensor]:
+        """One pass: mask input (B, 4 grid, 4 grid) where has (B,) -> logits (B, 4 grid, 4 grid), IoU (B,), float32.
+
+        With `multimask` there are three masks of the first object, then of the next; one of each with HQ-SAM.
+        """
         b = len(tokens.embedded)
         mask = self._mask_channels(low_res, has)  # (B or 1, P, 17)
         read = torch.baddbmm(shared.projected, mask, self.mask_projected.expand(len(mask), -1, -1)).expand(b, -1, -1)
@@ -168,9 +175,15 @@ class PromptDecoder(nn.Module):
             block = self.blocks[i]
             image = block.norm4(image.add_(block.cross_attn_image_to_token.out_proj(written)))
 
-        outputs = self.final_norm(queries[:, self.wanted] + self._look_again(queries + tokens.embedded, image))
-        iou = self.iou_head(outputs[:, 0])[:, 0]
-        return self._masks(image, outputs, shared), iou
+        masks = SEVERAL if multimask else SINGLE
+        wanted = [0, *(1 + i for i in masks), *([HQ_TOKEN] if self.hq else [])]
+        outputs = self.final_norm(queries[:, wanted] + self._look_again(queries + tokens.embedded, image, wanted))
+        iou = self.iou_head(outputs[:, 0])[:, masks]
+        of_masks = torch.stack([self.mask_mlps[i](outputs[:, 1 + n]) for n, i in enumerate(masks)], dim=2)
+        if self.hq is not None and multimask:
+            iou, best = iou.max(dim=1, keepdim=True)
+            of_masks = of_masks.take_along_dim(best[:, None], dim=2)
+        return self._masks(image, of_masks, outputs[:, -1], shared), iou.flatten()
 
     def _block(self, i: int, queries: Tensor, tokens: Tokens, read: Tensor) -> tuple[Tensor, Tensor]:
         """A two-way block: the tokens after it (B, T, 256), and what they have to tell the image (B, P, 128)."""
@@ -194,13 +207,13 @@ class PromptDecoder(nn.Module):
         back = block.cross_attn_image_to_token
         return queries, self._attend(asking, back.k_proj(queries + embedded), back.v_proj(queries), tokens.allowed)
 
-    def _look_again(self, queries: Tensor, image: Tensor) -> Tensor:
+    def _look_again(self, queries: Tensor, image: Tensor, wanted: list[int]) -> Tensor:
         """The last attention to the image, for the tokens wanted alone: (B, wanted, 256).
 
         They are so few that to project them into the space of the image is an eighth of the work of the reverse.
         """
         final, heads = self.final, self.heads
-        q = final.q_proj(queries[:, self.wanted]).unflatten(2, (heads, -1)).transpose(1, 2)  # (B, heads, wanted, c)
+        q = final.q_proj(queries[:, wanted]).unflatten(2, (heads, -1)).transpose(1, 2)  # (B, heads, wanted, c)
         n, c = q.shape[2:]
         k_weight, v_weight = (layer.weight.view(heads, c, -1) for layer in (final.k_proj, final.v_proj))
         scores = (q @ k_weight).flatten(1, 2) @ image.transpose(1, 2)  # (B, heads * wanted, P)
@@ -227,17 +240,19 @@ class PromptDecoder(nn.Module):
         flag = (~has).float()[:, None, None].expand(-1, 1, channels.shape[2])
         return torch.cat([channels, flag], dim=1).transpose(1, 2)
 
-    def _masks(self, image: Tensor, outputs: Tensor, shared: Shared) -> Tensor:
-        """(B, 4 grid, 4 grid) float32 of the image side (B, P, 256) and the output tokens."""
+    def _masks(self, image: Tensor, of_masks: Tensor, of_hq: Tensor, shared: Shared) -> Tensor:
+        """(B * K, 4 grid, 4 grid) float32 of the image side (B, P, 256) and K masks an object.
+
+        `of_masks` (B, 32, K): what a mask is of the upscaled pixels; `of_hq` (B, 256): HQ-SAM's token.
+        """
         b, g = len(image), self.grid
         up = functional.linear(image, self.up_1_weight, self.up_1_bias).view(b, -1, len(self.up_norm.weight))
         up = functional.gelu(functional.layer_norm(up, up.shape[2:], self.up_norm.weight, self.up_norm.bias, UP_EPS))
         up = functional.gelu(functional.linear(up, self.up_2_weight, self.up_2_bias)).view(b, g * g * 16, -1)
-        of_mask = self.mask_mlp(outputs[:, 1])
-        mask = _in_place(up @ of_mask[:, :, None], g)[..., 0]
+        mask = _in_place(up @ of_masks, g).permute(0, 3, 1, 2).flatten(0, 1)
         if self.hq is not None:
             assert shared.fine is not None, "an embedding without HQ-SAM's features"
-            mask = mask + self.hq(_in_place(up, g), shared.fine, outputs[:, -1])
+            mask = mask + self.hq(_in_place(up, g), shared.fine, of_hq)
         return mask
 
     def _waves(self, xy: Tensor) -> Tensor:

@@ -1,4 +1,4 @@
-"""What a SAM-family network answers to: a frame in, its embedding out; a batch of prompts in, one mask an object out.
+"""What a SAM-family network answers to: a frame in, its embedding out; a batch of prompts in, masks of each out.
 
 `sam.py` implements it; the prompting code knows no more than this, so a small fake stands in for the network. Importing
 this module loads no torch.
@@ -39,6 +39,7 @@ class SamPrompts:
     boxes: Array  # (B, 4) float32, frame px: x_min, y_min, x_max, y_max; a row of NaN: none
     low_res: torch.Tensor | None  # (B, 256, 256) float32: logits of the pass before, as mask input
     has_low_res: Array  # (B,) bool: which of them count
+    multimask: bool = False  # SAM's three masks of a prompt that may mean a whole, a part or a part of it
 
     def __post_init__(self) -> None:
         b, n = self.labels.shape
@@ -56,10 +57,14 @@ class SamPrompts:
 
 @dataclass(frozen=True)
 class SamAnswer:
-    """The mask of each object, as logits (mask: above 0), and the network's own guess of its quality."""
+    """The mask of each object, as logits (mask: above 0), and the network's own guess of its quality.
 
-    low_res: torch.Tensor  # (B, 256, 256) float32 on the device, over the square input
-    iou: Array  # (B,) float32, predicted IoU
+    With `multimask` the three masks of the first object, then those of the next. HQ-SAM has one mask an object all the
+    same: the best rated of the three, made finer.
+    """
+
+    low_res: torch.Tensor  # (B, 256, 256) float32 on the device, over the square input; B or 3 B
+    iou: Array  # (B,) float32, predicted IoU; B or 3 B
 
 
 class SamBackend(Protocol):
@@ -72,7 +77,7 @@ class SamBackend(Protocol):
         """The embedding of a frame, (H, W, 3) uint8 of any size; it stays on the device."""
 
     def predict(self, embedding: SamEmbedding, prompts: SamPrompts) -> SamAnswer:
-        """All prompts in one pass of the mask decoder; each mask is the one that its own prompt alone would give."""
+        """All prompts in one pass of the mask decoder; each has the masks that it would have alone."""
 
     def upscale(self, low_res: torch.Tensor, embedding: SamEmbedding) -> torch.Tensor:
         """Logits (B, H, W) float32 at frame size of logits (B, 256, 256), bilinear, the padding cut off."""

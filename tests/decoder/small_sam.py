@@ -85,6 +85,12 @@ def prompts_of(objects):
 
 def package_answer(network, rgb, points, box, mask):
     """What the package's own predictor gives for one object: logits (H, W), low-resolution logits, predicted IoU."""
+    logits, low_res, iou = package_answers(network, rgb, points, box, mask, multimask=False)
+    return logits[0], low_res[0], iou[0]
+
+
+def package_answers(network, rgb, points, box, mask, multimask=True):
+    """All masks that it gives for one object: three of them, or one from HQ-SAM."""
     package = import_quietly(type(network).__module__.partition(".")[0])
     predictor = package.SamPredictor(network)
     predictor.set_image(rgb)
@@ -96,7 +102,7 @@ def package_answer(network, rgb, points, box, mask):
         numbers[:, 2],
         box=None if box is None else np.array(box, np.float64),
         mask_input=None if mask is None else mask[None, ::step, ::step].numpy(),
-        multimask_output=False,
+        multimask_output=multimask,
         return_logits=True,
     )
-    return logits[0], low_res[0], iou[0]
+    return logits, low_res, iou

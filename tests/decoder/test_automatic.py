@@ -7,6 +7,7 @@ import pytest
 import torch
 from decoder.fake_sam import DiscSam
 
+from nodes.decoder import prompting
 from nodes.decoder.automatic import Candidate, Rules, Survey, choose, deepest, grid, propose, suppress
 from nodes.decoder.sam_protocol import LOW_RES, SamAnswer
 from stream.crops import crop_mask
@@ -15,24 +16,29 @@ SIZE = (128, 256)  # 1 low-res px is 1 px
 
 
 class Things(DiscSam):
-    """A SAM for which each point on a disc of the picture is that disc, rated as told; elsewhere there is none."""
+    """A SAM whose three masks of a point are the discs of the picture that it lies on, rated as told, or nothing."""
 
     def __init__(self, *things, slope: float = 5.0) -> None:
         super().__init__()
         self.things = things  # (x, y, radius, iou)
         self.slope = slope  # of the logits at the edge
+        self.upscaled = []  # masks at once
 
     def predict(self, embedding, prompts) -> SamAnswer:
         self.calls.append(prompts)
         rows, columns = np.mgrid[:LOW_RES, :LOW_RES]
-        logits = np.full((len(prompts.labels), LOW_RES, LOW_RES), -20.0, np.float32)
-        iou = np.zeros(len(logits), np.float32)
+        logits = np.full((len(prompts.labels), 3, LOW_RES, LOW_RES), -20.0, np.float32)
+        iou = np.zeros((len(logits), 3), np.float32)
         for i, (px, py) in enumerate(prompts.xy[:, 0]):
-            for x, y, radius, score in self.things:
-                if np.hypot(px - x, py - y) < radius:
-                    logits[i] = self.slope * (radius - np.hypot(columns - x, rows - y))
-                    iou[i] = score
-        return SamAnswer(torch.from_numpy(logits), iou)
+            here = [thing for thing in self.things if np.hypot(px - thing[0], py - thing[1]) < thing[2]]
+            for k, (x, y, radius, score) in enumerate(here):
+                logits[i, k] = self.slope * (radius - np.hypot(columns - x, rows - y))
+                iou[i, k] = score
+        return SamAnswer(torch.from_numpy(logits).flatten(0, 1), iou.ravel())
+
+    def upscale(self, low_res, embedding) -> torch.Tensor:
+        self.upscaled.append(len(low_res))
+        return super().upscale(low_res, embedding)
 
 
 def search(backend, most=10, covered=None, **rules):
@@ -66,6 +72,44 @@ def test_points_are_prompted_alone_over_one_embedding():
     assert backend.encoded == 1
     assert sum(len(call.labels) for call in backend.calls) == 16 * 16
     assert {call.labels.shape[1] for call in backend.calls} == {1}
+
+
+WHOLE, PART, PART_OF_IT = (128, 64, 50), (128, 64, 32), (128, 64, 18)  # about the middle of the frame
+
+
+def radii(found):
+    return [o.bbox[2] // 2 for o in found]
+
+
+def test_a_point_gives_a_whole_a_part_and_a_part_of_it():
+    backend = Things((*PART_OF_IT, 0.95), (*PART, 0.9), (*WHOLE, 0.97))
+    found = search(backend, side=1, max_covered=1.0)
+    assert [len(call.labels) for call in backend.calls if call.multimask] == [1]
+    assert radii(found) == pytest.approx([50, 18, 32], abs=1)
+    assert [o.score for o in found] == pytest.approx([0.97, 0.95, 0.9])
+
+
+def test_of_a_whole_and_its_parts_the_best_is_an_object_and_what_it_covers_is_none():
+    found = search(Things((*PART_OF_IT, 0.9), (*PART, 0.95), (*WHOLE, 0.97)))
+    assert radii(found) == pytest.approx([50], abs=1)
+    found = search(Things((*PART_OF_IT, 0.95), (*PART, 0.9), (*WHOLE, 0.89)))
+    assert radii(found) == pytest.approx([18, 32, 50], abs=1)  # each has most of its pixels beside the better ones
+
+
+def test_masks_that_sam_rates_above_one_are_ranked_and_told_as_one():
+    found = search(Things((60, 60, 20, 1.01), (180, 70, 25, 1.03)))
+    assert places(found) == [(180, 70), (60, 60)]
+    assert [o.score for o in found] == [1.0, 1.0]
+
+
+def test_no_more_masks_are_held_at_frame_size_than_fit(monkeypatch):
+    monkeypatch.setattr(prompting, "UPSCALED_PX", 10 * SIZE[0] * SIZE[1])
+    backend = Things((*PART_OF_IT, 0.95), (*PART, 0.9), (*WHOLE, 0.97))
+    found = search(backend, max_covered=1.0)
+    assert len(found) == 3
+    assert max(backend.upscaled) == 10
+    assert sum(backend.upscaled) > 20
+    assert len(backend.calls) == 26  # 256 points, 10 in a slice
 
 
 def test_no_more_are_given_than_asked_for():

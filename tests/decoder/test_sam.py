@@ -7,7 +7,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from decoder.small_sam import CPU, SIDE, package_answer, prompts_of, small_network, small_sam
+from decoder.small_sam import CPU, SIDE, package_answer, package_answers, prompts_of, small_network, small_sam
 
 from nodes.decoder.sam import Sam, check_side, load_sam, split
 from nodes.decoder.sam_encoder import VitEncoder, relative
@@ -42,6 +42,30 @@ def test_a_batch_answers_what_the_package_answers_to_each_object_alone(kind, at_
         np.testing.assert_allclose(answer.low_res[i, ::4, ::4].numpy(), low_res, atol=1e-5)
         np.testing.assert_allclose(logits[i].numpy(), at_frame_size, atol=1e-5)
         assert answer.iou[i] == pytest.approx(iou, abs=1e-5)
+
+
+@pytest.mark.parametrize(("kind", "count"), [("sam", 3), ("hq_sam", 1)])
+@pytest.mark.parametrize("at_once", [1, 5])
+def test_asked_for_several_masks_it_answers_with_those_of_the_package(kind, count, at_once):
+    network = small_network(kind)
+    network.mask_decoder.iou_prediction_head.layers[-1].weight.mul_(30)  # so that not the same is best for all objects
+    expected = [package_answers(network, FRAME, *one) for one in OBJECTS]
+    sam = Sam(network, CPU, side=SIDE)
+    sam.at_once = at_once
+    embedding = sam.encode(FRAME)
+    answer = sam.predict(embedding, replace(prompts_of(OBJECTS), multimask=True))
+    assert answer.low_res.shape == (5 * count, 256, 256)
+    logits, low_res, iou = (np.concatenate(parts) for parts in zip(*expected, strict=True))
+    np.testing.assert_allclose(answer.low_res[:, ::4, ::4].numpy(), low_res, atol=1e-5)
+    np.testing.assert_allclose(sam.upscale(answer.low_res, embedding).numpy(), logits, atol=1e-5)
+    np.testing.assert_allclose(answer.iou, iou, atol=1e-4)
+
+
+def test_the_single_mask_is_none_of_the_several():
+    sam = small_sam()
+    embedding, prompts = sam.encode(FRAME), prompts_of(OBJECTS[:1])
+    single, several = sam.predict(embedding, prompts), sam.predict(embedding, replace(prompts, multimask=True))
+    assert all((single.low_res[0] - mask).abs().max() > 0.01 for mask in several.low_res)
 
 
 def test_more_padding_changes_nothing():
