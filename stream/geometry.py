@@ -25,8 +25,10 @@ def compose(after: Array, before: Array) -> Array:
 
 def inverse(transform: Array) -> Array:
     """The (2, 3) map back."""
-    linear = np.linalg.inv(transform[:, :2])
-    return np.column_stack([linear, -linear @ transform[:, 2]])
+    (a, b, x), (c, d, y) = transform.tolist()
+    area = a * d - b * c
+    a, b, c, d = d / area, -b / area, -c / area, a / area
+    return np.array([[a, b, -(a * x + b * y)], [c, d, -(c * x + d * y)]])
 
 
 def scale_of(transform: Array) -> float:

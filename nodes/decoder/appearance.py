@@ -92,8 +92,8 @@ class Nearby:
             self._buffer = np.zeros((needed, 2), np.float32)
         else:
             self._buffer[:needed] = 0
-        rows, columns = np.mgrid[:h, :w].astype(np.float32)
-        u, v = self._cells(columns, rows)
+        u, v = self._cells(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
+        u, v = np.tile(u, h), np.repeat(v, w)
         grid = (self.rows, self.columns)
         kernels.splat(self._buffer, 0, *grid, u, v, view.codes, soft.ravel(), weight.ravel(), 0, 1)
 

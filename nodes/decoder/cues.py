@@ -115,7 +115,15 @@ def texture(lab: Array) -> tuple[Array, Array]:
 def slack_of(picture: Picture, flow: Array) -> float:
     """Frame px by which flow may be wrong: fast motion is known less exactly."""
     sparse = flow[::4, ::4]
-    return picture.unit + 0.05 * float(np.median(cv2.magnitude(sparse[..., 0].copy(), sparse[..., 1].copy())))
+    return picture.unit + 0.05 * _median(cv2.magnitude(sparse[..., 0].copy(), sparse[..., 1].copy()))
+
+
+def _median(values: Array) -> float:
+    """What np.median says, at a third of its cost."""
+    flat, middle = values.ravel(), values.size // 2
+    first = middle if values.size % 2 else middle - 1
+    flat.partition((first, middle))
+    return float((flat[first] + flat[middle]) * np.float32(0.5))
 
 
 def logit(chance: Array) -> Array:

@@ -16,8 +16,8 @@ from nodes.decoder.cues import Cues, sigmoid
 from nodes.decoder.fusion import Fusion
 from nodes.decoder.memory import Memory
 from nodes.decoder.model import Window
-from nodes.decoder.picture import Picture, clip_window, grow, pixels
-from nodes.decoder.view import WORKING_PX, View, box_of, look_at, padded
+from nodes.decoder.picture import Picture, axes, clip_window, grow
+from nodes.decoder.view import WINDOW_PAD, WORKING_PX, View, box_of, look_at, padded
 from stream import geometry
 from stream.arrays import Array
 
@@ -51,7 +51,11 @@ class Candidate:
 
 
 def follow(
-    memory: Memory, picture: Picture, weigh: Fusion | None = None, working_px: int = WORKING_PX
+    memory: Memory,
+    picture: Picture,
+    weigh: Fusion | None = None,
+    working_px: int = WORKING_PX,
+    pad: float = WINDOW_PAD,
 ) -> Candidate | None:
     """The object on this frame, where its memory expects it; None where nothing of its mask is left in the frame.
 
@@ -60,26 +64,26 @@ def follow(
     region = region_of(memory, picture)
     shrink = max(1.0, float(np.sqrt(region[2] * region[3] / COARSE_PX)))
     size = (max(8, round(region[3] / shrink)), max(8, round(region[2] / shrink)))
-    flow, (x, y) = picture.flow(region, size), pixels(region, size)
+    flow, (x, y) = picture.flow(region, size), axes(region, size)
     soft = memory.last_soft(x + flow[..., 0], y + flow[..., 1])
     step = _own_motion(soft, x, y, flow, picture.unit)
     memory.move(step)
     box = box_of(soft > PRESENT_SHARE, region)
     if box[2] == 0:
         return None
-    view = look_at(picture.rgb, padded(box, picture.size), working_px)
+    view = look_at(picture.rgb, padded(box, picture.size, pad), working_px)
     cues = gather(memory, picture, view, step)
     return Candidate.of(view, cues, (weigh or fusion.fitted("follow"))(cues.planes))
 
 
 def gather(memory: Memory, picture: Picture, view: View, step: Array) -> Cues:
     """Every cue of a view, with what was in sight on the last frame."""
-    cues, flow, (x, y) = Cues(view), picture.flow(view.window, view.size), pixels(view.window, view.size)
+    cues, flow, (x, y) = Cues(view), picture.flow(view.window, view.size), axes(view.window, view.size)
     u, v = memory.in_view(x + flow[..., 0], y + flow[..., 1])
     soft = cv2.remap(memory.soft, u, v, cv2.INTER_LINEAR)
     cues.carried(soft)
     cues.before(memory.nearby, memory.view.lab, u, v)
-    cues.colours(memory.places, memory.whole, *view.canonical(memory.pose))
+    cues.colours(memory.places, memory.whole, *memory.canonical(view))
     cues.motion(picture, flow, soft, step)
     cues.finish()
     return cues
@@ -96,6 +100,7 @@ def _own_motion(carried: Array, x: Array, y: Array, flow: Array, unit: float) ->
     """The similarity from the last frame to this one that fits the flow of the object's sure pixels."""
     sure = np.flatnonzero(carried > SURE)
     sure = sure[:: max(1, len(sure) // MOTION_POINTS)]
-    now = np.stack([x.ravel()[sure], y.ravel()[sure]], axis=1)
+    rows, columns = np.divmod(sure, carried.shape[1])
+    now = np.stack([x[0, columns], y[rows, 0]], axis=1)
     fitted = poses.fit(now + flow.reshape(-1, 2)[sure], now, MOTION_AGREE_PX * unit)
     return geometry.IDENTITY if fitted is None else fitted

@@ -19,11 +19,11 @@ import numpy as np
 from nodes.decoder import fusion, poses, relocate
 from nodes.decoder.cues import Cues, sigmoid
 from nodes.decoder.following import Candidate, follow, region_of
-from nodes.decoder.memory import Memory
+from nodes.decoder.memory import LOOK_EVERY, Memory
 from nodes.decoder.model import Logits, Query, Verdict, Window
 from nodes.decoder.picture import Picture
 from nodes.decoder.prompt_masks import first_mask
-from nodes.decoder.view import WORKING_PX, look_at, padded, shrunk
+from nodes.decoder.view import NARROW_PAD, WINDOW_PAD, WORKING_PX, look_at, padded, shrunk
 from stream import geometry
 from stream.arrays import Array
 
@@ -33,7 +33,9 @@ SEARCH_REACH_PX = 2  # a frame out of sight, round the place where the object sh
 DRIFT_FRAMES = 75  # 3 s at 25 frames/s: after that nobody knows where a lost object has gone
 RARELY = 5  # frames between two searches from then on: it may never come back
 VANISHED_SHARE = 0.02  # of the object's area: a mask smaller than this has vanished
-SHARED_PX, LEAST_PX = 50_000, 8_000  # working px of all objects together, and of each however many they are
+SHARED_PX, LEAST_PX = 28_000, 5_500  # working px of all objects together, and of each however many they are
+FEW = 4  # objects that learn on every frame; more of them do so on every other one, half of them at a time
+OLDEST_LOOK = 25  # frames, of objects that take turns with their looks: a second at 25 frames/s
 
 
 class Lite:
@@ -44,7 +46,7 @@ class Lite:
         self.candidates: dict[int, Candidate] = {}
         self.before: Array | None = None  # (H, W) uint8, gray of the last frame
         self.frames = 0
-        self.working_px = WORKING_PX  # of each object
+        self.working_px, self.pad = WORKING_PX, WINDOW_PAD  # of each object
 
     def encode(self, rgb: Array) -> Picture:
         """The frame; its flow is computed once it is asked for."""
@@ -63,6 +65,7 @@ class Lite:
                 embedding.attend([region_of(m, embedding) for m in present])
             embedding.ground = embedding.find_ground([m.last_soft for m in present])
         self.working_px = min(WORKING_PX, max(LEAST_PX, SHARED_PX // max(1, len(present))))
+        self.pad = WINDOW_PAD if len(present) < 2 else NARROW_PAD
         for query in queries:
             if query.prompt is None and self._is_present(query.object_id):
                 answers[query.object_id] = self._follow(embedding, query.object_id)
@@ -84,7 +87,9 @@ class Lite:
 
     def learn(self, embedding: Picture, verdicts: Mapping[int, Verdict]) -> None:
         """Keep the published masks as the soft masks of this frame, and adapt where they are trusted."""
-        for object_id, memory in self.memories.items():
+        clear: list[tuple[Memory, Verdict]] = []
+        every = 1 if len(self.candidates) <= FEW else 2
+        for i, (object_id, memory) in enumerate(self.memories.items()):
             candidate, verdict = self.candidates.get(object_id), verdicts.get(object_id)
             memory.age += 1
             if candidate is None or verdict is None:
@@ -99,8 +104,9 @@ class Lite:
             seen = float((soft > 0.5).sum()) * candidate.view.px
             memory.absent = 0 if seen > max(VANISHED_SHARE * memory.area, 12.0) else memory.absent + 1
             if verdict.trusted:
-                memory.learn()
-                memory.remember_look(embedding.rgb, verdict.mask)
+                memory.learn(every if (self.frames + i) % every == 0 else 0)
+                clear.append((memory, verdict))
+        self._take_a_look(embedding, clear)
 
     def forget(self, object_id: int) -> None:
         """Drop all memory of an object."""
@@ -114,6 +120,16 @@ class Lite:
             memory.resize(scale)
 
     # --- one object -------------------------------------------------------------------------------------------------
+
+    def _take_a_look(self, picture: Picture, clear: Sequence[tuple[Memory, Verdict]]) -> None:
+        """Let one of the objects that are seen clearly take its look: the one whose last try is longest ago.
+
+        It costs a fifth of a step. So there are as many looks a frame, however many objects there are.
+        """
+        every = max(LOOK_EVERY, min(LOOK_EVERY * len(clear), OLDEST_LOOK))
+        for memory, verdict in sorted(clear, key=lambda one: one[0].tried - one[0].age):
+            if memory.remember_look(picture.rgb, verdict.mask, every):
+                break
 
     def _is_present(self, object_id: int) -> bool:
         return object_id in self.memories and self.memories[object_id].absent == 0
@@ -141,7 +157,7 @@ class Lite:
 
     def _follow(self, picture: Picture, object_id: int) -> Logits:
         """One step of an object that was in sight on the last frame."""
-        candidate = follow(self.memories[object_id], picture, working_px=self.working_px)
+        candidate = follow(self.memories[object_id], picture, working_px=self.working_px, pad=self.pad)
         return NOTHING if candidate is None else self._answer(object_id, candidate)
 
     def _answer(self, object_id: int, candidate: Candidate) -> Logits:
@@ -183,7 +199,7 @@ class Lite:
         view = look_at(picture.rgb, padded(cv2.boundingRect(mask), picture.size), self.working_px)
         cues = Cues(view)
         cues.carried(shrunk(mask, view))
-        cues.colours(memory.places, memory.whole, *view.canonical(memory.pose))
+        cues.colours(memory.places, memory.whole, *memory.canonical(view))
         cues.finish()
         # the network knows objects that were in sight on the last frame; of this one there is neither flow nor past
         return self._answer(query.object_id, Candidate.of(view, cues, fusion.hand_set(cues.planes)))

@@ -55,9 +55,11 @@ class Memory:
     look: Look
     motion: Motion = field(default_factory=Motion)
     absent: int = 0  # frames since its mask was last believed
-    look_age: int = 0  # when the look was taken
+    look_age: int = 0  # when the look was taken, and
+    tried: int = 0  # when it was last compared
     searches: int = 0  # while it was absent
     age: int = 0  # frames
+    placed: tuple[View, Array, Array, Array] | None = None  # what `canonical` was asked last: view and pose; its answer
 
     @classmethod
     def of(cls, rgb: Array, mask: Array) -> Memory:
@@ -79,7 +81,7 @@ class Memory:
             area=area,
             look=take_look(rgb, mask, pose),
         )
-        weight, (x, y) = memory._weight(view, soft), view.canonical(pose)
+        weight, (x, y) = memory._weight(view, soft), memory.canonical(view)
         memory.places.begin(view, x, y, soft, weight)
         memory.whole.begin(view, x, y, soft, weight)
         memory.nearby.learn(view, soft, np.abs(2 * soft - 1))
@@ -97,38 +99,53 @@ class Memory:
         half = np.float32(0.5)
         return (x - np.float32(wx) + half) * kx - half, (y - np.float32(wy) + half) * ky - half
 
+    def canonical(self, view: View) -> tuple[Array, Array]:
+        """x, y (h, w) float32 of a view's pixels in the object's own coordinates; worked out once a frame."""
+        if self.placed is None or self.placed[0] is not view or self.placed[1] is not self.pose:
+            self.placed = (view, self.pose, *view.canonical(self.pose))
+        return self.placed[2:]
+
     def keep(self, view: View, soft: Array) -> None:
         """Take a frame's soft mask as the last one."""
         self.view, self.soft = view, soft
         self.nearby.learn(view, soft, np.abs(2 * soft - 1))
 
-    def learn(self) -> None:
-        """Adapt to the last frame kept, on which the object was seen clearly."""
+    def learn(self, frames: int = 1) -> None:
+        """Adapt to the last frame kept, on which the object was seen clearly.
+
+        Its colours stand for those of `frames` frames; 0: they are not learnt this time.
+        """
         view, soft = self.view, self.soft
         seen = float(soft.sum()) * view.px
         whole = seen > WHOLE_SHARE * self.area
         self.area = max(seen, (0.99 if whole else 0.999) * self.area)
-        rate, weight, (x, y) = RECENT_RATE if whole else PART_RATE, self._weight(view, soft), view.canonical(self.pose)
-        self.whole.learn(view, x, y, soft, weight, 0.5 * rate)
-        self.places.learn(view, x, y, soft, weight, rate)
+        if not frames:
+            return
+        rate, weight, (x, y) = RECENT_RATE if whole else PART_RATE, self._weight(view, soft), self.canonical(view)
+        self.whole.learn(view, x, y, soft, weight, _over(frames, 0.5 * rate))
+        self.places.learn(view, x, y, soft, weight, _over(frames, rate))
 
-    def remember_look(self, rgb: Array, mask: Array) -> None:
+    def remember_look(self, rgb: Array, mask: Array, every: int = LOOK_EVERY) -> bool:
         """Compare the (H, W) mask's picture with the last look; keep it as the new one if all of it is in sight.
 
+        False where it is too early, or of no use: looks are `every` frames apart, or more.
         Between two looks that match well the object has kept its shape. Their similarity then tells its pose and its
         turn, of which dense flow sees a third too little.
         """
         frames = self.age - self.look_age
-        in_sight = np.count_nonzero(mask) > IN_SIGHT_SHARE * self.area and not _at_edge(mask)
-        if frames < LOOK_EVERY if in_sight else not self.motion.stiff:
-            return
+        if frames < every and not self.motion.stiff:
+            return False
+        in_sight = cv2.countNonZero(mask) > IN_SIGHT_SHARE * self.area and not _at_edge(mask)
+        if frames < every if in_sight else not self.motion.stiff:
+            return False
+        self.tried = self.age
         moved = geometry.compose(self.pose, geometry.inverse(self.look.pose))
         found = settle(rgb, mask, self.look, moved, rounds=1)
         stiff = found is not None and found.mismatch < STIFF_MISMATCH
         if found is not None and stiff and abs(poses.angle_between(self.pose, found.pose)) > MISSED_TURN:
             self.pose = found.pose
         if not in_sight:
-            return
+            return True
         if stiff:
             moved = geometry.compose(self.pose, geometry.inverse(self.look.pose))
             middle = self.look.centre
@@ -136,6 +153,7 @@ class Memory:
             self.motion = Motion(shift, poses.angle_of(moved) / frames)
         self.motion.stiff = stiff
         self.look, self.look_age = take_look(rgb, mask, self.pose), self.age
+        return True
 
     def drift(self) -> None:
         """One frame out of sight: go on as before."""
@@ -166,6 +184,11 @@ class Memory:
         """(h, w): what each pixel counts. Unsure ones teach nothing; an object weighs the same at every size."""
         area = max(self.first_area * geometry.scale_of(self.pose) ** 2, 1.0)
         return np.asarray(np.abs(2 * soft - 1) * np.float32(OBJECT_MASS * view.px / area))
+
+
+def _over(frames: int, rate: float) -> float:
+    """A rate a frame as one for so many frames."""
+    return rate if frames == 1 else 1 - float((1 - rate) ** frames)
 
 
 def _at_edge(mask: Array) -> bool:

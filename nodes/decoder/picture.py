@@ -36,6 +36,8 @@ class Picture:
             before = cv2.resize(before, size, interpolation=cv2.INTER_AREA)
         self.before = before
         self.scale = np.array([size[0] / width, size[1] / height], np.float32)  # flow px a frame px, in x and y
+        # frame px that one px of the flow picture stands for: motion is judged in its px, whatever the frame size
+        self.unit = float(1 / self.scale.mean())
         self.part: Window = (0, 0, *size)  # of the flow picture, that flow is computed in
         self.ground = geometry.IDENTITY  # (2, 3): where the background of each place was on the last frame, frame px
 
@@ -43,11 +45,6 @@ class Picture:
     def size(self) -> tuple[int, int]:
         """(H, W) px."""
         return self.rgb.shape[0], self.rgb.shape[1]
-
-    @property
-    def unit(self) -> float:
-        """Frame px that one px of the flow picture stands for: motion is judged in its px, whatever the frame size."""
-        return float(1 / self.scale.mean())
 
     def attend(self, windows: list[Window]) -> None:
         """Say where flow will be asked for, before it is: it need not be known elsewhere."""
@@ -123,10 +120,16 @@ class Picture:
 
 def pixels(window: Window, size: tuple[int, int]) -> tuple[Array, Array]:
     """x, y (h, w) float32, frame px, of a window's pixels at working size."""
+    columns, rows = axes(window, size)
+    return np.broadcast_to(columns, size), np.broadcast_to(rows, size)
+
+
+def axes(window: Window, size: tuple[int, int]) -> tuple[Array, Array]:
+    """As `pixels`, x of the columns (1, w) and y of the rows (h, 1)."""
     x, y, width, height = window
     columns = (np.arange(size[1], dtype=np.float32) + 0.5) * np.float32(width / size[1]) + np.float32(x - 0.5)
     rows = (np.arange(size[0], dtype=np.float32) + 0.5) * np.float32(height / size[0]) + np.float32(y - 0.5)
-    return np.broadcast_to(columns, size), np.broadcast_to(rows[:, None], size)
+    return columns[None], rows[:, None]
 
 
 def grow(window: Window, pad: int) -> Window:

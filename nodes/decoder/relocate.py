@@ -66,7 +66,8 @@ def take_look(rgb: Array, mask: Array, pose: Array) -> Look:
     x, y, width, height = cv2.boundingRect(mask)
     part = (slice(y, y + height), slice(x, x + width))
     crop, inside = rgb[part].copy(), mask[part].copy()
-    spread = float(crop[inside == 1].var(axis=0).sum()) + 3 * NOISE_VARIANCE
+    _, deviation = cv2.meanStdDev(crop, mask=inside)
+    spread = float((deviation**2).sum()) + 3 * NOISE_VARIANCE
     return Look(crop, inside, pose.copy(), np.array([x, y], np.float64), spread)
 
 

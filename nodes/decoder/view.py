@@ -13,12 +13,13 @@ import numpy as np
 
 from nodes.decoder import kernels
 from nodes.decoder.model import Window
-from nodes.decoder.picture import clip_window, pixels
+from nodes.decoder.picture import axes, clip_window
 from stream import geometry
 from stream.arrays import Array
 
 WORKING_PX = 18_000  # of a window: 36 000 cost nearly twice as much and gain nothing
 WINDOW_PAD, WINDOW_PAD_PX = 0.3, 24  # round the object's box: share of its side, at least px
+NARROW_PAD = 0.2  # of one object among others: what is seen as sharply then takes three quarters of the pixels
 MIN_SIDE = 8  # working px
 CHROMA_LOW, CHROMA_SPAN = 72.0, 112.0  # 8-bit a and b of nearly all pictures lie in 72..184
 TOP = kernels.BINS - 1.001
@@ -61,7 +62,7 @@ class View:
 
     def canonical(self, pose: Array) -> tuple[Array, Array]:
         """x, y (h, w) float32 of each pixel in an object's own coordinates."""
-        x, y = pixels(self.window, self.size)
+        x, y = axes(self.window, self.size)
         m = geometry.inverse(pose).astype(np.float32)
         return m[0, 0] * x + (m[0, 1] * y + m[0, 2]), m[1, 0] * x + (m[1, 1] * y + m[1, 2])
 
@@ -90,10 +91,10 @@ def shrunk(mask: Array, view: View) -> Array:
     return np.asarray(cv2.resize(part, view.size[::-1], interpolation=cv2.INTER_AREA))
 
 
-def padded(bbox: Window, size: tuple[int, int]) -> Window:
-    """The window round a bounding box, inside the frame (H, W)."""
+def padded(bbox: Window, size: tuple[int, int], pad: float = WINDOW_PAD) -> Window:
+    """The window round a bounding box, inside the frame (H, W); `pad` is a share of the box's side."""
     x, y, width, height = bbox
-    px, py = (max(WINDOW_PAD_PX, round(WINDOW_PAD * n)) for n in (width, height))
+    px, py = (max(WINDOW_PAD_PX, round(pad * n)) for n in (width, height))
     return clip_window((x - px, y - py, width + 2 * px, height + 2 * py), size)
 
 

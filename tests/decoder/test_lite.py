@@ -274,30 +274,6 @@ def test_odd_objects_on_odd_pictures_have_finite_answers(mask, rgb):
         lite.learn(picture, {1: Verdict(shown, True, False)})
 
 
-def test_twenty_objects_are_followed_at_once_and_share_no_pixel():
-    size, side, ids = (240, 330), 36, range(1, 21)
-    ground = speckled(size)
-
-    def frame(t: int) -> tuple[np.ndarray, list[np.ndarray]]:
-        rgb, masks = ground.copy(), []
-        for i in range(20):
-            y, x = 12 + 56 * (i // 5), 8 + 62 * (i % 5) + 2 * t
-            mask = np.zeros(size, np.uint8)
-            mask[y : y + side, x : x + side] = 1
-            rgb[mask == 1] = texture(100 + i, side, side, (60, -60, 10 * i - 90)).reshape(-1, 3)
-            masks.append(mask)
-        return rgb, masks
-
-    segmenter = Segmenter(Lite())
-    for t in range(5):
-        rgb, masks = frame(t)
-        prompts = [Prompt(object_id=i, mask=m) for i, m in zip(ids, masks, strict=True)] if t == 0 else []
-        said = segmenter.step(tracks(t, rgb, *prompts, ids=ids))[0].objects
-        shown = [uncrop_mask(o.bbox, o.mask, size) for o in said]
-        assert np.sum(shown, axis=0).max() == 1
-    assert min(iou(a, b) for a, b in zip(shown, masks, strict=True)) > 0.7
-
-
 def test_a_prompt_in_motion_is_answered_better_with_the_frame_before():
     clip = [draw(60 + 6 * t) for t in range(2)]
     prompt = Prompt(object_id=1, box=(60, 44, 122, 106))  # drawn loosely
