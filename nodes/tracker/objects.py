@@ -71,6 +71,13 @@ class TrackedObject:
         size = (self.mask.shape[0], self.mask.shape[1])
         return motion.carry_mask(self.mask, geometry.compose(self.motion(frame_id), self.carried), size)
 
+    def restoring(self, frame_id: int) -> Prompt:
+        """What tells a decoder of it that has forgotten: its mask now, else what it was asked for with."""
+        mask = self.mask_at(frame_id)
+        if mask is not None and mask.any():
+            return Prompt(object_id=self.object_id, kind="restore", mask=mask)
+        return self.given
+
     def rescale(self, old_size: tuple[int, int], new_size: tuple[int, int], newest: int, frame_id: int) -> None:
         """Follow a change of the frame size: all points wait for a window that starts on `frame_id`."""
         scale = geometry.rescaling(old_size, new_size)

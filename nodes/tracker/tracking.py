@@ -27,11 +27,11 @@ from nodes.tracker import windows
 from nodes.tracker.bunch import Bunch
 from nodes.tracker.model import PointModel
 from nodes.tracker.objects import TrackedObject
+from nodes.tracker.orders import Orders
 from nodes.tracker.ring import Ring
 from nodes.tracker.sowing import Chance, Sower
 from stream.crops import uncrop_mask
 from stream.errors import PromptError
-from stream.geometry import resize_mask
 from stream.messages import Frame, Prompt, Seeds, Tracks
 
 log = logging.getLogger(__name__)
@@ -90,7 +90,7 @@ class PointTracker:
         """Forget the feed and every object."""
         self.ring.clear()
         self.objects: dict[int, TrackedObject] = {}
-        self.orders: list[tuple[Literal["add", "refine", "remove"], Prompt]] = []  # taken on the next frame
+        self.orders = Orders()  # taken on the next frame
         self.pending: list[Pending] = []  # frames whose Tracks wait for the boundary (emit: horizon)
         self.awaited: set[int] = set()  # frame_ids whose Seeds have not come
         self.reviving = False
@@ -118,21 +118,21 @@ class PointTracker:
 
     def add(self, prompt: Prompt) -> None:
         """Track a new object; an id that is taken is given to the new object."""
-        self.orders.append(("add", prompt))
+        self.orders.add(prompt)
 
     def refine(self, prompt: Prompt) -> None:
         """Add the user's points to an object, until its points are drawn anew; PromptError when there is none."""
         if prompt.object_id not in self.object_ids:
             raise PromptError(f"object {prompt.object_id} can't be refined: there is none; add it first")
-        self.orders.append(("refine", prompt))
+        self.orders.refine(prompt)
 
     def remove(self, object_id: int) -> None:
         """Stop tracking an object; an id that is unknown stays so."""
-        self.orders.append(("remove", Prompt(object_id=object_id)))
+        self.orders.remove(object_id)
 
     def restore(self, prompt: Prompt) -> None:
         """Track an object again after a node died: its prompt holds the last known mask, maybe a second old."""
-        self.orders.append(("add", prompt))
+        self.orders.add(prompt)
 
     def revive(self) -> None:
         """Tell a decoder that was restarted of every object: `restore` prompts go out with the next frame."""
@@ -142,13 +142,7 @@ class PointTracker:
     @property
     def object_ids(self) -> list[int]:
         """The ids of all objects alive, those included that begin with the next frame."""
-        ids = dict.fromkeys(self.objects)
-        for order, prompt in self.orders:
-            if order == "add":
-                ids[prompt.object_id] = None
-            elif order == "remove":
-                ids.pop(prompt.object_id, None)
-        return list(ids)
+        return self.orders.ids(self.objects)
 
     # --- a frame ----------------------------------------------------------------------------------------------------
 
@@ -158,13 +152,13 @@ class PointTracker:
         A frame with prompts or at a boundary is always answered at once. A frame not newer than the last is ignored.
         """
         newest = self.ring.frames[-1].frame if self.ring.frames else None
-        if newest is not None and not self._follows(frame, newest):
+        if newest is not None and not _follows(frame, newest):
             return []
         frame_id = frame.stamp.frame_id
         features = self.model.encode(frame.rgb)  # a ModelError leaves everything as it was: the frame is passed over
         answers = self._finals()
         prompts = self._turn_to(frame, newest)
-        prompts += self._take_orders(frame)
+        prompts += self.orders.carry_out(self.objects, frame.size)
         due = self._due(prompts)
         self.ring.push(frame, features)
         self._plant(prompts, frame)
@@ -209,11 +203,6 @@ class PointTracker:
 
     # --- parts of a step --------------------------------------------------------------------------------------------
 
-    def _follows(self, frame: Frame, newest: Frame) -> bool:
-        """Whether a frame is newer. A session that counts from the start again (capture died) is."""
-        new, old = frame.stamp, newest.stamp
-        return new.frame_id > old.frame_id or new.session > old.session
-
     def _turn_to(self, frame: Frame, newest: Frame | None) -> list[Prompt]:
         """The prompts that a change of the feed or of the decoder calls for; a new geometry empties the ring."""
         if newest is None:
@@ -230,30 +219,7 @@ class PointTracker:
             return []
         self.reviving = False
         on = frame if resized or recounted else newest  # where the masks have been carried to
-        return [self._restoring(o, on.stamp.frame_id) for o in self.objects.values()]
-
-    def _restoring(self, known: TrackedObject, frame_id: int) -> Prompt:
-        """What tells the decoder of an object that it has forgotten: its mask now, else what it was asked for with."""
-        mask = known.mask_at(frame_id)
-        if mask is not None and mask.any():
-            return Prompt(object_id=known.object_id, kind="restore", mask=mask)
-        return known.given
-
-    def _take_orders(self, frame: Frame) -> list[Prompt]:
-        """Carry out what was asked for since the last frame; the prompts that begin on this one."""
-        prompts: list[Prompt] = []
-        for order, prompt in self.orders:
-            if order == "remove":
-                self.objects.pop(prompt.object_id, None)
-                prompts = [p for p in prompts if p.object_id != prompt.object_id]
-                continue
-            prompt = _fitting(prompt, frame.size)
-            if order == "add":
-                self.objects[prompt.object_id] = TrackedObject(prompt.object_id, prompt)
-            if prompt.object_id in self.objects:
-                prompts.append(prompt)
-        self.orders.clear()
-        return prompts
+        return [o.restoring(on.stamp.frame_id) for o in self.objects.values()]
 
     def _finals(self) -> list[Tracks]:
         """The boundary frame once more, with the points that were drawn on it since."""
@@ -363,8 +329,7 @@ class PointTracker:
         ]
 
 
-def _fitting(prompt: Prompt, size: tuple[int, int]) -> Prompt:
-    """The prompt with its mask at the frame's size: it may have been given just before the size changed."""
-    if prompt.mask is None:
-        return prompt
-    return replace(prompt, mask=resize_mask(prompt.mask, size))
+def _follows(frame: Frame, newest: Frame) -> bool:
+    """Whether a frame is newer. A session that counts from the start again (capture died) is."""
+    new, old = frame.stamp, newest.stamp
+    return new.frame_id > old.frame_id or new.session > old.session
