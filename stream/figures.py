@@ -5,18 +5,38 @@ from __future__ import annotations
 import os
 import resource
 import time
-from typing import TYPE_CHECKING, Any
+from typing import Any, Protocol
 
 from stream.addresses import source_kind
-
-if TYPE_CHECKING:
-    from stream.lifecycle import Supervised
-    from stream.supervisor import Supervisor
+from stream.config import Config
+from stream.director import Director
+from stream.lifecycle import Supervised
 
 BUDGET = ("frame_ms", "encode_ms", "refinement_passes")  # what a frame may cost, what it costs, what it gets
 
 
-def summary(run: Supervisor) -> dict[str, Any]:
+class Listener(Protocol):
+    """What counts the messages that it could not read."""
+
+    @property
+    def malformed(self) -> int: ...
+
+
+class Run(Protocol):
+    """What the figures are drawn from; the supervisor is one."""
+
+    config: Config
+    nodes: dict[str, Supervised]
+    director: Director
+    began_s: float
+
+    @property
+    def reports(self) -> Listener: ...
+    @property
+    def commands(self) -> Listener: ...
+
+
+def summary(run: Run) -> dict[str, Any]:
     """The figures of the run so far: Contract 1's --summary, and what `stats` answers."""
     count = {name: node.tally.numbers(node.health) for name, node in run.nodes.items()}
     finite = source_kind(run.config.capture.source) not in ("camera", "rtsp") and not run.config.live
