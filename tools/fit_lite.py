@@ -50,6 +50,7 @@ MIN_START_PX = 120  # an object that shows less is not begun with
 MAX_OBJECTS = 2  # of a clip
 HORIZONS = ((4, 13), (8, 21))  # frames between two truths, a round
 EPOCHS = {"round 0": 3, "follow": 4, "points": 6, "box": 6}
+STARTS = {"round 0": 0, "follow": 1, "points": 0, "box": 0}  # seeds of the weights that fitting begins with
 UNSEEN = 100_000  # seeds from here on are not fitted to
 
 T = TypeVar("T")
@@ -201,7 +202,7 @@ def fitted(name: str, parts: Sequence[Samples]) -> fusion.Network:
     start, data = time.monotonic(), joined([p for p in parts if len(p.truth)])
     if len(data.truth) < BATCH:
         raise ConfigError(f"--clips: {name} has {len(data.truth)} pixels, needs {BATCH}; draw more clips")
-    network = fit(data, EPOCHS[name], 0)
+    network = fit(data, EPOCHS[name], STARTS[name])
     print(f"{name}: fitted to {len(data.truth)} pixels in {time.monotonic() - start:.0f} s", flush=True)
     return network
 
@@ -227,6 +228,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=0, help="another one draws other clips (0)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (all cores)")
     options = parser.parse_args(argv)
+    threads = cv2.getNumThreads()
+    cv2.setNumThreads(1)  # here, before the processes part from this one: what is fitted may not depend on the cores
     try:
         if options.clips < 1 or options.jobs < 1 or options.check < 0 or not 0 <= options.seed < 100:
             raise ConfigError("--clips and --jobs must be 1 or more, --check 0 or more, --seed 0 to 99")
@@ -236,6 +239,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     except StreamError as error:
         print(f"fit_lite: error: {error}", file=sys.stderr)
         return error.exit_code
+    finally:
+        cv2.setNumThreads(threads)
     return 0
 
 

@@ -106,7 +106,7 @@ class Cues:
 def texture(lab: Array) -> tuple[Array, Array]:
     """(h, w) float32 each: ln of 1 + slope, and of 1 + local deviation, of an (h, w, 3) uint8 picture's lightness."""
     light = lab[..., 0].astype(np.float32)
-    slope = cv2.magnitude(cv2.Sobel(light, cv2.CV_32F, 1, 0), cv2.Sobel(light, cv2.CV_32F, 0, 1))
+    slope = _length(cv2.Sobel(light, cv2.CV_32F, 1, 0), cv2.Sobel(light, cv2.CV_32F, 0, 1))
     mean = cv2.blur(light, (5, 5))
     variance = cv2.blur(light * light, (5, 5)) - mean * mean
     return np.log(1 + slope / 16), np.log(1 + np.sqrt(np.maximum(variance, 0)) / 4)
@@ -115,7 +115,12 @@ def texture(lab: Array) -> tuple[Array, Array]:
 def slack_of(picture: Picture, flow: Array) -> float:
     """Frame px by which flow may be wrong: fast motion is known less exactly."""
     sparse = flow[::4, ::4]
-    return picture.unit + 0.05 * _median(cv2.magnitude(sparse[..., 0].copy(), sparse[..., 1].copy()))
+    return picture.unit + 0.05 * _median(_length(sparse[..., 0], sparse[..., 1]))
+
+
+def _length(x: Array, y: Array) -> Array:
+    """Of vectors; cv2.magnitude rounds by where its arrays lie in memory, and so no two runs would be the same."""
+    return np.asarray(np.sqrt(x * x + y * y))
 
 
 def _median(values: Array) -> float:

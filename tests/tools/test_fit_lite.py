@@ -71,6 +71,17 @@ def test_a_tiny_fit_writes_all_networks(tmp_path, monkeypatch, capsys):
     assert "follow: fitted to" in capsys.readouterr().out
 
 
+def test_what_is_learnt_from_a_clip_is_the_same_bit_for_bit_wherever_its_arrays_lie(monkeypatch):
+    monkeypatch.setattr(fit_lite, "FRAMES", 4)
+    first_follow, first_prompts = fit_lite.learnt_from(3, fusion.hand_set, (4, 13), True)
+    for size in (3_000, 70_001, 500_003):
+        moved = np.empty(size, np.uint8)  # what comes after it lies elsewhere
+        follow, prompts = fit_lite.learnt_from(3, fusion.hand_set, (4, 13), True)
+        assert np.array_equal(follow.cues, first_follow.cues)
+        assert all(np.array_equal(prompts[kind].cues, first_prompts[kind].cues) for kind in ("points", "box"))
+        del moved
+
+
 @pytest.mark.parametrize(
     ("arguments", "word"), [(["--clips", "0"], "--clips"), (["--out", "/nowhere/at/all.json"], "does not exist")]
 )
