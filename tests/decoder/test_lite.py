@@ -236,7 +236,9 @@ def test_the_smallest_frames_are_no_trouble():
 
 
 def speckled(size: tuple[int, int]) -> np.ndarray:
-    small = np.random.default_rng(4).integers(0, 255, (size[0] // 8 + 1, size[1] // 8 + 1, 3)).astype(np.uint8)
+    """Blots that are seen at working resolution, too, however large the frame is."""
+    blot = max(8, max(size) // 100)
+    small = np.random.default_rng(4).integers(0, 255, (size[0] // blot + 1, size[1] // blot + 1, 3)).astype(np.uint8)
     return cv2.resize(small, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
