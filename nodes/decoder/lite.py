@@ -33,7 +33,7 @@ SEARCH_REACH_PX = 2  # a frame out of sight, round the place where the object sh
 DRIFT_FRAMES = 75  # 3 s at 25 frames/s: after that nobody knows where a lost object has gone
 RARELY = 5  # frames between two searches from then on: it may never come back
 VANISHED_SHARE = 0.02  # of the object's area: a mask smaller than this has vanished
-SHARED_PX, LEAST_PX = 28_000, 5_500  # working px of all objects together, and of each however many they are
+SHARED_PX, LEAST_PX = 25_000, 5_000  # working px of all objects together, and of each however many they are
 FEW = 4  # objects that learn on every frame; more of them do so on every other one, half of them at a time
 OLDEST_LOOK = 25  # frames, of objects that take turns with their looks: a second at 25 frames/s
 
