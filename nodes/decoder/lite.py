@@ -186,7 +186,7 @@ class Lite:
         region = (0, 0, picture.size[1], picture.size[0])
         if not everywhere:
             middle = geometry.apply(memory.pose, memory.centre[None])[0].clip((0, 0), (region[2], region[3]))
-            reach = max(memory.look.mask.shape) + SEARCH_REACH_PX * min(memory.absent, 30)
+            reach = memory.look.side + SEARCH_REACH_PX * min(memory.absent, 30)
             x, y = np.rint(middle).astype(int) - reach
             region = _within((int(x), int(y), 2 * reach, 2 * reach), region)
         found = relocate.search(picture.rgb, counts, memory.look, turn, region)
@@ -207,8 +207,7 @@ class Lite:
     def _look_mask(self, memory: Memory, size: tuple[int, int]) -> Array:
         """(H, W) uint8: the last good look's outline at the object's pose."""
         look = memory.look
-        place = np.array([[1, 0, look.origin[0]], [0, 1, look.origin[1]]])
-        to_frame = geometry.compose(geometry.compose(memory.pose, geometry.inverse(look.pose)), place)
+        to_frame = geometry.compose(geometry.compose(memory.pose, geometry.inverse(look.pose)), look.place)
         return np.asarray(cv2.warpAffine(look.mask, to_frame, size[::-1], flags=cv2.INTER_NEAREST))
 
 

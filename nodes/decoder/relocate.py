@@ -24,6 +24,7 @@ from nodes.decoder.model import Window
 from stream import geometry
 from stream.arrays import Array
 
+KEPT_SIDE = 1024  # px of a look's longer side at most: a larger object is kept smaller, so that its memory is bounded
 SIDE = 24  # px of the look's longer side while searching: about 5 ms for a whole frame of 640x360
 MIN_SEEN = 0.2  # share of the look that must lie on pixels that count
 WORTH_A_TRY = 1.4  # mismatch in the small picture: mean squared difference against the look's own variance
@@ -43,13 +44,31 @@ class Look:
     rgb: Array  # (h, w, 3) uint8, the crop of its bounding box
     mask: Array  # (h, w) uint8
     pose: Array  # (2, 3) canonical px -> frame px at that time
-    origin: Array  # (2,) x, y of the crop on that frame
+    box: Window  # what the crop shows, on that frame
     spread: float  # its variance, all channels, with the noise's: what a mismatch is measured against
 
     @property
     def centre(self) -> Array:
         """(2,) the middle of the crop, frame px of that time."""
-        return self.origin + (np.array(self.mask.shape[::-1]) - 1) / 2
+        x, y, width, height = self.box
+        return np.array([x + (width - 1) / 2, y + (height - 1) / 2])
+
+    @property
+    def side(self) -> int:
+        """The longer side of the crop, frame px."""
+        return max(self.box[2:])
+
+    @property
+    def place(self) -> Array:
+        """(2, 3): px of the crop -> frame px of that time."""
+        x, y, width, height = self.box
+        kx, ky = width / self.mask.shape[1], height / self.mask.shape[0]
+        return np.array([[kx, 0, x + (kx - 1) / 2], [0, ky, y + (ky - 1) / 2]])
+
+    @property
+    def area(self) -> float:
+        """Of the mask, frame px."""
+        return float(self.mask.sum()) * self.box[2] * self.box[3] / self.mask.size
 
 
 @dataclass(frozen=True)
@@ -68,7 +87,12 @@ def take_look(rgb: Array, mask: Array, pose: Array) -> Look:
     crop, inside = rgb[part].copy(), mask[part].copy()
     _, deviation = cv2.meanStdDev(crop, mask=inside)
     spread = float((deviation**2).sum()) + 3 * NOISE_VARIANCE
-    return Look(crop, inside, pose.copy(), np.array([x, y], np.float64), spread)
+    shrink = KEPT_SIDE / max(width, height)
+    if shrink < 1:
+        size = (max(1, round(width * shrink)), max(1, round(height * shrink)))
+        crop = cv2.resize(crop, size, interpolation=cv2.INTER_AREA)
+        inside = cv2.resize(inside, size, interpolation=cv2.INTER_NEAREST)
+    return Look(crop, inside, pose.copy(), (x, y, width, height), spread)
 
 
 def search(rgb: Array, counts: Array, look: Look, turn: float, region: Window) -> Found | None:
@@ -76,7 +100,7 @@ def search(rgb: Array, counts: Array, look: Look, turn: float, region: Window) -
 
     `counts` (H, W) uint8 is 0 where something else is known to be in front.
     """
-    shrink = min(1.0, SIDE / max(look.mask.shape))
+    shrink = min(1.0, SIDE / look.side)
     template, mask = _turned(look, turn, shrink)
     if mask.sum() < 12:
         return None
@@ -98,7 +122,7 @@ def search(rgb: Array, counts: Array, look: Look, turn: float, region: Window) -
 def settle(rgb: Array, counts: Array, look: Look, moved: Array, rounds: int = ALIGN_ROUNDS) -> Found | None:
     """Align the look, carried by `moved` (2, 3: frame px of its time -> frame px now), and judge the match."""
     x, y, width, height = _extent(look, moved, (rgb.shape[0], rgb.shape[1]))
-    shrink = min(1.0, SETTLE_SIDE / max(look.mask.shape))
+    shrink = min(1.0, SETTLE_SIDE / look.side)
     size = (round(height * shrink), round(width * shrink))
     if min(size) < 2 * ALIGN_WINDOW_PX:
         return None
@@ -106,7 +130,8 @@ def settle(rgb: Array, counts: Array, look: Look, moved: Array, rounds: int = AL
     picture = cv2.resize(rgb[part], size[::-1], interpolation=cv2.INTER_AREA)
     valid = cv2.resize(counts[part], size[::-1], interpolation=cv2.INTER_NEAREST)
     gray = cv2.cvtColor(picture, cv2.COLOR_RGB2GRAY)
-    to_part = np.array([[shrink, 0, -shrink * x], [0, shrink, -shrink * y]], np.float64)
+    kx, ky = size[1] / width, size[0] / height
+    to_part = np.array([[kx, 0, kx * (0.5 - x) - 0.5], [0, ky, ky * (0.5 - y) - 0.5]])
     for _ in range(rounds):
         drawn, mask = _drawn(look, geometry.compose(to_part, moved), size)
         step = _alignment(cv2.cvtColor(drawn, cv2.COLOR_RGB2GRAY), gray, mask & valid)
@@ -115,7 +140,7 @@ def settle(rgb: Array, counts: Array, look: Look, moved: Array, rounds: int = AL
         moved = geometry.compose(geometry.inverse(to_part), geometry.compose(step, geometry.compose(to_part, moved)))
     drawn, mask = _drawn(look, geometry.compose(to_part, moved), size)
     use = (mask & valid) == 1
-    whole = float(look.mask.sum()) * (geometry.scale_of(moved) * shrink) ** 2
+    whole = look.area * (geometry.scale_of(moved) * shrink) ** 2
     if use.sum() < max(MIN_SEEN * whole, 12):
         return None
     difference = cv2.blur(drawn, (3, 3))[use].astype(np.float32) - cv2.blur(picture, (3, 3))[use]
@@ -127,8 +152,8 @@ def settle(rgb: Array, counts: Array, look: Look, moved: Array, rounds: int = AL
 
 def _extent(look: Look, moved: Array, size: tuple[int, int]) -> Window:
     """The part of the frame that the carried look can cover, with room for alignment."""
-    height, width = look.mask.shape
-    corners = look.origin + np.array([[0, 0], [width, 0], [0, height], [width, height]])
+    x, y, width, height = look.box
+    corners = np.array([[x, y], [x + width, y], [x, y + height], [x + width, y + height]], np.float64)
     at = geometry.apply(moved, corners)
     low, high = np.floor(at.min(axis=0)).astype(int) - 12, np.ceil(at.max(axis=0)).astype(int) + 12
     x1, y1 = max(int(low[0]), 0), max(int(low[1]), 0)
@@ -137,7 +162,7 @@ def _extent(look: Look, moved: Array, size: tuple[int, int]) -> Window:
 
 def _drawn(look: Look, moved: Array, size: tuple[int, int]) -> tuple[Array, Array]:
     """The look carried into an image of (h, w): its RGB, smeared out past its edge, and its mask."""
-    place = geometry.compose(moved, np.array([[1, 0, look.origin[0]], [0, 1, look.origin[1]]]))
+    place = geometry.compose(moved, look.place)
     mask = cv2.warpAffine(look.mask, place, size[::-1], flags=cv2.INTER_NEAREST)
     rgb = cv2.warpAffine(look.rgb, place, size[::-1], flags=cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE)
     return np.asarray(rgb), np.asarray(mask)
@@ -157,8 +182,9 @@ def _alignment(drawn: Array, gray: Array, mask: Array) -> Array | None:
 
 
 def _turned(look: Look, turn: float, scale: float) -> tuple[Array, Array]:
-    """The look turned and scaled about its middle: (h, w, 3) float32 and its mask (h, w) float32."""
+    """The look turned and scaled, of frame px, about its middle: (h, w, 3) float32 and its mask (h, w) float32."""
     height, width = look.mask.shape
+    scale *= look.side / max(look.mask.shape)
     c, s = abs(np.cos(turn)) * scale, abs(np.sin(turn)) * scale
     extent = (max(3, round(c * width + s * height)), max(3, round(s * width + c * height)))
     middle = np.array([width - 1, height - 1]) / 2

@@ -6,12 +6,14 @@ import cv2
 import numpy as np
 import pytest
 
+from nodes.decoder import relocate
 from nodes.decoder.kernels import geodesic
 from nodes.decoder.lite import Lite
 from nodes.decoder.model import Query, Verdict
 from nodes.decoder.picture import Picture
 from nodes.decoder.prompt_masks import first_mask
 from nodes.decoder.segmentation import Segmenter
+from stream import geometry
 from stream.crops import uncrop_mask
 from stream.messages import Frame, ObjectTrack, Prompt, Stamp, Tracks
 
@@ -142,6 +144,30 @@ def test_memory_of_an_object_does_not_grow():
     run(clip, clip[0][1], Segmenter(lite))
     assert held(lite.memories[1]) == pytest.approx(size, rel=0.02)  # a look is as large as its object
     assert list(lite.memories) == [1]
+
+
+def test_memory_of_an_object_that_fills_the_largest_frames_is_bounded_too():
+    size, lite = (2160, 3840), Lite()
+    rgb, mask = speckled(size), np.zeros(size, np.uint8)
+    mask[10:-10, 10:-10] = 1
+    segmenter = Segmenter(lite)
+    for i in range(3):
+        segmenter.step(tracks(i, rgb, *([Prompt(object_id=1, mask=mask)] if i == 0 else [])))
+    assert held(lite.memories[1]) + held(segmenter.objects[1]) < 40e6
+
+
+def test_an_object_larger_than_a_look_is_kept_is_found_again_where_it_is():
+    rgb = cv2.GaussianBlur(np.random.default_rng(5).integers(0, 255, (1300, 2400, 3)).astype(np.uint8), (0, 0), 12)
+    rgb = cv2.normalize(rgb, None, 0, 255, cv2.NORM_MINMAX)
+    mask = np.zeros(rgb.shape[:2], np.uint8)
+    mask[100:1000, 200:1800] = 1
+    look = relocate.take_look(rgb, mask, geometry.IDENTITY)
+    moved = np.roll(rgb, (40, 60), axis=(0, 1))
+    found = relocate.search(moved, np.ones_like(mask), look, 0.0, (0, 0, 2400, 1300))
+    assert max(look.mask.shape) == relocate.KEPT_SIDE
+    assert found is not None
+    assert np.allclose(found.pose[:, 2], (60, 40), atol=1)
+    assert look.area == pytest.approx(900 * 1600, rel=0.01)
 
 
 def test_a_change_of_the_frame_size_in_mid_stream_keeps_the_object():
