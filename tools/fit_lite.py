@@ -50,7 +50,7 @@ MIN_START_PX = 120  # an object that shows less is not begun with
 MAX_OBJECTS = 2  # of a clip
 HORIZONS = ((4, 13), (8, 21))  # frames between two truths, a round
 EPOCHS = {"round 0": 3, "follow": 4, "points": 6, "box": 6}
-STARTS = {"round 0": 0, "follow": 3, "points": 0, "box": 0}  # seeds of the weights that fitting begins with; of six tried
+STARTS = {"round 0": 0, "follow": 3, "points": 0, "box": 0}  # seeds of the first weights; of six tried
 UNSEEN = 100_000  # seeds from here on are not fitted to
 
 T = TypeVar("T")
