@@ -115,20 +115,12 @@ def texture(lab: Array) -> tuple[Array, Array]:
 def slack_of(picture: Picture, flow: Array) -> float:
     """Frame px by which flow may be wrong: fast motion is known less exactly."""
     sparse = flow[::4, ::4]
-    return picture.unit + 0.05 * _median(_length(sparse[..., 0], sparse[..., 1]))
+    return picture.unit + 0.05 * float(np.median(_length(sparse[..., 0], sparse[..., 1])))
 
 
 def _length(x: Array, y: Array) -> Array:
     """Of vectors; cv2.magnitude rounds by where its arrays lie in memory, and so no two runs would be the same."""
     return np.asarray(np.sqrt(x * x + y * y))
-
-
-def _median(values: Array) -> float:
-    """What np.median says, at a third of its cost."""
-    flat, middle = values.ravel(), values.size // 2
-    first = middle if values.size % 2 else middle - 1
-    flat.partition((first, middle))
-    return float((flat[first] + flat[middle]) * np.float32(0.5))
 
 
 def logit(chance: Array) -> Array:

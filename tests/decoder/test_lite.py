@@ -6,14 +6,12 @@ import cv2
 import numpy as np
 import pytest
 
-from nodes.decoder import relocate
 from nodes.decoder.kernels import geodesic
 from nodes.decoder.lite import Lite
 from nodes.decoder.model import Query, Verdict
 from nodes.decoder.picture import Picture
 from nodes.decoder.prompt_masks import first_mask
 from nodes.decoder.segmentation import Segmenter
-from stream import geometry
 from stream.crops import uncrop_mask
 from stream.messages import Frame, ObjectTrack, Prompt, Stamp, Tracks
 
@@ -156,20 +154,6 @@ def test_memory_of_an_object_that_fills_the_largest_frames_is_bounded_too():
     assert held(lite.memories[1]) + held(segmenter.objects[1]) < 40e6
 
 
-def test_an_object_larger_than_a_look_is_kept_is_found_again_where_it_is():
-    rgb = cv2.GaussianBlur(np.random.default_rng(5).integers(0, 255, (1300, 2400, 3)).astype(np.uint8), (0, 0), 12)
-    rgb = cv2.normalize(rgb, None, 0, 255, cv2.NORM_MINMAX)
-    mask = np.zeros(rgb.shape[:2], np.uint8)
-    mask[100:1000, 200:1800] = 1
-    look = relocate.take_look(rgb, mask, geometry.IDENTITY)
-    moved = np.roll(rgb, (40, 60), axis=(0, 1))
-    found = relocate.search(moved, np.ones_like(mask), look, 0.0, (0, 0, 2400, 1300))
-    assert max(look.mask.shape) == relocate.KEPT_SIDE
-    assert found is not None
-    assert np.allclose(found.pose[:, 2], (60, 40), atol=1)
-    assert look.area == pytest.approx(900 * 1600, rel=0.01)
-
-
 def test_a_change_of_the_frame_size_in_mid_stream_keeps_the_object():
     segmenter = Segmenter(Lite())
     clip = [draw(30 + 3 * i) for i in range(12)]
@@ -262,9 +246,7 @@ def test_the_smallest_frames_are_no_trouble():
 
 
 def speckled(size: tuple[int, int]) -> np.ndarray:
-    """Blots that are seen at working resolution, too, however large the frame is."""
-    blot = max(8, max(size) // 100)
-    small = np.random.default_rng(4).integers(0, 255, (size[0] // blot + 1, size[1] // blot + 1, 3)).astype(np.uint8)
+    small = np.random.default_rng(4).integers(0, 255, (size[0] // 8 + 1, size[1] // 8 + 1, 3)).astype(np.uint8)
     return cv2.resize(small, size[::-1], interpolation=cv2.INTER_LINEAR)
 
 
@@ -300,6 +282,30 @@ def test_odd_objects_on_odd_pictures_have_finite_answers(mask, rgb):
         shown = np.zeros(SIZE, np.uint8)
         shown[y : y + height, x : x + width] = answer.logits > 0
         lite.learn(picture, {1: Verdict(shown, True, False)})
+
+
+def test_twenty_objects_are_followed_at_once_and_share_no_pixel():
+    size, side, ids = (240, 330), 36, range(1, 21)
+    ground = speckled(size)
+
+    def frame(t: int) -> tuple[np.ndarray, list[np.ndarray]]:
+        rgb, masks = ground.copy(), []
+        for i in range(20):
+            y, x = 12 + 56 * (i // 5), 8 + 62 * (i % 5) + 2 * t
+            mask = np.zeros(size, np.uint8)
+            mask[y : y + side, x : x + side] = 1
+            rgb[mask == 1] = texture(100 + i, side, side, (60, -60, 10 * i - 90)).reshape(-1, 3)
+            masks.append(mask)
+        return rgb, masks
+
+    segmenter = Segmenter(Lite())
+    for t in range(5):
+        rgb, masks = frame(t)
+        prompts = [Prompt(object_id=i, mask=m) for i, m in zip(ids, masks, strict=True)] if t == 0 else []
+        said = segmenter.step(tracks(t, rgb, *prompts, ids=ids))[0].objects
+        shown = [uncrop_mask(o.bbox, o.mask, size) for o in said]
+        assert np.sum(shown, axis=0).max() == 1
+    assert min(iou(a, b) for a, b in zip(shown, masks, strict=True)) > 0.7
 
 
 def test_a_prompt_in_motion_is_answered_better_with_the_frame_before():

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import argparse
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
@@ -84,6 +84,16 @@ def _measure(options: argparse.Namespace) -> list[Row]:
 def follow(crowd: Crowd, count: int) -> Run:
     """Every step of the decoder's core with the first `count` bodies, learning included."""
     segmenter, seconds = Segmenter(Lite()), []
+    for message in asked(crowd, count):
+        start = time.perf_counter()
+        masks, _ = segmenter.step(message)
+        seconds.append(time.perf_counter() - start)
+    assert masks is not None, "lite has an answer for every frame"
+    return Run(seconds[WARM:], followed(masks, crowd.labels[-1]))
+
+
+def asked(crowd: Crowd, count: int) -> Iterator[Tracks]:
+    """What the decoder is told, frame by frame: the first `count` bodies, each begun with its true mask."""
     none = np.zeros(0, np.float32)
     tracks = tuple(
         ObjectTrack(object_id=i, xy=np.zeros((0, 2), np.float32), visibility=none, labels=none.astype(np.uint8))
@@ -92,12 +102,7 @@ def follow(crowd: Crowd, count: int) -> Run:
     prompts = tuple(Prompt(object_id=i, mask=mask) for i, mask in enumerate(crowd.masks(count), start=1))
     for t, rgb in enumerate(crowd.frames):
         stamp = Stamp(camera="benchmark", session=0, frame_id=t, captured_ns=t, captured_unix_ns=t)
-        message = Tracks(frame=Frame(stamp=stamp, rgb=rgb), objects=tracks, prompts=() if t else prompts)
-        start = time.perf_counter()
-        masks, _ = segmenter.step(message)
-        seconds.append(time.perf_counter() - start)
-    assert masks is not None, "lite has an answer for every frame"
-    return Run(seconds[WARM:], followed(masks, crowd.labels[-1]))
+        yield Tracks(frame=Frame(stamp=stamp, rgb=rgb), objects=tracks, prompts=() if t else prompts)
 
 
 def followed(masks: Masks, truth: Array) -> int:
