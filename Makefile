@@ -37,7 +37,7 @@ $(VENV)/.lite: requirements-lite.txt | $(VENV)/bin/python
 	@echo "installing $< into $(VENV)"
 	@$(pip) $<
 	@echo "compiling the loops of the lite decoder"
-	@$(python) -c "import nodes.decoder.kernels"
+	@$(python) -c "import nodes.decoder.lite.kernels"
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt $(VENV)/.lite

@@ -8,7 +8,7 @@ import sys
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from stream.command import Order
+    from stream.command_line import CommandLine
     from stream.messages import Prompt
 
 
@@ -17,13 +17,13 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is 0 done, 1 failed while running, 2 bad arguments, 3 could not open."""
-    from stream.addresses import redact
-    from stream.command import read_order
+    from stream.command_line import read_command_line
     from stream.errors import StreamError
+    from stream.settings.addresses import redact
 
     order = None
     try:
-        order = read_order(argv)
+        order = read_command_line(argv)
         return check(order) if order.check else run(order)
     except (StreamError, OSError) as error:
         if order is not None and order.config.log.debug:
@@ -32,10 +32,10 @@ def main(argv: list[str]) -> int:
         return error.exit_code if isinstance(error, StreamError) else 1
 
 
-def check(order: Order) -> int:
+def check(order: CommandLine) -> int:
     """Say whether the order could be carried out, without doing it."""
     from nodes.renderer.sinks import check_sinks
-    from stream.command import check_start
+    from stream.command_line import check_start
 
     check_start(order.config)
     check_sinks(order.config.renderer)
@@ -44,13 +44,13 @@ def check(order: Order) -> int:
     return 0
 
 
-def run(order: Order) -> int:
+def run(order: CommandLine) -> int:
     """Start the graph and stay with it to its end."""
     from nodes.start import main_of
-    from stream.command import announce, check_start, conclude
-    from stream.dashboard import make_dashboard
+    from stream.command_line import announce, check_start, conclude
     from stream.logs import install
-    from stream.supervisor import Supervisor
+    from stream.supervision.dashboard import make_dashboard
+    from stream.supervision.supervisor import Supervisor
 
     check_start(order.config)
     dashboard = make_dashboard(order.config)
@@ -66,10 +66,10 @@ def run(order: Order) -> int:
     return 0
 
 
-def prompts(order: Order) -> list[Prompt]:
+def prompts(order: CommandLine) -> list[Prompt]:
     """The prompts of the command line."""
     from nodes.capture.label_images import read_label_image
-    from stream.prompts import parse_prompts
+    from stream.prompt_arguments import parse_prompts
 
     return parse_prompts(order.points, order.boxes, read_label_image(order.mask_file) if order.mask_file else {})
 

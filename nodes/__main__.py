@@ -11,12 +11,12 @@ import threading
 from pathlib import Path
 
 from nodes.start import main_of
-from stream.endpoints import Outlet
 from stream.errors import StreamError
 from stream.logs import install
-from stream.presets import build
-from stream.rundir import RunDir
-from stream.runtime import Places, Runtime, fail
+from stream.run_directory import RunDir
+from stream.runtime import Endpoints, Runtime, fail
+from stream.service_sockets import Outlet
+from stream.settings.presets import build
 from stream.sockets import Context
 
 log = logging.getLogger("nodes")
@@ -32,13 +32,13 @@ def main(node: str, folder: str) -> int:
     orphaned = threading.Event()
     _end_with_supervisor(stop, orphaned, folder)
     context = Context(config.graph.keys)
-    places = Places(config, f"ipc://{folder}/")
+    endpoints = Endpoints(config, f"ipc://{folder}/")
     try:
-        main_of(node)(Runtime(node, config, places, context, stop))
+        main_of(node)(Runtime(node, config, endpoints, context, stop))
         code = 0
     except StreamError as error:
         log.debug("%s gives up", node, exc_info=True)
-        outlet = Outlet(context, places.endpoint("reports"))
+        outlet = Outlet(context, endpoints.endpoint("reports"))
         fail(node, outlet, error)
         outlet.close()
         code = error.exit_code

@@ -8,8 +8,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from stream.addresses import redact
-from stream.config import Log
+from stream.settings.addresses import redact
+from stream.settings.config import Log
 
 
 class TextLines(logging.Formatter):

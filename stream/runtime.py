@@ -10,11 +10,11 @@ import time
 from collections.abc import Callable
 from typing import Any, TypeVar
 
-from stream.config import Config
-from stream.endpoints import Outlet
 from stream.errors import StreamError
 from stream.messages import Command, End, Message
 from stream.reports import Answer, Done, Failure, Found, Health, Hello, Opened
+from stream.service_sockets import Outlet
+from stream.settings.config import Config
 from stream.sockets import Context, Poller, Waker
 from stream.topology import NODES, TOPICS, Delivery, deliveries, readers
 from stream.transport import Publisher, Subscriber
@@ -25,7 +25,7 @@ M = TypeVar("M", bound=Message)
 TICK_MS = 50  # the longest that the loop sleeps: how soon a stop is seen
 
 
-class Places:
+class Endpoints:
     """topic -> endpoint, from the config and the folder (or, over inproc, the name) of the run."""
 
     def __init__(self, config: Config, base: str) -> None:
@@ -37,7 +37,7 @@ class Places:
         return self.moved.get(topic, self.base + topic)
 
 
-class Beat:
+class Heartbeat:
     """The health of a node, told once a second by a thread of its own, so that a long step does not silence it."""
 
     def __init__(self, node: str, outlet: Outlet, period_s: float) -> None:
@@ -62,7 +62,7 @@ class Beat:
         self._thread.start()
 
     def stop(self) -> None:
-        """Beat once more, with the final numbers, and end."""
+        """Heartbeat once more, with the final numbers, and end."""
         self._stop.set()
         self._thread.join(2.0)
 
@@ -126,18 +126,18 @@ class Runtime:
     """One node's life: sockets by topic, reports to the supervisor, and `serve`, the loop."""
 
     def __init__(
-        self, node: str, config: Config, places: Places, context: Context, stop: threading.Event | None = None
+        self, node: str, config: Config, places: Endpoints, context: Context, stop: threading.Event | None = None
     ) -> None:
         self.node = node
         self.config = config
-        self.places = places
+        self.endpoints = places
         self.context = context
         self.stop = stop or threading.Event()
         self.poller = Poller()
         self.waker = Waker()
         self.poller.watch(self.waker.fd)
         self.outlet = Outlet(context, places.endpoint("reports"))
-        self.beat = Beat(node, Outlet(context, places.endpoint("reports")), config.supervisor.heartbeat_s)
+        self.heartbeat = Heartbeat(node, Outlet(context, places.endpoint("reports")), config.supervisor.heartbeat_s)
         self.subscribers = {
             topic: Subscriber(
                 context, places.endpoint(topic), topic, node, self._readers(topic)[node], (TOPICS[topic].kind,)
@@ -148,7 +148,7 @@ class Runtime:
             topic: Publisher(context, places.endpoint(topic), topic, self._readers(topic))
             for topic in NODES[node].writes
         }
-        self.beat.sockets = [*self.subscribers.values(), *self.publishers.values()]
+        self.heartbeat.sockets = [*self.subscribers.values(), *self.publishers.values()]
         for thing in (*self.subscribers.values(), *self.publishers.values()):
             self.poller.watch(thing)
         self.feed = ""  # the topic whose messages are steps, and whose end is ours
@@ -192,7 +192,7 @@ class Runtime:
         commands never wait.
         """
         self.feed = feed
-        self.beat.start()
+        self.heartbeat.start()
         self.report(Hello, life=self.subscribers["commands"].life)
         try:
             while not self.stop.is_set():
@@ -202,9 +202,9 @@ class Runtime:
                     self.subscribers[topic].ask()
                 for topic, subscriber in self.subscribers.items():
                     self.poller.watch(subscriber, topic in waiting)
-                self.beat.step_began = None
+                self.heartbeat.step_began = None
                 ready = self.poller.wait(TICK_MS)
-                self.beat.step_began = time.monotonic()  # whatever hangs from here on is noticed
+                self.heartbeat.step_began = time.monotonic()  # whatever hangs from here on is noticed
                 if self.waker.fd in ready:
                     self.waker.drain()
                 for publisher in self.publishers.values():
@@ -214,9 +214,9 @@ class Runtime:
                     if self.subscribers[topic] in ready and self._takes(topic, takes):
                         self._handle(topic, handlers[topic], finish)
         finally:
-            self.beat.stop()
+            self.heartbeat.stop()
             self.outlet.close()
-            for socket in self.beat.sockets:
+            for socket in self.heartbeat.sockets:
                 socket.close()
 
     def _takes(self, topic: str, takes: Callable[[str], bool]) -> bool:
@@ -237,7 +237,7 @@ class Runtime:
                 if topic == self.feed:
                     self.end(finish)
             elif topic == self.feed:
-                self.beat.count(handler, message)
+                self.heartbeat.count(handler, message)
             else:
                 handler(message)
             if topic not in ("commands", "seeds"):

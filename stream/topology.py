@@ -13,10 +13,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
-from stream.config import Config
 from stream.errors import ConfigError, nearest
 from stream.messages import Command, Frame, Masks, Message, Scene, Seeds, Tracks
 from stream.reports import Report
+from stream.settings.config import Config
 
 
 class Delivery(Enum):

@@ -1,7 +1,7 @@
-"""Messages over ZeroMQ: a Publisher and a Subscriber for each topic (`stream/memory.py` holds their in-memory twin).
+"""Messages over ZeroMQ: a Publisher and a Subscriber for each topic (in memory: `memory_transport.py`).
 
 The writer of a topic binds one ROUTER socket; each reader connects a DEALER that carries its node's name and asks for
-messages (`stream/lanes.py`). The same code runs over ipc, inproc and tcp (with CURVE where keys are given).
+messages (`stream/credit.py`). The same code runs over ipc, inproc and tcp (with CURVE where keys are given).
 """
 
 from __future__ import annotations
@@ -14,8 +14,8 @@ from typing import Any
 
 import zmq
 
+from stream.credit import STAMP_BYTES, ReaderCredit, WriterCredit, new_id
 from stream.errors import MessageError
-from stream.lanes import STAMP_BYTES, Lane, Want, new_id
 from stream.messages import End, Message
 from stream.sockets import Context
 from stream.topology import TOPICS, Delivery
@@ -45,7 +45,7 @@ class Publisher:
         self.topic = topic
         self.socket = context.socket(zmq.ROUTER, bind=endpoint, queue=TOPICS[topic].depth + 8)
         self.lanes = {
-            name.encode(): Lane[_Packed](writer_id, delivery, delivery.depth(topic))
+            name.encode(): WriterCredit[_Packed](writer_id, delivery, delivery.depth(topic))
             for name, delivery in readers.items()
         }
         self.malformed = 0
@@ -131,7 +131,7 @@ class Subscriber:
         # Where all are waited for, one is in hand while the depth waits; and more are asked for once half are taken.
         self.window = delivery.depth(topic) + (delivery is Delivery.LOSSLESS)
         self.socket = context.socket(zmq.DEALER, connect=endpoint, queue=TOPICS[topic].depth + 8, name=reader.encode())
-        self.want = Want()
+        self.want = ReaderCredit()
         self.malformed = 0
         self.spent_ns = 0
         self._asked_for = -1  # the total asked for last; -1: nothing yet

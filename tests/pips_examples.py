@@ -7,8 +7,8 @@ import functools
 import cv2
 import numpy as np
 
-from nodes.tracker.model import Points
-from nodes.tracker.pips_network import Pips
+from nodes.tracker.pips.network import Pips
+from nodes.tracker.point_model import Points
 from tools.goldens.weights import pips_weights
 
 SIZE = (64, 96)  # px: nearly the smallest frame there is

@@ -10,38 +10,19 @@ import pytest
 from running import ROOT
 
 DOORS = {
-    "zmq": {"stream/sockets.py", "stream/transport.py", "stream/endpoints.py"},
+    "zmq": {"stream/sockets.py", "stream/transport.py", "stream/service_sockets.py"},
     "torch": {
-        "stream/devices.py",
-        "stream/weights.py",
-        "nodes/tracker/pips.py",
-        "nodes/tracker/pips_blocks.py",
-        "nodes/tracker/pips_checkpoint.py",
-        "nodes/tracker/pips_correlation.py",
-        "nodes/tracker/pips_encoder.py",
-        "nodes/tracker/pips_layers.py",
-        "nodes/tracker/pips_network.py",
-        "nodes/tracker/pips_winograd.py",
-        "nodes/tracker/scratch.py",
-        "nodes/decoder/automatic.py",
-        "nodes/decoder/prompting.py",
-        "nodes/decoder/sam.py",
-        "nodes/decoder/sam_decoder.py",
-        "nodes/decoder/sam_encoder.py",
-        "nodes/decoder/sam_hq.py",
-        "nodes/decoder/sam_networks.py",
-        "nodes/decoder/sam_protocol.py",
-        "nodes/decoder/sam_pt.py",
-        "nodes/decoder/sam_tiny.py",
-        "nodes/decoder/sam_threads.py",
-        "nodes/decoder/sam_torchvision.py",
+        "stream/weights/devices.py",
+        "stream/weights/loading.py",
+        "nodes/tracker/pips",
+        "nodes/decoder/sam",
         "tools/bench",
         "tools/goldens",
         "tools/offline",
     },
     "av": {"nodes/capture/video.py", "nodes/capture/label_images.py", "nodes/renderer/sinks.py", "tools/clips/lens.py"},
-    "numba": {"nodes/decoder/kernels/compiling.py"},
-    "rich": {"stream/dashboard.py", "tools"},
+    "numba": {"nodes/decoder/lite/kernels/compiling.py"},
+    "rich": {"stream/supervision/dashboard.py", "tools"},
 }
 
 
@@ -84,8 +65,8 @@ def test_a_heavy_package_enters_by_its_doors_alone(package):
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("stream.supervisor", ("cv2", "av", "torch")),
-        ("stream.director", ("zmq", "cv2", "av", "torch")),
+        ("stream.supervision.supervisor", ("cv2", "av", "torch")),
+        ("stream.supervision.session", ("zmq", "cv2", "av", "torch")),
         ("stream.messages", ("zmq", "cv2", "av", "torch")),
         ("stream.arrays", ("msgspec", "zmq", "cv2", "av", "torch")),
         ("nodes.capture.node", ("torch",)),

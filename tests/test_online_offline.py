@@ -14,10 +14,10 @@ from PIL import Image
 from running import Run
 
 from nodes.decoder import backends as decoders
-from nodes.decoder.prompting import Rules
+from nodes.decoder.sam.prompting import Rules
 from nodes.tracker import backends as trackers
 from nodes.tracker import query_points
-from stream.presets import load
+from stream.settings.presets import load
 from tools.goldens.sam_weights import sam_weights
 from tools.goldens.weights import pips_weights
 from tools.offline.outcome import Given
@@ -76,7 +76,7 @@ def offline(clip, preset, n, keys):
     ids = np.array(Image.open(clip / "ids.png"))
 
     def draw(mask, rgb, m, frame):
-        chance = query_points.Seeded(config.tracker.seed, m + 1, frame)  # as the live tracker's
+        chance = query_points.SeededSource(config.tracker.seed, m + 1, frame)  # as the live tracker's
         positives = query_points.draw_positives(mask, config.tracker.positive_points, chance)
         negatives = query_points.draw_negatives(mask, rgb, config.tracker.negative_points, chance)
         labels = np.repeat(np.array([1, 0], np.uint8), [len(positives), len(negatives)])

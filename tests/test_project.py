@@ -13,8 +13,8 @@ from pathlib import Path
 
 import pytest
 
-from stream import checkpoints
-from stream.presets import CONFIG_DIR, load
+from stream.settings.presets import CONFIG_DIR, load
+from stream.weights import published
 
 ROOT = Path(__file__).resolve().parent.parent
 README = (ROOT / "README.md").read_text()
@@ -95,9 +95,9 @@ def test_links_of_the_pages_lead_somewhere(page: Path) -> None:
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_preset_passes_the_check(preset: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
-    checkpoints.folder().mkdir(parents=True)
-    for checkpoint in checkpoints.PUBLISHED.values():  # --check asks whether weights are there, and loads none
-        (checkpoints.folder() / checkpoint.file).touch()
+    published.folder().mkdir(parents=True)
+    for checkpoint in published.PUBLISHED.values():  # --check asks whether weights are there, and loads none
+        (published.folder() / checkpoint.file).touch()
     answer = subprocess.run(
         [sys.executable, ROOT / "run_stream.py", "--config", preset, "--check"],
         capture_output=True,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nodes.tracker.model import Trajectories
+from nodes.tracker.point_model import Trajectories
 from nodes.tracker.tracking import PointTracker
 from stream.messages import Frame, Prompt, Seed, Seeds, Stamp, Tracks
 

@@ -15,7 +15,7 @@ from pathlib import Path
 
 import pytest
 
-from stream.checkpoints import Checkpoint
+from stream.weights.published import Checkpoint
 from tools.fetch.checking import FetchError
 from tools.fetch.fetching import fetch
 from tools.fetch.progress import Lines

@@ -83,8 +83,8 @@ METHODS = {"add": "add_object", "refine": "refine_object", "remove": "remove_obj
 
 def _params(arguments: argparse.Namespace) -> dict[str, Any]:
     """The params of the request that the arguments stand for."""
-    from stream.objects import points_of
-    from stream.prompts import parse_prompts
+    from stream.prompt_arguments import parse_prompts
+    from stream.supervision.registry import points_of
 
     params: dict[str, Any] = {}
     if arguments.command in ("refine", "remove"):
@@ -115,8 +115,8 @@ def _mask(path: str) -> dict[str, Any]:
 
 def ask(arguments: argparse.Namespace, command: str, params: dict[str, Any]) -> Any:
     """The result of one request; ControlError when it is refused, StreamError when nobody answers."""
-    from stream.endpoints import RequestClient
-    from stream.rundir import find_run
+    from stream.run_directory import find_run
+    from stream.service_sockets import RequestClient
     from stream.wire import from_json, to_json
 
     endpoint = arguments.endpoint or find_run(arguments.camera).control_endpoint

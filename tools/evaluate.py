@@ -118,7 +118,7 @@ _positive.__name__ = "number above 0"  # argparse: "invalid number above 0 value
 
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure the subject."""
-    from stream.presets import parse_override
+    from stream.settings.presets import parse_override
 
     options.overrides = dict(parse_override(text) for text in getattr(options, "set", ()))
     report: dict[str, Any] = importlib.import_module(f"tools.evaluation.{options.subject}").measure(options)

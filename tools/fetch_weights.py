@@ -19,8 +19,8 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools run from any folder
 
-from stream.checkpoints import PART, PUBLISHED, Checkpoint, folder, published, readable
 from stream.errors import CheckpointError, ConfigError, StreamError
+from stream.weights.published import PART, PUBLISHED, Checkpoint, folder, published, readable
 
 COMMANDS = ("list", "get", "verify")
 

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Fit the lite preset's weights: drawn clips in, nodes/decoder/fusion_weights.json out.
+"""Fit the lite preset's weights: drawn clips in, nodes/decoder/lite/fusion_weights.json out.
 
 python tools/fit_lite.py                                   as shipped: seeded, about ten minutes on two quiet cores
 python tools/fit_lite.py --clips 12 --out quick.json       a quick look
@@ -29,17 +29,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process a core: threads below
 import cv2
 import numpy as np
 
-from nodes.decoder import fusion
-from nodes.decoder.following import follow, region_of
-from nodes.decoder.memory import Memory
-from nodes.decoder.picture import Picture
-from nodes.decoder.prompt_masks import box_cues, point_cues
-from nodes.decoder.view import look_at, padded, shrunk
+from nodes.decoder.lite import fusion
+from nodes.decoder.lite.following import follow, region_of
+from nodes.decoder.lite.frame_analysis import Picture
+from nodes.decoder.lite.object_memory import Memory
+from nodes.decoder.lite.prompt_masks import box_cues, point_cues
+from nodes.decoder.lite.view import look_at, padded, shrunk
 from stream.arrays import Array
 from stream.errors import ConfigError, StreamError
 from tools.clips.clip import Clip, draw_clip
 from tools.evaluation.prompting import make_prompt, tight_box
-from tools.learning import BATCH, Samples, fit, joined, pick, written
+from tools.network_fitting import BATCH, Samples, fit, joined, pick, written
 
 FRAMES = 20  # of a clip
 SIZES = {3: (360, 640), 11: (854, 480)}  # of every 16th clip; all others are 854x480

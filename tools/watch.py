@@ -16,8 +16,8 @@ if TYPE_CHECKING:  # loaded in main(), so that --help answers at once
     from rich.live import Live
     from rich.table import Table
 
-    from nodes.publisher.reception import Reception
-    from nodes.publisher.wire import Received
+    from nodes.publisher.public_messages import Received
+    from tools.reception import Reception
 
 POLL_MS = 100
 REDRAW_NS = 125_000_000
@@ -25,7 +25,7 @@ STATE_STYLES = {"tracked": "green", "reacquired": "cyan", "uncertain": "yellow",
 
 
 class Inbox(Protocol):
-    """Where messages come from (`stream.endpoints.Listener`)."""
+    """Where messages come from (`stream.service_sockets.Listener`)."""
 
     def recv(self, timeout_ms: int) -> Sequence[bytes] | None:
         """The next message's parts, or None after `timeout_ms`."""
@@ -58,7 +58,7 @@ class Lines:
 
 def _told(status: dict[str, Any]) -> str:
     """The run's own words of itself; a publisher of another version may say less."""
-    from stream.dashboard import progress
+    from stream.supervision.dashboard import progress
 
     try:
         words = progress(status)
@@ -190,11 +190,11 @@ def run(args: argparse.Namespace) -> int:
     import threading
     import time
 
-    from nodes.publisher.reception import Reception
-    from stream.addresses import check_endpoint
-    from stream.endpoints import subscribe
     from stream.errors import ConfigError
-    from stream.rundir import find_run
+    from stream.run_directory import find_run
+    from stream.service_sockets import subscribe
+    from stream.settings.addresses import check_endpoint
+    from tools.reception import Reception
 
     if args.json and not args.json.parent.is_dir():
         raise ConfigError(f"--json {args.json}: the folder does not exist; make it first")

@@ -14,8 +14,8 @@ from pathlib import Path
 from urllib.parse import urlsplit
 
 from nodes.capture.video import VideoSource, errors, reason
-from stream.addresses import redact
 from stream.errors import SourceError
+from stream.settings.addresses import redact
 
 
 class CameraSource(VideoSource):

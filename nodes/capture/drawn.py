@@ -8,8 +8,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nodes.capture.picture import Opened, Picture
 from nodes.capture.scene import DemoScene
+from nodes.capture.source import Opened, Picture
 from stream.errors import SourceError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")

@@ -16,11 +16,11 @@ from typing import Literal
 
 from nodes.capture.backoff import Backoff
 from nodes.capture.pace import Pace
-from nodes.capture.picture import Opened, Picture, Source
-from stream.addresses import redact
-from stream.config import Capture
+from nodes.capture.source import Opened, Picture, Source
 from stream.errors import SourceError, StreamError
 from stream.messages import Frame, Stamp
+from stream.settings.addresses import redact
+from stream.settings.config import Capture
 
 log = logging.getLogger(__name__)
 

@@ -28,7 +28,7 @@ class Shell:
         self.node = node
         self.feed: Feed | None = None  # from the start command on
         self.told: tuple[int, int] | None = None  # session and epoch that the supervisor knows of
-        node.beat.numbers = self.numbers
+        node.heartbeat.numbers = self.numbers
 
     def obey(self, command: Command) -> None:
         """Carry out a command."""
@@ -60,10 +60,10 @@ class Shell:
         while frames.ready and (frame := feed.take()) is not None:
             if self.told != (frame.stamp.session, frame.stamp.epoch):
                 self._tell(feed, frame.size, frame.stamp.session, frame.stamp.epoch)
-            node.beat.frame_id = frame.stamp.frame_id
-            node.beat.count(frames.send, frame)
+            node.heartbeat.frame_id = frame.stamp.frame_id
+            node.heartbeat.count(frames.send, frame)
         phase = feed.phase
-        node.beat.phase = phase
+        node.heartbeat.phase = phase
         if phase == "failed" and feed.error is not None:
             raise feed.error
         if phase == "ended" and frames.ready:

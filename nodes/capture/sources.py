@@ -6,11 +6,11 @@ from pathlib import Path
 
 from nodes.capture.cameras import CameraSource, RtspSource
 from nodes.capture.drawn import DemoSource, FolderSource
-from nodes.capture.picture import Opened, Picture, Source
 from nodes.capture.scene import DemoScene
+from nodes.capture.source import Opened, Picture, Source
 from nodes.capture.video import FileSource, GraphSource
-from stream.addresses import source_kind
-from stream.config import Capture, parse_size
+from stream.settings.addresses import source_kind
+from stream.settings.config import Capture, parse_size
 
 __all__ = ["Opened", "Picture", "Source", "demo_scene", "make_source"]
 

@@ -15,7 +15,7 @@ from typing import Any
 import av
 import numpy as np
 
-from nodes.capture.picture import Opened, Picture
+from nodes.capture.source import Opened, Picture
 from stream.arrays import Array
 from stream.errors import SourceError
 

@@ -4,27 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from nodes.decoder.lookout import Begin
-from nodes.decoder.model import Embedding, MaskModel
-from stream.config import Decoder
+from nodes.decoder.mask_model import Embedding, MaskModel
+from nodes.decoder.object_discovery import Begin
 from stream.messages import Frame
+from stream.settings.config import Decoder
 
 
 def make_model(config: Decoder) -> MaskModel:
     """The backend named by `decoder.backend`; CheckpointError where its weights are not there, or not its own."""
     if config.backend == "lite":
-        from nodes.decoder.lite import Lite
+        from nodes.decoder.lite.backend import Lite
 
         return Lite()
-    from nodes.decoder.sam import load_sam
-    from nodes.decoder.sam_networks import published_name
-    from nodes.decoder.sam_pt import SamPt
-    from stream import checkpoints
+    from nodes.decoder.sam.backend import load_sam
+    from nodes.decoder.sam.networks import published_name
+    from nodes.decoder.sam.sam_pt import SamPt
+    from stream.weights import published
 
     backend = load_sam(
         config.backend,
         config.model,
-        checkpoints.find(published_name(config.backend, config.model), config.checkpoint),
+        published.find(published_name(config.backend, config.model), config.checkpoint),
         config.device,
         config.precision,
         config.side,
@@ -41,8 +41,8 @@ def make_model(config: Decoder) -> MaskModel:
 
 def make_survey(config: Decoder, model: MaskModel, encode: Callable[[Frame], Embedding]) -> Begin:
     """What begins a search for objects on a frame by `model`, which is no lite one (`decoder.auto`)."""
-    from nodes.decoder.automatic import Rules, Survey
-    from nodes.decoder.sam_pt import SamPt
+    from nodes.decoder.sam.automatic_masks import Rules, Survey
+    from nodes.decoder.sam.sam_pt import SamPt
 
     assert isinstance(model, SamPt), "the config has been checked"
     backend = model.backend

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from nodes.decoder.model import Logits
+from nodes.decoder.mask_model import Logits
 from stream.arrays import Array
 from stream.crops import crop_mask
 from stream.messages import ObjectMask, ObjectTrack, Origin, State

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nodes.decoder.model import Window
+from nodes.decoder.mask_model import Window
 from stream.arrays import Array
 from stream.messages import ObjectTrack
 

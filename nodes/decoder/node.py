@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from nodes.decoder.backends import make_model, make_survey
 from nodes.decoder.budget import Budget
-from nodes.decoder.live import LiveSegmenter, SparingModel, Timed
-from nodes.decoder.lookout import Lookout
+from nodes.decoder.live_segmentation import LiveSegmenter, SparingModel, Timed
+from nodes.decoder.object_discovery import ObjectDiscovery
 from nodes.decoder.segmentation import Segmenter
 from nodes.decoder.states import Limits, sam_limits
 from nodes.decoder.truth import TruthScore
@@ -52,11 +52,11 @@ class Shell:
             worker: ThreadWorker[Timed | bool] = ThreadWorker(node.wake)
             sparing: SparingModel = model  # type: ignore[assignment]  # every backend but lite is one
             self.live = LiveSegmenter(self.segmenter, sparing, budget, worker)
-        self.lookout: Lookout | None = None
+        self.discovery: ObjectDiscovery | None = None
         if own.auto:
             begin = make_survey(own, model, self.segmenter.embedding)
-            self.lookout = Lookout(begin, self._found, own.auto, own.auto_again, node.config.tracker.horizon)
-        node.beat.numbers = self.numbers
+            self.discovery = ObjectDiscovery(begin, self._found, own.auto, own.auto_again, node.config.tracker.horizon)
+        node.heartbeat.numbers = self.numbers
 
     def turn(self) -> None:
         """Once a round: what the model has finished beside the feed."""
@@ -86,15 +86,15 @@ class Shell:
 
     def _look(self, tracks: Tracks, masks: Masks | None) -> None:
         """Look for objects that nobody asked for, where it is time to."""
-        errand = self.lookout.look(tracks, masks) if self.lookout is not None else None
-        if errand is None:
+        task = self.discovery.look(tracks, masks) if self.discovery is not None else None
+        if task is None:
             return
         if self.live is not None:
-            self.live.run(errand)
+            self.live.run(task)
             return
-        while not errand.step():
-            self.node.beat.goes_on()
-        errand.finish()
+        while not task.step():
+            self.node.heartbeat.goes_on()
+        task.finish()
 
     def _found(self, tracks: Tracks, objects: tuple[Proposal, ...]) -> None:
         frame = tracks.frame
@@ -104,8 +104,8 @@ class Shell:
         self.node.send(message)
         if isinstance(message, Masks):
             self.node.send(Scene(frame=tracks.frame, masks=message))
-            self.node.beat.frame_id = tracks.frame.stamp.frame_id
-            if tracks.frame.truth is not None and self.lookout is None:  # whose ids are not the scene's
+            self.node.heartbeat.frame_id = tracks.frame.stamp.frame_id
+            if tracks.frame.truth is not None and self.discovery is None:  # whose ids are not the scene's
                 self.truth.step(tracks.frame.truth, message)
 
     def numbers(self) -> dict[str, float]:

@@ -14,7 +14,7 @@ import cv2
 import msgspec
 import numpy as np
 
-from nodes.decoder.model import Logits, Window
+from nodes.decoder.mask_model import Logits, Window
 from stream import geometry
 from stream.arrays import Array
 from stream.crops import crop_mask

@@ -16,11 +16,11 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
-from nodes.decoder import boundary
-from nodes.decoder.boundary import Variant
+from nodes.decoder import reinit
 from nodes.decoder.combining import exclusive, object_mask
 from nodes.decoder.evidence import contradicted
-from nodes.decoder.model import Embedding, Logits, MaskModel, Query, Verdict
+from nodes.decoder.mask_model import Embedding, Logits, MaskModel, Query, Verdict
+from nodes.decoder.reinit import Variant
 from nodes.decoder.states import WHOLE_FRAME, Limits, ObjectState, judge
 from stream.arrays import Array
 from stream.crops import uncrop_mask
@@ -57,7 +57,7 @@ class Job:
 
 
 @dataclass(frozen=True)
-class Asked:
+class Decoded:
     """What it said."""
 
     embedding: Embedding
@@ -117,7 +117,7 @@ class Segmenter:
         """The masks of one frame, None of a draft and where there is no answer; Seeds where they are waited for."""
         job = self.prepare(tracks)
         try:
-            asked = self.decode(job, self.encode(job)) if job.queries or self.every_frame else Asked(None, [])
+            asked = self.decode(job, self.encode(job)) if job.queries or self.every_frame else Decoded(None, [])
         except ModelError as error:
             log.warning("frame %d is not decoded: %s", tracks.frame.stamp.frame_id, error)
             return None, self.give_up(job)
@@ -146,11 +146,11 @@ class Segmenter:
             self.newest = (frame.stamp, self.model.encode(frame.rgb))
         return self.newest[1]
 
-    def decode(self, job: Job, embedding: Embedding) -> Asked:
+    def decode(self, job: Job, embedding: Embedding) -> Decoded:
         """Run its second part."""
-        return Asked(embedding, self.model.decode(embedding, job.queries) if job.queries else [])
+        return Decoded(embedding, self.model.decode(embedding, job.queries) if job.queries else [])
 
-    def conclude(self, job: Job, asked: Asked) -> tuple[list[ObjectMask], Seeds | None]:
+    def conclude(self, job: Job, asked: Decoded) -> tuple[list[ObjectMask], Seeds | None]:
         """Every object's mask and state by the model's answer; Seeds where the tracker waits for them."""
         tracks, size = job.tracks, job.tracks.frame.size
         self.decoded += tracks.stage != "draft"
@@ -277,7 +277,7 @@ class Segmenter:
         if length < 2:
             return {}
         areas = np.array([[m.area for _, m in w[-length:]] for w in windows.values()])
-        picked = boundary.choose(self.variant, areas[:, 1:], areas[:, 0])
+        picked = reinit.choose(self.variant, areas[:, 1:], areas[:, 0])
         return {i: windows[i][-length:][1 + int(k)] for i, k in zip(due, picked, strict=True)}
 
     def _is_good(self, o: ObjectMask, told: bool, size: tuple[int, int]) -> bool:

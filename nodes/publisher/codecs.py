@@ -10,7 +10,7 @@ from typing import Literal
 
 import numpy as np
 
-from nodes.publisher import coco_rle, pictures
+from nodes.publisher import coco_rle, image_codecs
 from stream.arrays import Array
 from stream.errors import MessageError
 
@@ -30,7 +30,7 @@ def encode_mask(codec: Codec, mask: Array, bbox: Box, size: Size) -> bytes:
         return np.packbits(mask).tobytes()
     if codec == "coco_rle":
         return coco_rle.encode(mask, bbox, size)
-    return pictures.encode_png(mask)
+    return image_codecs.encode_png(mask)
 
 
 def decode_mask(codec: Codec, payload: bytes | memoryview, bbox: Box, size: Size) -> Array:
@@ -39,7 +39,7 @@ def decode_mask(codec: Codec, payload: bytes | memoryview, bbox: Box, size: Size
         return _unpackbits(payload, (bbox[3], bbox[2]))
     if codec == "coco_rle":
         return coco_rle.decode(payload, bbox, size)
-    return pictures.decode_png(payload, (bbox[3], bbox[2]))
+    return image_codecs.decode_png(payload, (bbox[3], bbox[2]))
 
 
 def _unpackbits(payload: bytes | memoryview, shape: Size) -> Array:

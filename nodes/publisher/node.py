@@ -8,28 +8,28 @@ import time
 
 from msgspec.structs import replace
 
-from nodes.publisher.wire import pack_frame, pack_masks, pack_status
-from stream.endpoints import Broadcast
+from nodes.publisher.public_messages import pack_frame, pack_masks, pack_status
 from stream.latency import Latency
 from stream.messages import Command, Frame, Masks
 from stream.runtime import Runtime
+from stream.service_sockets import Broadcast
 from stream.topology import TOPICS
 
 
 def main(node: Runtime) -> None:
     """Run the publisher until its stop signal."""
     own, camera = node.config.publisher, node.config.capture.camera
-    broadcast = Broadcast(node.context, own.endpoint or node.places.endpoint("publish"), TOPICS["masks"].depth)
+    broadcast = Broadcast(node.context, own.endpoint or node.endpoints.endpoint("publish"), TOPICS["masks"].depth)
     life = secrets.token_hex(4)  # a subscriber that sees another knows why the sequence starts anew
     latency = Latency()  # capture to publish
 
     def publish(masks: Masks) -> None:
         # Counted here, so that what gave way in our own queue is told as well. The first message of a life can't know.
-        before, node.beat.frame_id = node.beat.frame_id, masks.stamp.frame_id
+        before, node.heartbeat.frame_id = node.heartbeat.frame_id, masks.stamp.frame_id
         if before >= 0:
             masks = replace(masks, passed_over=max(0, masks.stamp.frame_id - before - 1))
         now = time.monotonic_ns()
-        broadcast.send(pack_masks(masks, own.codec, now, node.beat.steps, life))
+        broadcast.send(pack_masks(masks, own.codec, now, node.heartbeat.steps, life))
         latency.add((now - masks.stamp.captured_ns) / 1e6)
 
     def show(frame: Frame) -> None:
@@ -41,11 +41,11 @@ def main(node: Runtime) -> None:
 
     def numbers() -> dict[str, float]:
         return {
-            "published": node.beat.steps,
+            "published": node.heartbeat.steps,
             **{f"latency_p{p}": latency.quantile(p / 100) for p in (50, 95, 99)},
         }
 
-    node.beat.numbers = numbers
+    node.heartbeat.numbers = numbers
     try:
         node.serve(
             {"commands": obey, "frames": show, "masks": publish},

@@ -6,10 +6,10 @@ import logging
 import time
 from pathlib import Path
 
+from nodes.renderer.control_client import Steering
 from nodes.renderer.drawing import Painter
 from nodes.renderer.labels import Hud
 from nodes.renderer.sinks import LabelImages, VideoFile, check_sinks, label_png, replace_file, save_png
-from nodes.renderer.steering import Steering
 from nodes.renderer.window import Window
 from stream.arrays import Array
 from stream.messages import Command, Scene, Stamp
@@ -87,7 +87,7 @@ class Shell:
             for request in self.snapshots:
                 self._snapshot(request, scene, drawn)
             self.snapshots.clear()
-        self.node.beat.frame_id = stamp.frame_id
+        self.node.heartbeat.frame_id = stamp.frame_id
 
     def turn(self) -> None:
         """Keep the window alive between frames."""

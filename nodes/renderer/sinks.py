@@ -25,9 +25,9 @@ from av.video.reformatter import Colorspace
 
 from nodes.renderer.letterbox import fit
 from stream.arrays import Array
-from stream.config import Renderer
 from stream.errors import ConfigError
 from stream.geometry import Letterbox
+from stream.settings.config import Renderer
 
 log = logging.getLogger(__name__)
 

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from nodes.tracker.model import PointModel
-from stream.config import Tracker
+from nodes.tracker.point_model import PointModel
+from stream.settings.config import Tracker
 
 
 def make_model(config: Tracker) -> PointModel:
     """The backend named by `tracker.backend`."""
     if config.backend == "pips":
-        from nodes.tracker.pips import make_pips
+        from nodes.tracker.pips.backend import make_pips
 
         return make_pips(config)
     from nodes.tracker.lucas_kanade import LucasKanade

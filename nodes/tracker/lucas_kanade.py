@@ -20,7 +20,7 @@ import cv2
 import numpy as np
 
 from nodes.tracker import motion
-from nodes.tracker.model import Points, Trajectories
+from nodes.tracker.point_model import Points, Trajectories
 from stream import geometry
 from stream.arrays import Array
 

@@ -44,7 +44,7 @@ class Shell:
         self.failed = 0  # frames that the model had no answer for
         self.survey = False  # the decoder is to look for objects on the frame that comes next (--auto)
         self.held: Frame | None = None  # a lossless feed waits with that frame for what it finds
-        node.beat.numbers = lambda: {"passed_over": self.passed_over, "failed": self.failed}
+        node.heartbeat.numbers = lambda: {"passed_over": self.passed_over, "failed": self.failed}
         self.tracker = PointTracker(
             make_model(own),
             horizon=own.horizon,
@@ -63,7 +63,7 @@ class Shell:
     def obey(self, command: Command) -> None:
         """Carry out a command; it takes effect on the next frame."""
         if command.kind == "start":
-            self.node.beat.frame_id = command.frame_id  # the newest that an earlier life has tracked, -1: none
+            self.node.heartbeat.frame_id = command.frame_id  # the newest that an earlier life has tracked, -1: none
             self.survey = command.survey
         prompt = command.prompt
         if command.kind == "prompt" and prompt is not None:
@@ -87,7 +87,7 @@ class Shell:
         """Track the frame that was held, if there is one, with the objects that were found on it."""
         frame, self.held = self.held, None
         if frame is not None:
-            self.node.beat.count(self.step, frame)
+            self.node.heartbeat.count(self.step, frame)
 
     def ready(self) -> bool:
         """True when the next frame may come. The runtime asks when the decoder can take its tracks."""
@@ -114,8 +114,8 @@ class Shell:
             self.failed += 1
             log.warning("frame %d is passed over: %s", stamp.frame_id, error)
             return False
-        self.passed_over += max(0, stamp.frame_id - self.node.beat.frame_id - 1)
-        self.node.beat.frame_id = max(stamp.frame_id, self.node.beat.frame_id)
+        self.passed_over += max(0, stamp.frame_id - self.node.heartbeat.frame_id - 1)
+        self.node.heartbeat.frame_id = max(stamp.frame_id, self.node.heartbeat.frame_id)
         for tracks in answers:
             self.node.send(replace(tracks, survey=self.survey))
             self.survey = False

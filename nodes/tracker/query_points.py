@@ -4,7 +4,7 @@ Every rule takes a (H, W) mask and n, and answers (n, 2) float32, frame px, each
 points are repeated in turn, without drawing. An empty mask gives no points at all, (0, 2): SAM-PT's own code gives
 (0, 0) n times, and throws these away later because they lie on the frame's edge.
 
-Chance comes from the caller's `Draws`, so the same seed draws the same points.
+RandomSources comes from the caller's `RandomSource`, so the same seed draws the same points.
 """
 
 from __future__ import annotations
@@ -23,15 +23,15 @@ ERODE_SHARES = (0.06, 0.02, 0.01)  # of the mask's diagonal: the first that leav
 MIN_ERODED_PX = 10
 
 
-class Draws(Protocol):
+class RandomSource(Protocol):
     """Where chance comes from."""
 
     def first(self, n: int, k: int) -> Array:
         """(k,) int: the first k of a random permutation of 0..n-1."""
 
 
-class Seeded:
-    """Draws of numpy's generator, which takes the seed: a number, or several, such as seed, object and frame."""
+class SeededSource:
+    """RandomSource of numpy's generator, which takes the seed: a number, or several, such as seed, object and frame."""
 
     def __init__(self, *seed: int) -> None:
         self.rng = np.random.default_rng(seed)
@@ -41,17 +41,17 @@ class Seeded:
         return self.rng.choice(n, k, replace=False)
 
 
-def draw_positives(mask: Array, n: int, draws: Draws | np.random.Generator) -> Array:
+def draw_positives(mask: Array, n: int, draws: RandomSource | np.random.Generator) -> Array:
     """(n, 2): the positive points of an object, by k-medoids (paper, table 2)."""
     return by_kmedoids(mask, n, _draws(draws))
 
 
-def draw_negatives(mask: Array, rgb: Array, n: int, draws: Draws | np.random.Generator) -> Array:
+def draw_negatives(mask: Array, rgb: Array, n: int, draws: RandomSource | np.random.Generator) -> Array:
     """(n, 2): the negative points of an object, by the mixed rule on everything outside its mask."""
     return by_mixed((mask == 0).astype(np.uint8), rgb, n, _draws(draws))
 
 
-def by_random(mask: Array, n: int, draws: Draws) -> Array:
+def by_random(mask: Array, n: int, draws: RandomSource) -> Array:
     """(n, 2): the first n of a random permutation of the mask's pixels."""
     inside = np.flatnonzero(mask != 0)
     if len(inside) < n:
@@ -59,7 +59,7 @@ def by_random(mask: Array, n: int, draws: Draws) -> Array:
     return _xy(mask, inside[draws.first(len(inside), n)])
 
 
-def by_kmedoids(mask: Array, n: int, draws: Draws, subset: int = KMEDOIDS_SUBSET) -> Array:
+def by_kmedoids(mask: Array, n: int, draws: RandomSource, subset: int = KMEDOIDS_SUBSET) -> Array:
     """(n, 2): the medoids of n clusters of (a random subset of) the mask's pixels."""
     inside = np.flatnonzero(mask != 0)
     if len(inside) < n:
@@ -70,7 +70,7 @@ def by_kmedoids(mask: Array, n: int, draws: Draws, subset: int = KMEDOIDS_SUBSET
     return np.asarray(pixels[kmedoids(pixels, n)])
 
 
-def by_shi_tomasi(mask: Array, rgb: Array, n: int, draws: Draws) -> Array:
+def by_shi_tomasi(mask: Array, rgb: Array, n: int, draws: RandomSource) -> Array:
     """(n, 2): the strongest corners inside the mask, strongest first, missing ones filled by k-medoids."""
     if np.count_nonzero(mask) < n:
         return _in_turn(mask, np.flatnonzero(mask != 0), n)
@@ -78,7 +78,7 @@ def by_shi_tomasi(mask: Array, rgb: Array, n: int, draws: Draws) -> Array:
     return np.concatenate([found, by_kmedoids(mask, n - len(found), draws, FILL_SUBSET)])
 
 
-def by_mixed(mask: Array, rgb: Array, n: int, draws: Draws) -> Array:
+def by_mixed(mask: Array, rgb: Array, n: int, draws: RandomSource) -> Array:
     """(n, 2): n // 4 by k-medoids, n // 3 by Shi-Tomasi, the rest random (n = 1: one random)."""
     clustered, strong = n // 4, n // 3
     return np.concatenate(
@@ -134,12 +134,12 @@ def _xy(mask: Array, inside: Array) -> Array:
     return np.stack([x, y], axis=1).astype(np.float32)
 
 
-class _Generator(Seeded):
+class _Generator(SeededSource):
     """The draws of a generator that is already there."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
 
 
-def _draws(draws: Draws | np.random.Generator) -> Draws:
+def _draws(draws: RandomSource | np.random.Generator) -> RandomSource:
     return _Generator(draws) if isinstance(draws, np.random.Generator) else draws

@@ -24,12 +24,12 @@ import numpy as np
 from msgspec.structs import replace
 
 from nodes.tracker import windows
-from nodes.tracker.bunch import Bunch
-from nodes.tracker.model import PointModel
-from nodes.tracker.objects import TrackedObject
-from nodes.tracker.orders import Orders
-from nodes.tracker.ring import Ring
-from nodes.tracker.sowing import Chance, Sower
+from nodes.tracker.frame_buffer import FrameBuffer
+from nodes.tracker.point_model import PointModel
+from nodes.tracker.point_sampling import PointSampler, RandomSources
+from nodes.tracker.point_set import PointSet
+from nodes.tracker.prompt_queue import PromptQueue
+from nodes.tracker.tracked_object import TrackedObject
 from stream.crops import uncrop_mask
 from stream.errors import PromptError
 from stream.messages import Frame, Prompt, Seeds, Tracks
@@ -68,7 +68,7 @@ class PointTracker:
         negative_points: int = 1,
         patch_similarity: float = 0.0,
         seed: int = 72,
-        chance: Chance | None = None,
+        chance: RandomSources | None = None,
         wait_for_seed: bool = False,
         redo_boundary: bool = False,
     ) -> None:
@@ -79,18 +79,18 @@ class PointTracker:
         self.together = not reinit or reinit_variant in ("A", "D")  # the windows of all objects end on the same frame
         self.goes_back = reinit and reinit_variant != "A"  # seeds may be of an earlier frame than the last of a window
         self.link_visible = link == "visible" or (link == "auto" and not reinit)
-        self.sower = Sower(model, positive_points, negative_points, patch_similarity, seed, chance)
+        self.sampler = PointSampler(model, positive_points, negative_points, patch_similarity, seed, chance)
         self.wait_for_seed = wait_for_seed
         # a boundary frame is told again, with the points drawn on it, for the masks that count (paper; variant A alone)
         self.redo_boundary = redo_boundary and self.reinit and not self.goes_back
-        self.ring = Ring(RING_HORIZONS * horizon)
+        self.buffer = FrameBuffer(RING_HORIZONS * horizon)
         self.reset()
 
     def reset(self) -> None:
         """Forget the feed and every object."""
-        self.ring.clear()
+        self.buffer.clear()
         self.objects: dict[int, TrackedObject] = {}
-        self.orders = Orders()  # taken on the next frame
+        self.prompt_queue = PromptQueue()  # taken on the next frame
         self.pending: list[Pending] = []  # frames whose Tracks wait for the boundary (emit: horizon)
         self.awaited: set[int] = set()  # frame_ids whose Seeds have not come
         self.reviving = False
@@ -108,7 +108,7 @@ class PointTracker:
 
         A live feed stops there, too: further on, the frame would leave the ring and the Seeds would come too late.
         """
-        return bool(self.awaited) and self.ring.count_from(min(self.awaited)) >= self.horizon
+        return bool(self.awaited) and self.buffer.count_from(min(self.awaited)) >= self.horizon
 
     def give_up_waiting(self) -> None:
         """Go on without the Seeds that are on their way; they are still used should they come."""
@@ -118,21 +118,21 @@ class PointTracker:
 
     def add(self, prompt: Prompt) -> None:
         """Track a new object; an id that is taken is given to the new object."""
-        self.orders.add(prompt)
+        self.prompt_queue.add(prompt)
 
     def refine(self, prompt: Prompt) -> None:
         """Add the user's points to an object, until its points are drawn anew; PromptError when there is none."""
         if prompt.object_id not in self.object_ids:
             raise PromptError(f"object {prompt.object_id} can't be refined: there is none; add it first")
-        self.orders.refine(prompt)
+        self.prompt_queue.refine(prompt)
 
     def remove(self, object_id: int) -> None:
         """Stop tracking an object; an id that is unknown stays so."""
-        self.orders.remove(object_id)
+        self.prompt_queue.remove(object_id)
 
     def restore(self, prompt: Prompt) -> None:
         """Track an object again after a node died: its prompt holds the last known mask, maybe a second old."""
-        self.orders.add(prompt)
+        self.prompt_queue.add(prompt)
 
     def revive(self) -> None:
         """Tell a decoder that was restarted of every object: `restore` prompts go out with the next frame."""
@@ -142,7 +142,7 @@ class PointTracker:
     @property
     def object_ids(self) -> list[int]:
         """The ids of all objects alive, those included that begin with the next frame."""
-        return self.orders.ids(self.objects)
+        return self.prompt_queue.ids(self.objects)
 
     # --- a frame ----------------------------------------------------------------------------------------------------
 
@@ -151,16 +151,16 @@ class PointTracker:
 
         A frame with prompts or at a boundary is always answered at once. A frame not newer than the last is ignored.
         """
-        newest = self.ring.frames[-1].frame if self.ring.frames else None
+        newest = self.buffer.frames[-1].frame if self.buffer.frames else None
         if newest is not None and not _follows(frame, newest):
             return []
         frame_id = frame.stamp.frame_id
         features = self.model.encode(frame.rgb)  # a ModelError leaves everything as it was: the frame is passed over
         answers = self._finals()
         prompts = self._turn_to(frame, newest)
-        prompts += self.orders.carry_out(self.objects, frame.size)
+        prompts += self.prompt_queue.carry_out(self.objects, frame.size)
         due = self._due(prompts)
-        self.ring.push(frame, features)
+        self.buffer.push(frame, features)
         self._plant(prompts, frame)
         self.pending.append(Pending(frame, due))
         answers += self._answer(prompts, due)
@@ -178,7 +178,7 @@ class PointTracker:
             return [replace(self.draft, stage="final")]
         if not self.pending:
             return []
-        self._reach(self._bunches(), self.pending[-1].frame_id)
+        self._reach(self._point_sets(), self.pending[-1].frame_id)
         return self._tell(self.pending[-1].frame_id, [])
 
     def reseed(self, seeds: Seeds) -> None:
@@ -186,7 +186,7 @@ class PointTracker:
         self.awaited = {i for i in self.awaited if i > seeds.frame_id}
         for seed in seeds.objects:
             frame_id = seeds.frame_id if seed.frame_id < 0 else seed.frame_id
-            kept = self.ring.find(frame_id)
+            kept = self.buffer.find(frame_id)
             if kept is None or kept.frame.size != seeds.size or kept.frame.stamp.epoch != seeds.epoch:
                 log.info("seeds of frame %d came too late; the old points stay", frame_id)
                 continue
@@ -196,9 +196,9 @@ class PointTracker:
             known.keep_mask(seed, seeds.size, frame_id)
             if self.goes_back and known.anchor is not None and frame_id < known.anchor:
                 for o in self.objects.values() if self.together else [known]:
-                    o.go_back([i for i in self.ring.ids if i >= frame_id], self.horizon)
-            if self.reinit or not known.bunches:
-                drawn = self.sower.draw(kept, seed.object_id, uncrop_mask(seed.bbox, seed.mask, seeds.size))
+                    o.go_back([i for i in self.buffer.ids if i >= frame_id], self.horizon)
+            if self.reinit or not known.point_sets:
+                drawn = self.sampler.draw(kept, seed.object_id, uncrop_mask(seed.bbox, seed.mask, seeds.size))
                 known.replace_points([self._caught_up(drawn, known.ends)])
 
     # --- parts of a step --------------------------------------------------------------------------------------------
@@ -210,7 +210,7 @@ class PointTracker:
         resized = frame.size != newest.size
         recounted = frame.stamp.frame_id <= newest.stamp.frame_id
         if resized or recounted:
-            self.ring.clear()
+            self.buffer.clear()
             self.awaited.clear()
             self.pending.clear()  # their features are gone: these frames are passed over
             for o in self.objects.values():
@@ -240,7 +240,7 @@ class PointTracker:
         due = [
             o
             for o in self.objects.values()
-            if o.anchor is not None and (joined or self.ring.count_from(o.anchor) >= full)
+            if o.anchor is not None and (joined or self.buffer.count_from(o.anchor) >= full)
         ]
         if due and self.together:
             due = list(self.objects.values())
@@ -248,70 +248,70 @@ class PointTracker:
 
     def _plant(self, prompts: list[Prompt], frame: Frame) -> None:
         """Make query points of the points that were given for this frame; describe those that a new size moved."""
-        kept = self.ring.frames[-1]
-        if len(self.ring.frames) == 1:
-            for bunch in self._bunches():
-                bunch.memory = np.array(self.model.describe(kept.features, bunch.xy))
+        kept = self.buffer.frames[-1]
+        if len(self.buffer.frames) == 1:
+            for point_set in self._point_sets():
+                point_set.memory = np.array(self.model.describe(kept.features, point_set.xy))
         for prompt in prompts:
             if prompt.xy is None or prompt.labels is None or prompt.kind == "restore":
                 continue
-            new = self.sower.plant(kept, prompt.object_id, prompt.xy, prompt.labels)
+            new = self.sampler.plant(kept, prompt.object_id, prompt.xy, prompt.labels)
             known = self.objects[prompt.object_id]
-            known.replace_points([*known.bunches, new])
+            known.replace_points([*known.point_sets, new])
 
     def _answer(self, prompts: list[Prompt], due: tuple[int, ...]) -> list[Tracks]:
         """Run the windows as far as an answer needs it; the tracks of the pending frames that can be given out now."""
-        newest, bunches = self.pending[-1].frame_id, self._bunches()
+        newest, point_sets = self.pending[-1].frame_id, self._point_sets()
         at_once = self.emit == "frame" or bool(prompts) or not self.objects
         if self.link_visible and not self.reinit:
-            windows.settle(self.model, self.ring, bunches, self.horizon)
+            windows.settle(self.model, self.buffer, point_sets, self.horizon)
             if not at_once:  # what lies before every anchor, no window will revise
-                settled = windows.oldest_anchor(bunches)
+                settled = windows.oldest_anchor(point_sets)
                 return self._tell(newest if settled is None else settled, prompts)
         elif due:
-            self._reach([bunch for i in due for bunch in self.objects[i].bunches], newest)
+            self._reach([point_set for i in due for point_set in self.objects[i].point_sets], newest)
             at_once = True
         if not at_once:
             return []
-        windows.advance(self.model, self.ring, bunches)
+        windows.advance(self.model, self.buffer, point_sets)
         return self._tell(newest, prompts)
 
-    def _reach(self, bunches: Sequence[Bunch], frame_id: int) -> None:
+    def _reach(self, point_sets: Sequence[PointSet], frame_id: int) -> None:
         """Let points reach the last frame of their window."""
         if self.link_visible:
-            windows.settle(self.model, self.ring, bunches, self.horizon, until=frame_id)
+            windows.settle(self.model, self.buffer, point_sets, self.horizon, until=frame_id)
         else:
-            windows.advance(self.model, self.ring, bunches, until=frame_id)
+            windows.advance(self.model, self.buffer, point_sets, until=frame_id)
 
     def _turn_windows(self, due: tuple[int, ...]) -> None:
         """Start the next window of the objects `due` on the newest frame, and the first one of those that are new."""
-        kept, oldest = self.ring.frames[-1], self.ring.ids[0]
+        kept, oldest = self.buffer.frames[-1], self.buffer.ids[0]
         for known in (self.objects[i] for i in due):
             known.end_window(kept.frame_id, oldest)
             if self.reinit or not self.link_visible:
-                known.bunches = windows.link_all(self.model, known.bunches, kept.frame_id, kept.features)
-            for bunch in known.bunches:
-                bunch.forget_before(oldest)
+                known.point_sets = windows.link_all(self.model, known.point_sets, kept.frame_id, kept.features)
+            for point_set in known.point_sets:
+                point_set.forget_before(oldest)
         running = [o.anchor for o in self.objects.values() if o.anchor is not None]
         for known in self.objects.values():
             if known.anchor is None:
                 known.anchor = running[0] if running and self.together else kept.frame_id
 
-    def _caught_up(self, drawn: Bunch, ends: list[int]) -> Bunch:
+    def _caught_up(self, drawn: PointSet, ends: list[int]) -> PointSet:
         """Freshly drawn points, taken over the windows that have ended since as if they had been drawn in time."""
         if not len(drawn):
             return drawn
         if self.link_visible and not self.reinit:
-            windows.settle(self.model, self.ring, [drawn], self.horizon)
+            windows.settle(self.model, self.buffer, [drawn], self.horizon)
             return drawn
         for end in [i for i in ends if i > drawn.anchors[0]]:
             self._reach([drawn], end)
-            [features] = self.ring.features([end])
+            [features] = self.buffer.features([end])
             [drawn] = windows.link_all(self.model, [drawn], end, features)
         return drawn
 
-    def _bunches(self) -> list[Bunch]:
-        return [bunch for known in self.objects.values() for bunch in known.bunches]
+    def _point_sets(self) -> list[PointSet]:
+        return [point_set for known in self.objects.values() for point_set in known.point_sets]
 
     def _tell(self, until: int, prompts: list[Prompt]) -> list[Tracks]:
         """The tracks of the pending frames up to id `until`; the prompts belong to the newest frame."""

@@ -1,4 +1,4 @@
-"""Runs of the point model: bunches of points and the frames' features in, their paths up to the newest frame out.
+"""Runs of the point model: point_sets of points and the frames' features in, their paths up to the newest frame out.
 
 A window starts on a point's anchor and has at most `horizon` frames. Points that share their anchor share a run,
 whatever object they belong to. Two rules say where the next window starts:
@@ -15,15 +15,15 @@ from typing import Protocol
 
 import numpy as np
 
-from nodes.tracker.bunch import Bunch, merge
-from nodes.tracker.model import Features, PointModel, Trajectories, concatenate
+from nodes.tracker.point_model import Features, PointModel, Trajectories, concatenate
+from nodes.tracker.point_set import PointSet, merge
 from stream.arrays import Array
 from stream.errors import ModelError
 
 log = logging.getLogger(__name__)
 
-Part = tuple[Bunch, Array]  # a bunch and those (n,) of its rows that run together
-Linked = Callable[[int, Bunch, int, int, int], None]  # anchor, bunch, row, next anchor, frames in the window
+Part = tuple[PointSet, Array]  # a point_set and those (n,) of its rows that run together
+Linked = Callable[[int, PointSet, int, int, int], None]  # anchor, point_set, row, next anchor, frames in the window
 
 
 class Timeline(Protocol):
@@ -37,15 +37,17 @@ class Timeline(Protocol):
         """The features of those frames."""
 
 
-def advance(model: PointModel, line: Timeline, bunches: Sequence[Bunch], until: int | None = None) -> None:
+def advance(model: PointModel, line: Timeline, point_sets: Sequence[PointSet], until: int | None = None) -> None:
     """Let every point reach frame `until` (None: the newest); nothing is linked."""
     ids = [i for i in line.ids if until is None or i <= until]
     behind: dict[tuple[int, int], list[Part]] = {}
-    for bunch in bunches:
-        late = bunch.reached < ids[-1]
-        for anchor, reached in sorted({*zip(bunch.anchors[late].tolist(), bunch.reached[late].tolist(), strict=True)}):
-            rows = np.flatnonzero((bunch.anchors == anchor) & (bunch.reached == reached))
-            behind.setdefault((anchor, reached), []).append((bunch, rows))
+    for point_set in point_sets:
+        late = point_set.reached < ids[-1]
+        for anchor, reached in sorted(
+            {*zip(point_set.anchors[late].tolist(), point_set.reached[late].tolist(), strict=True)}
+        ):
+            rows = np.flatnonzero((point_set.anchors == anchor) & (point_set.reached == reached))
+            behind.setdefault((anchor, reached), []).append((point_set, rows))
     for (anchor, _), parts in sorted(behind.items(), key=lambda item: item[0]):
         _run(model, line, parts, [i for i in ids if i >= anchor])
 
@@ -53,7 +55,7 @@ def advance(model: PointModel, line: Timeline, bunches: Sequence[Bunch], until: 
 def settle(
     model: PointModel,
     line: Timeline,
-    bunches: Sequence[Bunch],
+    point_sets: Sequence[PointSet],
     horizon: int,
     *,
     until: int | None = None,
@@ -68,34 +70,34 @@ def settle(
     last = ids[-1] if until is not None else ids[-horizon] if len(ids) >= horizon else None
     while last is not None:
         anchors = [
-            int(a) for b in bunches for a in set(b.anchors.tolist()) if a < last or (until is None and a == last)
+            int(a) for b in point_sets for a in set(b.anchors.tolist()) if a < last or (until is None and a == last)
         ]
         if not anchors:
             break
         anchor = min(anchors)
         window = [i for i in ids if i >= anchor][:horizon]
-        parts = [(b, rows) for b in bunches if len(rows := np.flatnonzero(b.anchors == anchor))]
+        parts = [(b, rows) for b in point_sets if len(rows := np.flatnonzero(b.anchors == anchor))]
         said = _run(model, line, parts, window)
         to = np.split(model.link(said.visibility), np.cumsum([len(rows) for _, rows in parts])[:-1])
-        for (bunch, rows), steps in zip(parts, to, strict=True):
+        for (point_set, rows), steps in zip(parts, to, strict=True):
             for step in sorted(set(steps.tolist())):
                 [features] = line.features([window[step]])
-                bunch.link(model, rows[steps == step], window[step], features)
+                point_set.link(model, rows[steps == step], window[step], features)
             for row, step in zip(rows.tolist(), steps.tolist(), strict=True) if linked else ():
                 assert linked is not None
-                linked(anchor, bunch, row, window[step], len(window))
+                linked(anchor, point_set, row, window[step], len(window))
 
 
-def link_all(model: PointModel, bunches: Sequence[Bunch], frame_id: int, features: Features) -> list[Bunch]:
-    """One bunch of all the bunches of an object, with that frame, which they have reached, as its anchor."""
-    for bunch in bunches:
-        bunch.link(model, np.arange(len(bunch)), frame_id, features)
-    return [merge(bunches, frame_id)] if bunches else []
+def link_all(model: PointModel, point_sets: Sequence[PointSet], frame_id: int, features: Features) -> list[PointSet]:
+    """One point_set of all the point_sets of an object, with that frame, which they have reached, as its anchor."""
+    for point_set in point_sets:
+        point_set.link(model, np.arange(len(point_set)), frame_id, features)
+    return [merge(point_sets, frame_id)] if point_sets else []
 
 
-def oldest_anchor(bunches: Iterable[Bunch]) -> int | None:
+def oldest_anchor(point_sets: Iterable[PointSet]) -> int | None:
     """The oldest frame that a point's window starts on: all before it is settled. None: there is no point."""
-    return min((int(b.anchors.min()) for b in bunches if len(b)), default=None)
+    return min((int(b.anchors.min()) for b in point_sets if len(b)), default=None)
 
 
 def unseen(known: Trajectories, length: int) -> Trajectories:
@@ -109,10 +111,10 @@ def unseen(known: Trajectories, length: int) -> Trajectories:
 
 def _run(model: PointModel, line: Timeline, parts: Sequence[Part], ids: Sequence[int]) -> Trajectories:
     """One run of the model over the frames `ids` for points that share the first of them as their anchor."""
-    points = concatenate([bunch.take(rows) for bunch, rows in parts])
-    reached = min(int(bunch.reached[rows].min()) for bunch, rows in parts)
+    points = concatenate([point_set.take(rows) for point_set, rows in parts])
+    reached = min(int(point_set.reached[rows].min()) for point_set, rows in parts)
     before = [i for i in ids if i <= reached]
-    told = [bunch.told(rows, before) for bunch, rows in parts]
+    told = [point_set.told(rows, before) for point_set, rows in parts]
     known = Trajectories(np.concatenate([t.xy for t in told], 1), np.concatenate([t.visibility for t in told], 1))
     try:
         said = model.track(line.features(ids), points, known)
@@ -121,6 +123,6 @@ def _run(model: PointModel, line: Timeline, parts: Sequence[Part], ids: Sequence
         said = unseen(known, len(ids))
     counts = np.cumsum([len(rows) for _, rows in parts])[:-1]
     columns = zip(np.split(said.xy, counts, axis=1), np.split(said.visibility, counts, axis=1), strict=True)
-    for (bunch, rows), (xy, visibility) in zip(parts, columns, strict=True):
-        bunch.write(rows, ids, xy, visibility)
+    for (point_set, rows), (xy, visibility) in zip(parts, columns, strict=True):
+        point_set.write(rows, ids, xy, visibility)
     return said

@@ -9,11 +9,11 @@ import av
 import numpy as np
 import pytest
 
-from nodes.capture.picture import Opened, Picture, Source
+from nodes.capture.source import Opened, Picture, Source
 from nodes.capture.sources import make_source
 from stream.arrays import Array
-from stream.config import Capture
 from stream.errors import SourceError
+from stream.settings.config import Capture
 
 
 def shade(index: int, size: tuple[int, int] = (64, 96)) -> Array:

@@ -9,11 +9,11 @@ import numpy as np
 from capture.examples import shade
 
 from nodes.capture.feed import Feed
-from nodes.capture.picture import Opened, Picture
+from nodes.capture.source import Opened, Picture
 from stream.arrays import Array
-from stream.config import Capture
 from stream.errors import SourceError
 from stream.messages import Frame
+from stream.settings.config import Capture
 
 GENEROUS_S = 20.0  # how long a test waits for what must happen
 QUICK = {"backoff_s": 0.001, "backoff_max_s": 0.002}

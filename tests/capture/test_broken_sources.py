@@ -14,7 +14,7 @@ import pytest
 from capture.examples import complaint, levels, read_all, shade, write_clip, write_sound
 
 from nodes.capture.sources import make_source
-from stream.config import Capture
+from stream.settings.config import Capture
 
 
 def test_a_cut_recording_gives_what_it_has_and_says_what_is_missing(tmp_path, caplog, capfd):

@@ -12,8 +12,8 @@ from capture.feeds import GENEROUS_S, Step, Wakes, blocker, drain, play
 
 from nodes.capture.feed import Feed
 from nodes.capture.sources import make_source
-from stream.config import Capture
 from stream.errors import SourceError
+from stream.settings.config import Capture
 
 
 def test_a_lossless_feed_gives_every_frame_in_order():

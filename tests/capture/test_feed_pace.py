@@ -8,9 +8,9 @@ from capture.feeds import Step, Wakes, drain, play
 
 from nodes.capture.feed import Feed
 from nodes.capture.pace import Pace
-from nodes.capture.picture import Picture
+from nodes.capture.source import Picture
 from nodes.capture.sources import make_source
-from stream.config import Capture
+from stream.settings.config import Capture
 
 
 def test_realtime_plays_at_the_rate_of_the_source():

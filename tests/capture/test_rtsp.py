@@ -10,8 +10,8 @@ from rtsp_fixture import Camera, need_rtsp, start_rtsp_server
 
 from nodes.capture.feed import Feed
 from nodes.capture.sources import make_source
-from stream.config import Capture
 from stream.errors import SourceError
+from stream.settings.config import Capture
 
 pytestmark = pytest.mark.rtsp
 

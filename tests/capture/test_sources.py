@@ -11,10 +11,10 @@ import pytest
 from capture.examples import levels, read_all, shade, write_clip
 
 from nodes.capture.drawn import natural_order
-from nodes.capture.picture import Opened
+from nodes.capture.source import Opened
 from nodes.capture.sources import demo_scene, make_source
 from nodes.capture.video import upright_rgb
-from stream.config import Capture
+from stream.settings.config import Capture
 
 
 def test_a_video_file_gives_every_frame_in_order(tmp_path):

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import torch
 
-from nodes.decoder.sam_protocol import LOW_RES, PADDING, SamAnswer, SamEmbedding
+from nodes.decoder.sam.protocol import LOW_RES, PADDING, SamAnswer, SamEmbedding
 
 SIDE = 256  # a small square: it is upscaled faster
 REACH = 12.0  # low-res px: the radius of a disc

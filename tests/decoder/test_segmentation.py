@@ -7,7 +7,7 @@ import pytest
 from decoder.told import SIZE, Told, box, tracks
 
 from nodes.decoder.combining import exclusive
-from nodes.decoder.model import Logits
+from nodes.decoder.mask_model import Logits
 from nodes.decoder.segmentation import Segmenter
 from stream.crops import uncrop_mask
 from stream.messages import Frame, ObjectTrack, Prompt, Stamp, Tracks

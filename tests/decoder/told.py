@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nodes.decoder.model import Logits
+from nodes.decoder.mask_model import Logits
 from stream.messages import Frame, ObjectTrack, Prompt, Stamp, Tracks
 
 SIZE = (60, 80)

@@ -15,9 +15,9 @@ import numpy as np
 import pytest
 from publisher.examples import STAMP, one_object
 
-from nodes.publisher import wire
+from nodes.publisher import public_messages
 from nodes.publisher.codecs import Codec
-from nodes.publisher.wire import pack_masks, unpack_masks
+from nodes.publisher.public_messages import pack_masks, unpack_masks
 from stream.arrays import Array
 from stream.messages import Masks
 
@@ -75,7 +75,7 @@ def test_the_run_lengths_of_the_example_are_what_we_write() -> None:
     assert packed("coco_rle")[2] == told[1].encode()
 
 
-@pytest.mark.parametrize("header", [wire.MasksHeader, wire.ObjectHeader])
+@pytest.mark.parametrize("header", [public_messages.MasksHeader, public_messages.ObjectHeader])
 def test_the_page_has_every_field_of_the_header(header: Any) -> None:
     for name in header.__struct_encode_fields__:
         assert re.search(rf"^\|[^|]*`{name}`", PAGE, re.M), f"{name} is missing in docs/protocol.md"

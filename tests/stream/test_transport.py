@@ -8,11 +8,11 @@ import pytest
 import zmq
 from stream_examples import frame, masks
 
-from stream.endpoints import Inlet, Outlet, RequestClient, RequestServer
 from stream.errors import ConfigError
-from stream.memory import MemoryTopic
+from stream.memory_transport import MemoryTopic
 from stream.messages import End, Frame, Masks
 from stream.reports import REPORTS, Health
+from stream.service_sockets import Inlet, Outlet, RequestClient, RequestServer
 from stream.sockets import Context, make_keys
 from stream.topology import Delivery
 from stream.transport import Publisher, Subscriber

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 from weights_server import PAYLOAD, Fetch, WeightsServer, archive, row
 
-from stream.checkpoints import Checkpoint
+from stream.weights.published import Checkpoint
 from tools.fetch.checking import FetchError
 from tools.fetch.part import locked
 

@@ -13,7 +13,7 @@ import pytest
 from running import ROOT
 from weights_server import PAYLOAD, WeightsServer, row
 
-from stream.checkpoints import PUBLISHED
+from stream.weights.published import PUBLISHED
 from tools import fetch_weights
 from tools.fetch import transfer
 from tools.fetch.fetching import fetch

@@ -7,22 +7,22 @@ import json
 import numpy as np
 import pytest
 
-from nodes.decoder import cues, fusion, prompt_cues
-from tools import fit_lite, learning
+from nodes.decoder.lite import cues, fusion, prompt_cues
+from tools import fit_lite, network_fitting
 
 
-def ring(count: int, seed: int) -> learning.Samples:
+def ring(count: int, seed: int) -> network_fitting.Samples:
     """Points in a plane, those in a ring the object's: no line can part them."""
     rng = np.random.default_rng(seed)
     xy = rng.normal(size=(count, 2)).astype(np.float32)
     inside = (np.abs(np.hypot(xy[:, 0], xy[:, 1]) - 1) < 0.4).astype(np.float32)
-    return learning.Samples(xy, inside, np.ones(count, np.float32))
+    return network_fitting.Samples(xy, inside, np.ones(count, np.float32))
 
 
 def test_a_network_learns_what_no_line_can_part_and_the_same_twice():
     data, unseen = ring(40_000, 0), ring(5_000, 1)
-    network = learning.fit(data, 60, 0)
-    assert np.array_equal(learning.fit(data, 2, 0).w1, learning.fit(data, 2, 0).w1)
+    network = network_fitting.fit(data, 60, 0)
+    assert np.array_equal(network_fitting.fit(data, 2, 0).w1, network_fitting.fit(data, 2, 0).w1)
     planes = np.ascontiguousarray(unseen.cues.T).reshape(2, 50, 100)
     right = (network(planes).ravel() > 0) == (unseen.truth > 0.5)
     assert right.mean() > 0.93
@@ -41,9 +41,9 @@ def test_the_compiled_network_gives_what_its_layers_say():
 
 
 def test_weights_survive_being_written(tmp_path, monkeypatch):
-    network = learning.fit(ring(9_000, 0), 1, 0)
+    network = network_fitting.fit(ring(9_000, 0), 1, 0)
     file = tmp_path / "weights.json"
-    file.write_text(json.dumps({"follow": learning.written(network)}))
+    file.write_text(json.dumps({"follow": network_fitting.written(network)}))
     monkeypatch.setattr(fusion, "WEIGHTS", file)
     fusion.fitted.cache_clear()
     assert fusion.fitted("follow").w1 == pytest.approx(network.w1, rel=1e-4)
@@ -64,7 +64,7 @@ def test_the_weights_that_ship_fit_the_cues_that_are_gathered():
 def test_a_tiny_fit_writes_all_networks(tmp_path, monkeypatch, capsys):
     monkeypatch.setattr(fit_lite, "FRAMES", 6)
     monkeypatch.setattr(fit_lite, "BATCH", 256)
-    monkeypatch.setattr(learning, "BATCH", 256)
+    monkeypatch.setattr(network_fitting, "BATCH", 256)
     out = tmp_path / "weights.json"
     assert fit_lite.main(["--clips", "1", "--check", "0", "--jobs", "1", "--out", str(out), "--seed", "2"]) == 0
     assert set(json.loads(out.read_text())) == {"follow", "points", "box"}

@@ -9,8 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from nodes.tracker.pips_correlation import build_pyramids, correlate, look_up  # noqa: E402
-from nodes.tracker.pips_network import embed  # noqa: E402
+from nodes.tracker.pips.correlation import build_pyramids, correlate, look_up  # noqa: E402
+from nodes.tracker.pips.network import embed  # noqa: E402
 from stream.errors import ConfigError  # noqa: E402
 from tools import golden as tool  # noqa: E402
 from tools.goldens import found  # noqa: E402

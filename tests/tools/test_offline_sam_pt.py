@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from decoder.fake_sam import DiscSam
 
-from nodes.decoder.prompting import Rules
-from nodes.tracker.model import Trajectories
+from nodes.decoder.sam.prompting import Rules
+from nodes.tracker.point_model import Trajectories
 from tools.offline.outcome import Given
 from tools.offline.sam_pt import Parameters, run
 

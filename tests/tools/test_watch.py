@@ -18,11 +18,11 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from nodes.publisher.reception import Reception
-from nodes.publisher.wire import Received, pack_masks, pack_status
+from nodes.publisher.public_messages import Received, pack_masks, pack_status
 from stream.errors import ConfigError
 from stream.messages import Masks, ObjectMask, Stamp
 from tools import watch
+from tools.reception import Reception
 
 CAPTURED_UNIX_NS = 1_700_000_000_000_000_000
 MASK = np.ones((3, 4), np.uint8)
@@ -74,7 +74,7 @@ def follow(replay: Replay, view: watch.View, save: Callable[[Received], object] 
 @pytest.fixture
 def replay(monkeypatch: pytest.MonkeyPatch) -> Iterable[Replay]:
     """Plays messages 1, 2, 4 in the place of the transport; signal handlers are put back."""
-    import stream.endpoints
+    import stream.service_sockets
 
     played = Replay([message(1), None, message(2), [b"masks/door", b"?"], message(4)])
 
@@ -82,7 +82,7 @@ def replay(monkeypatch: pytest.MonkeyPatch) -> Iterable[Replay]:
         played.endpoint, played.topics = endpoint, topics
         return played
 
-    monkeypatch.setattr(stream.endpoints, "subscribe", subscribe)
+    monkeypatch.setattr(stream.service_sockets, "subscribe", subscribe)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield played
     for number, handler in before.items():
@@ -171,21 +171,21 @@ def test_one_camera_can_be_asked_for(replay: Replay) -> None:
 
 
 def test_without_an_endpoint_the_run_on_this_machine_is_found(replay: Replay, monkeypatch: pytest.MonkeyPatch) -> None:
-    import stream.rundir
+    import stream.run_directory
 
-    run = stream.rundir.Run(1, "door", "ipc:///control", "ipc:///publish")
-    monkeypatch.setattr(stream.rundir, "find_run", lambda camera: run)
+    run = stream.run_directory.Run(1, "door", "ipc:///control", "ipc:///publish")
+    monkeypatch.setattr(stream.run_directory, "find_run", lambda camera: run)
     assert watch.main(["--frames", "1"]) == 0
     assert (replay.endpoint, replay.topics) == ("ipc:///publish", ["masks/", "status/"])
 
 
 def test_no_run_to_find_is_a_message_and_code_2(monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
-    import stream.rundir
+    import stream.run_directory
 
     def find_run(camera: str | None) -> None:
         raise ConfigError("no run is going on")
 
-    monkeypatch.setattr(stream.rundir, "find_run", find_run)
+    monkeypatch.setattr(stream.run_directory, "find_run", find_run)
     assert watch.main([]) == 2
     assert capsys.readouterr().err == "watch: no run is going on\n"
 

@@ -6,10 +6,10 @@ import numpy as np
 import pytest
 from tracker_examples import frame, points
 
-from nodes.tracker.chain import chain, two_way
-from nodes.tracker.model import Trajectories
+from nodes.tracker.point_model import Trajectories
 from nodes.tracker.tracking import PointTracker
 from stream.messages import Prompt
+from tools.offline.chaining import chain, two_way
 
 HORIZON = 8
 
@@ -85,12 +85,12 @@ def test_without_reinit_the_live_tracker_settles_where_the_offline_chain_does():
     compared = 0
     for i in range(frames):
         live.step(frame(i))
-        [bunch] = live.objects[1].bunches
-        for point, anchor in enumerate(bunch.anchors):
+        [point_set] = live.objects[1].point_sets
+        for point, anchor in enumerate(point_set.anchors):
             links = [to for _, p, to, _ in offline.links if p == point] + [0]
             assert anchor in links
-            for settled in (f for f in bunch.path if f <= anchor):
-                np.testing.assert_allclose(bunch.path[settled][0][point], offline.xy[settled, point])
+            for settled in (f for f in point_set.path if f <= anchor):
+                np.testing.assert_allclose(point_set.path[settled][0][point], offline.xy[settled, point])
                 compared += 1
     assert compared > 500
 
@@ -116,7 +116,7 @@ def test_linking_inside_each_horizon_equals_the_chain_over_that_horizon():
     told = [t for i in range(8) for t in live.step(frame(i))]
     for t in told[1:]:
         np.testing.assert_allclose(t.objects[0].xy, offline.xy[t.frame.stamp.frame_id])
-    assert set(live.objects[1].bunches[0].anchors.tolist()) == {7}
+    assert set(live.objects[1].point_sets[0].anchors.tolist()) == {7}
 
 
 @pytest.mark.parametrize("emit", ["frame", "horizon"])

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 
 from nodes.tracker.lucas_kanade import LucasKanade
-from nodes.tracker.model import Points
+from nodes.tracker.point_model import Points
 from nodes.tracker.query_points import draw_positives
 
 
@@ -105,7 +105,7 @@ def test_points_drawn_from_a_mask_are_followed():
 def test_the_cores_load_neither_torch_nor_zmq():
     code = (
         "import sys, nodes.tracker.tracking, nodes.tracker.lucas_kanade, nodes.tracker.backends;"
-        "import nodes.decoder.segmentation, nodes.decoder.lite, nodes.decoder.truth;"
+        "import nodes.decoder.segmentation, nodes.decoder.lite.backend, nodes.decoder.truth;"
         "sys.exit(any(m in sys.modules for m in ('torch', 'zmq')))"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nodes.tracker import query_points
-from nodes.tracker.query_points import Seeded
+from nodes.tracker.query_points import SeededSource
 
 
 def disc(radius: int = 20, size: tuple[int, int] = (80, 100)) -> np.ndarray:
@@ -19,7 +19,7 @@ def picture(size: tuple[int, int] = (80, 100)) -> np.ndarray:
 
 
 def draw(rule: str, mask: np.ndarray, n: int, seed: int = 72) -> np.ndarray:
-    draws = Seeded(seed)
+    draws = SeededSource(seed)
     if rule == "positives":
         return query_points.draw_positives(mask, n, draws)
     if rule == "negatives":
@@ -30,7 +30,7 @@ def draw(rule: str, mask: np.ndarray, n: int, seed: int = 72) -> np.ndarray:
 
 
 class Recorded:
-    """Draws the first numbers in order, and keeps what it was asked for."""
+    """RandomSource the first numbers in order, and keeps what it was asked for."""
 
     def __init__(self) -> None:
         self.asked: list[tuple[int, int]] = []
@@ -89,27 +89,27 @@ def test_corners_are_found_inside_and_not_on_the_edge_of_the_mask():
     rgb = np.zeros((80, 100, 3), np.uint8)
     rgb[disc() == 1] = 120  # the mask's own outline is the strongest edge of all
     rgb[30:50, 40:60] = 250
-    xy = query_points.by_shi_tomasi(disc(), rgb, 4, Seeded(0))
+    xy = query_points.by_shi_tomasi(disc(), rgb, 4, SeededSource(0))
     corners = np.array([[40, 30], [40, 49], [59, 30], [59, 49]])
     assert all(np.abs(xy - corner).max(axis=1).min() <= 1 for corner in corners)
 
 
 def test_a_plain_mask_without_corners_is_filled_by_medoids():
     rgb = np.full((80, 100, 3), 90, np.uint8)
-    assert query_points.by_shi_tomasi(disc(), rgb, 5, Seeded(0)).shape == (5, 2)
+    assert query_points.by_shi_tomasi(disc(), rgb, 5, SeededSource(0)).shape == (5, 2)
 
 
 def test_the_mixed_rule_holds_its_shares():
     counts = {1: (0, 0, 1), 8: (2, 2, 4), 16: (4, 5, 7), 72: (18, 24, 30)}
     for n, (clustered, corners, rest) in counts.items():
         assert (n // 4, n // 3, n - n // 4 - n // 3) == (clustered, corners, rest)
-        assert query_points.by_mixed(disc(), picture(), n, Seeded(0)).shape == (n, 2)
+        assert query_points.by_mixed(disc(), picture(), n, SeededSource(0)).shape == (n, 2)
 
 
 def test_a_generator_serves_as_well_as_draws_that_were_seeded_alike():
     rng = np.random.default_rng([72, 3, 8])
     assert np.array_equal(
-        query_points.draw_positives(disc(), 8, rng), query_points.draw_positives(disc(), 8, Seeded(72, 3, 8))
+        query_points.draw_positives(disc(), 8, rng), query_points.draw_positives(disc(), 8, SeededSource(72, 3, 8))
     )
 
 

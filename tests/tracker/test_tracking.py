@@ -156,7 +156,7 @@ def test_the_ring_stays_bounded_on_a_long_feed():
     t = tracker()
     t.add(points())
     run(t, range(500))
-    assert len(t.ring.frames) == 16
+    assert len(t.buffer.frames) == 16
 
 
 def test_reset_returns_to_the_beginning():

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from nodes.capture.scene import DemoScene
-from nodes.publisher.wire import Received
+from nodes.publisher.public_messages import Received
 from nodes.renderer.sinks import VideoFile, label_png
-from stream.config import parse_size
+from stream.settings.config import parse_size
 
 OBJECT = 1  # the planet: always in sight
 

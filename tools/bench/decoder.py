@@ -16,10 +16,10 @@ from typing import Any
 
 import torch
 
-from nodes.decoder.sam import Sam
-from nodes.decoder.sam_networks import TRAINED_SIDE
-from nodes.decoder.sam_protocol import SamEmbedding
-from stream.devices import choose_device, cpu_has_bfloat16
+from nodes.decoder.sam.backend import Sam
+from nodes.decoder.sam.networks import TRAINED_SIDE
+from nodes.decoder.sam.protocol import SamEmbedding
+from stream.weights.devices import choose_device, cpu_has_bfloat16
 from tools.bench.decoder_runs import Prompted, frame_of, mask_iou, network_of, operations, predictor_of, seconds
 from tools.bench.rows import Row, row
 from tools.bench.tracker import matrix_product_flops

@@ -11,11 +11,11 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from nodes.decoder.prompting import mask_boxes
-from nodes.decoder.sam import Sam
-from nodes.decoder.sam_networks import REGISTRIES, build_network
-from nodes.decoder.sam_protocol import SamEmbedding, SamPrompts
-from nodes.decoder.sam_torchvision import import_quietly
+from nodes.decoder.sam.backend import Sam
+from nodes.decoder.sam.networks import REGISTRIES, build_network
+from nodes.decoder.sam.prompting import mask_boxes
+from nodes.decoder.sam.protocol import SamEmbedding, SamPrompts
+from nodes.decoder.sam.torchvision_ops import import_quietly
 from stream.arrays import Array
 from stream.geometry import Size
 from tools.goldens.sam_weights import sam_weights

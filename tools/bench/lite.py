@@ -16,12 +16,12 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from nodes.decoder.lite import Lite
+from nodes.decoder.lite.backend import Lite
 from nodes.decoder.segmentation import Segmenter
 from stream.arrays import Array
-from stream.config import parse_size
 from stream.crops import uncrop_mask
 from stream.messages import Frame, Masks, ObjectTrack, Prompt, Stamp, Tracks
+from stream.settings.config import parse_size
 from tools.bench.crowd import Crowd, draw_crowd
 from tools.bench.rows import Row, row
 

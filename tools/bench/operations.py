@@ -8,10 +8,10 @@ from math import ceil
 import torch
 from torch import nn
 
-from nodes.tracker.pips_correlation import CHANNELS, LEVELS, SIDE
-from nodes.tracker.pips_encoder import Encoder
-from nodes.tracker.pips_network import BLOCKS, CHANGE, ITERATIONS, TOKEN, WIDTH, S
-from nodes.tracker.pips_winograd import tile_for
+from nodes.tracker.pips.correlation import CHANNELS, LEVELS, SIDE
+from nodes.tracker.pips.feature_encoder import Encoder
+from nodes.tracker.pips.network import BLOCKS, CHANGE, ITERATIONS, TOKEN, WIDTH, S
+from nodes.tracker.pips.winograd import tile_for
 from stream.geometry import Size
 
 SHRINKS = {"conv1": 2, "layer1": 2, "layer2": 4, "layer3": 8, "layer4": 16}  # of a frame's sides; the rest: the stride

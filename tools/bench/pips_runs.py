@@ -13,9 +13,10 @@ import numpy as np
 import torch
 
 from nodes.capture.scene import DemoScene
-from nodes.tracker import pips_correlation, pips_network
-from nodes.tracker.pips import PipsModel
-from nodes.tracker.pips_network import Pips, S
+from nodes.tracker.pips import correlation
+from nodes.tracker.pips import network as pips_network
+from nodes.tracker.pips.backend import PipsModel
+from nodes.tracker.pips.network import Pips, S
 from nodes.tracker.tracking import PointTracker
 from stream.arrays import Array
 from stream.crops import crop_mask
@@ -148,7 +149,7 @@ def watched(network: Pips) -> Iterator[Spent]:
     with (
         mock.patch.object(network.fnet, "forward", timed("encoder", network.fnet.forward)),
         mock.patch.object(network.delta_block, "forward", timed("mixer", network.delta_block.forward)),
-        mock.patch.object(pips_network, "correlate", timed("correlation", pips_correlation.correlate)),
+        mock.patch.object(pips_network, "correlate", timed("correlation", correlation.correlate)),
     ):
         yield spent
 

@@ -1,7 +1,7 @@
 """PIPS as its authors compute it, for comparison: frames and query points in, trajectories out, every window anew.
 
 Eager layers on (B, C, h, w), the norm of each in passes of its own; whole correlation volumes, then sampled. The
-numbers are those of `nodes/tracker/pips_network.py`, which a test holds against this.
+numbers are those of `nodes/tracker/pips/network.py`, which a test holds against this.
 """
 
 from __future__ import annotations

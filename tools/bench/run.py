@@ -12,9 +12,9 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nodes.publisher.wire import Received, unpack_masks
-from stream.endpoints import Listener
+from nodes.publisher.public_messages import Received, unpack_masks
 from stream.errors import MessageError, StreamError
+from stream.service_sockets import Listener
 from stream.sockets import Context
 from tools.bench.usage import Usage, usage_of_graph
 

@@ -16,10 +16,10 @@ from typing import Literal
 
 import torch
 
-from nodes.tracker.pips_checkpoint import load_pips
-from nodes.tracker.pips_network import Pips
-from stream.devices import choose_device, cpu_has_bfloat16
+from nodes.tracker.pips.checkpoint import load_pips
+from nodes.tracker.pips.network import Pips
 from stream.geometry import Size
+from stream.weights.devices import choose_device, cpu_has_bfloat16
 from tools.bench import operations
 from tools.bench.pips_runs import NEGATIVES, NEW, Cost, Ours, Plain, Spent, encode_one
 from tools.bench.rows import Row, row

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from stream.arrays import Array
-from tools.clips.beings import animal, person
+from tools.clips.articulated_figures import animal, person
 from tools.clips.bodies import Body, Part, make_part, rolling, swing
 from tools.clips.textures import Rng, palette
 

@@ -14,10 +14,10 @@ from typing import Any, cast
 from nodes.decoder.node import main as decoder
 from nodes.tracker.node import main as tracker
 from stream.arrays import Array
-from stream.config import Config
 from stream.messages import Command, Frame, Masks, Message, Prompt, Seeds, Stamp, Tracks
-from stream.presets import load
 from stream.runtime import Runtime
+from stream.settings.config import Config
+from stream.settings.presets import load
 
 FRAME_NS = 40_000_000  # between the stamps of two frames: 25 a second
 
@@ -28,7 +28,7 @@ class Cores:
     def __init__(self, config: Config) -> None:
         self.spent_s = 0.0  # inside tracker and decoder
         self._count = 0
-        self._tracker, self._decoder = Desk(config), Desk(config)
+        self._tracker, self._decoder = RequestHandler(config), RequestHandler(config)
         tracker(cast(Runtime, self._tracker))
         decoder(cast(Runtime, self._decoder))
 
@@ -66,7 +66,7 @@ class Tracker:
 
     def __init__(self, config: Config) -> None:
         self._count = 0
-        self._desk = Desk(config)
+        self._desk = RequestHandler(config)
         tracker(cast(Runtime, self._desk))
 
     def step(self, rgb: Array, prompts: Sequence[Prompt] = ()) -> list[Tracks]:
@@ -83,12 +83,12 @@ class Tracker:
         return cast(list[Tracks], self._desk.sent())
 
 
-class Desk:
+class RequestHandler:
     """What a node sees of its Runtime: config, beat, `send`; `serve` notes its handlers instead of looping."""
 
     def __init__(self, config: Config) -> None:
         self.config = config
-        self.beat = SimpleNamespace(frame_id=-1, numbers=dict)
+        self.heartbeat = SimpleNamespace(frame_id=-1, numbers=dict)
         self.finish: Callable[[], None] = lambda: None
         self._handlers: Mapping[str, Callable[[Any], bool | None]] = {}
         self._sent: list[Message] = []

@@ -14,9 +14,9 @@ import numpy as np
 
 from nodes.capture.drawn import read_picture
 from stream.arrays import Array
-from stream.config import Config
 from stream.errors import ConfigError
 from stream.geometry import resize_mask
+from stream.settings.config import Config
 from tools.evaluation.cores import Cores, lossless
 from tools.evaluation.layout import VideoSequence, ids_of, sequences_of
 from tools.evaluation.measures import region_similarity

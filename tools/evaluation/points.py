@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from stream.arrays import Array
-from stream.config import Config
 from stream.errors import ConfigError
 from stream.messages import Prompt, Tracks
+from stream.settings.config import Config
 from tools.evaluation.cores import Tracker, lossless
 from tools.evaluation.drawn_clips import DrawnClip, demo_clip, scene_clip
 from tools.evaluation.point_measures import Trajectories
@@ -129,7 +129,7 @@ def _live(config: Config, clip: DrawnClip, true_xy: Array, queries: Array, tick:
 def _offline(config: Config, clip: DrawnClip, true_xy: Array, queries: Array) -> tuple[Array, Array]:
     """The same by the offline tracker of the paper, which sees the whole clip in both directions (spec b)."""
     from nodes.tracker.backends import make_model
-    from nodes.tracker.chain import two_way
+    from tools.offline.chaining import two_way
 
     model = make_model(config.tracker)
     features = [model.encode(rgb) for rgb in clip.frames]

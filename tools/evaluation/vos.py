@@ -13,9 +13,9 @@ import numpy as np
 from nodes.capture.drawn import read_picture
 from nodes.renderer.sinks import label_png
 from stream.arrays import Array
-from stream.config import Config
 from stream.geometry import resize_mask
 from stream.messages import Masks
+from stream.settings.config import Config
 from tools.evaluation.cores import Cores, lossless
 from tools.evaluation.layout import VideoSequence, ids_of, sequences_of
 from tools.evaluation.page import Chapter, write_page

@@ -7,8 +7,8 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from stream.checkpoints import Checkpoint
 from stream.errors import StreamError
+from stream.weights.published import Checkpoint
 
 BLOCK = 1 << 20
 TORCH_STARTS = (b"PK\x03\x04", b"\x80\x02")  # what torch.save writes: a zip archive; a pickle, before torch 1.6

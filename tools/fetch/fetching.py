@@ -6,9 +6,9 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
-from stream.addresses import redact
-from stream.checkpoints import Checkpoint
 from stream.errors import CheckpointError
+from stream.settings.addresses import redact
+from stream.weights.published import Checkpoint
 from tools.fetch.archive import ArchiveError, unpack
 from tools.fetch.checking import GZIP_START, FetchError, check
 from tools.fetch.part import Part, locked

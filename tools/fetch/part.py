@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import BinaryIO
 
-from stream.checkpoints import PART, readable
+from stream.weights.published import PART, readable
 from tools.fetch.checking import FetchError
 
 SPARE = 64 << 20  # bytes that stay free on the disk

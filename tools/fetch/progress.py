@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Protocol, TextIO
 
-from stream.checkpoints import MIB, readable
+from stream.weights.published import MIB, readable
 
 if TYPE_CHECKING:
     import rich.progress

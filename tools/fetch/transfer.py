@@ -12,9 +12,9 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 
-from stream.addresses import redact
-from stream.checkpoints import Checkpoint, readable
 from stream.errors import CheckpointError
+from stream.settings.addresses import redact
+from stream.weights.published import Checkpoint, readable
 from tools.fetch.checking import GZIP_START, FetchError, is_text
 from tools.fetch.part import Origin, Part, check_room
 from tools.fetch.progress import Progress

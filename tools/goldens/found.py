@@ -13,8 +13,8 @@ import torch
 from torch import Tensor
 from torch.nn import functional
 
-from nodes.tracker.pips_checkpoint import load_pips
-from nodes.tracker.pips_network import Pips
+from nodes.tracker.pips.checkpoint import load_pips
+from nodes.tracker.pips.network import Pips
 from stream.errors import CheckpointError, ConfigError
 from tools.goldens.rows import Golden, clip_of
 from tools.goldens.weights import pips_weights

@@ -8,8 +8,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nodes.tracker.pips_correlation import build_pyramids, correlate, look_up
-from nodes.tracker.pips_network import Pips, embed
+from nodes.tracker.pips.correlation import build_pyramids, correlate, look_up
+from nodes.tracker.pips.network import Pips, embed
 from stream.arrays import Array
 from tools.goldens.found import Weights
 from tools.goldens.rows import Golden, Row, clip_of, differing, farthest

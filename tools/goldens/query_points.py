@@ -10,8 +10,8 @@ from nodes.tracker import query_points as rules
 from nodes.tracker.medoids import distance_sum, kmedoids
 from stream.arrays import Array
 from stream.errors import ConfigError
-from tools.goldens.chance import TorchDraws
 from tools.goldens.found import Weights
+from tools.goldens.recorded_choices import TorchDraws
 from tools.goldens.rows import Golden, Row, differing, farthest, relative, unpack
 
 TIES = 0.01  # medoids may differ where pixels tie for the start; then their distance sum counts

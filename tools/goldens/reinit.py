@@ -8,7 +8,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nodes.decoder.boundary import Variant
+from nodes.decoder.reinit import Variant
 from stream.arrays import Array
 from stream.errors import ConfigError
 from tools.goldens.found import Weights

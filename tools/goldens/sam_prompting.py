@@ -15,10 +15,10 @@ import numpy as np
 import torch
 
 from nodes.decoder.combining import exclusive
-from nodes.decoder.model import Logits
-from nodes.decoder.prompting import Asked, Decoded, Rules, decode
-from nodes.decoder.sam import Sam
-from nodes.decoder.sam_protocol import PADDING, SamAnswer, SamEmbedding, SamPrompts
+from nodes.decoder.mask_model import Logits
+from nodes.decoder.sam.backend import Sam
+from nodes.decoder.sam.prompting import ObjectPrompt, PassResults, Rules, decode
+from nodes.decoder.sam.protocol import PADDING, SamAnswer, SamEmbedding, SamPrompts
 from stream.arrays import Array
 from stream.geometry import Size
 from tools.goldens.found import Weights
@@ -66,7 +66,7 @@ def compare_case(golden: Golden, case: str, sam: Sam, embedding: SamEmbedding) -
     positives, negatives = config.get("positive_points_per_mask", 8), config.get("negative_points_per_mask", 1)
     labels = np.repeat(np.array([1, 0], np.uint8), [positives, negatives])
     asked = [
-        Asked(xy[codes == 1], labels[codes == 1], negatives > 0)
+        ObjectPrompt(xy[codes == 1], labels[codes == 1], negatives > 0)
         for xy, codes in zip(golden[f"{case}/points"], golden[f"{case}/visibility"], strict=True)
     ]
     rules = Rules(
@@ -103,7 +103,7 @@ class _Call:
 class _Recorder:
     """SAM, asked as the reference asks it, and every call of it."""
 
-    def __init__(self, sam: Sam, asked: Sequence[Asked]) -> None:
+    def __init__(self, sam: Sam, asked: Sequence[ObjectPrompt]) -> None:
         self.sam, self.asked = sam, asked
         self.device, self.side = sam.device, sam.side
         self.calls: list[list[_Call]] = [[] for _ in asked]
@@ -160,7 +160,7 @@ def _compare_calls(golden: Golden, case: str, calls: Sequence[_Call], sam: Sam, 
     return [*rows, _areas_row(f"{case}: mask areas, share", areas, golden[f"{case}/call_mask_area"])]
 
 
-def _compare_final(golden: Golden, case: str, decoded: Decoded, logits: Array) -> list[Row]:
+def _compare_final(golden: Golden, case: str, decoded: PassResults, logits: Array) -> list[Row]:
     refined = bool((decoded.passes > OPENING).any())
     tolerance = REFINED if refined else CLOSE
     return [

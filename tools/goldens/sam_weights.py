@@ -23,11 +23,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nodes.decoder.sam import Sam
-from nodes.decoder.sam_networks import build_network
-from nodes.decoder.sam_protocol import SamEmbedding, SamPrompts
+from nodes.decoder.sam.backend import Sam
+from nodes.decoder.sam.networks import build_network
+from nodes.decoder.sam.protocol import SamEmbedding, SamPrompts
 from stream.errors import CheckpointError, ConfigError
-from stream.weights import load_strictly, read_tensors
+from stream.weights.loading import load_strictly, read_tensors
 from tools.goldens.found import SEEDS, Weights
 from tools.goldens.rows import Golden
 

@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nodes.decoder.prompting import Rules
-from nodes.tracker.pips import PipsModel
+from nodes.decoder.sam.prompting import Rules
+from nodes.tracker.pips.backend import PipsModel
 from stream.arrays import Array
 from stream.errors import ConfigError
 from stream.geometry import Size

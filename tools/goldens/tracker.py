@@ -7,11 +7,11 @@ from pathlib import Path
 
 import numpy as np
 
-from nodes.tracker.chain import Link, two_way
-from nodes.tracker.pips import PipsModel
+from nodes.tracker.pips.backend import PipsModel
 from stream.arrays import Array
 from tools.goldens.found import Weights
 from tools.goldens.rows import Golden, Row, clip_of, differing, farthest
+from tools.offline.chaining import Link, two_way
 
 PIXELS = 2e-3
 PROBABILITY = 1e-3  # that of the logits; a probability moves a quarter as far

@@ -17,8 +17,8 @@ import math
 import torch
 from torch import Tensor
 
-from nodes.tracker.pips_correlation import CHANNELS, CORRELATIONS
-from nodes.tracker.pips_network import FREQUENCIES, Pips
+from nodes.tracker.pips.correlation import CHANNELS, CORRELATIONS
+from nodes.tracker.pips.network import FREQUENCIES, Pips
 
 NORMS = ("norm.weight", "to_delta.13.weight")
 FIRST = "delta_block.to_delta.0.weight"

@@ -10,8 +10,8 @@ import numpy as np
 import torch
 from torch.nn.functional import interpolate
 
-from nodes.decoder.prompting import Decoded
-from nodes.decoder.sam_protocol import SamBackend, SamEmbedding
+from nodes.decoder.sam.prompting import PassResults
+from nodes.decoder.sam.protocol import SamBackend, SamEmbedding
 from stream.arrays import Array
 from stream.geometry import Size, resize_mask
 from tools.offline.reinit import Window
@@ -53,7 +53,7 @@ class Outcome:
     replaced: dict[Key, Array] = field(default_factory=dict)  # (H, W) bool: the mask that the points of
     # that boundary frame were drawn from. The one that counts comes from those points
 
-    def keep(self, frame: int, objects: Sequence[int], decoded: Decoded) -> None:
+    def keep(self, frame: int, objects: Sequence[int], decoded: PassResults) -> None:
         """Take the answer for some objects of a frame, over what was known of them."""
         for row, m in enumerate(objects):
             self.low_res.pop((m, frame), None)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import torch
 
-from nodes.decoder.boundary import Variant, choose
+from nodes.decoder.reinit import Variant, choose
 from stream.arrays import Array
 
 DONE = -1

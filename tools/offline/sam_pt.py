@@ -12,13 +12,13 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nodes.decoder import prompting
-from nodes.decoder.boundary import Variant
-from nodes.decoder.prompting import Asked, Rules
-from nodes.decoder.sam_protocol import SamBackend, SamEmbedding
-from nodes.tracker.chain import HORIZON, Chained, chain, two_way
-from nodes.tracker.model import Features, PointModel
+from nodes.decoder.reinit import Variant
+from nodes.decoder.sam import prompting
+from nodes.decoder.sam.prompting import ObjectPrompt, Rules
+from nodes.decoder.sam.protocol import SamBackend, SamEmbedding
+from nodes.tracker.point_model import Features, PointModel
 from stream.arrays import Array
+from tools.offline.chaining import HORIZON, Chained, chain, two_way
 from tools.offline.codes import VISIBLE, code
 from tools.offline.outcome import Given, Outcome, Tracked
 from tools.offline.reinit import Window, walk
@@ -178,7 +178,7 @@ class _Pass:
         for m in objects:
             points = self.outcome.points[m, frame]
             shown = points.codes == VISIBLE
-            asked.append(Asked(points.xy[shown], points.labels[shown], bool((points.labels == 0).any())))
+            asked.append(ObjectPrompt(points.xy[shown], points.labels[shown], bool((points.labels == 0).any())))
         embedding = self.clip.embedding(frame) if any(len(one.xy) for one in asked) else None
         if embedding is None:
             return

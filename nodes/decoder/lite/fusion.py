@@ -1,0 +1,78 @@
+"""Cues in, mask logits out: a small network of fitted weights, then an edge-aware smoothing.
+
+A network sees one pixel's cues at a time (25 -> 32 -> 16 -> 1 to follow an object, two more to begin with one). The
+weights are in fusion_weights.json. tools/fit_lite.py fits them to drawn clips alone: no real video is in them.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cache, cached_property
+from pathlib import Path
+
+import numpy as np
+
+from nodes.decoder.lite import kernels
+from nodes.decoder.lite.cues import ROW
+from stream.arrays import Array
+
+WEIGHTS = Path(__file__).with_name("fusion_weights.json")
+STRENGTH, CONTRAST, ROUNDS = 20.0, 8.0, 3  # of the smoothing; contrast in grey levels of an edge that it stops at
+GAIN = 1.5  # of the smoothed logits; smoothing has flattened them
+CLIP = 3.0  # of an averaged log ratio, in the hand-set formula: no colour is proof
+
+Fusion = Callable[[Array], Array]  # cues (C, h, w) -> raw logits (h, w)
+
+
+@dataclass(frozen=True)
+class Network:
+    """Fitted weights of one network of two hidden layers; inputs in columns."""
+
+    w1: Array  # (A, C)
+    b1: Array
+    w2: Array  # (B, A)
+    b2: Array
+    w3: Array  # (B,)
+    b3: float
+
+    @cached_property
+    def padded(self) -> Array:
+        """w1 with columns of zeros, as the compiled loop wants it."""
+        return np.pad(self.w1, ((0, 0), (0, -self.w1.shape[1] % 4)))
+
+    def __call__(self, planes: Array) -> Array:
+        """(h, w) raw logits of cues (C, h, w)."""
+        out = np.empty(planes[0].size, np.float32)
+        flat = planes.reshape(len(planes), -1)
+        kernels.network(flat, self.padded, self.b1, self.w2, self.b2, self.w3, self.b3, out)
+        return out.reshape(planes.shape[1:])
+
+
+@cache
+def fitted(name: str) -> Network:
+    """The network that ships under a name: follow, points, box."""
+    told = json.loads(WEIGHTS.read_text())[name]
+    w1, b1, w2, b2, w3 = (np.ascontiguousarray(told[key], np.float32) for key in ("w1", "b1", "w2", "b2", "w3"))
+    return Network(w1, b1, w2, b2, w3, float(told["b3"]))
+
+
+def hand_set(planes: Array) -> Array:
+    """(h, w) raw logits of cues (C, h, w) without fitted numbers: where fitting begins, and what judges a search."""
+    return np.asarray(0.5 * planes[ROW["carried"]] + 2 * planes[ROW["depth_wide"]] + look(planes), np.float32)
+
+
+def look(planes: Array) -> Array:
+    """(h, w): what colours alone say."""
+    nearby, first, recent, everywhere = (
+        np.clip(planes[ROW[f"mean_{name}"]], -CLIP, CLIP) for name in ("nearby", "first", "recent", "first_all")
+    )
+    return np.asarray(0.5 * nearby + 0.35 * first + 0.3 * recent + 0.15 * everywhere)
+
+
+def settled(raw: Array, rgb: Array) -> Array:
+    """(h, w) logits: raw ones smoothed inside the edges of the picture, sure pixels counting more."""
+    z = np.clip(raw, -5, 5)
+    sure = np.float32(0.2) * np.abs(z) + np.float32(0.05)
+    return np.asarray(GAIN * kernels.smooth(z, sure, rgb, STRENGTH, CONTRAST, ROUNDS), np.float32)

@@ -1,0 +1,105 @@
+"""A window of a frame at working size, with what is needed of each pixel: the object-following part of `lite`.
+
+Small objects are worked on at full resolution, large ones shrunk, so that a step costs about the same for all (and J
+gains about 5 points over a fixed half resolution).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import cv2
+import numpy as np
+
+from nodes.decoder.lite import kernels
+from nodes.decoder.lite.frame_analysis import axes, clip_window
+from nodes.decoder.mask_model import Window
+from stream import geometry
+from stream.arrays import Array
+
+WORKING_PX = 18_000  # of a window: 36 000 cost nearly twice as much and gain nothing
+WINDOW_PAD, WINDOW_PAD_PX = 0.3, 24  # round the object's box: share of its side, at least px
+NARROW_PAD = 0.2  # of one object among others: what is seen as sharply then takes three quarters of the pixels
+MIN_SIDE = 8  # working px
+CHROMA_LOW, CHROMA_SPAN = 72.0, 112.0  # 8-bit a and b of nearly all pictures lie in 72..184
+TOP = kernels.BINS - 1.001
+
+_LUMA = np.minimum(np.arange(256) * (kernels.BINS - 1) / 255, TOP)
+_CHROMA = np.clip((np.arange(256) - CHROMA_LOW) * (kernels.BINS - 1) / CHROMA_SPAN, 0, TOP)
+CODES = np.stack([_LUMA, _CHROMA, _CHROMA]).astype(np.float32)  # (3, 256) of each level of L, a, b
+
+# OpenCV makes its tables for Lab at the first use, which takes 0.15 s: here, and not on the first frame of a feed.
+cv2.cvtColor(np.zeros((1, 1, 3), np.uint8), cv2.COLOR_RGB2LAB)
+
+
+@dataclass(frozen=True)
+class View:
+    """A window with everything per pixel that cues are made of; n = h * w."""
+
+    window: Window
+    rgb: Array  # (h, w, 3) uint8
+    lab: Array  # (h, w, 3) uint8
+    codes: Array  # (3, n) float32, continuous colour bins
+    base: Array  # (n,) int32, the lower corner of each pixel's cube of colour bins
+    fraction: Array  # (3, n) float32, the way from there
+
+    @property
+    def size(self) -> tuple[int, int]:
+        """(h, w) working px."""
+        return self.lab.shape[0], self.lab.shape[1]
+
+    @property
+    def grid(self) -> Array:
+        """(4,) float32: frame px x and y of the first pixel, and their steps."""
+        (x, y, width, height), (h, w) = self.window, self.size
+        kx, ky = width / w, height / h
+        return np.array([x + 0.5 * kx - 0.5, y + 0.5 * ky - 0.5, kx, ky], np.float32)
+
+    @property
+    def px(self) -> float:
+        """Frame px that one working px stands for."""
+        return self.window[2] * self.window[3] / self.base.size
+
+    def canonical(self, pose: Array) -> tuple[Array, Array]:
+        """x, y (h, w) float32 of each pixel in an object's own coordinates."""
+        x, y = axes(self.window, self.size)
+        m = geometry.inverse(pose).astype(np.float32)
+        return m[0, 0] * x + (m[0, 1] * y + m[0, 2]), m[1, 0] * x + (m[1, 1] * y + m[1, 2])
+
+
+def look_at(rgb: Array, window: Window, working_px: int = WORKING_PX) -> View:
+    """The view of a window that lies inside the frame."""
+    x, y, width, height = window
+    factor = max(1.0, float(np.sqrt(width * height / working_px)))
+    w, h = max(MIN_SIDE, round(width / factor)), max(MIN_SIDE, round(height / factor))
+    part = rgb[y : y + height, x : x + width]
+    small = cv2.resize(part, (w, h), interpolation=cv2.INTER_AREA) if (w, h) != (width, height) else part.copy()
+    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
+    codes, base, fraction = (
+        np.empty((3, h * w), np.float32),
+        np.empty(h * w, np.int32),
+        np.empty((3, h * w), np.float32),
+    )
+    kernels.split_codes(lab.reshape(-1, 3), CODES, codes, base, fraction)
+    return View(window, small, lab, codes, base, fraction)
+
+
+def shrunk(mask: Array, view: View) -> Array:
+    """(h, w) float32: the part of a (H, W) mask that a view shows, at its working size."""
+    x, y, width, height = view.window
+    part = mask[y : y + height, x : x + width].astype(np.float32)
+    return np.asarray(cv2.resize(part, view.size[::-1], interpolation=cv2.INTER_AREA))
+
+
+def padded(bbox: Window, size: tuple[int, int], pad: float = WINDOW_PAD) -> Window:
+    """The window round a bounding box, inside the frame (H, W); `pad` is a share of the box's side."""
+    x, y, width, height = bbox
+    px, py = (max(WINDOW_PAD_PX, round(pad * n)) for n in (width, height))
+    return clip_window((x - px, y - py, width + 2 * px, height + 2 * py), size)
+
+
+def box_of(mask: Array, window: Window) -> Window:
+    """The bounding box, in frame px, of a mask at a window's working size; width 0 when it is empty."""
+    x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
+    kx, ky = window[2] / mask.shape[1], window[3] / mask.shape[0]
+    return round(window[0] + x * kx), round(window[1] + y * ky), round(width * kx), round(height * ky)

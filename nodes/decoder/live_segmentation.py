@@ -1,0 +1,243 @@
+"""A live feed with a model slower than it: every frame is answered at once, decoded or carried by its points.
+
+The model runs beside the feed, one frame at a time. A frame whose masks will be there before the next frame is waited
+for; the others are answered with the last decoded masks, carried by the tracked points and marked `propagated`. When
+the model is ready, its masks are what is carried from then on, and its Seeds go to the tracker, which catches up.
+
+    frames   0  1  2  3  4  5  6  7  8  9 ...
+    model    [0............][4........][7 (a boundary)...
+    masks    -  -  -  -  0> 0> 0> 4> 4> ...                n>: those of frame n, carried
+"""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Protocol
+
+from nodes.decoder.budget import Budget, Situation
+from nodes.decoder.combining import exclusive, object_mask
+from nodes.decoder.mask_model import Logits, MaskModel
+from nodes.decoder.propagation import Propagator
+from nodes.decoder.segmentation import Decoded, Job, Segmenter
+from nodes.decoder.worker import Worker
+from stream.crops import crop_mask
+from stream.errors import ModelError
+from stream.messages import Masks, ObjectMask, Seeds, Stamp, State, Tracks
+
+log = logging.getLogger(__name__)
+
+FOREIGN_MS = 60_000.0  # a frame older than that was stamped by another host's clock: its age is not known
+UNKNOWN_S = 0.1  # how long the first decode of all is waited for: nobody knows yet what it costs
+
+
+class SparingModel(MaskModel, Protocol):
+    """A `MaskModel` whose frames do not depend on each other, and that can do with fewer passes."""
+
+    refinement_passes: int
+    passes: int  # that the last `decode` took
+
+
+@dataclass(frozen=True)
+class Timed:
+    """An answer of the model, and what it cost."""
+
+    asked: Decoded
+    encode_ms: float
+    decode_ms: float
+    passes: int
+
+
+@dataclass(frozen=True)
+class Concluded:
+    """What became of a job."""
+
+    job: Job
+    objects: list[ObjectMask] | None  # None: the model had no answer, or the frame's size is not the feed's any more
+    seeds: Seeds | None
+
+
+class SlicedTask(Protocol):
+    """Something else to ask the model for, in slices between frames (`discovery.py`)."""
+
+    def step(self) -> bool:
+        """Do a slice, on the worker's thread; True when it was the last."""
+
+    def finish(self) -> None:
+        """Called after the last slice, on the loop's own thread."""
+
+
+class LiveSegmenter:
+    """Answer every frame of a live feed, whatever the model costs."""
+
+    def __init__(
+        self,
+        segmenter: Segmenter,
+        model: SparingModel,
+        budget: Budget,
+        worker: Worker[Timed | bool],
+        clock_ns: Callable[[], int] = time.monotonic_ns,
+    ) -> None:
+        self.segmenter = segmenter
+        self.model = model
+        self.budget = budget
+        self.worker = worker
+        self.clock_ns = clock_ns
+        self.carrier = Propagator()
+        self.running: Job | None = None
+        self.waiting: list[tuple[Job, int]] = []  # with their passes: prompts, and the newest boundary
+        self.task: SlicedTask | None = None  # what the model does where no frame waits for it
+        self.last: Stamp | None = None
+        self.propagated = 0  # frames that were answered with older masks
+
+    def step(self, tracks: Tracks) -> list[Masks | Seeds]:
+        """The messages about a frame, and the Seeds of those that the model has finished since the last."""
+        messages: list[Masks | Seeds] = list(self.collect())
+        if self.segmenter.size not in (None, tracks.frame.size):
+            self.carrier.clear()  # what waits is of the old size: the tracker asks for those masks anew
+            self.waiting.clear()
+        now = self._situation(tracks)
+        job = self.segmenter.prepare(tracks)
+        self._take_over(job)
+        plan = self.budget.plan(now)
+        done: Concluded | None = None
+        if plan.decode and (job.queries or now.kind):
+            self._queue(job, plan.refinement_passes)
+            if self.running is job:
+                done = self._conclude(self._patience_s(plan.refinement_passes, now.objects))
+        if done is not None and done.seeds is not None:
+            messages.append(done.seeds)
+        objects = None if done is None else done.objects
+        if objects is None:
+            self.propagated += 1
+            objects = self._carried(job)
+        return [*messages, self.segmenter.message(tracks, objects)]
+
+    def collect(self) -> Iterator[Seeds]:
+        """The Seeds of what the model has finished."""
+        while (done := self._conclude(0.0)) is not None:
+            if done.seeds is not None:
+                yield done.seeds
+
+    def run(self, task: SlicedTask) -> None:
+        """Do an task, a slice whenever no frame waits for the model."""
+        self.task = task
+        self._advance()
+
+    # --- the model --------------------------------------------------------------------------------------------------
+
+    def _queue(self, job: Job, passes: int) -> None:
+        """Let a job run now, or as soon as it may: nobody waits for a frame without a prompt or a boundary."""
+        if self.worker.busy:
+            if job.prompts:
+                self.waiting.append((job, passes))
+            elif job.tracks.boundary:
+                self.waiting = [w for w in self.waiting if w[0].prompts] + [(job, passes)]
+            return
+        self.running = job
+        self.model.refinement_passes = passes
+        self.worker.start(lambda: self._timed(job))
+
+    def _advance(self) -> None:
+        """The next slice of the task, if there is one and nobody else needs the model."""
+        if self.task is not None and not self.worker.busy:
+            self.worker.start(self.task.step)
+
+    def _timed(self, job: Job) -> Timed:
+        """Ask the model (on the worker's thread)."""
+        began = self.clock_ns()
+        embedding = self.segmenter.encode(job)
+        encoded = self.clock_ns()
+        asked = self.segmenter.decode(job, embedding)
+        return Timed(asked, (encoded - began) / 1e6, (self.clock_ns() - encoded) / 1e6, self.model.passes)
+
+    def _conclude(self, wait_s: float) -> Concluded | None:
+        """Take what the model has finished, and give it the next job; None where it is still at work, or idle."""
+        outcome = self.worker.take(wait_s) if self.worker.busy else None
+        if outcome is None:
+            return None
+        job, self.running = self.running, None
+        timed, error = outcome
+        if timed is True and self.task is not None:
+            self.task.finish()
+            self.task = None
+        if self.waiting:
+            self._queue(*self.waiting.pop(0))
+        if error is None or isinstance(error, ModelError):
+            self._advance()
+        if job is None:  # a slice of an task
+            if error is not None:
+                raise error
+            return None
+        if isinstance(error, ModelError):
+            log.warning("frame %d is not decoded: %s", job.tracks.frame.stamp.frame_id, error)
+            return Concluded(job, None, self.segmenter.give_up(job))
+        if error is not None:
+            raise error
+        assert isinstance(timed, Timed), "a job ends with an answer or an error"
+        self.budget.spent(timed.encode_ms, timed.decode_ms, timed.passes, len(job.queries))
+        if job.tracks.frame.size != self.segmenter.size:
+            return Concluded(job, None, None)
+        objects, seeds = self.segmenter.conclude(job, timed.asked)
+        tracks = {q.object_id: q.track for q in job.queries}
+        for o in objects:
+            self.carrier.keep(o.bbox, o.mask, o.score, tracks[o.object_id], job.tracks.frame.stamp.frame_id)
+        return Concluded(job, objects, seeds)
+
+    def _patience_s(self, passes: int, objects: int) -> float:
+        """How long a frame waits for its own masks: not at all, unless they come before the next frame does."""
+        if self.budget.encode_ms is None:
+            return UNKNOWN_S
+        period_ms = max(self.budget.frame_ms, self.budget.period_ms)
+        return 2e-3 * period_ms if self.budget.cost_ms(passes, objects) <= period_ms else 0.0
+
+    # --- frames that are carried ------------------------------------------------------------------------------------
+
+    def _take_over(self, job: Job) -> None:
+        """Forget what is gone; a mask that the user gives is known at once."""
+        for object_id in [i for i in self.carrier.objects if i not in self.segmenter.objects]:
+            self.carrier.forget(object_id)
+        for query in job.queries:
+            prompt = query.prompt
+            if prompt is None or prompt.kind == "refine":
+                continue
+            self.carrier.forget(query.object_id)
+            if prompt.mask is not None and prompt.mask.any():
+                self.carrier.keep(*crop_mask(prompt.mask), 1.0, query.track, job.tracks.frame.stamp.frame_id)
+
+    def _carried(self, job: Job) -> list[ObjectMask]:
+        """The last decoded masks where the points have taken them."""
+        size = job.tracks.frame.size
+        answers = [self.carrier.carry(query.track, size) for query in job.queries]
+        return [
+            object_mask(query.track, answer, mask, self._state(query.object_id, answer), "propagated")
+            for query, answer, mask in zip(job.queries, answers, exclusive(size, answers), strict=True)
+        ]
+
+    def _state(self, object_id: int, answer: Logits) -> State:
+        """The object's state as of its last decode; doubted where its points do not agree, or it has no mask yet."""
+        state = self.segmenter.objects[object_id].state.state
+        return (
+            "uncertain" if state in ("tracked", "reacquired") and answer.score < self.segmenter.limits.clear else state
+        )
+
+    def _situation(self, tracks: Tracks) -> Situation:
+        """What the budget has to know of a frame; measures the feed's period."""
+        stamp, last = tracks.frame.stamp, self.last
+        frames = 1
+        if last is not None and last.session == stamp.session and stamp.frame_id > last.frame_id:
+            frames = stamp.frame_id - last.frame_id
+            period_ms = (stamp.captured_ns - last.captured_ns) / 1e6 / frames
+            known_ms = self.budget.period_ms
+            self.budget.period_ms = 0.9 * known_ms + 0.1 * period_ms if known_ms > 0 else period_ms
+        self.last = stamp
+        age_ms = (self.clock_ns() - stamp.captured_ns) / 1e6
+        return Situation(
+            kind="prompt" if tracks.prompts else "boundary" if tracks.boundary else "",
+            age_ms=age_ms if 0 <= age_ms < FOREIGN_MS else 0.0,
+            frames=frames,
+            objects=len(tracks.objects),
+            newer_waiting=False,
+        )

@@ -1,0 +1,1 @@
+"""SAM, HQ-SAM and MobileSAM, prompted as in the paper."""

@@ -1,0 +1,221 @@
+"""Frames and prompts in, logits out: SAM, HQ-SAM and MobileSAM behind the protocol of sam_protocol.py (paper, 3.1).
+
+A frame is encoded once and its embedding stays on the device. Prompts come in frame px and are scaled here, points and
+boxes alike, so that frames may have any size.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor
+from torch.nn import functional
+
+from nodes.decoder.sam.image_encoder import VitEncoder
+from nodes.decoder.sam.mask_decoder import PromptDecoder, Shared
+from nodes.decoder.sam.networks import TRAINED_SIDE, load_network
+from nodes.decoder.sam.protocol import LOW_RES, PADDING, SamAnswer, SamEmbedding, SamPrompts
+from nodes.decoder.sam.threads import Threads
+from nodes.decoder.sam.tiny_vit import TinyEncoder
+from stream.arrays import Array
+from stream.errors import ConfigError, ModelError
+from stream.weights.devices import choose_device, choose_precision
+
+PATCH = 16  # px
+MEAN = (123.675, 116.28, 103.53)  # of RGB, 0..255
+STD = (58.395, 57.12, 57.375)
+SMALLEST_SIDE = 256  # px: 16 patches, little more than one window of attention
+
+
+def load_sam(
+    backend: str,
+    model: str,
+    checkpoint: Path,
+    device: str = "auto",
+    precision: str = "float32",
+    side: int = TRAINED_SIDE,
+    compile: bool = False,
+) -> Sam:
+    """The network that `decoder.backend` and `decoder.model` name, with the weights of a checkpoint.
+
+    ConfigError for what can't go together, CheckpointError for a file that is not theirs.
+    """
+    where = choose_device("decoder.device", device)
+    dtype = choose_precision("decoder.precision", precision, where)
+    check_side(side)
+    return Sam(load_network(backend, model, checkpoint), where, dtype, side, compile)
+
+
+def check_side(side: int) -> None:
+    """ConfigError for a side of the input square that can't be divided into patches or is larger than trained."""
+    if side % PATCH or not SMALLEST_SIDE <= side <= TRAINED_SIDE:
+        raise ConfigError(
+            f"decoder.side is {side}; needs {SMALLEST_SIDE} to {TRAINED_SIDE} px in steps of {PATCH}, for example 512"
+        )
+
+
+class Sam:
+    """A network of the SAM family on one device; `network` is the package's module with its weights."""
+
+    def __init__(
+        self,
+        network: Any,
+        device: torch.device,
+        dtype: torch.dtype = torch.float32,
+        side: int = TRAINED_SIDE,
+        compile: bool = False,
+    ) -> None:
+        self.device, self.side, self.dtype = device, side, dtype
+        self.grid = side // PATCH  # patches a side; the network's own logits have four times as many px
+        kind = VitEncoder if hasattr(network.image_encoder, "pos_embed") else TinyEncoder
+        encoder = kind(network.image_encoder, side)
+        self.decoder = PromptDecoder(network, self.grid).to(device)
+        self.encoder: Any = encoder.to(device, dtype)
+        if compile:
+            self._compile(encoder)
+        self.mean, self.std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (MEAN, STD))
+        # A GPU is only full with all objects at once. On a CPU each has a thread of its own, and its tensors stay in
+        # the cache: a tenth to a quarter less work an object than with five at once.
+        self.at_once = 1 if device.type == "cpu" else 64
+        self.threads = Threads()
+        self._shared: tuple[Any, Shared] | None = None  # of the newest embedding that was asked
+
+    def _compile(self, encoder: VitEncoder | TinyEncoder) -> None:
+        """Compile the encoder, here and not on the first frame: it takes a minute or more."""
+        # Block by block: they are alike, so that two are compiled instead of up to 32.
+        for part in encoder.blocks if isinstance(encoder, VitEncoder) else [encoder]:
+            part.compile()
+        try:
+            with torch.inference_mode():
+                encoder(torch.zeros(1, 3, self.side, self.side, device=self.device, dtype=self.dtype))
+        except RuntimeError as error:  # no compiler, or none that works
+            first = str(error).partition("\n")[0]
+            raise ConfigError(
+                f"decoder.compile is true, and PyTorch can't compile here: {first}; set it to false"
+            ) from None
+
+    def encode(self, rgb: Array) -> SamEmbedding:
+        """The embedding of a frame, (H, W, 3) uint8 of any size."""
+        with _accounting("encoding a frame"), torch.inference_mode():
+            features, early = self.encoder(self.prepare(rgb)[None].to(self.dtype))
+            return self.hold(features, rgb.shape[:2], early)
+
+    def hold(self, features: Tensor, frame_size: tuple[int, ...], early: Tensor | None = None) -> SamEmbedding:
+        """The embedding of a frame (H, W) of its features (1, 256, grid, grid); HQ-SAM needs the early ones as well."""
+        height, width = frame_size
+        with _accounting("encoding a frame"), torch.inference_mode():
+            features = features.to(self.device)
+            _check_finite(features)
+            fine = None
+            if self.decoder.hq is not None:
+                assert early is not None, "HQ-SAM needs early features"
+                fine = self.decoder.hq.fuse(features.float(), early.to(self.device).float())
+            return SamEmbedding((height, width), fitted((height, width), self.side), self.side, (features, fine))
+
+    def prepare(self, rgb: Array) -> Tensor:
+        """(3, side, side) float32: the frame, its longest side fitted, normalised, padded at the right and below."""
+        height, width = fitted(rgb.shape[:2], self.side)
+        if rgb.shape[:2] != (height, width) and self.device.type == "cpu":
+            from PIL import Image  # the very resizing that SAM was trained and is published with
+
+            rgb = np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR))
+        image = torch.tensor(np.ascontiguousarray(rgb), device=self.device).permute(2, 0, 1).float()
+        if image.shape[1:] != (height, width):  # a GPU does it in no time; at most one of 255 levels beside Pillow's
+            image = functional.interpolate(image[None], (height, width), mode="bilinear", antialias=True)[0].round()
+        return functional.pad((image - self.mean) / self.std, (0, self.side - width, 0, self.side - height))
+
+    def predict(self, embedding: SamEmbedding, prompts: SamPrompts) -> SamAnswer:
+        """All prompts in one pass: logits (B, 256, 256) and predicted IoU (B,), three of each with `multimask`."""
+        with _accounting("decoding masks"), torch.inference_mode():
+            shared = self._share(embedding)
+            batches = list(split(prompts, self.at_once))
+            parts = self.threads.each(lambda part: self._pass(shared, embedding, part), batches)
+            low_res, iou = (torch.cat(part) for part in zip(*parts, strict=True))
+            _check_finite(low_res)
+            _check_finite(iou)
+            return SamAnswer(low_res, iou.cpu().numpy())
+
+    def upscale(self, low_res: Tensor, embedding: SamEmbedding) -> Tensor:
+        """Logits (B, H, W) at frame size of (B, 256, 256): bilinear to the input, its padding cut off, to the frame."""
+        with _accounting("upscaling masks"), torch.inference_mode():
+            logits = functional.interpolate(self._native(low_res)[:, None], (self.side, self.side), mode="bilinear")
+            height, width = embedding.input_size
+            logits = logits[..., :height, :width]
+            if embedding.frame_size != embedding.input_size:
+                logits = functional.interpolate(logits, embedding.frame_size, mode="bilinear")
+            return logits[:, 0]
+
+    def _share(self, embedding: SamEmbedding) -> Shared:
+        """What the passes on a frame share; kept for the newest frame only: as large as the embedding itself."""
+        features, fine = embedding.features
+        kept = self._shared
+        if kept is None or kept[0] is not embedding.features:
+            kept = self._shared = (embedding.features, self.decoder.share(features.float(), fine))
+        return kept[1]
+
+    def _pass(self, shared: Shared, embedding: SamEmbedding, prompts: SamPrompts) -> tuple[Tensor, Tensor]:
+        (height, width), (h, w) = embedding.frame_size, embedding.input_size
+        # Frame px -> input px (corners on corners, as SAM does) -> shares of its side, of pixel centres.
+        scale = np.array([w / width, h / height])
+        xy = (prompts.xy.astype(np.float64) * scale + 0.5) / self.side
+        boxes = (prompts.boxes.astype(np.float64) * np.tile(scale, 2) + 0.5) / self.side
+        tokens = self.decoder.embed(self._tensor(xy), self._tensor(prompts.labels), self._tensor(boxes))
+        low_res = None if prompts.low_res is None else self._native(prompts.low_res)
+        logits, iou = self.decoder(shared, tokens, low_res, self._tensor(prompts.has_low_res), prompts.multimask)
+        # A smaller input has smaller logits: repeated they fit the protocol, and _native() gets the very same back.
+        return functional.interpolate(logits[:, None], (LOW_RES, LOW_RES), mode="nearest-exact")[:, 0], iou
+
+    def _native(self, low_res: Tensor) -> Tensor:
+        """(B, 4 grid, 4 grid): the logits as the network made them."""
+        size = 4 * self.grid
+        return (
+            low_res
+            if size == LOW_RES
+            else functional.interpolate(low_res[:, None], (size, size), mode="nearest-exact")[:, 0]
+        )
+
+    def _tensor(self, values: Array) -> Tensor:
+        tensor = torch.from_numpy(np.ascontiguousarray(values))
+        return tensor.to(self.device, torch.float32 if tensor.is_floating_point() else tensor.dtype)
+
+
+def fitted(frame_size: tuple[int, ...], side: int) -> tuple[int, int]:
+    """(h, w) of a frame (H, W) whose longest side is made `side`."""
+    scale = side / max(frame_size[:2])
+    return max(1, int(frame_size[0] * scale + 0.5)), max(1, int(frame_size[1] * scale + 0.5))
+
+
+def split(prompts: SamPrompts, size: int) -> Iterator[SamPrompts]:
+    """The prompts of so many objects at a time, without points that are padding to all of them."""
+    for start in range(0, len(prompts.labels), size):
+        part = slice(start, start + size)
+        has, used = prompts.has_low_res[part], (prompts.labels[part] != PADDING).any(axis=0)
+        low_res = prompts.low_res[part] if prompts.low_res is not None and has.any() else None
+        xy, labels = prompts.xy[part][:, used], prompts.labels[part][:, used]
+        yield SamPrompts(xy, labels, prompts.boxes[part], low_res, has, prompts.multimask)
+
+
+def _check_finite(values: Tensor) -> None:
+    if not bool(values.isfinite().all()):
+        raise ModelError(
+            "the network gave numbers that are NaN or infinite; weights of another model, or half precision"
+        )
+
+
+@contextlib.contextmanager
+def _accounting(what: str) -> Iterator[None]:
+    """Running out of memory as a ModelError that says what it was for."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise ModelError(f"out of memory {what}: {str(error).splitlines()[0]}") from None
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        raise ModelError(f"out of memory {what}") from None

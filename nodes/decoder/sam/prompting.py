@@ -1,0 +1,175 @@
+"""Visible points in, SAM's logits out: the passes that turn the points of every object of a frame into masks.
+
+Paper, section 3.2, step 3. Per object: the positive points alone; then all points, with the logits of the pass before
+as mask input (an object without negative points skips this one); then `refinement_passes` times all points, those
+logits and the box of their mask, as long as that mask has MIN_MASK_PX. The visible positive points of all other objects
+count as negative ones. All objects of a frame share each pass: it costs little more for five objects than for one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+
+import numpy as np
+import torch
+
+from nodes.decoder.sam.protocol import LOW_RES, PADDING, SamBackend, SamEmbedding, SamPrompts
+from stream.arrays import Array
+
+VISIBLE = 0.5  # a point is prompted above this probability; the tracker puts it to 0 near the frame's edge (SAM-PT)
+MIN_MASK_PX = 2  # a smaller mask has no box: refinement stops
+UPSCALED_PX = 1 << 24  # at once: 64 MiB of logits
+
+
+@dataclass(frozen=True)
+class ObjectPrompt:
+    """What SAM is told of one object on one frame."""
+
+    xy: Array  # (N, 2) float32, frame px, visible points
+    labels: Array  # (N,) uint8, 1 positive, 0 negative
+    has_negatives: bool = False  # also where all of them are hidden: then a pass with positives alone comes first
+    box: tuple[float, float, float, float] | None = None  # x1, y1, x2, y2, frame px: the user's, until there is a mask
+    low_res: torch.Tensor | None = None  # (256, 256) float32: the mask that the user gave, as mask input
+    certain: bool = False  # the user's word: the IoU threshold does not apply
+    answered: bool = False  # its mask is known: its points are here for what they tell of the others
+
+    @property
+    def enough(self) -> bool:
+        """Whether there is anything to find an object by: negative points alone tell what it is not."""
+        return bool((self.labels == 1).any()) or self.box is not None or self.low_res is not None
+
+
+@dataclass(frozen=True)
+class Rules:
+    """How the passes are run; the defaults are SAM-PT's (paper, section 4.2)."""
+
+    refinement_passes: int = 12
+    iou_threshold: float = 0.7  # a mask whose predicted IoU is lower is dropped
+    others_as_negatives: bool = True
+    max_others: int | None = None  # of those negative points, at most so many, a random choice; None: all
+    prompt_by_negatives: bool = False  # the reference prompts an object of which only negative points are visible
+
+
+@dataclass(frozen=True)
+class PassResults:
+    """The answer for M objects."""
+
+    low_res: torch.Tensor  # (M, 256, 256) float32, on the device: logits of the last pass; 0 where there was none
+    iou: Array  # (M,) float32: its predicted IoU; -inf where there was no pass
+    kept: Array  # (M,) bool: there was a pass, and the IoU is not below the threshold
+    passes: Array  # (M,) int
+
+
+def decode(
+    backend: SamBackend, embedding: SamEmbedding, asked: Sequence[ObjectPrompt], rules: Rules, rng: np.random.Generator
+) -> PassResults:
+    """Run the passes for all objects of a frame together."""
+    told = with_others(asked, rules, rng)
+    m = len(told)
+    low_res = torch.zeros((m, LOW_RES, LOW_RES), device=backend.device)
+    has_low_res = np.array([one.low_res is not None for one in told], bool)
+    for i, one in enumerate(told):
+        if one.low_res is not None:
+            low_res[i] = one.low_res
+    boxes = np.array([(np.nan,) * 4 if one.box is None else one.box for one in told], np.float32).reshape(m, 4)
+    iou, passes = np.full(m, -np.inf, np.float32), np.zeros(m, np.int64)
+    opening = np.array([2 if one.has_negatives else 1 for one in told])  # passes without a box of our own
+    active = np.flatnonzero(
+        [
+            not one.answered and (one.enough or (rules.prompt_by_negatives and len(full.xy) > 0))
+            for one, full in zip(asked, told, strict=True)
+        ]
+    )
+    step = 0
+    while len(active):
+        prompts = _pad([_points(told[i], step) for i in active])
+        answer = backend.predict(
+            embedding,
+            SamPrompts(
+                *prompts,
+                boxes=boxes[active],
+                low_res=low_res[active] if has_low_res[active].any() else None,
+                has_low_res=has_low_res[active],
+            ),
+        )
+        low_res[active], iou[active], has_low_res[active] = answer.low_res, answer.iou, True
+        step += 1
+        passes[active] = step
+        active = active[step < opening[active] + rules.refinement_passes]
+        refined = active[step >= opening[active]]
+        if len(refined):
+            boxes[refined] = mask_boxes(backend, embedding, low_res[refined])
+            active = active[(step < opening[active]) | ~np.isnan(boxes[active, 0])]
+    certain = np.array([one.certain for one in told], bool)
+    kept = (passes > 0) & (certain | (iou >= rules.iou_threshold))
+    return PassResults(low_res, iou, kept, passes)
+
+
+def visible(xy: Array, visibility: Array, size: tuple[int, int]) -> Array:
+    """(N,) bool: which tracked points are prompted. The rest may lie on whatever hides the object."""
+    height, width = size
+    inside = (xy >= 0).all(axis=1) & (xy[:, 0] <= width - 1) & (xy[:, 1] <= height - 1)
+    return np.asarray((visibility > VISIBLE) & inside)
+
+
+def with_others(asked: Sequence[ObjectPrompt], rules: Rules, rng: np.random.Generator) -> list[ObjectPrompt]:
+    """Each object with the positive points of all others appended as negative ones."""
+    if not rules.others_as_negatives or len(asked) < 2:
+        return list(asked)
+    positives = [one.xy[one.labels == 1] for one in asked]
+    told = []
+    for i, one in enumerate(asked):
+        others = np.concatenate([xy for j, xy in enumerate(positives) if j != i])
+        if rules.max_others is not None and len(others) > rules.max_others:
+            others = others[np.sort(rng.choice(len(others), rules.max_others, replace=False))]
+        labels = np.concatenate([one.labels, np.zeros(len(others), np.uint8)])
+        told.append(replace(one, xy=np.concatenate([one.xy, others]), labels=labels))
+    return told
+
+
+def mask_boxes(backend: SamBackend, embedding: SamEmbedding, low_res: torch.Tensor) -> Array:
+    """(B, 4) float32, frame px: x_min, y_min, x_max, y_max of each mask at frame size; NaN below MIN_MASK_PX."""
+    boxes = []
+    for part in torch.split(low_res, at_once(embedding.frame_size)):
+        rows, columns, enough = _occupied(backend.upscale(part, embedding) > 0)
+        left, top = columns.argmax(axis=1), rows.argmax(axis=1)
+        right, bottom = (flags.shape[1] - 1 - flags[:, ::-1].argmax(axis=1) for flags in (columns, rows))
+        found = np.stack([left, top, right, bottom], axis=1).astype(np.float32)
+        boxes.append(np.where(enough[:, None], found, np.float32(np.nan)))
+    return np.concatenate(boxes)
+
+
+def at_once(size: tuple[int, int]) -> int:
+    """How many objects' logits are held at frame size (H, W) at once."""
+    return max(1, UPSCALED_PX // (size[0] * size[1]))
+
+
+def _occupied(masks: torch.Tensor) -> tuple[Array, Array, Array]:
+    """Which rows (B, H) and columns (B, W) hold a pixel of masks (B, H, W), and whether they have enough (B,)."""
+    if masks.device.type == "cpu":  # NumPy takes a tenth of the time
+        flags = masks.numpy()
+        enough = np.array([np.count_nonzero(mask) >= MIN_MASK_PX for mask in flags])
+        return np.asarray(flags.any(axis=2)), np.asarray(flags.any(axis=1)), enough
+    counts = masks.flatten(1).sum(dim=1)
+    parts = [masks.any(dim=2), masks.any(dim=1), counts[:, None] >= MIN_MASK_PX]
+    told = torch.cat(parts, dim=1).cpu().numpy()  # the only thing that leaves the device between two passes
+    height = masks.shape[1]
+    return told[:, :height], told[:, height:-1], told[:, -1]
+
+
+def _points(one: ObjectPrompt, step: int) -> tuple[Array, Array]:
+    """The points of one object in one of its passes."""
+    if step == 0 and one.has_negatives:
+        return one.xy[one.labels == 1], one.labels[one.labels == 1]
+    return one.xy, one.labels
+
+
+def _pad(points: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
+    """xy (B, N, 2) and labels (B, N) of lists of different lengths."""
+    longest = max(len(labels) for _, labels in points)
+    xy = np.zeros((len(points), longest, 2), np.float32)
+    labels = np.full((len(points), longest), PADDING, np.int64)
+    for row, (at, label) in enumerate(points):
+        xy[row, : len(label)], labels[row, : len(label)] = at, label
+    return xy, labels

@@ -1,0 +1,162 @@
+"""The mask model of SAM-PT: tracked points and the user's prompts in, SAM's masks out (paper, section 3.2).
+
+Frames are independent of each other: what the object looked like before is carried by the points alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+
+import cv2
+import numpy as np
+import torch
+
+from nodes.decoder.mask_model import Logits, Query, Verdict
+from nodes.decoder.sam import prompting
+from nodes.decoder.sam.prompting import ObjectPrompt, Rules
+from nodes.decoder.sam.protocol import LOW_RES, SamBackend, SamEmbedding
+from stream.arrays import Array
+from stream.crops import crop_mask
+from stream.messages import Prompt
+
+GIVEN_LOGIT = 1e8  # a mask that the user gave wins against any network
+PRIOR_LOGIT = 8.0  # a mask that the user gave and corrects by points, as SAM's mask input
+SAME_PX = 0.5  # a tracked point this near to a click is that click
+NOTHING = Logits((0, 0, 0, 0), np.zeros((0, 0), np.float32), 0.0)
+
+
+class SamPt:
+    """A `MaskModel` on a network of the SAM family."""
+
+    def __init__(
+        self,
+        backend: SamBackend,
+        *,
+        refinement_passes: int = 12,
+        iou_threshold: float = 0.7,
+        others_as_negatives: bool = True,
+        max_others: int | None = None,
+        seed: int = 72,
+    ) -> None:
+        self.backend = backend
+        self.refinement_passes = refinement_passes  # may be changed from frame to frame (budget.py)
+        self.iou_threshold = iou_threshold  # 0: no mask is dropped
+        self.others_as_negatives = others_as_negatives
+        self.max_others = max_others
+        self.rng = np.random.default_rng(seed)
+        self.passes = 0  # that the last `decode` took, all objects together
+
+    def encode(self, rgb: Array) -> SamEmbedding:
+        """The image embedding of a frame; most of the cost."""
+        return self.backend.encode(rgb)
+
+    def decode(self, embedding: SamEmbedding, queries: Sequence[Query]) -> list[Logits]:
+        """Logits of every object, by one batch of prompts a pass. A mask that was given is the answer on its frame."""
+        given = {i: mask for i, q in enumerate(queries) if (mask := _given(q.prompt)) is not None}
+        asked = [
+            replace(_tracked(q, embedding), answered=True) if i in given else self._ask(q, embedding)
+            for i, q in enumerate(queries)
+        ]
+        decoded = prompting.decode(self.backend, embedding, asked, self._rules(), self.rng)
+        self.passes = int(decoded.passes.max(initial=0))
+        answers = [_dropped(float(iou)) for iou in decoded.iou]
+        kept = np.flatnonzero(decoded.kept)
+        for part in np.array_split(kept, -(-len(kept) // prompting.at_once(embedding.frame_size)) or 1):
+            if len(part):
+                for i, logits in zip(part, self.backend.upscale(decoded.low_res[part], embedding), strict=True):
+                    answers[i] = _cropped(logits, float(decoded.iou[i]))
+        for i, mask in given.items():
+            answers[i] = _answer_given(mask)
+        return answers
+
+    def learn(self, embedding: SamEmbedding, verdicts: Mapping[int, Verdict]) -> None:
+        """Nothing: SAM has no memory."""
+
+    def forget(self, object_id: int) -> None:
+        """Nothing: SAM has no memory."""
+
+    def resize(self, old_size: tuple[int, int], new_size: tuple[int, int]) -> None:
+        """Nothing: SAM has no memory."""
+
+    # --- parts of `decode` ------------------------------------------------------------------------------------------
+
+    def _rules(self) -> Rules:
+        return Rules(
+            refinement_passes=self.refinement_passes,
+            iou_threshold=self.iou_threshold if self.iou_threshold > 0 else -np.inf,
+            others_as_negatives=self.others_as_negatives,
+            max_others=self.max_others,
+        )
+
+    def _ask(self, query: Query, embedding: SamEmbedding) -> ObjectPrompt:
+        """What SAM is told of an object: its visible points, and what the user says on this very frame."""
+        prompt, tracked = query.prompt, _tracked(query, embedding)
+        if prompt is None:
+            return tracked
+        xy, own = _clicks(prompt, embedding.frame_size)
+        if prompt.kind == "refine":
+            others = ~_at_clicks(tracked.xy, xy)
+            xy, own = np.concatenate([tracked.xy[others], xy]), np.concatenate([tracked.labels[others], own])
+        mask = prompt.mask if prompt.mask is not None and prompt.mask.any() else None
+        prior = None if mask is None else torch.from_numpy(_mask_input(mask, embedding)).to(self.backend.device)
+        return ObjectPrompt(xy, own, bool((own == 0).any()), prompt.box, prior, certain=True)
+
+
+def _given(prompt: Prompt | None) -> Array | None:
+    """The mask that a prompt consists of: without points there is nothing to add to it."""
+    if prompt is None or prompt.mask is None or not prompt.mask.any():
+        return None
+    return prompt.mask if prompt.xy is None or not len(prompt.xy) else None
+
+
+def _tracked(query: Query, embedding: SamEmbedding) -> ObjectPrompt:
+    """The visible points of an object."""
+    track = query.track
+    shown = prompting.visible(track.xy, track.visibility, embedding.frame_size)
+    return ObjectPrompt(track.xy[shown], track.labels[shown], bool((track.labels == 0).any()))
+
+
+def _clicks(prompt: Prompt, size: tuple[int, int]) -> tuple[Array, Array]:
+    """xy (N, 2), labels (N,) of the user's points inside the frame."""
+    if prompt.xy is None or prompt.labels is None:
+        return np.zeros((0, 2), np.float32), np.zeros(0, np.uint8)
+    inside = prompting.visible(prompt.xy, np.ones(len(prompt.xy), np.float32), size)
+    return prompt.xy[inside], prompt.labels[inside]
+
+
+def _at_clicks(xy: Array, clicks: Array) -> Array:
+    """(N,) bool: tracked points (N, 2) that are the clicks themselves, or were told to be something else by one."""
+    apart = np.linalg.norm(xy[:, None] - clicks[None], axis=2)
+    return np.asarray((apart < SAME_PX).any(axis=1))
+
+
+def _mask_input(mask: Array, embedding: SamEmbedding) -> Array:
+    """(256, 256) float32: a (H, W) mask as the logits that SAM takes as mask input."""
+    scale = LOW_RES / embedding.side
+    h, w = (max(1, round(s * scale)) for s in embedding.input_size)
+    low_res = np.full((LOW_RES, LOW_RES), -PRIOR_LOGIT, np.float32)
+    share = cv2.resize(mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
+    low_res[:h, :w] = PRIOR_LOGIT * (2 * share - 1)
+    return low_res
+
+
+def _answer_given(mask: Array) -> Logits:
+    window, crop = crop_mask(mask)
+    return Logits(window, np.where(crop != 0, GIVEN_LOGIT, -GIVEN_LOGIT).astype(np.float32), 1.0)
+
+
+def _dropped(iou: float) -> Logits:
+    """No mask, with SAM's reason: a predicted IoU below the threshold; 0 where it had no prompt."""
+    return Logits(NOTHING.window, NOTHING.logits, float(np.clip(iou, 0, 1)))
+
+
+def _cropped(logits: torch.Tensor, iou: float) -> Logits:
+    """The answer of one object from its logits (H, W): the part round its mask is all that leaves the device."""
+    mask = logits > 0
+    rows, columns = mask.any(dim=1).nonzero(), mask.any(dim=0).nonzero()
+    if not len(rows):
+        return _dropped(iou)
+    top, left, bottom, right = (int(v) for v in (rows[0], columns[0], rows[-1], columns[-1]))
+    crop = logits[top : bottom + 1, left : right + 1].cpu().numpy()
+    return Logits((left, top, right - left + 1, bottom - top + 1), crop, float(np.clip(iou, 0, 1)))

@@ -1,0 +1,1 @@
+"""PIPS, the point model of the paper."""

@@ -1,0 +1,150 @@
+"""The point model of the paper: PIPS behind the `PointModel` protocol, frames and points in frame px.
+
+A frame is fitted into `size`, encoded once, and kept as a pyramid of feature maps. A window is at most 8 frames; a
+shorter one is filled by repeating its newest frame, as the reference does at the end of a clip, so that every new frame
+is answered at once and the answers are revised as the window fills.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import cv2
+import numpy as np
+import torch
+
+from nodes.tracker.pips.checkpoint import WEIGHTS, load_pips
+from nodes.tracker.pips.correlation import Pyramid
+from nodes.tracker.pips.network import Pips, S
+from nodes.tracker.point_model import Points, Trajectories
+from stream import geometry
+from stream.arrays import Array
+from stream.errors import ModelError
+from stream.geometry import Size
+from stream.settings.config import Tracker
+from stream.weights import published
+from stream.weights.devices import choose_device, choose_precision
+
+CLEARLY_VISIBLE = np.float32(0.9)  # probability above which a point may start its next window
+LESS_CLEARLY = np.float32(0.02)  # by so much that is lowered until a frame is found
+
+
+@dataclass(frozen=True)
+class PipsFeatures:
+    """A frame as PIPS wants it."""
+
+    pyramid: Pyramid
+    frame: Size  # of the frame that came
+    shown: Size  # of the frame that was encoded
+
+
+class PipsModel:
+    """A `PointModel` with the weights of PIPS."""
+
+    def __init__(self, network: Pips, size: Size | None = None) -> None:
+        self.network = network
+        self.size = size  # px that frames are fitted into; None: they are taken as they are
+        self.device = next(network.parameters()).device
+
+    def encode(self, rgb: Array) -> PipsFeatures:
+        """The feature maps of a frame (H, W, 3); ConfigError when it is too small."""
+        frame = rgb.shape[0], rgb.shape[1]
+        shown = frame if self.size is None else fit(frame, self.size, self.network.smallest_px)
+        image = rgb.copy() if shown == frame else cv2.resize(rgb, shown[::-1], interpolation=cv2.INTER_LINEAR)
+        frames_bchw = torch.from_numpy(image).to(self.device).permute(2, 0, 1).unsqueeze(0)
+        return PipsFeatures(self.network.encode(frames_bchw)[0], frame, shown)
+
+    def describe(self, features: PipsFeatures, xy: Array) -> Array:
+        """(N, 128) float32: the map's features at `xy`."""
+        on_map = torch.from_numpy(_to_shown(features, xy)).to(self.device)
+        described: Array = self.network.describe(features.pyramid, on_map).cpu().numpy()
+        return described
+
+    def relink(self, memory: Array, features: PipsFeatures, xy: Array, visibility: Array) -> Array:
+        """The same: what a point looked like where it was drawn serves all its windows."""
+        return memory
+
+    def link(self, visibility: Array) -> Array:
+        """(N,) int: the latest frame on which each point is clearly visible, or as clearly as it gets."""
+        later = visibility[1:].astype(np.float32)
+        last = len(visibility) - 1
+        at = np.ones(visibility.shape[1], np.int64)
+        lost = ~np.isnan(later).any(axis=0)  # a NaN is above no threshold
+        threshold = CLEARLY_VISIBLE
+        while lost.any():
+            above = later > threshold
+            found = lost & above.any(axis=0)
+            at[found] = last - above[::-1, found].argmax(axis=0)
+            lost &= ~found
+            threshold = np.float32(threshold - LESS_CLEARLY)  # in float32, as the reference counts
+        return at
+
+    def track(self, window: Sequence[PipsFeatures], points: Points, known: Trajectories | None) -> Trajectories:
+        """The trajectories of `points` in the frames of `window`, all of them estimated anew."""
+        assert 1 <= len(window) <= S, f"PIPS sees at most {S} frames, got {len(window)}"
+        assert len({f.shown for f in window}) == 1, f"frames of one size, got {[f.shown for f in window]}"
+        n = len(points)
+        anchor = np.ones((1, n), np.float32) if known is None else known.visibility[:1]
+        if n == 0 or len(window) == 1:
+            return Trajectories(np.repeat(points.xy[None], len(window), axis=0), np.repeat(anchor, len(window), axis=0))
+        pyramids = [f.pyramid for f in window] + [window[-1].pyramid] * (S - len(window))
+        run = self.network.follow(
+            pyramids,
+            torch.from_numpy(_to_shown(window[0], points.xy)).to(self.device),
+            torch.from_numpy(np.array(points.memory, np.float32)).to(self.device),
+        )
+        xy = run.iterates[-1, : len(window)].cpu().numpy()
+        visibility = run.visibility_logits[: len(window)].sigmoid().cpu().numpy()
+        self._check(xy, visibility)
+        to_frame = geometry.rescaling(window[0].shown, window[0].frame)
+        xy = geometry.apply(to_frame, xy.reshape(-1, 2)).reshape(xy.shape)
+        xy[0], visibility[0] = points.xy, anchor[0]
+        return Trajectories(xy, visibility)
+
+    def _check(self, xy: Array, visibility: Array) -> None:
+        """Nobody downstream can tell a NaN from a place: refuse it here."""
+        bad = np.asarray(~(np.isfinite(xy).all(axis=(0, 2)) & np.isfinite(visibility).all(axis=0)))
+        if bad.any():
+            precision = str(self.network.precision).removeprefix("torch.")
+            raise ModelError(
+                f"PIPS lost {int(bad.sum())} of {len(bad)} points to NaN or infinity (tracker.precision is "
+                f"{precision}); with float32 this means that the weights are broken"
+            )
+
+
+def make_pips(config: Tracker) -> PipsModel:
+    """The point model that the config asks for, on its device."""
+    device = choose_device("tracker.device", config.device)
+    dtype = choose_precision("tracker.precision", config.precision, device)
+    network = load_pips(checkpoint_path(config)).to(device)
+    network.compute_in(dtype)
+    return PipsModel(network, parse_size(config.size))
+
+
+def checkpoint_path(config: Tracker) -> Path:
+    """Where the weights are: the file or folder that the config names, else what tools/fetch_weights.py has got."""
+    own = Path(config.checkpoint).expanduser()
+    return own if config.checkpoint and own.is_dir() else published.find(WEIGHTS, config.checkpoint)
+
+
+def parse_size(text: str) -> Size | None:
+    """(height, width) of "HEIGHTxWIDTH"; None of "native"."""
+    if text == "native":
+        return None
+    height, width = text.split("x")
+    return int(height), int(width)
+
+
+def fit(frame: Size, into: Size, smallest: int) -> Size:
+    """The size of a frame that is scaled to fit, its shape kept unless a side would fall below the smallest."""
+    height, width = geometry.Letterbox(frame, into).size
+    return max(height, smallest), max(width, smallest)
+
+
+def _to_shown(features: PipsFeatures, xy: Array) -> Array:
+    """(N, 2) float32: points in frame px, in px of the frame that was encoded."""
+    if not np.isfinite(xy).all():
+        raise ModelError("a query point lies at NaN or infinity; PIPS needs places on the frame")
+    return geometry.apply(geometry.rescaling(features.frame, features.shown), np.array(xy, np.float32).reshape(-1, 2))

@@ -1,0 +1,61 @@
+"""What was asked for between two frames: objects to add, to refine and to remove, in the order that it came."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from msgspec.structs import replace
+
+from nodes.tracker.tracked_object import TrackedObject
+from stream.geometry import resize_mask
+from stream.messages import Prompt
+
+
+class PromptQueue:
+    """All that waits for the next frame."""
+
+    def __init__(self) -> None:
+        self._waiting: list[tuple[Literal["add", "refine", "remove"], Prompt]] = []
+
+    def add(self, prompt: Prompt) -> None:
+        """A new object; an id that is taken is given to the new object."""
+        self._waiting.append(("add", prompt))
+
+    def refine(self, prompt: Prompt) -> None:
+        """More points for an object."""
+        self._waiting.append(("refine", prompt))
+
+    def remove(self, object_id: int) -> None:
+        """An object less; an id that is unknown stays so."""
+        self._waiting.append(("remove", Prompt(object_id=object_id)))
+
+    def ids(self, alive: dict[int, TrackedObject]) -> list[int]:
+        """The ids of the objects that there will be once all is carried out."""
+        ids = dict.fromkeys(alive)
+        for order, prompt in self._waiting:
+            if order == "add":
+                ids[prompt.object_id] = None
+            elif order == "remove":
+                ids.pop(prompt.object_id, None)
+        return list(ids)
+
+    def carry_out(self, alive: dict[int, TrackedObject], size: tuple[int, int]) -> list[Prompt]:
+        """Change the objects as asked for; the prompts that begin on a frame of that size (H, W)."""
+        prompts: list[Prompt] = []
+        for order, prompt in self._waiting:
+            if order == "remove":
+                alive.pop(prompt.object_id, None)
+                prompts = [p for p in prompts if p.object_id != prompt.object_id]
+                continue
+            fitting = _fitting(prompt, size)
+            if order == "add":
+                alive[prompt.object_id] = TrackedObject(prompt.object_id, fitting)
+            if prompt.object_id in alive:
+                prompts.append(fitting)
+        self._waiting.clear()
+        return prompts
+
+
+def _fitting(prompt: Prompt, size: tuple[int, int]) -> Prompt:
+    """The prompt with its mask at the frame's size: it may have been given just before the size changed."""
+    return prompt if prompt.mask is None else replace(prompt, mask=resize_mask(prompt.mask, size))

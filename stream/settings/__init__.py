@@ -1,0 +1,1 @@
+"""What a run depends on: the config, its presets and the addresses in it."""

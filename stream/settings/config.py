@@ -1,0 +1,187 @@
+"""Everything a run depends on, as frozen sections that check their values; `stream/settings/presets.py` reads them."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+import msgspec
+from msgspec import Meta
+
+from stream.settings.addresses import source_kind
+
+Positive = Annotated[float, Meta(gt=0)]
+Count = Annotated[int, Meta(ge=1)]
+Natural = Annotated[int, Meta(ge=0)]
+Share = Annotated[float, Meta(ge=0, le=1)]
+DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A section of the config; unknown keys are refused."""
+
+
+class Capture(Section, frozen=True):
+    """Where frames come from. Times are the numbers of the design."""
+
+    source: str = "demo"
+    camera: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "camera"  # the name in topics and file names
+    realtime: bool = False  # play a file at its own rate, as a live source would
+    frames: Natural = 0  # stop after so many frames; 0: no limit
+    duration_s: Annotated[float, Meta(ge=0)] = 0.0  # stop so long after the first frame; 0: no limit
+    wait_for_source: bool = False  # a live source that can't be opened at first is tried again and again
+    open_timeout_s: Positive = 5.0
+    read_timeout_s: Positive = 2.0
+    backoff_s: Positive = 0.5  # doubles up to backoff_max_s
+    backoff_max_s: Positive = 30.0
+    backoff_jitter: Share = 0.2
+    healthy_after_s: Positive = 30.0  # the back-off starts anew after so long without a break
+    rtsp_transport: Literal["tcp", "udp"] = "tcp"
+    camera_size: Annotated[str, Meta(pattern=r"^(\d+x\d+)?$")] = (
+        ""  # WIDTHxHEIGHT asked of a camera; empty: its default
+    )
+    camera_fps: Annotated[float, Meta(ge=0)] = 0.0  # asked of a camera; 0: its default
+    folder_fps: Positive = 25.0  # of a folder of frames, which tells no rate of its own
+    demo_size: Annotated[str, Meta(pattern=r"^\d+x\d+$")] = "640x360"
+    demo_fps: Positive = 25.0
+    demo_frames: Count = 250  # 10 s
+    demo_seed: Natural = 0
+
+
+class Tracker(Section, frozen=True):
+    """How points are followed (paper, section 3.2)."""
+
+    backend: Literal["lucas_kanade", "pips"] = "lucas_kanade"
+    horizon: Annotated[int, Meta(ge=2, le=64)] = 8  # frames in a window; the anchor is the first. PIPS sees at most 8
+    # when a frame is answered: at once, or with its whole window; auto: at once on a live feed alone
+    emit: Literal["auto", "frame", "horizon"] = "frame"
+    reinit: bool = True  # draw the points anew from the mask at each horizon boundary
+    reinit_variant: Literal["A", "B", "C", "D"] = "A"  # which frame of the horizon they are drawn on (paper, table 1)
+    # where a point starts its next window: all at the boundary, or each at its last clearly visible frame (PIPS' own
+    # rule); auto: the boundary with reinit, visible without
+    link: Literal["auto", "boundary", "visible"] = "auto"
+    positive_points: Count = 8
+    negative_points: Natural = 1
+    # points whose 3x3 patch is less alike than this are given up; 0: off (the paper tried 0.01 and found it harmful)
+    patch_similarity: Annotated[float, Meta(ge=0, lt=1)] = 0.0
+    seed: Natural = 72  # of the random choices among query points
+    wait_for_seed: Literal["auto", "always", "never"] = "auto"  # auto: a lossless source waits, a live one never does
+    forward_backward_px: Positive = 1.0  # lucas_kanade: a point whose way back misses by more is hidden
+    checkpoint: str = ""  # pips: file or folder of the official weights; empty: where tools/fetch_weights.py puts them
+    # pips: HEIGHTxWIDTH that frames are fitted into, px; native: the frame's own
+    size: Annotated[str, Meta(pattern=r"^(native|\d+x\d+)$")] = "576x1024"
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # pips: float32 is the reference
+    device: Annotated[str, Meta(pattern=DEVICE)] = "auto"  # pips: auto takes a GPU where there is one
+
+
+class Decoder(Section, frozen=True):
+    """How points become masks."""
+
+    backend: Literal["lite", "sam", "hq_sam", "mobile_sam"] = "lite"
+    model: Literal["vit_b", "vit_l", "vit_h", "vit_tiny"] = "vit_h"  # sam, hq_sam: the image encoder; tiny: HQ alone
+    checkpoint: str = ""  # file of the official weights; empty: where tools/fetch_weights.py puts them
+    # px, longest side of the encoder's input; 1024 as trained, smaller is faster and coarser
+    side: Annotated[int, Meta(ge=256, le=1024, multiple_of=64)] = 1024
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the image encoder; float32 is the reference
+    device: Annotated[str, Meta(pattern=DEVICE)] = "auto"  # auto takes a GPU where there is one
+    compile: bool = False  # torch.compile the image encoder: a minute or more at the start, faster afterwards
+    refinement_passes: Natural = 12  # further passes with the box and the logits of the one before (paper, table 2)
+    iou_threshold: Share = 0.7  # a mask that SAM itself rates lower is none
+    others_as_negatives: bool = True  # the visible positives of the other objects
+    max_others: Natural = 0  # of them at most, chosen at random; 0: all
+    budget_ms: Literal["auto", "off"] | Positive = "auto"  # for one frame; auto: the feed's period on a live feed
+    auto: Natural = 0  # find up to that many objects on the first frame by SAM's automatic mask generation
+    auto_again: bool = False  # at each boundary too, for what no object covers, while fewer are followed
+    auto_side: Count = 32  # points in a row of its grid; the cost grows with the square
+    auto_iou: Share = 0.88  # predicted IoU of a mask, more than that; 0: any
+    auto_stability: Share = 0.95  # IoU of the masks at logit +1 and -1, at least
+    min_area_px: Natural = 25  # a mask this small never re-seeds (SAM-PT's own limit)
+    max_growth: Positive = 3.0  # a boundary mask larger by more than the largest good one never re-seeds
+    # doubt a mask that leaks, shrinks to a few px or misses its points; false: take each, as the paper does; auto: the
+    # paper's way on a finished clip with SAM
+    check_masks: Literal["auto"] | bool = "auto"
+    lost_after_frames: Count = 8  # frames without a believable mask until an object counts as lost
+
+
+class Renderer(Section, frozen=True):
+    """Sinks for people. Each is off while its path is empty."""
+
+    record: str = ""  # MP4
+    segment_s: Annotated[float, Meta(ge=0)] = 0.0  # a new recording after so long, named by its time; 0: one file
+    save_masks: str = ""  # folder for label images
+    window: bool = False
+    snapshots: str = "."  # folder that snapshots are written to
+    picture: str = ""  # PNG of one frame with its masks, written at the end
+    picture_frame: Natural = 100  # that frame, or the last one before it
+    trail: Natural = 12  # frames that a point's trail goes back
+
+
+class Publisher(Section, frozen=True):
+    """Sinks for programs: the PUB socket of docs/protocol.md."""
+
+    endpoint: str = ""  # empty: ipc in the run's own folder, which tools/watch.py finds by itself
+    codec: Literal["packbits", "coco_rle", "png"] = "packbits"
+    frames: bool = False  # publish frames/<camera> as JPEG as well
+    jpeg_quality: Annotated[int, Meta(ge=1, le=100)] = 80
+
+
+class Control(Section, frozen=True):
+    """The ROUTER socket that takes requests."""
+
+    endpoint: str = ""  # empty: ipc in the run's own folder, which tools/ctl.py finds by itself
+
+
+class Supervisor(Section, frozen=True):
+    """How nodes are watched."""
+
+    threads: bool = False  # all nodes in one process over inproc, for debugging and tests
+    heartbeat_s: Positive = 1.0
+    dead_after_s: Positive = 3.0
+    step_timeout_s: Positive = 120.0  # a node that is inside one step for longer counts as hung
+    max_restarts: Natural = 5  # in restart_window_s; one more and the node counts as failed
+    restart_window_s: Positive = 60.0
+    stop_timeout_s: Positive = 3.0  # SIGTERM, then so long until SIGKILL; the whole graph is gone within 5 s
+    journal: str = ""  # file that objects outlive the run in ({camera}: its name); empty: they outlive restarts only
+
+
+class Graph(Section, frozen=True):
+    """Where nodes run and how they are reached; the defaults are one host over ipc."""
+
+    run: tuple[str, ...] = ()  # the nodes that this host starts; empty: all
+    host: bool = True  # false: this host lends its nodes to the graph of another
+    endpoints: dict[str, str] = {}  # topic -> tcp://host:port, where it leaves ipc
+    keys: str = ""  # folder with graph.key (public) and graph.key_secret: CURVE on every tcp endpoint
+    insecure: bool = False  # allow tcp beyond loopback without keys
+
+
+class Log(Section, frozen=True):
+    """What is told while it runs."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["text", "json"] = "text"
+    dashboard: bool = True  # a live table where there is a terminal
+    debug: bool = False  # show tracebacks
+
+
+class Config(Section, frozen=True):
+    """Everything a run depends on."""
+
+    capture: Capture = Capture()
+    tracker: Tracker = Tracker()
+    decoder: Decoder = Decoder()
+    renderer: Renderer = Renderer()
+    publisher: Publisher = Publisher()
+    control: Control = Control()
+    supervisor: Supervisor = Supervisor()
+    graph: Graph = Graph()
+    log: Log = Log()
+
+    @property
+    def live(self) -> bool:
+        """True when frames that nobody takes in time are passed over; False when every frame is waited for."""
+        return self.capture.realtime or source_kind(self.capture.source) in ("camera", "rtsp")
+
+
+def parse_size(text: str) -> tuple[int, int]:
+    """(height, width) of "WIDTHxHEIGHT"."""
+    width, height = text.split("x")
+    return int(height), int(width)

@@ -1,0 +1,154 @@
+"""YAML presets and command-line overrides in, one frozen `Config` out, every value checked."""
+
+from __future__ import annotations
+
+import re
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from stream.errors import ConfigError, nearest
+from stream.settings.addresses import check_endpoint, redact, source_kind
+from stream.settings.config import Config, Section, parse_size
+
+CONFIG_DIR = Path(__file__).resolve().parents[2] / "configs"
+
+
+def load(preset: str, overrides: dict[str, Any] | None = None) -> Config:
+    """The config of a preset name or a YAML file, with dotted `overrides` laid over it.
+
+    A preset may name another with `base:`; its own keys are laid over that one's. ConfigError says which key is wrong.
+    """
+    tree = _read_preset(preset, ())
+    for key, value in (overrides or {}).items():
+        _lay(tree, key, value)
+    return build(tree)
+
+
+def build(tree: dict[str, Any]) -> Config:
+    """The checked Config of a tree of plain values."""
+    _check_keys(tree, Config, "")
+    try:
+        config = msgspec.convert(tree, Config)
+    except msgspec.ValidationError as error:
+        raise ConfigError(_readable(str(error), tree)) from None
+    _check(config)
+    return config
+
+
+def parse_override(text: str) -> tuple[str, Any]:
+    """("a.b", value) of `a.b=value`, the value read as YAML."""
+    import yaml
+
+    key, equals, value = text.partition("=")
+    if not equals or not re.fullmatch(r"[A-Za-z_][\w]*(\.[\w]+)+", key.strip()):
+        raise ConfigError(f"--set {redact(text)}: needs SECTION.KEY=VALUE, for example --set tracker.horizon=8")
+    try:
+        return key.strip(), yaml.safe_load(value)
+    except yaml.YAMLError:
+        raise ConfigError(f"--set {redact(text)}: the value is no YAML; quote it") from None
+
+
+def plain(config: Config) -> dict[str, Any]:
+    """The config as plain values, for a file or a log (credentials not yet redacted)."""
+    tree: dict[str, Any] = msgspec.to_builtins(config)
+    return tree
+
+
+def _read_preset(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
+    import yaml
+
+    path = Path(name)
+    if path.suffix not in (".yaml", ".yml"):
+        path = CONFIG_DIR / f"{name}.yaml"
+        if not path.is_file():
+            known = [p.stem for p in CONFIG_DIR.glob("*.yaml")]
+            raise ConfigError(f"--config {name}: no such preset; {nearest(name, known)} (or give a .yaml file)")
+    if str(path) in seen:
+        raise ConfigError(f"--config {name}: its `base` leads back to itself")
+    try:
+        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except OSError as error:
+        raise ConfigError(f"--config {name}: can't be read ({error.strerror})") from None
+    except (yaml.YAMLError, UnicodeDecodeError) as error:
+        where = getattr(error, "problem_mark", None)
+        raise ConfigError(f"--config {name}: no YAML{f' at line {where.line + 1}' if where else ''}") from None
+    if not isinstance(tree, dict):
+        raise ConfigError(f"--config {name}: needs sections with keys, got a {type(tree).__name__}")
+    base = tree.pop("base", None)
+    if base is None:
+        return tree
+    under = _read_preset(str(base), (*seen, str(path)))
+    for section, keys in tree.items():
+        if isinstance(keys, dict) and isinstance(under.get(section), dict):
+            under[section] = {**under[section], **keys}
+        else:
+            under[section] = keys
+    return under
+
+
+def _lay(tree: dict[str, Any], dotted: str, value: Any) -> None:
+    *sections, key = dotted.split(".")
+    for section in sections:
+        inner = tree.setdefault(section, {})
+        if not isinstance(inner, dict):
+            raise ConfigError(f"{dotted}: {section} is no section")
+        tree = inner
+    tree[key] = value
+
+
+def _check_keys(tree: Any, kind: Any, prefix: str) -> None:
+    """Refuse keys that the struct does not have, with the nearest name."""
+    if not isinstance(tree, dict):
+        raise ConfigError(f"{prefix.rstrip('.')}: needs keys with values, got {tree!r}")
+    fields = {f.name: f.type for f in msgspec.structs.fields(kind)}
+    for key, value in tree.items():
+        if key not in fields:
+            raise ConfigError(f"{prefix}{key}: unknown key; {nearest(str(key), fields)}")
+        if isinstance(fields[key], type) and issubclass(fields[key], Section):
+            _check_keys(value, fields[key], f"{prefix}{key}.")
+
+
+def _readable(error: str, tree: Any) -> str:
+    """msgspec's sentence, key and value first: `tracker.horizon is 'x': expected int, got str`."""
+    sentence, _, path = error.partition(" - at `$.")
+    if not path:
+        return sentence
+    for key in path.rstrip("`").split("."):
+        tree = tree.get(key) if isinstance(tree, dict) else tree
+    return f"{path.rstrip('`')} is {redact(repr(tree))}: {sentence[0].lower()}{sentence[1:]}"
+
+
+def _check(config: Config) -> None:
+    """What no single key can tell."""
+    c = config.capture
+    if source_kind(c.source) == "rtsp" and re.search(r"\s", c.source):
+        raise ConfigError(
+            "--source: the rtsp address holds a space; write it as %20 (and other odd characters likewise)"
+        )
+    if c.backoff_max_s < c.backoff_s:
+        raise ConfigError(
+            f"capture.backoff_max_s is {c.backoff_max_s}; needs capture.backoff_s ({c.backoff_s}) or more"
+        )
+    if config.decoder.auto and config.decoder.backend == "lite":
+        raise ConfigError("--auto needs a SAM decoder, which --config lite has not; give --config sam_pt or another")
+    if config.supervisor.threads and config.renderer.window:
+        raise ConfigError("--window needs a process of its own; leave out --threads")
+    if config.tracker.backend == "pips" and config.tracker.horizon > 8:
+        raise ConfigError(f"tracker.horizon is {config.tracker.horizon}; PIPS' weights see 8 frames: give 2 to 8")
+    if config.tracker.backend == "pips" and config.tracker.size != "native":
+        height, width = (int(n) for n in config.tracker.size.split("x"))
+        if min(height, width) < 64:
+            raise ConfigError(f"tracker.size is {config.tracker.size}; PIPS needs 64x64 px or more (HEIGHTxWIDTH)")
+    for name in ("demo_size", "camera_size"):
+        text = getattr(c, name)
+        if text and min(parse_size(text)) < 64:
+            raise ConfigError(f"capture.{name} is {text}; needs 64x64 or more")
+    for key, endpoint in (
+        ("publisher.endpoint", config.publisher.endpoint),
+        ("control.endpoint", config.control.endpoint),
+        *((f"graph.endpoints.{t}", e) for t, e in config.graph.endpoints.items()),
+    ):
+        if endpoint:
+            check_endpoint(key, endpoint, secured=bool(config.graph.keys), insecure=config.graph.insecure)

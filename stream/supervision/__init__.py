@@ -1,0 +1,1 @@
+"""The supervisor: nodes kept alive, a session of prompts and objects, control, status."""

@@ -1,0 +1,131 @@
+"""What a person sees while it runs: a live table in a terminal, a line every few seconds elsewhere."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import sys
+import time
+from collections.abc import Callable
+from typing import Any
+
+from stream.settings.addresses import redact
+from stream.settings.config import Config
+
+log = logging.getLogger("graph")
+
+PLAIN_PERIOD_S = 5.0
+LIVE_PERIOD_S = 0.25
+
+
+class PlainLines:
+    """Without a terminal: log lines, one on the progress every few seconds."""
+
+    def __init__(self) -> None:
+        self.due_s = time.monotonic() + PLAIN_PERIOD_S
+
+    def __enter__(self) -> PlainLines:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        pass
+
+    def say(self, line: str) -> None:
+        """Pass on a line of a node's log."""
+        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more; the feed goes on
+            sys.stderr.write(line + "\n")
+            sys.stderr.flush()
+
+    def update(self, status: Callable[[], dict[str, Any]]) -> None:
+        """Tell the progress, if it is time."""
+        if time.monotonic() >= self.due_s:
+            self.due_s = time.monotonic() + PLAIN_PERIOD_S
+            log.info("%s", progress(status()))
+
+
+def progress(status: dict[str, Any]) -> str:
+    """One line: what the feed does, rates and ages, the objects' states."""
+    frames, latency = status["frames"], status["latency_ms"]
+    objects = ", ".join(f"{o['id']} {o['state']}" for o in status["objects"]) or "none"
+    rate = status["nodes"]["decoder"]["rate_hz"]
+    return (
+        f"{status['phase']}: {frames['captured']} frames, {frames['passed_over']} passed over, "
+        f"decoder {rate:.1f}/s, latency p50 {latency['p50']:.0f} p95 {latency['p95']:.0f} ms; "
+        f"objects: {objects}"
+    )
+
+
+class LiveTable:
+    """In a terminal: the nodes and the objects in a table that is drawn anew in place; log lines pass above it."""
+
+    def __init__(self, config: Config) -> None:
+        from rich.console import Console
+        from rich.live import Live
+
+        self.title = redact(config.capture.source)
+        self.due_s = 0.0
+        self.console = Console(stderr=True, highlight=False)
+        self.live = Live(console=self.console, auto_refresh=False, transient=True)
+
+    def __enter__(self) -> LiveTable:
+        self.live.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.live.stop()
+
+    def say(self, line: str) -> None:
+        """Pass on a line of a node's log, above the table."""
+        self.console.print(line, markup=False, soft_wrap=True)
+
+    def update(self, status: Callable[[], dict[str, Any]]) -> None:
+        """Draw the table anew, if it is time."""
+        if time.monotonic() >= self.due_s:
+            self.due_s = time.monotonic() + LIVE_PERIOD_S
+            self.live.update(table(self.title, status()), refresh=True)
+
+
+def table(title: str, status: dict[str, Any]) -> Any:
+    """The rich table of a status."""
+    from rich.box import SIMPLE
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    frames, latency = status["frames"], status["latency_ms"]
+    head = Text.assemble(
+        ("SAM-PT Live  ", "bold"),
+        f"{title}  ",
+        (status["phase"], "green" if status["phase"] == "running" else "yellow"),
+        f"  {frames['captured']} frames, {frames['passed_over']} passed over"
+        f"  latency p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms"
+        f"  session {max(0, status['sessions'] - 1)}",
+    )
+    nodes = Table(box=SIMPLE, pad_edge=False)
+    for column in ("node", "per s", "step ms", "busy", "memory MB", "restarts"):
+        nodes.add_column(column, justify="left" if column == "node" else "right")
+    for name, n in status["nodes"].items():
+        if name != "supervisor":
+            nodes.add_row(
+                name,
+                f"{n['rate_hz']:.1f}",
+                f"{n['step_ms']:.1f}",
+                f"{n['busy']:.0%}",
+                f"{n['rss_mb']:.0f}",
+                str(n["restarts"]),
+            )
+    objects = Table(box=SIMPLE, pad_edge=False)
+    for column in ("object", "state", "score", "area px"):
+        objects.add_column(column, justify="left" if column == "state" else "right")
+    styles = {"tracked": "green", "uncertain": "yellow", "lost": "red", "reacquired": "cyan"}
+    for o in status["objects"]:
+        score, area = ("", "") if o["score"] is None else (f"{o['score']:.2f}", str(o["area"]))
+        objects.add_row(str(o["id"]), Text(o["state"], styles.get(o["state"], "")), score, area)
+    return Group(head, nodes, objects, Text("Ctrl-C stops; tools/ctl.py adds, refines and removes objects", "dim"))
+
+
+def make_dashboard(config: Config) -> PlainLines | LiveTable:
+    """The live table where there is a terminal to draw in, plain lines elsewhere."""
+    if config.log.dashboard and config.log.format == "text" and sys.stderr.isatty():
+        return LiveTable(config)
+    return PlainLines()

@@ -1,0 +1,1 @@
+"""Published weights: their table, their files, the device that they run on."""

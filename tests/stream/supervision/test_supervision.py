@@ -1,0 +1,149 @@
+from __future__ import annotations
+
+import io
+import json
+
+import pytest
+
+from stream.errors import ConfigError
+from stream.latency import Latency
+from stream.reports import Health
+from stream.run_directory import Run, RunDir, find_run
+from stream.settings.presets import load
+from stream.supervision.dashboard import progress, table
+from stream.supervision.lifetime_counters import LifetimeCounters
+from stream.supervision.processes import RestartPolicy
+from stream.topology import NODES, TOPICS, Delivery, check_places, readers, writer
+
+
+def test_five_restarts_in_a_minute_and_not_one_more():
+    policy = RestartPolicy(5, 60.0)
+    assert [policy.allows(t) for t in range(6)] == [True] * 5 + [False]
+
+
+def test_restarts_long_ago_are_forgiven():
+    policy = RestartPolicy(2, 60.0)
+    assert [policy.allows(t) for t in (0, 1, 59, 62)] == [True, True, False, True]
+    assert policy.total == 3
+
+
+def test_every_topic_has_one_writer_and_every_reader_a_topic():
+    for topic in TOPICS:
+        if topic not in ("reports",):
+            assert writer(topic)
+    for live in (True, False):
+        for topic in ("frames", "tracks", "masks", "scenes", "seeds", "commands"):
+            assert readers(topic, live=live)
+    assert set(NODES) == {"capture", "tracker", "decoder", "renderer", "publisher", "supervisor"}
+
+
+def test_a_lossless_feed_drops_nothing_on_its_way_to_the_sinks():
+    for topic, sink in (("frames", "tracker"), ("tracks", "decoder"), ("masks", "publisher"), ("scenes", "renderer")):
+        assert readers(topic, live=False)[sink] is Delivery.LOSSLESS
+
+
+def test_a_live_feed_never_builds_a_backlog():
+    assert readers("frames", live=True)["tracker"] is Delivery.NEWEST
+    assert readers("tracks", live=True)["decoder"] is Delivery.PACED
+
+
+def health(**values):
+    return Health(node="tracker", pid=1, **values)
+
+
+def test_counts_go_on_over_restarts():
+    tally = LifetimeCounters()
+    tally.close(health(steps=10, malformed=2, numbers={"captured": 12.0}, peak_rss_mb=50))
+    now = tally.numbers(health(steps=3, numbers={"captured": 4.0, "fps": 25.0}))
+    assert (now["steps"], now["malformed"], now["captured"], now["fps"]) == (13, 2, 16, 25)
+    assert tally.peak_rss_mb == 50
+
+
+def test_rates_are_over_the_time_that_there_was_work():
+    tally = LifetimeCounters()
+    assert tally.rate_hz(health(steps=50, numbers={"alive_s": 2.0, "spent_s": 0.5})) == 25
+    assert tally.busy(health(steps=50, numbers={"alive_s": 2.0, "spent_s": 0.5})) == 0.25
+    assert tally.rate_hz(None) == 0
+
+
+def test_latency_percentiles_are_right_to_two_percent():
+    latency = Latency()
+    for i in range(1, 1001):
+        latency.add(i)
+    for share in (0.5, 0.95, 0.99):
+        assert latency.quantile(share) == pytest.approx(1000 * share, rel=0.03)
+    assert Latency().quantile(0.5) == 0
+
+
+def test_a_run_is_found_and_a_dead_one_is_swept_away():
+    import os
+
+    run_dir = RunDir.create()
+    with pytest.raises(ConfigError, match="no run is going on"):
+        find_run()
+    run_dir.announce(Run(os.getpid(), "gate", "ipc://c", "ipc://p"))
+    assert find_run().camera == "gate"
+    with pytest.raises(ConfigError, match="no run of camera 'yard'"):
+        find_run("yard")
+    dead = run_dir.path.with_name("999999999-x")
+    dead.mkdir()
+    again = RunDir.create()
+    assert not dead.exists()
+    again.announce(Run(os.getpid(), "yard", "ipc://c", "ipc://p"))
+    with pytest.raises(ConfigError, match="2 runs are going on"):
+        find_run()
+    again.remove()
+    run_dir.remove()
+    assert not run_dir.path.parent.exists()
+
+
+def test_the_dashboard_shows_every_node_and_object():
+    from rich.console import Console
+
+    node = {"rate_hz": 25.0, "step_ms": 4.0, "busy": 0.1, "rss_mb": 90.0, "restarts": 1}
+    status = {
+        "phase": "running",
+        "frames": {"captured": 10, "passed_over": 2},
+        "latency_ms": {"p50": 12.0, "p95": 20.0},
+        "nodes": {"tracker": node, "decoder": node},
+        "objects": [
+            {"id": 3, "state": "lost", "score": 0.5, "area": 0},
+            {"id": 4, "state": "starting", "score": None, "area": None},
+        ],
+        "sessions": 1,
+    }
+    console = Console(width=100, record=True, file=io.StringIO())
+    console.print(table("demo", status))
+    shown = console.export_text()
+    for word in ("tracker", "decoder", "lost", "starting", "running", "p95 20 ms"):
+        assert word in shown
+    assert "3 lost" in progress(status)
+
+
+def test_log_lines_hide_passwords_in_both_forms():
+    import logging
+
+    from stream.logs import JsonLines, OncePer, TextLines
+
+    record = logging.LogRecord("x", logging.WARNING, "f", 1, "lost %s", ("rtsp://a:hunter2@h/x",), None)
+    assert "hunter2" not in TextLines("capture").format(record)
+    line = json.loads(JsonLines("capture").format(record))
+    assert (line["level"], line["node"], line["message"]) == ("warning", "capture", "lost rtsp://***@h/x")
+    record.once_key = "k"
+    once = OncePer(5.0)
+    assert [bool(once.filter(record)) for _ in range(3)] == [True, False, False]
+
+
+@pytest.mark.parametrize(
+    ("graph", "words"),
+    [
+        ({"graph.run": ["captur"]}, "did you mean 'capture'"),
+        ({"graph.endpoints": {"frame": "tcp://127.0.0.1:7001"}}, "did you mean 'frames'"),
+        ({"graph.run": ["tracker", "decoder"], "graph.host": False}, "graph.endpoints.frames is not set"),
+        ({"graph.run": ["renderer"], "graph.endpoints": {"scenes": "ipc:///tmp/x"}}, "graph.endpoints"),
+    ],
+)
+def test_nodes_that_could_not_find_each_other_are_refused(graph, words):
+    with pytest.raises(ConfigError, match="graph") as error:
+        check_places(load("lite", graph))
+    assert words in str(error.value)
