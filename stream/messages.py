@@ -101,20 +101,34 @@ class ObjectTrack(msgspec.Struct, frozen=True, kw_only=True):
 class Tracks(Message, frozen=True, kw_only=True):
     """The tracked points of every object in one frame, the frame itself, and the prompts that begin on it."""
 
-    schema: ClassVar[str] = "tracks/1"
+    schema: ClassVar[str] = "tracks/2"
     frame: Frame
     objects: tuple[ObjectTrack, ...] = ()  # every object alive, also those without a visible point
     prompts: tuple[Prompt, ...] = ()
-    due: tuple[int, ...] = ()  # the objects whose window ends on this frame; the decoder answers with Seeds for them
-    # the decoder is to look for objects here and to report them (Found); a lossless frame comes once more, with them
-    survey: bool = False
-    # draft: its masks only give the Seeds, and the frame comes once more, final, with the points drawn from them
-    stage: Literal["only", "draft", "final"] = "only"
+    boundary: bool = False  # a window ends on this frame
+    seeds_for: tuple[int, ...] = ()  # objects whose Seeds the decoder sends: prompted, or at a boundary
 
-    @property
-    def boundary(self) -> bool:
-        """True where a window ends."""
-        return bool(self.due)
+
+class ReinitRequest(Message, frozen=True, kw_only=True):
+    """A boundary frame whose masks only give the Seeds: its Tracks follow, with the points drawn from them.
+
+    So does the paper with a finished clip (variant A): points from the boundary's mask, then the boundary's mask anew
+    from these points.
+    """
+
+    schema: ClassVar[str] = "reinit_request/1"
+    frame: Frame
+    objects: tuple[ObjectTrack, ...] = ()
+    prompts: tuple[Prompt, ...] = ()
+    seeds_for: tuple[int, ...] = ()
+
+
+class DiscoverObjects(Message, frozen=True, kw_only=True):
+    """The decoder is to look for objects on this frame that nobody asked for, and to report them (Found)."""
+
+    schema: ClassVar[str] = "discover_objects/1"
+    frame: Frame
+    following: int = 0  # objects alive
 
 
 class ObjectMask(msgspec.Struct, frozen=True, kw_only=True):
@@ -211,20 +225,3 @@ class End(Message, frozen=True, kw_only=True):
     """The last message of every topic: the feed has ended, or the user's limit was reached."""
 
     schema: ClassVar[str] = "end/1"
-
-
-class Command(Message, frozen=True, kw_only=True):
-    """What the supervisor asks of a node."""
-
-    schema: ClassVar[str] = "command/1"
-    kind: Literal["start", "prompt", "remove", "revive", "found", "pause", "resume", "snapshot", "status", "stop"]
-    prompt: Prompt | None = None  # prompt
-    object_id: int = 0  # remove
-    request: int = 0  # snapshot: named in the Answer
-    frame_id: int = 0  # start: of capture, the id to go on from; of the tracker, the newest that it has had
-    session: int = 0  # start: of capture, the session to go on with; of others, how often they were restarted
-    epoch: int = 0  # start of capture: the geometry epoch to go on with
-    elapsed_s: float = 0.0  # start of capture: since the first frame, for --duration
-    again: bool = False  # start of capture: the source has been open before, so it is never given up
-    survey: bool = False  # start of the tracker: let the decoder look for objects on the first frame (--auto)
-    status: str = ""  # status: the JSON that the publisher gives to the world

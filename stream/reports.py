@@ -13,36 +13,45 @@ from stream.messages import Message, Prompt
 
 
 class Report(Message, frozen=True, kw_only=True):
-    """Base of every report: who speaks."""
+    """Base of every report: who speaks; the node's runtime fills it in."""
 
-    node: str
-    pid: int
+    node: str = ""
+    pid: int = 0
 
 
 class Hello(Report, frozen=True, kw_only=True):
     """A node is loaded and waits for its start command."""
 
     schema: ClassVar[str] = "hello/2"
-    life: Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]  # its requests for commands carry the same id
+    incarnation: Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]  # as in its requests for commands
+
+
+class Progress(msgspec.Struct, frozen=True, kw_only=True):
+    """What a stage has done so far in this life of its node."""
+
+    phase: str = "running"
+    frame_id: int = -1  # the newest that it handled
+    counters: dict[str, float] = {}  # that only grow: summed over all lives of the node
+    gauges: dict[str, float] = {}  # as they are now
 
 
 class Health(Report, frozen=True, kw_only=True):
-    """The beat of a node, once a second and once more at its end."""
+    """The heartbeat of a node, once a second and once more at its end: what its runtime measures, and the progress."""
 
-    schema: ClassVar[str] = "health/1"
-    phase: str = "running"
-    frame_id: int = -1  # the newest that it handled
-    steps: int = 0  # messages handled
-    rate_hz: float = 0.0
-    busy: float = 0.0  # share of the time spent inside steps, since the last beat
-    step_ms: float = 0.0  # mean, since the last beat
+    schema: ClassVar[str] = "health/2"
+    progress: Progress = Progress()
+    steps: int = 0  # messages of the feed handled
+    rate_hz: float = 0.0  # since the last heartbeat
+    busy: float = 0.0  # share of the time spent inside steps, since the last heartbeat
+    step_ms: float = 0.0  # mean, since the last heartbeat
     in_step_s: float = 0.0  # age of the step under way
+    in_steps_s: float = 0.0  # spent inside steps, in all
+    active_s: float = 0.0  # from the first step to the end of the last
     rss_mb: float = 0.0
     peak_rss_mb: float = 0.0
     malformed: int = 0
     dropped: int = 0  # messages that gave way in a queue of this node, or were lost on their way to it
-    transport_ms: float = 0.0  # time spent packing, sending, receiving and unpacking, in all
-    numbers: dict[str, float] = {}  # what only this kind of node has to tell
+    transport_ms: float = 0.0  # spent packing, sending, receiving and unpacking, in all
 
 
 class Opened(Report, frozen=True, kw_only=True):
@@ -105,7 +114,7 @@ class Found(Report, frozen=True, kw_only=True):
 
     schema: ClassVar[str] = "found/1"
     frame_id: int
-    survey: bool = False  # on the first frame, as the tracker asked for; else at a boundary
+    requested: bool = False  # on the first frame, as the tracker asked for; else at a boundary
     size: tuple[int, int]  # (height, width) of that frame, px
     objects: tuple[Proposal, ...] = ()
 

@@ -1,0 +1,110 @@
+"""What the supervisor asks of a node: one struct for each kind of command; a stage tells them apart by `match`."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+from stream.messages import Message, Prompt
+
+
+class Command(Message, frozen=True, kw_only=True):
+    """Base of every command."""
+
+
+class Start(Command, frozen=True, kw_only=True):
+    """Begin to take messages: the decoder, the renderer, the publisher."""
+
+    schema: ClassVar[str] = "start/1"
+    restarts: int = 0  # how often the node was restarted before
+
+
+class StartCapture(Command, frozen=True, kw_only=True):
+    """Open the source, and go on from where an earlier life of capture has got to."""
+
+    schema: ClassVar[str] = "start_capture/1"
+    frame_id: int = 0  # of the next frame
+    session: int = 0
+    epoch: int = 0  # the geometry epoch
+    elapsed_s: float = 0.0  # since the first frame, for --duration
+    opened_before: bool = False  # the source has been open, so it is never given up
+
+
+class StartTracker(Command, frozen=True, kw_only=True):
+    """Begin to take frames."""
+
+    schema: ClassVar[str] = "start_tracker/1"
+    newest_frame_id: int = -1  # that an earlier life has tracked; -1: none
+    discover: bool = False  # let the decoder look for objects on the first frame (--auto)
+
+
+class GivePrompt(Command, frozen=True, kw_only=True):
+    """Follow an object, correct it, or take it back after a restart (tracker)."""
+
+    schema: ClassVar[str] = "give_prompt/1"
+    prompt: Prompt
+
+
+class RemoveObject(Command, frozen=True, kw_only=True):
+    """Follow an object no longer (tracker)."""
+
+    schema: ClassVar[str] = "remove_object/1"
+    object_id: int
+
+
+class DecoderRestarted(Command, frozen=True, kw_only=True):
+    """The decoder has forgotten every object: tell it of them with the next frame (tracker)."""
+
+    schema: ClassVar[str] = "decoder_restarted/1"
+
+
+class DiscoveryDone(Command, frozen=True, kw_only=True):
+    """What was found on the first frame has been given as prompts; go on (tracker)."""
+
+    schema: ClassVar[str] = "discovery_done/1"
+
+
+class Pause(Command, frozen=True, kw_only=True):
+    """Hold the feed (capture)."""
+
+    schema: ClassVar[str] = "pause/1"
+
+
+class Resume(Command, frozen=True, kw_only=True):
+    """Let the feed go on (capture)."""
+
+    schema: ClassVar[str] = "resume/1"
+
+
+class TakeSnapshot(Command, frozen=True, kw_only=True):
+    """Write the newest frame with its masks (renderer); the Answer names the request."""
+
+    schema: ClassVar[str] = "take_snapshot/1"
+    request: int
+
+
+class PublishStatus(Command, frozen=True, kw_only=True):
+    """Tell the world how the graph is (publisher)."""
+
+    schema: ClassVar[str] = "publish_status/1"
+    status: str  # JSON
+
+
+class Stop(Command, frozen=True, kw_only=True):
+    """End."""
+
+    schema: ClassVar[str] = "stop/1"
+
+
+STARTS: tuple[type[Command], ...] = (Start, StartCapture, StartTracker)
+COMMANDS: tuple[type[Command], ...] = (
+    *STARTS,
+    GivePrompt,
+    RemoveObject,
+    DecoderRestarted,
+    DiscoveryDone,
+    Pause,
+    Resume,
+    TakeSnapshot,
+    PublishStatus,
+    Stop,
+)

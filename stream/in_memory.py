@@ -1,0 +1,140 @@
+"""A node without sockets, threads and clocks: what a stage sends and reports is kept, and time passes when told to.
+
+    node = InMemoryNode()
+    stage = make_stage(config, node)
+    node.start(stage, StartTracker())
+    node.give(stage, frame)
+    assert node.take(Tracks) == [...]
+
+Serves the tests of every shell, the evaluation tools, and whoever wants to step through a stage in a debugger.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import TypeVar
+
+from stream.commands import Command
+from stream.messages import Message
+from stream.node import Stage
+from stream.reports import Report
+
+M = TypeVar("M", bound=Message)
+
+
+class InMemoryBroadcast:
+    """What a publisher would have given to the world."""
+
+    def __init__(self) -> None:
+        self.sent: list[list[bytes]] = []
+        self.closed = False
+
+    def send(self, parts: list[bytes]) -> None:
+        """Keep the message."""
+        self.sent.append(parts)
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+
+class InMemoryControl:
+    """A control socket whose replies a test writes."""
+
+    def __init__(self) -> None:
+        self.sent: list[bytes] = []
+        self.replies: list[bytes] = []
+        self.closed = False
+
+    def send(self, body: bytes) -> None:
+        """Keep the request."""
+        self.sent.append(body)
+
+    def recv(self, timeout_ms: int) -> bytes | None:
+        """The next reply there is."""
+        return self.replies.pop(0) if self.replies else None
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+
+class InMemoryNode:
+    """A `NodeContext` for one stage."""
+
+    def __init__(self, now_s: float = 0.0) -> None:
+        self.time_s = now_s  # moved by whoever drives the stage
+        self.has_room = True  # False: readers are behind
+        self.sent: list[Message] = []
+        self.reports: list[Report] = []
+        self.steps = 0
+        self.wakes = 0
+        self.ended = False
+        self.broadcast = InMemoryBroadcast()
+        self.control = InMemoryControl()
+
+    # --- what a stage asks of its node ---
+
+    @property
+    def ready(self) -> bool:
+        """As it was set."""
+        return self.has_room
+
+    def send(self, message: Message) -> None:
+        """Keep the message."""
+        self.sent.append(message)
+
+    def report(self, report: Report) -> None:
+        """Keep the report."""
+        self.reports.append(report)
+
+    def wake(self) -> None:
+        """Count it."""
+        self.wakes += 1
+
+    def now_s(self) -> float:
+        """The time as it was set."""
+        return self.time_s
+
+    @contextmanager
+    def measured_step(self) -> Iterator[None]:
+        """Count a step."""
+        yield
+        self.steps += 1
+
+    def still_working(self) -> None:
+        """Nobody watches."""
+
+    def end_feed(self) -> None:
+        """Note it."""
+        self.ended = True
+
+    def open_broadcast(self) -> InMemoryBroadcast:
+        """The one broadcast of this node."""
+        return self.broadcast
+
+    def open_control(self) -> InMemoryControl:
+        """The one control client of this node."""
+        return self.control
+
+    # --- what drives a stage ---
+
+    def start(self, stage: Stage, *commands: Command) -> None:
+        """Give commands in order."""
+        for command in commands:
+            stage.handle_command(command)
+
+    def give(self, stage: Stage, message: Message) -> bool:
+        """One round with one message, as a node's loop makes it; whether it was a step."""
+        stage.on_idle()
+        counted = stage.step(message)
+        self.steps += counted
+        return counted
+
+    def take(self, kind: type[M]) -> list[M]:
+        """The messages and reports of a kind that have come since the last call, oldest first."""
+        found = [m for m in (*self.sent, *self.reports) if isinstance(m, kind)]
+        self.sent = [m for m in self.sent if not isinstance(m, kind)]
+        self.reports = [r for r in self.reports if not isinstance(r, kind)]
+        return found

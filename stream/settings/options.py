@@ -1,0 +1,141 @@
+"""A config in, what trackers, segmenters and budgets do out: the one place that decides by backend and by kind of feed.
+
+Two kinds of feed: a live one passes frames over rather than fall behind, a finished clip is read without losing a frame.
+On a finished clip nobody waits, so the SAM presets follow the paper to the letter there, whatever that costs.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from stream.settings.config import Config
+
+Emit = Literal["frame", "horizon"]
+Link = Literal["boundary", "visible"]
+Variant = Literal["A", "B", "C", "D"]
+
+
+@dataclass(frozen=True)
+class BackendFacts:
+    """What is known of a mask model without loading it."""
+
+    learns: bool  # it keeps a memory of each object, so a frame is never decoded twice
+    spares: bool  # its frames do not depend on each other, so that a slow one may leave some out
+
+
+MASK_BACKENDS = {
+    "lite": BackendFacts(learns=True, spares=False),
+    "sam": BackendFacts(learns=False, spares=True),
+    "hq_sam": BackendFacts(learns=False, spares=True),
+    "mobile_sam": BackendFacts(learns=False, spares=True),
+}
+
+
+@dataclass(frozen=True)
+class TrackerOptions:
+    """How points are followed (paper, section 3.2); the defaults are those of a live feed."""
+
+    horizon: int = 8  # frames in a window
+    emit: Emit = "frame"  # a frame is answered at once, or with its whole window
+    reinit: bool = True  # draw points anew from each boundary mask; off: only for objects that have none
+    reinit_variant: Variant = "A"  # which frame of the horizon they are drawn on (paper, table 1)
+    link: Link = "boundary"  # where a point starts its next window: all at the boundary, or where it was clear last
+    positive_points: int = 8
+    negative_points: int = 1
+    patch_similarity: float = 0.0  # 0: no filter
+    seed: int = 72
+    wait_for_seed: bool = False  # the next frame waits for the Seeds that are on their way
+    redo_boundary: bool = False  # a boundary frame is decoded twice, the second time with the points drawn on it
+    paced: bool = False  # frames are passed over evenly where the tracker is slower than its feed
+
+
+@dataclass(frozen=True)
+class SegmenterOptions:
+    """How points become masks, beside what the mask model itself says (`MaskModel.traits`)."""
+
+    min_area_px: int = 25  # a mask this small never re-seeds (SAM-PT's own limit)
+    max_growth: float = 3.0  # nor does one that has grown by more
+    lost_after_frames: int = 8
+    reinit_variant: Variant = "A"
+    horizon: int = 8
+    check_masks: bool = True  # False: every mask is shown and points are drawn from it, as in the paper
+
+
+@dataclass(frozen=True)
+class BudgetOptions:
+    """How a decoder slower than its feed spends its time."""
+
+    budget_ms: float | None  # for one frame; None: the feed's period
+    refinement_passes: int  # at most
+
+
+@dataclass(frozen=True)
+class DiscoveryOptions:
+    """How objects that nobody asked for are looked for (--auto)."""
+
+    max_objects: int  # alive, known ones included
+    again: bool  # at each boundary, too
+    horizon: int  # frames between two searches, at least
+
+
+@dataclass(frozen=True)
+class Options:
+    """What the nodes of one camera do."""
+
+    live: bool  # frames that nobody takes in time are passed over
+    tracker: TrackerOptions
+    segmenter: SegmenterOptions
+    budget: BudgetOptions | None  # None: every frame is decoded in full
+    discovery: DiscoveryOptions | None  # None: only what somebody asked for is followed
+
+
+def resolve(config: Config) -> Options:
+    """What a config means for its backends and its kind of feed."""
+    live, facts = config.live, MASK_BACKENDS[config.decoder.backend]
+    own, decoder = config.tracker, config.decoder
+    wait = own.wait_for_seed == "always" or (own.wait_for_seed == "auto" and not live)
+    return Options(
+        live=live,
+        tracker=TrackerOptions(
+            horizon=own.horizon,
+            emit=own.emit if own.emit != "auto" else "frame" if live else "horizon",
+            reinit=own.reinit,
+            reinit_variant=own.reinit_variant,
+            link=_link(config),
+            positive_points=own.positive_points,
+            negative_points=own.negative_points,
+            patch_similarity=own.patch_similarity,
+            seed=own.seed,
+            wait_for_seed=wait,
+            # Variant A alone: the others draw points on earlier frames, which have been decoded already.
+            redo_boundary=wait and not live and not facts.learns and own.reinit and own.reinit_variant == "A",
+            paced=live,
+        ),
+        segmenter=SegmenterOptions(
+            min_area_px=decoder.min_area_px,
+            max_growth=decoder.max_growth,
+            lost_after_frames=decoder.lost_after_frames,
+            reinit_variant=own.reinit_variant,
+            horizon=own.horizon,
+            check_masks=live or facts.learns if decoder.check_masks == "auto" else decoder.check_masks,
+        ),
+        budget=_budget(config, facts),
+        discovery=DiscoveryOptions(decoder.auto, decoder.auto_again, own.horizon) if decoder.auto else None,
+    )
+
+
+def _link(config: Config) -> Link:
+    """Where points start their next windows: by PIPS' own rule without re-initialisation, and on a finished clip."""
+    own = config.tracker
+    if own.link != "auto":
+        return own.link
+    exact = own.backend == "pips" and not config.live
+    return "visible" if exact or not own.reinit else "boundary"
+
+
+def _budget(config: Config, facts: BackendFacts) -> BudgetOptions | None:
+    own = config.decoder
+    if not config.live or not facts.spares or own.budget_ms == "off":
+        return None
+    return BudgetOptions(None if own.budget_ms == "auto" else own.budget_ms, own.refinement_passes)
