@@ -18,6 +18,7 @@ State = Literal["tracked", "uncertain", "lost", "reacquired"]
 Origin = Literal["decoded", "propagated"]
 
 MAX_OBJECT_ID = 65_535  # of a label image of 16 bits
+VISIBLE = 0.5  # a tracked point counts as visible above this probability (SAM-PT, TAP-Vid)
 
 
 class Message(msgspec.Struct, frozen=True, kw_only=True):
