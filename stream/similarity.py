@@ -27,8 +27,7 @@ class FitLimits:
     confidence: float = 0.99
 
 
-# From one frame to the next or over a window of the tracker: what moves between two frames hardly changes its size, what
-# moves over a horizon may.
+# Over a window of the tracker an object may come much nearer; from one frame to the next it hardly changes its size.
 OVER_A_WINDOW = FitLimits(agree_px=3.0, scales=(0.5, 2.0))
 
 
