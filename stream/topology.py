@@ -13,8 +13,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+from stream.commands import Command
 from stream.errors import ConfigError, nearest
-from stream.messages import Command, Frame, Masks, Message, Scene, Seeds, Tracks
+from stream.messages import Frame, Masks, Message, Scene, Seeds, Tracks
 from stream.reports import Report
 from stream.settings.config import Config
 
@@ -126,3 +127,9 @@ def check_places(config: Config) -> None:
                 f"graph.endpoints.{topic} is not set: {', '.join(sorted(ends & here))} here and "
                 f"{', '.join(sorted(ends - here))} elsewhere need tcp://HOST:PORT for it, where its writer is"
             )
+
+
+def has_sinks(config: Config) -> bool:
+    """Whether the renderer has a sink that wants every frame."""
+    r = config.renderer
+    return bool(r.record or r.save_masks or r.window or r.picture)

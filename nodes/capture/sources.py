@@ -5,7 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 
 from nodes.capture.cameras import CameraSource, RtspSource
-from nodes.capture.drawn import DemoSource, FolderSource
+from nodes.capture.demo import DemoSource
+from nodes.capture.folder import FolderSource
 from nodes.capture.scene import DemoScene
 from nodes.capture.source import Opened, Picture, Source
 from nodes.capture.video import FileSource, GraphSource

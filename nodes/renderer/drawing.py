@@ -14,9 +14,9 @@ import numpy as np
 
 from nodes.renderer.ink import INK, PAPER, Colour, cap_height, colour_of, mixed
 from nodes.renderer.labels import Hud, write_labels
-from nodes.renderer.trails import VISIBLE, Trails
+from nodes.renderer.trails import Trails
 from stream.arrays import Array
-from stream.messages import Masks, ObjectMask
+from stream.messages import VISIBLE, Masks, ObjectMask
 
 TINT = {"tracked": 0.42, "reacquired": 0.42, "uncertain": 0.22, "lost": 0.12}  # share of the colour in the mask
 SUBPIXEL = 4  # bits of fraction in the coordinates given to OpenCV

@@ -11,9 +11,8 @@ from collections import deque
 import numpy as np
 
 from stream.arrays import Array
-from stream.messages import Masks, ObjectMask
+from stream.messages import VISIBLE, Masks, ObjectMask
 
-VISIBLE = 0.5  # probability above which a point counts as seen
 MOVED_TOGETHER = 0.3  # of the points' own spread: a larger disagreement between them is a new draw
 LEAP = 0.12  # of the frame's longer side: no single point moves so far in one step
 

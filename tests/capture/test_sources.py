@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from capture.examples import levels, read_all, shade, write_clip
 
-from nodes.capture.drawn import natural_order
+from nodes.capture.folder import natural_order
 from nodes.capture.source import Opened
 from nodes.capture.sources import demo_scene, make_source
 from nodes.capture.video import upright_rgb

@@ -1,4 +1,4 @@
-"""Sources that need no decoder: the drawn scene, and a folder of pictures."""
+"""A folder of pictures in, one after the other out."""
 
 from __future__ import annotations
 
@@ -8,37 +8,10 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nodes.capture.scene import DemoScene
 from nodes.capture.source import Opened, Picture
 from stream.errors import SourceError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
-
-
-class DemoSource:
-    """The drawn scene as a source; it ends after `scene.frames`."""
-
-    live = False
-
-    def __init__(self, scene: DemoScene) -> None:
-        self._scene = scene
-        self._index = 0
-
-    def open(self) -> Opened:
-        return Opened(self._scene.size, self._scene.fps, self._scene.frames)
-
-    def skip(self, count: int) -> None:
-        self._index += count
-
-    def read(self) -> Picture | None:
-        if self._index >= self._scene.frames:
-            return None
-        rgb, truth = self._scene.draw(self._index)
-        self._index += 1
-        return Picture(rgb, (self._index - 1) / self._scene.fps, truth)
-
-    def close(self) -> None:
-        pass
 
 
 class FolderSource:
