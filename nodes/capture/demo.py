@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from nodes.capture.scene import DemoScene
-from nodes.capture.source import Opened, Picture
+from nodes.capture.source import Picture, SourceInfo
 
 
 class DemoSource:
@@ -15,8 +15,8 @@ class DemoSource:
         self._scene = scene
         self._index = 0
 
-    def open(self) -> Opened:
-        return Opened(self._scene.size, self._scene.fps, self._scene.frames)
+    def open(self) -> SourceInfo:
+        return SourceInfo(self._scene.size, self._scene.fps, self._scene.frames)
 
     def skip(self, count: int) -> None:
         self._index += count

@@ -8,7 +8,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nodes.capture.source import Opened, Picture
+from nodes.capture.source import Picture, SourceInfo
 from stream.errors import SourceError
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
@@ -25,7 +25,7 @@ class FolderSource:
         self._paths: list[Path] = []
         self._index = 0
 
-    def open(self) -> Opened:
+    def open(self) -> SourceInfo:
         try:
             entries = list(self._folder.iterdir())
         except OSError as error:
@@ -36,7 +36,7 @@ class FolderSource:
                 f"--source {self._folder}: the folder holds {len(entries)} entries, none of them a picture; "
                 "needs frames as *.jpg, *.png or *.bmp, named in the order to play them"
             )
-        return Opened(read_picture(self._paths[0]).rgb.shape[:2], self._fps, len(self._paths))
+        return SourceInfo(read_picture(self._paths[0]).rgb.shape[:2], self._fps, len(self._paths))
 
     def skip(self, count: int) -> None:
         self._index += count

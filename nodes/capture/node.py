@@ -89,7 +89,7 @@ class CaptureStage(Stage):
 
     def _report_opened(self, feed: Feed, frame: Frame) -> None:
         """Report the picture's size, before the first frame of that size or session is sent."""
-        opened, stamp = feed.opened, frame.stamp
+        info, stamp = feed.source_info, frame.stamp
         prompts: tuple[Prompt, ...] = ()
         if self._reported is None and self._config.capture.source == "demo":
             prompts = demo_scene(self._config.capture).prompts()
@@ -97,8 +97,8 @@ class CaptureStage(Stage):
         self._node.report(
             Opened(
                 size=frame.size,
-                fps=opened.fps if opened else None,
-                frames=opened.frames if opened else None,
+                fps=info.fps if info else None,
+                frames=info.frames if info else None,
                 session=stamp.session,
                 epoch=stamp.epoch,
                 prompts=prompts,

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
+from nodes.renderer.captions import Hud
 from nodes.renderer.control_client import ControlRequests
 from nodes.renderer.drawing import Painter
-from nodes.renderer.labels import Hud
 from nodes.renderer.recording import Recording
 from nodes.renderer.sinks import LabelImages, check_sinks, label_png, replace_file, save_png
 from nodes.renderer.window import Window
@@ -80,7 +79,7 @@ class RendererStage(Stage):
         if self._window and self._requests:
             self._window.poll()
             for request, reply in self._requests.replies():
-                self._window.replied(request, reply)
+                self._window.take_reply(request, reply)
 
     def finish(self) -> None:
         """Finish what was written, so that it is there when the run ends."""

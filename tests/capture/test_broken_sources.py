@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from capture.examples import complaint, levels, read_all, shade, write_clip, write_sound
+from capture.clips import complaint, levels, read_all, shade, write_clip, write_sound
 
 from nodes.capture.sources import make_source
 from stream.settings.config import Capture

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import av
 import pytest
-from capture.examples import complaint, levels, write_clip
+from capture.clips import complaint, levels, write_clip
 
 from nodes.capture import video
 from nodes.capture.cameras import CameraSource

@@ -7,8 +7,8 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from capture.examples import shade
-from capture.feeds import GENEROUS_S, Step, Wakes, blocker, drain, play
+from capture.clips import shade
+from capture.scripted_feeds import GENEROUS_S, Step, Wakes, blocker, drain, play
 
 from nodes.capture.feed import Feed
 from nodes.capture.sources import make_source

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from capture.examples import shade
-from capture.feeds import GENEROUS_S, blocker, drain, play
+from capture.clips import shade
+from capture.scripted_feeds import GENEROUS_S, blocker, drain, play
 
 from stream.errors import SourceError
 

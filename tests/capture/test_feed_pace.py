@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from capture.examples import shade
-from capture.feeds import Step, Wakes, drain, play
+from capture.clips import shade
+from capture.scripted_feeds import Step, Wakes, drain, play
 
 from nodes.capture.feed import Feed
 from nodes.capture.pace import Pace

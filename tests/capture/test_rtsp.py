@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from capture.feeds import GENEROUS_S, Wakes
+from capture.scripted_feeds import GENEROUS_S, Wakes
 from rtsp_fixture import Camera, need_rtsp, start_rtsp_server
 
 from nodes.capture.feed import Feed

@@ -6,7 +6,7 @@ import socket
 import threading
 
 import pytest
-from capture.examples import complaint
+from capture.clips import complaint
 
 
 def test_an_rtsp_server_that_is_not_there_is_told_without_the_password():

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from publisher.examples import STAMP, one_object
+from publisher.ellipse_masks import STAMP, one_object
 
 from nodes.publisher import public_messages
 from nodes.publisher.codecs import Codec

@@ -8,7 +8,7 @@ import timeit
 import msgspec
 import numpy as np
 import pytest
-from publisher.examples import STAMP, ellipse, one_object, two_balls
+from publisher.ellipse_masks import STAMP, ellipse, one_object, two_balls
 
 from nodes.publisher.codecs import Codec
 from nodes.publisher.public_messages import (

@@ -28,7 +28,7 @@ APP = """
 import json, sys, time
 sys.path[:0] = [".", "tests"]
 import cv2
-from renderer.drawn_scenes import box_object, gray, scene
+from renderer.box_masks import box_object, gray, masks_of
 from nodes.renderer.window import Window
 
 requests = []
@@ -36,11 +36,11 @@ window = Window("window under test", requests.append)
 objects = [box_object(1, (100, 80, 60, 40)), box_object(2, (300, 80, 60, 40))]
 view, selected, end = None, None, time.monotonic() + 120
 while time.monotonic() < end:
-    window.show(gray((360, 640)), scene(*objects, size=(360, 640)))
+    window.show(gray((360, 640)), masks_of(*objects, size=(360, 640)))
     window.poll()
     for request in requests:
         print(json.dumps(request), flush=True)
-        window.replied(request, {"id": 1, "result": {"object_id": 2} if request["method"] == "add_object" else {}})
+        window.take_reply(request, {"id": 1, "result": {"object_id": 2} if request["method"] == "add_object" else {}})
         if request["method"] == "shutdown":
             window.close()
             sys.exit()

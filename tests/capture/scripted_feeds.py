@@ -6,10 +6,10 @@ import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from capture.examples import shade
+from capture.clips import shade
 
 from nodes.capture.feed import Feed
-from nodes.capture.source import Opened, Picture
+from nodes.capture.source import Picture, SourceInfo
 from stream.arrays import Array
 from stream.errors import SourceError
 from stream.messages import Frame
@@ -34,12 +34,12 @@ class ScriptedSource:
         self._fps = fps
         self._script = list(script)
 
-    def open(self) -> Opened:
+    def open(self) -> SourceInfo:
         if self._script and isinstance(self._script[0], SourceError):
             raise self._script[0]
         self.opened = True
         first = next((s for s in self._script if isinstance(s, np.ndarray)), shade(0))
-        return Opened(first.shape[:2], self._fps)
+        return SourceInfo(first.shape[:2], self._fps)
 
     def skip(self, count: int) -> None:
         self.skipped = count

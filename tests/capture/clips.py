@@ -1,4 +1,4 @@
-"""Clips for the capture tests, small and drawn by code; and what a source makes of them."""
+"""Clips in files, small and drawn by code; and what a source makes of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from nodes.capture.source import Opened, Picture, Source
+from nodes.capture.source import Picture, Source, SourceInfo
 from nodes.capture.sources import make_source
 from stream.arrays import Array
 from stream.errors import SourceError
@@ -46,7 +46,7 @@ def write_sound(path: Path) -> Path:
     return path
 
 
-def read_all(source: Source) -> tuple[Opened, list[Picture]]:
+def read_all(source: Source) -> tuple[SourceInfo, list[Picture]]:
     opened = source.open()
     pictures = list(iter(source.read, None))
     source.close()
