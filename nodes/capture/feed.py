@@ -17,6 +17,7 @@ from typing import Literal
 from nodes.capture.backoff import Backoff
 from nodes.capture.pace import Pace
 from nodes.capture.source import Picture, Source, SourceInfo
+from stream.commands import StartCapture
 from stream.errors import SourceError, StreamError
 from stream.messages import Frame, Stamp
 from stream.settings.addresses import redact
@@ -41,13 +42,9 @@ class Feed:
         self,
         source_factory: Callable[[], Source],
         config: Capture,
+        start: StartCapture,
         *,
         live: bool,
-        first_frame_id: int = 0,
-        session: int = 0,
-        epoch: int = 0,
-        elapsed_s: float = 0.0,
-        opened_before: bool = False,
         wake: Callable[[], None] = lambda: None,
         backoff: Backoff | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
@@ -55,10 +52,10 @@ class Feed:
     ) -> None:
         self.captured = 0  # frames stamped by this feed
         self.reconnects = 0
-        self.session = session  # +1 on each reconnect
+        self.session = start.session  # +1 on each reconnect
         self.source_info: SourceInfo | None = None  # of the newest connection
         self.error: Exception | None = None  # why it failed: for good where it is a StreamError
-        self.last_frame_id = first_frame_id - 1
+        self.last_frame_id = start.frame_id - 1
         self._name = redact(config.source)
         self._factory = source_factory
         self._config = config
@@ -77,9 +74,9 @@ class Feed:
         self._stopping = False
         self._retry_ns: int | None = None  # when the next attempt begins
         self._deadline_ns: int | None = None  # when config.duration_s is over; None before the first frame
-        self._epoch = epoch
-        self._elapsed_s = elapsed_s
-        self._opened_before = opened_before
+        self._epoch = start.epoch
+        self._elapsed_s = start.elapsed_s
+        self._opened_before = start.opened_before
         self._size: tuple[int, int] | None = None
         self._thread: threading.Thread | None = None
 

@@ -44,12 +44,8 @@ class CaptureStage(Stage):
         return Feed(
             lambda: make_source(capture),
             capture,
+            start,
             live=self._config.live,
-            first_frame_id=start.frame_id,
-            session=start.session,
-            epoch=start.epoch,
-            elapsed_s=start.elapsed_s,
-            opened_before=start.opened_before,
             wake=self._node.wake,
         )
 

@@ -1,4 +1,4 @@
-"""Masks and a few numbers in; what is written on the picture out: a line of rates and ages, and a caption for each object."""
+"""Masks and a few numbers in; what is written on the picture out: a line of rates and ages, a caption an object."""
 
 from __future__ import annotations
 
@@ -110,7 +110,7 @@ def _write_caption(picture: Array, o: ObjectMask, cap: int, corner: tuple[int, i
 def _free_place(
     bbox: Box, caption: tuple[int, int], taken: list[Box], size: tuple[int, int], cap: int
 ) -> tuple[int, int]:
-    """Corner (x, y) for a caption: above the mask, below it, or inside; the first place where nothing is written yet."""
+    """Corner (x, y) for a caption: above the mask, below it, or inside; the first place that is still free."""
     height, width = caption
     x, y, mask_width, mask_height = bbox
     gap = cap * 3 // 4

@@ -89,7 +89,7 @@ def _contours(mask: Array, corner: tuple[int, int], stride: int) -> list[Array]:
 
 
 def _smoothed(xy: Array, stride: int) -> Array:
-    """A closed (K, 2) outline of pixel steps, each point the mean of its neighbourhood, one of every `stride` kept."""
+    """A closed (K, 2) outline of pixel steps, each point the mean of its neighbourhood, one of every `stride`."""
     if len(xy) < 6 * stride:
         return xy
     reach = 3

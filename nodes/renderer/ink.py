@@ -22,7 +22,7 @@ INK: Colour = (16, 18, 22)
 PAPER: Colour = (246, 247, 249)
 FAINT: Colour = (176, 180, 188)
 
-# Okabe and Ito's colours, told apart with every common colour blindness; the order keeps neighbours far apart.
+# Okabe and Ito's colours, distinct with every common colour blindness; the order keeps neighbours far apart.
 PALETTE: tuple[Colour, ...] = (
     (86, 180, 233),  # sky blue
     (230, 159, 0),  # orange

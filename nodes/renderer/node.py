@@ -35,7 +35,7 @@ class RendererStage(Stage):
         self._own = own
         self._live = config.live
         self._node = node
-        self._wants_every_scene = has_sinks(config)  # else scenes are asked for when a snapshot is
+        self._wants_every_scene = has_sinks(config)  # else only those that a snapshot needs
         self._painter = Painter(own.trail)
         self._recording: Recording | None = None  # from the start command on
         self._label_images = LabelImages(own.save_masks) if own.save_masks else None
@@ -140,7 +140,7 @@ class RendererStage(Stage):
         )
 
     def _write_snapshot(self, request: int, scene: Scene, drawn: Array) -> None:
-        """Write the picture and its label image; the supervisor passes the paths on to whoever asked."""
+        """Write the picture and its label image; the supervisor passes the paths on to the client."""
         stamp = scene.frame.stamp
         base = Path(self._own.snapshots) / f"{stamp.camera}-{stamp.session}-{stamp.frame_id:06d}"
         picture, labels = base.with_suffix(".png"), base.with_name(base.name + "-labels.png")

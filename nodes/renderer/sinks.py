@@ -1,7 +1,7 @@
 """Pictures and label images in; a folder of label images or a single PNG out. Videos are written by `recording.py`.
 
 A sink never stops the feed: where the disk is full or gone it says so once and takes no more, and what it wrote stays
-readable. What can be known before the run (`check_file`, `check_folder`) is an error there instead.
+readable. What can be checked before the run (`check_file`, `check_folder`) is an error there instead.
 """
 
 from __future__ import annotations
@@ -128,7 +128,7 @@ def reason(error: Exception) -> str:
 
 
 def check_sinks(own: Renderer) -> None:
-    """Make sure that everything that is asked for can be written; ConfigError says what can't, and why."""
+    """Make sure that everything in the config can be written; ConfigError says what can't, and why."""
     if own.record:
         check_file(own.record, "--record", ".mp4")
     if own.picture:

@@ -1,7 +1,8 @@
 """Masks in, frame after frame; out come the short lines along which each object's points came.
 
-The points of an object are sampled again every few frames, and nothing in a message says so: their number may stay,
-while their positions jump. A step counts as motion when the points moved together, and as a new sampling when they did not.
+The points of an object are sampled again every few frames, and nothing in a message says so: their number may stay
+while their positions jump. A step counts as motion when the points moved together, and as a new sampling when they
+did not.
 """
 
 from __future__ import annotations

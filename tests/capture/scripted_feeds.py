@@ -11,6 +11,7 @@ from capture.clips import shade
 from nodes.capture.feed import Feed
 from nodes.capture.source import Picture, SourceInfo
 from stream.arrays import Array
+from stream.commands import StartCapture
 from stream.errors import SourceError
 from stream.messages import Frame
 from stream.settings.config import Capture
@@ -93,18 +94,16 @@ def play(
     """A started feed whose first connection plays the first script, and so on; the last one repeats."""
     made: list[ScriptedSource] = []
     wakes = Wakes()
-    keywords = {
-        k: config.pop(k)
-        for k in ("first_frame_id", "session", "clock", "backoff", "epoch", "elapsed_s", "opened_before")
-        if k in config
-    }
+    start = StartCapture(**{k: config.pop(k) for k in StartCapture.__struct_fields__ if k in config})
+    keywords = {k: config.pop(k) for k in ("clock", "backoff") if k in config}
 
     def next_source() -> ScriptedSource:
         script = scripts[min(len(made), len(scripts) - 1)]
         made.append(ScriptedSource(script, live=live if source_live is None else source_live, fps=fps))
         return made[-1]
 
-    feed = Feed(next_source, Capture(**{"camera": "yard", **QUICK, **config}), live=live, wake=wakes, **keywords)
+    capture = Capture(**{"camera": "yard", **QUICK, **config})
+    feed = Feed(next_source, capture, start, live=live, wake=wakes, **keywords)
     feed.start()
     return feed, wakes, made
 

@@ -71,7 +71,8 @@ def test_every_frame_is_sent_and_then_the_feed_ends(play):
 def test_nothing_is_opened_before_the_start_command(play):
     stage, node = play([shade(0)])
     stage.on_idle()
-    assert not node.sent and not node.reports
+    assert not node.sent
+    assert not node.reports
     assert stage.progress().counters == {}
 
 
@@ -119,7 +120,8 @@ def test_frames_wait_while_a_reader_is_behind_and_so_does_the_end(play):
     node.has_room = False
     node.start(stage, StartCapture())
     node.serve(stage, lambda: stage.progress().counters.get("captured") == 2)
-    assert not node.sent and not node.ended
+    assert not node.sent
+    assert not node.ended
     node.has_room = True
     node.serve(stage, lambda: node.ended)
     assert len(node.take(Frame)) == 2

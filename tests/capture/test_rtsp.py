@@ -10,6 +10,7 @@ from rtsp_fixture import Camera, need_rtsp, start_rtsp_server
 
 from nodes.capture.feed import Feed
 from nodes.capture.sources import make_source
+from stream.commands import StartCapture
 from stream.errors import SourceError
 from stream.settings.config import Capture
 
@@ -24,7 +25,7 @@ def rtsp_is_there() -> None:
 def watch(camera: Camera, **config) -> tuple[Feed, Wakes]:
     capture = Capture(source=camera.url, backoff_s=0.05, backoff_max_s=0.2, **config)
     wakes = Wakes()
-    feed = Feed(lambda: make_source(capture), capture, live=True, wake=wakes)
+    feed = Feed(lambda: make_source(capture), capture, StartCapture(), live=True, wake=wakes)
     feed.start()
     return feed, wakes
 

@@ -142,7 +142,8 @@ def test_a_snapshot_that_cannot_be_written_is_answered_with_the_reason(node, tmp
     node.start(stage, TakeSnapshot(request=1))
     assert node.give(stage, scene_at(0))
     (answer,) = node.take(Answer)
-    assert answer.result == {} and "can't be written" in answer.error
+    assert answer.result == {}
+    assert "can't be written" in answer.error
 
 
 def test_the_line_at_the_top_holds_rate_age_and_frames_passed_over(node, tmp_path, monkeypatch):
@@ -226,7 +227,8 @@ def test_what_is_done_in_the_window_is_requested_and_each_reply_finds_its_reques
 def test_closing_closes_the_window_and_its_client_once(node, window):
     stage, shown_in = window
     stage.finish()
-    assert shown_in.closed and node.control.closed
+    assert shown_in.closed
+    assert node.control.closed
     stage.close()
     stage.on_idle()
     assert shown_in.polls == 0
