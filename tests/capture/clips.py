@@ -55,7 +55,7 @@ def read_all(source: Source) -> tuple[SourceInfo, list[Picture]]:
 
 
 def complaint(source: object, **config: object) -> str:
-    """What is said when this source is opened."""
+    """The error when this source is opened."""
     with pytest.raises(SourceError) as caught:
         read_all(make_source(Capture(source=str(source), **config)))  # type: ignore[arg-type]
     assert caught.value.exit_code == 3
@@ -64,5 +64,5 @@ def complaint(source: object, **config: object) -> str:
 
 
 def levels(pictures: list[Picture]) -> list[int]:
-    """The index that each `shade` picture was drawn with, as far as compression lets it be told."""
+    """The index that each `shade` picture was drawn with, as far as compression shows it."""
     return [round((float(p.rgb.mean()) - 29.5) / 8) for p in pictures]

@@ -1,4 +1,4 @@
-"""Files, folders and graphs that can't be read, or not to their end: what is said of them."""
+"""Files, folders and graphs that can't be read, or not to their end: what the error says."""
 
 from __future__ import annotations
 
@@ -70,8 +70,8 @@ def test_what_is_no_video_is_told_by_kind(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_told_with_the_place(tmp_path):
-    said = complaint(tmp_path / "nope.mp4")
-    assert said.startswith(f"--source {tmp_path}/nope.mp4: no such file or folder (looked in {Path.cwd()})")
+    message = complaint(tmp_path / "nope.mp4")
+    assert message.startswith(f"--source {tmp_path}/nope.mp4: no such file or folder (looked in {Path.cwd()})")
     (tmp_path / "file").touch()
     assert "no such file or folder" in complaint(tmp_path / "file" / "nope.mp4")
 
@@ -110,6 +110,6 @@ def test_folders_without_usable_pictures_are_told(tmp_path):
 
 @pytest.mark.parametrize("graph", ["nosuchfilter=1", "testsrc2=size=apple", "sine=duration=1", ""])
 def test_a_graph_that_can_not_be_built_is_told(graph, capfd):
-    said = complaint(f"lavfi:{graph}")
-    assert "no filter graph" in said or "holds no video, only audio" in said
+    message = complaint(f"lavfi:{graph}")
+    assert "no filter graph" in message or "holds no video, only audio" in message
     assert capfd.readouterr() == ("", "")

@@ -1,4 +1,4 @@
-"""A real RTSP server: frames come, it is lost and comes back, and what is said of it."""
+"""A real RTSP server: frames come, it is lost and comes back, and what the log says of it."""
 
 from __future__ import annotations
 
@@ -50,9 +50,9 @@ def test_no_frame_of_a_network_camera_is_lost(transport):
             assert picture is not None
             pts.append(picture.pts_s)
         source.close()
-        known = [p for p in pts if p is not None]
-        assert len(known) >= 38  # the first may have none
-        assert known == pytest.approx([known[0] + i / 25 for i in range(len(known))], abs=0.001)
+        timed = [p for p in pts if p is not None]
+        assert len(timed) >= 38  # the first may have none
+        assert timed == pytest.approx([timed[0] + i / 25 for i in range(len(timed))], abs=0.001)
 
 
 def test_a_killed_server_that_comes_back_is_a_new_session_and_the_numbers_go_on(caplog):
@@ -102,7 +102,7 @@ def test_a_camera_that_is_switched_on_later_is_waited_for():
 def test_refusals_are_told_apart_and_without_the_password():
     with start_rtsp_server(user="me", password="s3cret") as camera:
         bare = f"127.0.0.1:{camera.port}"
-        said = {
+        messages = {
             "none": complaint(f"rtsp://{bare}/cam"),
             "wrong": complaint(f"rtsp://me:wr0ng@{bare}/cam"),
             "path": complaint(f"rtsp://me:s3cret@{bare}/other"),
@@ -110,7 +110,7 @@ def test_refusals_are_told_apart_and_without_the_password():
         source = make_source(Capture(source=camera.url))
         assert source.open().size == (360, 640)
         source.close()
-    assert "asks for a name and a password (401)" in said["none"]
-    assert "refuses this user name or password (401)" in said["wrong"]
-    assert "no stream at /other (404)" in said["path"]
-    assert not any(secret in text for text in said.values() for secret in ("s3cret", "wr0ng"))
+    assert "asks for a name and a password (401)" in messages["none"]
+    assert "refuses this user name or password (401)" in messages["wrong"]
+    assert "no stream at /other (404)" in messages["path"]
+    assert not any(secret in text for text in messages.values() for secret in ("s3cret", "wr0ng"))
