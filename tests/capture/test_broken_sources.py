@@ -100,12 +100,39 @@ def test_folders_without_usable_pictures_are_told(tmp_path):
     assert "the folder holds 0 entries" in complaint(tmp_path)
     (tmp_path / "a.txt").touch()
     assert "the folder holds 1 entries, none of them a picture" in complaint(tmp_path)
-    cv2.imwrite(str(tmp_path / "1.png"), shade(1))
     (tmp_path / "2.png").write_bytes(b"broken")
     (tmp_path / "3.png").touch()
     assert f"{tmp_path}/2.png is no readable picture (6 bytes)" in complaint(tmp_path)
     (tmp_path / "2.png").unlink()
     assert "3.png is no readable picture (0 bytes)" in complaint(tmp_path)
+
+
+def test_pictures_that_cannot_be_read_are_passed_over_and_counted_once(tmp_path, caplog):
+    for i in range(6):
+        cv2.imwrite(str(tmp_path / f"{i}.jpg"), shade(i))
+    (tmp_path / "0.jpg").write_bytes(b"")
+    whole = (tmp_path / "3.jpg").read_bytes()
+    (tmp_path / "3.jpg").write_bytes(whole[: len(whole) // 2])
+    source = make_source(Capture(source=str(tmp_path)))
+    opened, pictures = read_all(source)
+    assert opened.size == (64, 96)
+    assert [round(p.rgb.mean() / 8) for p in pictures] == [1, 2, 4, 5]
+    (record,) = caplog.records
+    assert record.getMessage().startswith(
+        f"2 of 6 pictures were passed over; the first of them: --source: {tmp_path}/0.jpg"
+    )
+
+
+def test_a_restart_goes_on_behind_the_pictures_that_were_given(tmp_path):
+    for i in range(6):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), shade(i))
+    (tmp_path / "1.png").write_bytes(b"")
+    source = make_source(Capture(source=str(tmp_path)))
+    source.open()
+    source.skip(2)
+    picture = source.read()
+    assert picture is not None
+    assert round(picture.rgb.mean() / 8) == 3
 
 
 @pytest.mark.parametrize("graph", ["nosuchfilter=1", "testsrc2=size=apple", "sine=duration=1", ""])

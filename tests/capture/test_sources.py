@@ -70,6 +70,24 @@ def test_pictures_are_rgb(tmp_path):
     assert pictures[0].rgb[0, 0, 1:].max() < 15
 
 
+def test_hidden_files_of_a_folder_are_no_frames(tmp_path):
+    cv2.imwrite(str(tmp_path / "1.jpg"), shade(1))
+    (tmp_path / "._1.jpg").write_bytes(b"what macOS leaves")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    opened, pictures = read_all(make_source(Capture(source=str(tmp_path))))
+    assert (opened.frames, len(pictures)) == (1, 1)
+
+
+@pytest.mark.parametrize("depth", [10, 12, 14, 16])
+def test_pictures_of_16_bits_are_shown_in_the_range_that_their_sensor_has(tmp_path, caplog, depth):
+    for i, white in enumerate((2**depth - 1, 2**depth // 20)):  # a dark one is not brightened by itself
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((64, 96), white, np.uint16))
+    _, pictures = read_all(make_source(Capture(source=str(tmp_path))))
+    assert [int(p.rgb.max()) for p in pictures] == [255, 12]
+    assert all(p.rgb.dtype == np.uint8 for p in pictures)
+    assert len(caplog.records) == (depth < 16)
+
+
 def test_numbers_in_names_are_compared_as_numbers():
     names = ["img10.png", "img9.png", "a.png", "007.png", "img9b.png", "12"]
     assert sorted(map(Path, names), key=natural_order) == list(
