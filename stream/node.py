@@ -20,7 +20,7 @@ from stream.reports import Progress, Report
 
 
 class Stage(Protocol):
-    """What one stage of the graph does with what comes. Inherit from it: hooks that a stage has no use for do nothing."""
+    """What one stage of the graph does with what comes. A hook that is not overridden does nothing."""
 
     def handle_command(self, command: Command) -> None:
         """Carry out a command of the supervisor; the start command is the first."""

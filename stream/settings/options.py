@@ -1,7 +1,7 @@
 """A config in, what trackers, segmenters and budgets do out: the one place that decides by backend and by kind of feed.
 
-Two kinds of feed: a live one passes frames over rather than fall behind, a finished clip is read without losing a frame.
-On a finished clip nobody waits, so the SAM presets follow the paper to the letter there, whatever that costs.
+There are two kinds of feed: a live one passes frames over rather than fall behind, a finished clip is read without
+losing a frame. On a finished clip nobody waits, so the SAM presets follow the paper to the letter there, at any cost.
 """
 
 from __future__ import annotations
