@@ -19,7 +19,7 @@ def main(argv: list[str]) -> int:
     """Run the command; the exit code is 0 done, 1 failed while running, 2 bad arguments, 3 could not open."""
     from stream.command_line import read_command_line
     from stream.errors import StreamError
-    from stream.settings.addresses import redact
+    from stream.settings.secrets import redact
 
     command_line = None
     try:

@@ -1,4 +1,4 @@
-"""Contract 1: argv in, a CommandLine (config, prompts, files to write) out; and what is printed at the end of the run."""
+"""Contract 1: argv in, a CommandLine (config, prompts, files to write) out; and what is printed at the end of a run."""
 
 from __future__ import annotations
 
@@ -11,10 +11,11 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stream.errors import ConfigError, SourceError
-from stream.settings.addresses import redact, source_kind
+from stream.settings.addresses import source_kind
 from stream.settings.config import Config
 from stream.settings.options import MASK_BACKENDS, POINT_BACKENDS
 from stream.settings.presets import load, parse_override, plain
+from stream.settings.secrets import redact
 
 if TYPE_CHECKING:
     from stream.topology import Graph

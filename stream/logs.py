@@ -8,8 +8,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from stream.settings.addresses import redact
 from stream.settings.config import Log
+from stream.settings.secrets import redact
 
 
 class TextLines(logging.Formatter):

@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from stream.settings.addresses import redact
 from stream.settings.config import Config
+from stream.settings.secrets import redact
 
 log = logging.getLogger("graph")
 

@@ -12,6 +12,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stream.errors import StreamError
+from stream.runtime import StopFlag
 
 log = logging.getLogger(__name__)
 
@@ -79,12 +80,12 @@ class NodeProcess:
 class NodeThread:
     """A node in a thread of this process (`--threads`), from its start to its end."""
 
-    def __init__(self, name: str, run: Callable[[threading.Event], None]) -> None:
+    def __init__(self, name: str, run: Callable[[StopFlag], None]) -> None:
         self.name = name
         self.pid = os.getpid()
         self.error: StreamError | None = None  # that it ended with
         self._run = run
-        self._stop = threading.Event()
+        self._stop = StopFlag()
         self._code = 0
         self._thread = threading.Thread(target=self._main, name=name, daemon=True)
         self._thread.start()

@@ -33,8 +33,9 @@ from stream.errors import ControlError, PromptError, StreamError
 from stream.geometry import Size
 from stream.messages import Masks, Prompt
 from stream.reports import Found, Health, Opened
-from stream.settings.addresses import redact, source_kind
+from stream.settings.addresses import source_kind
 from stream.settings.config import Config
+from stream.settings.secrets import redact
 from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand
 from stream.supervision.journal import to_journal
 from stream.supervision.prompt_checks import check_prompt

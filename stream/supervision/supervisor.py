@@ -6,10 +6,8 @@ The supervisor outlives every node. What the nodes are told is decided in `sessi
 
 from __future__ import annotations
 
-import json
 import logging
 import signal
-import threading
 import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
@@ -18,15 +16,14 @@ from stream.commands import PublishStatus
 from stream.errors import NodeError, StreamError
 from stream.messages import Prompt
 from stream.reports import Answer, Done, Failure, Found, Health, Hello, Opened, Report
+from stream.runtime import StopFlag
 from stream.settings.config import Config
-from stream.settings.presets import plain
-from stream.sockets import Context
 from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand, SendReply
 from stream.supervision.connections import Connections, HostConnections
 from stream.supervision.control import RequestHandler
 from stream.supervision.journal import Journal, find_journal
+from stream.supervision.launching import RunNode, make_launch, nodes_by_process
 from stream.supervision.lifecycle import Exit, Running, SupervisedNode, SupervisedProcess, end
-from stream.supervision.processes import NodeProcess, NodeThread
 from stream.supervision.registry import Registry
 from stream.supervision.run_summary import measure_supervisor, summarise
 from stream.supervision.session import Session
@@ -40,8 +37,6 @@ END_TICK_MS = 20
 OBSERVE_S = 0.2  # how old a mask may be that a node is restored with, beside the time that it was away
 STATUS_S = 1.0  # how often the status is published
 REQUESTS_A_ROUND = 100  # so that a flood of them does not keep us from the nodes
-
-RunNode = Callable[[str, Config, Graph, str, Context, threading.Event], None]  # runs a node to its end, in a thread
 
 
 class ReportedError(StreamError):
@@ -78,7 +73,7 @@ class Supervisor:
         self.nodes = {name: SupervisedNode(name, here=graph.nodes[name].here) for name in graph.supervised}
         self.processes = [
             SupervisedProcess(name, [self.nodes[n] for n in names], config, launch)
-            for name, names in _processes(config, graph).items()
+            for name, names in nodes_by_process(config, graph).items()
         ]
         self._outbox = Outbox()
         self._session = Session(config, graph, prompts, journal.load() if journal else Registry(), self._outbox)
@@ -87,7 +82,7 @@ class Supervisor:
         self._connections = connections
         self._dashboard = dashboard
         self._clock = clock
-        self._stopping = threading.Event()
+        self._stopping = StopFlag()
         self._began_s = clock()
         self._observe_at_s = 0.0
         self._status_at_s = 0.0
@@ -274,28 +269,9 @@ def make_supervisor(config: Config, prompts: Sequence[Prompt], run_node: RunNode
     graph.check()
     journal = find_journal(config)
     connections = HostConnections(config, graph) if config.graph.host else Connections(config)
-    folder = connections.run_dir.path
-
-    def launch(name: str) -> Running:
-        if not config.supervisor.threads:
-            process = NodeProcess(name, folder, dashboard.write_line)
-            log.debug("%s started, pid %d", name, process.pid)
-            return process
-        return NodeThread(name, lambda stop: run_node(name, config, graph, connections.base, connections.context, stop))
-
     try:
-        if not config.supervisor.threads:
-            path = folder / "config.json"
-            path.touch(mode=0o600)
-            path.write_text(json.dumps(plain(config)))
+        launch = make_launch(config, graph, connections, run_node, dashboard.write_line)
         return Supervisor(config, graph, prompts, journal, connections, launch, dashboard)
     except Exception:
         connections.close()
         raise
-
-
-def _processes(config: Config, graph: Graph) -> dict[str, tuple[str, ...]]:
-    """What is launched on this host, each with its nodes: the graph's processes, or for --threads a thread a node."""
-    if not config.supervisor.threads:
-        return graph.processes()
-    return {node: (node,) for nodes in graph.processes().values() for node in nodes}
