@@ -63,7 +63,7 @@ class Broadcast:
     """The PUB socket for programs outside: never waits for any of them."""
 
     def __init__(self, context: Context, endpoint: str, queue: int) -> None:
-        self.socket = context.socket(zmq.PUB, bind=endpoint, queue=queue)
+        self.socket = context.socket(zmq.PUB, bind=endpoint, queue=queue, exclusive=True)
         self.endpoint = self.socket.get_string(zmq.LAST_ENDPOINT)
 
     def send(self, parts: Sequence[bytes]) -> None:
@@ -108,7 +108,7 @@ class RequestServer:
     """A ROUTER socket that takes requests of anybody: one JSON frame in, one JSON frame out."""
 
     def __init__(self, context: Context, endpoint: str) -> None:
-        self.socket = context.socket(zmq.ROUTER, bind=endpoint, queue=1000)
+        self.socket = context.socket(zmq.ROUTER, bind=endpoint, queue=1000, exclusive=True)
         self.socket.router_handover = 0  # a second client of the same name must not steal the first one's replies
         self.endpoint = self.socket.get_string(zmq.LAST_ENDPOINT)
 

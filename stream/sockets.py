@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket as socketlib
 from pathlib import Path
 from typing import Any
 
@@ -68,9 +69,19 @@ class Context:
         self._open: list[zmq.Socket[bytes]] = []  # held, so that none is collected before it is closed
 
     def socket(
-        self, kind: int, *, bind: str = "", connect: str = "", queue: int, name: bytes = b""
+        self,
+        kind: int,
+        *,
+        bind: str = "",
+        connect: str = "",
+        queue: int,
+        name: bytes = b"",
+        exclusive: bool = False,
     ) -> zmq.Socket[bytes]:
-        """A socket with this project's options; ConfigError when the endpoint can't be bound."""
+        """A socket with this project's options; ConfigError when the endpoint can't be bound.
+
+        `exclusive`: the endpoint is one that people choose, so another program may have it.
+        """
         socket = self.zmq.socket(kind)
         self._open = [s for s in self._open if not s.closed] + [socket]
         socket.linger = 0
@@ -82,7 +93,11 @@ class Context:
         if kind == zmq.ROUTER:
             socket.router_mandatory = socket.router_handover = 1
         endpoint = bind or connect
+        if exclusive and bind.startswith("ipc://") and _is_listening(bind.removeprefix("ipc://")):
+            socket.close()
+            raise ConfigError(f"endpoint {bind} is in use by another program; stop that one or choose another path")
         if endpoint.startswith("tcp://"):
+            socket.ipv6 = int("[" in endpoint)
             socket.heartbeat_ivl, socket.heartbeat_timeout = 1000, 3000  # ms; a host that vanishes is noticed
             if self.keys:
                 self._secure(socket, bool(bind))
@@ -124,6 +139,19 @@ class _OneKey:
 
     def callback(self, domain: str, key: bytes) -> bool:
         return key == self.public  # both in Z85
+
+
+def _is_listening(path: str) -> bool:
+    """Whether a program takes connections at a unix socket; ZeroMQ would take the path away from it without a word."""
+    with socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except BlockingIOError:  # its backlog is full
+            return True
+        except OSError:
+            return False
+        return True
 
 
 def _why_not_bound(endpoint: str, error: zmq.ZMQError) -> str:

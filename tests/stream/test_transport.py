@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import itertools
 import random
+import socket
 import time
 
 import pytest
@@ -35,8 +36,6 @@ def endpoint(request, tmp_path):
 
 
 def free_port():
-    import socket
-
     with socket.socket() as s:
         s.bind(("127.0.0.1", 0))
         return s.getsockname()[1]
@@ -237,6 +236,39 @@ def test_an_endpoint_in_use_is_a_readable_error(context):
     RequestServer(context, endpoint)
     with pytest.raises(ConfigError, match="is in use by another program"):
         RequestServer(context, endpoint)
+
+
+def test_an_ipc_path_in_use_is_refused_as_a_port_is(context, tmp_path):
+    endpoint = f"ipc://{tmp_path}/control"
+    first = RequestServer(context, endpoint)
+    with pytest.raises(ConfigError, match="is in use by another program"):
+        RequestServer(context, endpoint)
+    first.close()
+
+
+def test_a_path_that_a_dead_program_left_behind_is_bound_again(context, tmp_path):
+    path = tmp_path / "control"
+    with socket.socket(socket.AF_UNIX) as left_behind:
+        left_behind.bind(str(path))
+        left_behind.listen()
+    server = RequestServer(context, f"ipc://{path}")
+    client = RequestClient(server.endpoint, context=context)
+    client.send(b"{}")
+    until(lambda: server.socket.poll(1))
+    client.close()
+    server.close()
+
+
+def test_ipv6_works(context):
+    try:
+        server = RequestServer(context, "tcp://[::1]:*")
+    except ConfigError as error:
+        pytest.skip(f"NO IPv6 HERE: {error}")
+    client = RequestClient(server.endpoint, context=context)
+    client.send(b"{}")
+    until(lambda: server.socket.poll(1))
+    client.close()
+    server.close()
 
 
 def test_only_holders_of_the_key_pair_are_let_in(tmp_path):
