@@ -150,16 +150,19 @@ def test_the_readme_is_short_and_its_figures_are_those_of_the_benchmarks() -> No
 # --- what code cites ---
 
 
+LABEL = r"[a-z](?:\.\d+)?\b"
+
+
 def cited() -> list[tuple[str, str]]:
-    """(file, label) of every "docs/sam_pt.md, b.5" in code, presets and tests; a line may end inside."""
+    """(file, label) of every "docs/sam_pt.md, b.5" in code, presets and tests; the line may end inside."""
     found = []
     for room in ("stream", "nodes", "tools", "tests", "configs"):
         for path in sorted((ROOT / room).rglob("*")):
             if path.suffix in (".py", ".yaml") and path.name != Path(__file__).name:
-                text = re.sub(r"\s+#?\s*", " ", path.read_text())
-                for labels in re.findall(r"docs/sam_pt\.md, ((?:[a-z](?:\.\d+)?(?:, | and | to )?)+)", text):
-                    found += [(path.name, label) for label in re.findall(r"\b[a-z](?:\.\d+)?\b(?!\w)", labels)]
-    return [(name, label) for name, label in found if label not in ("and", "to")]
+                text = re.sub(r"\s+(?:# )?", " ", path.read_text())
+                for labels in re.findall(rf"docs/sam_pt\.md, ({LABEL}(?:(?:, | and ){LABEL})*)", text):
+                    found += [(path.name, label) for label in re.split(", | and ", labels)]
+    return found
 
 
 def test_every_rule_that_code_cites_is_on_its_page() -> None:
