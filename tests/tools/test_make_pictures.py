@@ -25,10 +25,13 @@ def recorded(path: Path, seconds: float) -> Path:
     return path
 
 
-def test_a_part_of_a_recording_becomes_an_animation_that_keeps_rare_colours(tmp_path: Path) -> None:
+def test_a_part_of_a_recording_becomes_an_animation_that_keeps_rare_colours(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     video = recorded(tmp_path / "run.mp4", make_pictures.BEGIN_S + 2.0)
-    assert make_pictures.animate(video, tmp_path / "run.gif") in (19, 20)
-    with av.open(str(tmp_path / "run.gif")) as gif:
+    assert make_pictures.main(["--video", str(video), "--folder", str(tmp_path)]) == 0
+    assert "demo.gif: " in capsys.readouterr().out
+    with av.open(str(tmp_path / "demo.gif")) as gif:
         frames = [f.to_ndarray(format="rgb24") for f in gif.decode(video=0)]
         assert (gif.streams.video[0].width, gif.streams.video[0].height) == make_pictures.SIZE
     assert len(frames) in (19, 20)
