@@ -1,12 +1,14 @@
-"""Frames, prompts, a four-line point model and its tracker, for tests of the tracker."""
+"""Frames, prompts, seeds and a tracker with a four-line point model, for tests of the tracker."""
 
 from __future__ import annotations
 
 import numpy as np
 
+from nodes.tracker.answers import Answer
 from nodes.tracker.point_model import Trajectories
 from nodes.tracker.tracking import PointTracker
-from stream.messages import Frame, Prompt, Seed, Seeds, Stamp, Tracks
+from stream.messages import Frame, Prompt, Seed, Seeds, Stamp
+from stream.settings.options import TrackerOptions
 
 SIZE = (60, 80)
 
@@ -22,7 +24,7 @@ def points(object_id: int = 1, xy=((20, 20), (24, 30)), kind: str = "add") -> Pr
 
 
 class Drift:
-    """Everything moves one px to the right a frame; a point's memory is where it was drawn."""
+    """Everything moves one px to the right a frame; a point's descriptor is where it was drawn."""
 
     def __init__(self) -> None:
         self.encoded: list[int] = []
@@ -35,13 +37,13 @@ class Drift:
     def describe(self, features, xy):
         return np.asarray(xy, np.float32)
 
-    def relink(self, memory, features, xy, visibility):
-        return memory
+    def relink(self, descriptors, features, xy, visibility):
+        return descriptors
 
     def link(self, visibility):
         return np.full(visibility.shape[1], len(visibility) - 1)
 
-    def track(self, window, points, known):
+    def track(self, window, points, earlier):
         self.lengths.append(len(window))
         steps = np.array(window, np.float32) - window[0]
         shift = np.stack([steps, np.zeros_like(steps)], axis=1)
@@ -60,25 +62,26 @@ def seeds(i: int, *ids: int, x: int = 40, size=SIZE, epoch: int = 0, of: int = -
 
 
 def tracker(**options) -> PointTracker:
-    return PointTracker(Drift(), **options)
+    return PointTracker(Drift(), TrackerOptions(**options))
 
 
-def run(t: PointTracker, ids, answer=None) -> list[Tracks]:
-    """The tracks of frames `ids`; `answer(tracks)` gives the Seeds that arrive at once, or None."""
-    out = []
+def run(t: PointTracker, ids, reply=None) -> list[Answer]:
+    """The answers to frames `ids`; `reply(answer)` gives the Seeds that arrive at once, or None."""
+    answers = []
     for i in ids:
-        for tracks in t.step(frame(i)):
-            out.append(tracks)
-            reply = answer(tracks) if answer else None
-            if reply is not None:
-                t.reseed(reply)
-    return out
+        for answer in t.step(frame(i)):
+            answers.append(answer)
+            new_seeds = reply(answer) if reply else None
+            if new_seeds is not None:
+                t.reseed(new_seeds)
+    return answers
 
 
-def positions(tracks: Tracks, object_id: int = 1) -> np.ndarray:
-    return next(o for o in tracks.objects if o.object_id == object_id).xy
+def positions(answer: Answer, object_id: int = 1) -> np.ndarray:
+    return next(o for o in answer.objects if o.object_id == object_id).xy
 
 
-def at_boundary(tracks: Tracks) -> Seeds | None:
-    i = tracks.frame.stamp.frame_id
-    return seeds(i, *[o.object_id for o in tracks.objects], x=40 + i % 5) if tracks.boundary or tracks.prompts else None
+def seeds_at_boundary(answer: Answer) -> Seeds | None:
+    """The Seeds of all objects where some are asked for."""
+    i = answer.frame.stamp.frame_id
+    return seeds(i, *[o.object_id for o in answer.objects], x=40 + i % 5) if answer.seeds_for else None
