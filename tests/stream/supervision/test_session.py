@@ -3,8 +3,8 @@ from __future__ import annotations
 import logging
 
 import pytest
-from session_examples import SIZE, SessionUnderTest, boxed, found, health, opened
 from stream_examples import masks, object_mask
+from supervision_examples import SIZE, SessionUnderTest, boxed, found, health, opened
 
 from stream.commands import (
     DecoderRestarted,

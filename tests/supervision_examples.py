@@ -1,8 +1,10 @@
-"""A session without a supervisor, and what it decided, for tests."""
+"""A session without a supervisor, a supervisor without sockets and processes, and reports, for tests."""
 
 from __future__ import annotations
 
 import json
+import signal
+from collections import deque
 
 import numpy as np
 
@@ -95,3 +97,109 @@ def found(*boxes, size=SIZE, requested=True, frame_id=5):
         for box in boxes
     ]
     return Found(node="decoder", pid=1, frame_id=frame_id, requested=requested, size=size, objects=tuple(objects))
+
+
+class FakeRunning:
+    """A process that ends when a test says so, or when it is killed."""
+
+    def __init__(self, name):
+        self.name, self.pid = name, 7
+        self.code = None
+        self.error = None
+        self.calls = []
+
+    def exit_code(self):
+        return self.code
+
+    def terminate(self):
+        self.calls.append("terminate")
+
+    def kill(self):
+        self.calls.append("kill")
+        self.code = -signal.SIGKILL
+
+    def close(self):
+        self.calls.append("close")
+
+
+class FakeConnections:
+    """Sockets of a supervisor: each wait plays the next act of a script and passes a moment; after the last, the end.
+
+    An act is a list of reports, or a function that does anything else.
+    """
+
+    def __init__(self):
+        self.now_s = 100.0
+        self.script = []
+        self.reports = deque()
+        self.masks = None
+        self.asked_for_masks_s = []
+        self.requests = []
+        self.sent = []
+        self.replies = []
+        self.expected = []
+        self.supervisor = None
+        self.announced = self.closed = False
+
+    def clock(self):
+        return self.now_s
+
+    def announce(self, config):
+        self.announced = True
+
+    def wait(self, timeout_ms):
+        self.now_s += timeout_ms / 1000
+        if not self.script:
+            self.supervisor.stop()
+            return
+        act = self.script.pop(0)
+        if callable(act):
+            act()
+        else:
+            self.reports.extend(act)
+
+    def wake(self):
+        pass
+
+    def take_report(self):
+        return self.reports.popleft() if self.reports else None
+
+    def ask_for_masks(self):
+        self.asked_for_masks_s.append(self.now_s)
+
+    def take_masks(self):
+        masks, self.masks = self.masks, None
+        return masks
+
+    def take_requests(self, most):
+        while self.requests:
+            yield (b"client",), self.requests.pop(0)
+
+    def send(self, node, command):
+        self.sent.append((node, command))
+
+    def send_commands(self):
+        pass
+
+    def expect(self, node, incarnation):
+        self.expected.append((node, incarnation))
+
+    def reply(self, address, body):
+        self.replies.append((address, json.loads(body)))
+
+    @property
+    def malformed(self):
+        return {"reports": 2, "commands": 1}
+
+    def close(self):
+        self.closed = True
+
+
+class SilentDashboard:
+    """A dashboard that nobody sees."""
+
+    def write_line(self, line):
+        pass
+
+    def update(self, summary):
+        self.newest = summary()
