@@ -25,6 +25,7 @@ from stream.transport import Publisher, Subscriber
 
 log = logging.getLogger(__name__)
 
+PUBLIC_TOPICS = ("masks", "frames", "status")  # each followed by the camera (docs/protocol.md)
 TICK_MS = 50  # the longest that the loop sleeps: how soon a stop is seen
 
 MakeStage = Callable[[Config, NodeContext], Stage]
@@ -80,6 +81,7 @@ class Runtime:
             [*self._subscribers.values()],
         )
         self._sockets: list[Publisher | Subscriber] = [*self._subscribers.values(), *self._publishers.values()]
+        self._broadcasts: list[Broadcast] = []
         for socket in self._sockets:
             self._poller.watch(socket)
 
@@ -126,7 +128,13 @@ class Runtime:
     def open_broadcast(self) -> Broadcast:
         """The PUB socket for programs outside."""
         endpoint = self.config.publisher.endpoint or self._endpoint("publish")
-        return Broadcast(self.context, endpoint, TOPICS["masks"].depth)
+        camera = self.graph.nodes[self.node].camera
+        broadcast = Broadcast(
+            self.context, endpoint, TOPICS["masks"].depth, [f"{topic}/{camera}" for topic in PUBLIC_TOPICS]
+        )
+        self._broadcasts.append(broadcast)
+        self._poller.watch(broadcast)
+        return broadcast
 
     def open_control(self) -> RequestClient:
         """A client of this run's control socket."""
@@ -157,6 +165,8 @@ class Runtime:
             for publisher in self._publishers.values():
                 if publisher in arrived:
                     publisher.pump()
+            for broadcast in self._broadcasts:
+                broadcast.serve()
             for topic in wanted:
                 if self._subscribers[topic] in arrived and self._may_take(topic, stage):
                     self._deliver(topic, stage)

@@ -34,11 +34,11 @@ class Reception:
 
     def take(self, parts: Sequence[bytes], unix_ns: int) -> Received | None:
         """Count one message that came at `unix_ns`; answer with it if it holds masks."""
-        room, _, camera = parts[0].partition(b"/")
+        topic, _, camera = parts[0].partition(b"/")
         if self.camera is not None and camera != self.camera.encode():
             return None  # ZeroMQ subscribes to prefixes: `door` brings `door2` along
         try:
-            if room == b"status":
+            if topic == b"status":
                 self.status = unpack_status(parts).status
                 return None
             received = unpack_masks(parts)
@@ -52,7 +52,7 @@ class Reception:
     def _count(self, received: Received, unix_ns: int) -> None:
         last = self.newest
         if last is None or last.publisher != received.publisher:
-            self.publishers += 1  # it counts from anew, so what was missed before can't be known
+            self.publishers += 1  # its sequence begins at 0, so nobody can know what was missed before
         else:
             self.gaps += max(0, received.sequence - last.sequence - 1)
         self.newest = received

@@ -50,14 +50,17 @@ class Lines:
         objects = [
             f"{o.object_id} {o.state} {o.origin} {o.score:.2f} {o.area} px {list(o.bbox)}" for o in masks.objects
         ]
-        print(f"{masks.stamp.camera} {_facts(reception, unix_ns)} | {'; '.join(objects) or 'no objects'}", flush=True)
+        print(
+            f"{masks.stamp.camera} {_numbers_line(reception, unix_ns)} | {'; '.join(objects) or 'no objects'}",
+            flush=True,
+        )
 
     def tick(self, reception: Reception, unix_ns: int) -> None:
         pass
 
 
-def _told(status: dict[str, Any]) -> str:
-    """The run's own words of itself; a publisher of another version may say less."""
+def _status_line(status: dict[str, Any]) -> str:
+    """The status in a line; a publisher of another version may send other keys."""
     from stream.supervision.dashboard import progress
 
     try:
@@ -68,7 +71,7 @@ def _told(status: dict[str, Any]) -> str:
 
 
 class Screen:
-    """A table that is drawn anew a few times a second."""
+    """A table that is redrawn a few times a second."""
 
     def __init__(self, live: Live) -> None:
         self.live = live
@@ -89,9 +92,9 @@ def draw(reception: Reception, unix_ns: int) -> Table:
     from rich.text import Text
 
     camera = reception.newest.masks.stamp.camera if reception.newest else "waiting for masks"
-    notes = [_facts(reception, unix_ns)] if reception.newest else []
+    notes = [_numbers_line(reception, unix_ns)] if reception.newest else []
     if reception.status:
-        notes.append(_told(reception.status))
+        notes.append(_status_line(reception.status))
     if reception.malformed:
         notes.append(f"malformed: {reception.malformed}, the last: {reception.why_malformed!a}")
     table = Table(title=Text(camera), caption=Text("\n".join(notes)), caption_justify="left", min_width=72)
@@ -103,7 +106,7 @@ def draw(reception: Reception, unix_ns: int) -> Table:
     return table
 
 
-def _facts(reception: Reception, unix_ns: int) -> str:
+def _numbers_line(reception: Reception, unix_ns: int) -> str:
     assert reception.newest
     stamp = reception.newest.masks.stamp
     quiet_s = (unix_ns - reception.arrivals_ns[-1]) / 1e9
@@ -213,7 +216,7 @@ def run(args: argparse.Namespace) -> int:
 
     with contextlib.ExitStack() as stack:
         save = _label_images(args.save_masks) if args.save_masks else None
-        inbox = subscribe(endpoint, [f"{room}/{args.camera or ''}" for room in ("masks", "status")], args.keys)
+        inbox = subscribe(endpoint, [f"{topic}/{args.camera or ''}" for topic in ("masks", "status")], args.keys)
         stack.callback(inbox.close)
         view: View = Lines()
         if sys.stdout.isatty() and not args.plain:

@@ -7,7 +7,7 @@ import random
 
 class Backoff:
     """Waits that double from `base_s` to `max_s`, each off by up to `jitter` of itself, so that many cameras behind one
-    switch don't all come back at once. It holds no clock: whoever waits tells it how long a connection lasted."""
+    switch don't all come back at once. It holds no clock: `healthy` takes how long a connection lasted."""
 
     def __init__(
         self, base_s: float, max_s: float, jitter: float, healthy_after_s: float, rng: random.Random | None = None

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from nodes.capture.video import VideoSource, errors, reason
 from stream.errors import SourceError
-from stream.settings.addresses import redact
+from stream.settings.secrets import redact
 
 
 class CameraSource(VideoSource):
@@ -35,9 +35,9 @@ class CameraSource(VideoSource):
         try:
             mode = os.stat(self._path).st_mode
         except OSError as error:
-            raise SourceError(f"{self.name}: {(error.strerror or '').lower()}; {other_cameras()}") from None
+            raise SourceError(f"{self.name}: {(error.strerror or '').lower()}; {camera_hint()}") from None
         if not stat.S_ISCHR(mode):
-            raise SourceError(f"{self.name}: is no device; {other_cameras()}")
+            raise SourceError(f"{self.name}: is no device; {camera_hint()}")
         if not os.access(self._path, os.R_OK | os.W_OK):
             raise SourceError(
                 f"{self.name}: no permission to use it; needs membership of its group: "
@@ -55,7 +55,7 @@ class CameraSource(VideoSource):
                 f"from: v4l2-ctl -d {self._path} --list-formats-ext"
             )
         if number in (errno.ENOTTY, errno.EINVAL, errno.ENODEV, errno.ENXIO):
-            return SourceError(f"{self.name}: no camera that gives pictures ({reason(error)}); {other_cameras()}")
+            return SourceError(f"{self.name}: no camera that gives pictures ({reason(error)}); {camera_hint()}")
         return super().open_failure(error, took_s)
 
 
@@ -66,7 +66,7 @@ class RtspSource(VideoSource):
 
     def __init__(self, url: str, transport: str, open_timeout_s: float, read_timeout_s: float) -> None:
         options = {"rtsp_transport": transport, "analyzeduration": "100000"}  # us
-        # FFmpeg gives a silent stream up after twice the time it is told; a frame that comes before is still taken
+        # FFmpeg gives a silent stream up after twice the timeout it is given; a frame that comes before is still taken
         timeout_s = (open_timeout_s, read_timeout_s / 2)
         super().__init__(redact(url), url, options=options, timeout_s=timeout_s)
         self._open_timeout_s, self._read_timeout_s = open_timeout_s, read_timeout_s
@@ -103,7 +103,7 @@ class RtspSource(VideoSource):
             return f"no answer within {self._open_timeout_s:g} s (capture.open_timeout_s); check address and network"
         if getattr(error, "errno", None) in (errno.EHOSTUNREACH, errno.ENETUNREACH):
             return f"no way to {self._host} ({reason(error)}); check the network"
-        if getattr(error, "errno", None) == errno.EIO and not known_host(self._host):
+        if getattr(error, "errno", None) == errno.EIO and not resolves(self._host):
             return f"the host {self._host} is unknown; check its name, or give its address in numbers"
         if isinstance(error, errors.InvalidDataError):
             return f"what answers at {place} speaks no RTSP; check the port (usually 554)"
@@ -118,7 +118,7 @@ class RtspSource(VideoSource):
         return super().read_failure(error)
 
 
-def known_host(host: str) -> bool:
+def resolves(host: str) -> bool:
     """Whether the name can be resolved."""
     try:
         return bool(socket.getaddrinfo(host, None))
@@ -126,7 +126,7 @@ def known_host(host: str) -> bool:
         return False
 
 
-def other_cameras() -> str:
+def camera_hint() -> str:
     """The sentence that says which cameras there are and what to do."""
     found = sorted(str(p) for p in Path("/dev").glob("video*"))
     if found:

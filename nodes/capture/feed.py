@@ -16,11 +16,12 @@ from typing import Literal
 
 from nodes.capture.backoff import Backoff
 from nodes.capture.pace import Pace
-from nodes.capture.source import Opened, Picture, Source
+from nodes.capture.source import Picture, Source, SourceInfo
+from stream.commands import StartCapture
 from stream.errors import SourceError, StreamError
 from stream.messages import Frame, Stamp
-from stream.settings.addresses import redact
 from stream.settings.config import Capture
+from stream.settings.secrets import redact
 
 log = logging.getLogger(__name__)
 
@@ -41,13 +42,9 @@ class Feed:
         self,
         source_factory: Callable[[], Source],
         config: Capture,
+        start: StartCapture,
         *,
         live: bool,
-        first_frame_id: int = 0,
-        session: int = 0,
-        epoch: int = 0,
-        elapsed_s: float = 0.0,
-        opened_before: bool = False,
         wake: Callable[[], None] = lambda: None,
         backoff: Backoff | None = None,
         clock: Callable[[], int] = time.monotonic_ns,
@@ -55,10 +52,10 @@ class Feed:
     ) -> None:
         self.captured = 0  # frames stamped by this feed
         self.reconnects = 0
-        self.session = session  # +1 on each reconnect
-        self.opened: Opened | None = None  # of the newest connection
+        self.session = start.session  # +1 on each reconnect
+        self.source_info: SourceInfo | None = None  # of the newest connection
         self.error: Exception | None = None  # why it failed: for good where it is a StreamError
-        self.last_frame_id = first_frame_id - 1
+        self.last_frame_id = start.frame_id - 1
         self._name = redact(config.source)
         self._factory = source_factory
         self._config = config
@@ -76,10 +73,10 @@ class Feed:
         self._paused = False
         self._stopping = False
         self._retry_ns: int | None = None  # when the next attempt begins
-        self._deadline_ns: int | None = None  # when config.duration_s is over; known from the first frame on
-        self._epoch = epoch
-        self._elapsed_s = elapsed_s
-        self._opened_before = opened_before
+        self._deadline_ns: int | None = None  # when config.duration_s is over; None before the first frame
+        self._epoch = start.epoch
+        self._elapsed_s = start.elapsed_s
+        self._opened_before = start.opened_before
         self._size: tuple[int, int] | None = None
         self._thread: threading.Thread | None = None
 
@@ -125,7 +122,7 @@ class Feed:
 
     @property
     def phase(self) -> Phase:
-        """What it is doing; `ended` and `failed` are told once the last frame was taken."""
+        """What it is doing; `ended` and `failed` only once the last frame was taken."""
         with self._changed:
             over = self._phase in ("ended", "failed")
             if self._paused and (self._frames if over else self._phase == "running"):
@@ -156,7 +153,7 @@ class Feed:
             self.error = error
             self._enter("failed")
         except Exception as error:  # a fault must not vanish with its thread: whoever takes frames raises it
-            self.error = error  # no StreamError: the process dies of it, and is started anew
+            self.error = error  # no StreamError: the process dies of it, and is restarted
             self._enter("failed")
 
     def _keep_running(self) -> None:
@@ -167,7 +164,7 @@ class Feed:
             self._enter("connecting")
             source = self._factory()
             try:
-                self.opened = source.open()
+                self.source_info = source.open()
                 if lost_ns is not None:
                     self._reconnected(lost_ns)
                 elif not source.live:
@@ -212,7 +209,7 @@ class Feed:
 
     def _read(self, source: Source) -> None:
         """Stamp and hand over frames until the source ends or the feed is to end."""
-        pace = Pace(self.opened.fps if self.opened else None, self._clock)
+        pace = Pace(self.source_info.fps if self.source_info else None, self._clock)
         while not self._over():
             if not self._live:
                 self._wait_while(lambda: self._paused)

@@ -1,4 +1,4 @@
-"""Label images (DAVIS annotations, masks of --mask) in, a mask per object id out."""
+"""A label image file (a DAVIS annotation, a mask of --mask) in, a mask per object id out."""
 
 from __future__ import annotations
 

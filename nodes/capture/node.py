@@ -3,102 +3,100 @@
 from __future__ import annotations
 
 from nodes.capture.feed import Feed
-from nodes.capture.sources import make_source
-from stream.messages import Command, Prompt
-from stream.reports import Opened
-from stream.runtime import Runtime
+from nodes.capture.sources import demo_scene, make_source
+from stream.commands import Command, Pause, Resume, StartCapture
+from stream.messages import Frame, Prompt
+from stream.node import NodeContext, Stage
+from stream.reports import Opened, Progress
+from stream.settings.config import Config
 
 STOP_S = 1.0  # a library call that is stuck for longer is left behind; the process ends anyway
 
 
-def main(node: Runtime) -> None:
-    """Run capture until its stop signal."""
-    shell = Shell(node)
-    try:
-        node.serve({"commands": shell.obey}, turn=shell.turn)
-    finally:
-        if shell.feed is not None:
-            shell.feed.stop(STOP_S)
+def make_stage(config: Config, node: NodeContext) -> Stage:
+    """The stage that this node runs."""
+    return CaptureStage(config, node)
 
 
-class Shell:
-    """Carries frames from the feed's thread to the socket."""
+class CaptureStage(Stage):
+    """Carries frames from the feed's thread to the readers."""
 
-    def __init__(self, node: Runtime) -> None:
-        self.node = node
-        self.feed: Feed | None = None  # from the start command on
-        self.told: tuple[int, int] | None = None  # session and epoch that the supervisor knows of
-        node.heartbeat.numbers = self.numbers
+    def __init__(self, config: Config, node: NodeContext) -> None:
+        self._config = config
+        self._node = node
+        self._feed: Feed | None = None  # from the start command on
+        self._reported: tuple[int, int] | None = None  # session and epoch of the newest Opened
+        self._frame_id = -1  # the newest that was sent
 
-    def obey(self, command: Command) -> None:
-        """Carry out a command."""
-        capture = self.node.config.capture
-        if command.kind == "start" and self.feed is None:
-            self.feed = Feed(
-                lambda: make_source(capture),
-                capture,
-                live=self.node.config.live,
-                first_frame_id=command.frame_id,
-                session=command.session,
-                epoch=command.epoch,
-                elapsed_s=command.elapsed_s,
-                opened_before=command.again,
-                wake=self.node.wake,
-            )
-            self.feed.start()
-        elif command.kind == "pause" and self.feed is not None:
-            self.feed.pause()
-        elif command.kind == "resume" and self.feed is not None:
-            self.feed.resume()
+    def handle_command(self, command: Command) -> None:
+        """Open the source; hold the feed, or let it go on."""
+        match command:
+            case StartCapture() if self._feed is None:
+                self._feed = self._make_feed(command)
+                self._feed.start()
+            case Pause() if self._feed is not None:
+                self._feed.pause()
+            case Resume() if self._feed is not None:
+                self._feed.resume()
 
-    def turn(self) -> None:
-        """Pass on what the feed has."""
-        feed, node = self.feed, self.node
-        if feed is None:
-            return
-        frames = node.publishers["frames"]
-        while frames.ready and (frame := feed.take()) is not None:
-            if self.told != (frame.stamp.session, frame.stamp.epoch):
-                self._tell(feed, frame.size, frame.stamp.session, frame.stamp.epoch)
-            node.heartbeat.frame_id = frame.stamp.frame_id
-            node.heartbeat.count(frames.send, frame)
-        phase = feed.phase
-        node.heartbeat.phase = phase
-        if phase == "failed" and feed.error is not None:
-            raise feed.error
-        if phase == "ended" and frames.ready:
-            node.end()
-
-    def _tell(self, feed: Feed, size: tuple[int, int], session: int, epoch: int) -> None:
-        """Tell the supervisor of the picture's size, before the first frame of that size goes out."""
-        opened = feed.opened
-        prompts: tuple[Prompt, ...] = ()
-        if self.told is None and self.node.config.capture.source == "demo":
-            prompts = self._demo_prompts()
-        self.told = (session, epoch)
-        self.node.report(
-            Opened,
-            size=size,
-            fps=opened.fps if opened else None,
-            frames=opened.frames if opened else None,
-            session=session,
-            epoch=epoch,
-            prompts=prompts,
+    def _make_feed(self, start: StartCapture) -> Feed:
+        capture = self._config.capture
+        return Feed(
+            lambda: make_source(capture),
+            capture,
+            start,
+            live=self._config.live,
+            wake=self._node.wake,
         )
 
-    def _demo_prompts(self) -> tuple[Prompt, ...]:
-        from nodes.capture.sources import demo_scene
-
-        return demo_scene(self.node.config.capture).prompts()
-
-    def numbers(self) -> dict[str, float]:
-        """What capture has to tell."""
-        feed = self.feed
+    def on_idle(self) -> None:
+        """Send the frames that the feed has, as long as the readers have room. Raises what made the feed fail."""
+        feed, node = self._feed, self._node
         if feed is None:
-            return {}
-        return {
-            "captured": feed.captured,
-            "reconnects": feed.reconnects,
-            "session": feed.session,
-            "fps": feed.fps or 0.0,
-        }
+            return
+        while node.ready and (frame := feed.take()) is not None:
+            if self._reported != (frame.stamp.session, frame.stamp.epoch):
+                self._report_opened(feed, frame)
+            self._frame_id = frame.stamp.frame_id
+            with node.measured_step():
+                node.send(frame)
+        phase = feed.phase
+        if phase == "failed" and feed.error is not None:
+            raise feed.error
+        if phase == "ended" and node.ready:
+            node.end_feed()
+
+    def close(self) -> None:
+        """Stop the feed's thread."""
+        if self._feed is not None:
+            self._feed.stop(STOP_S)
+
+    def progress(self) -> Progress:
+        """What was captured, and in which phase the feed is."""
+        feed = self._feed
+        if feed is None:
+            return Progress()
+        return Progress(
+            phase=feed.phase,
+            frame_id=self._frame_id,
+            counters={"captured": feed.captured, "reconnects": feed.reconnects},
+            gauges={"session": feed.session, "fps": feed.fps or 0.0},
+        )
+
+    def _report_opened(self, feed: Feed, frame: Frame) -> None:
+        """Report the picture's size, before the first frame of that size or session is sent."""
+        info, stamp = feed.source_info, frame.stamp
+        prompts: tuple[Prompt, ...] = ()
+        if self._reported is None and self._config.capture.source == "demo":
+            prompts = demo_scene(self._config.capture).prompts()
+        self._reported = (stamp.session, stamp.epoch)
+        self._node.report(
+            Opened(
+                size=frame.size,
+                fps=info.fps if info else None,
+                frames=info.frames if info else None,
+                session=stamp.session,
+                epoch=stamp.epoch,
+                prompts=prompts,
+            )
+        )

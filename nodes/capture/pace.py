@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 from nodes.capture.source import Picture
 
-FALLBACK_FPS = 25.0  # of a source that tells neither presentation times nor a rate
+FALLBACK_FPS = 25.0  # of a source with neither presentation times nor a rate
 PTS_JUMP_S = 10.0  # a larger step between presentation times, or one back, is a break in the clip and not a pause
 
 

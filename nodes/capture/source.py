@@ -1,4 +1,4 @@
-"""What every source gives: an `Opened` once, then one `Picture` after the other."""
+"""What every source gives: a `SourceInfo` once, then one `Picture` after the other."""
 
 from __future__ import annotations
 
@@ -9,8 +9,8 @@ from stream.arrays import Array
 
 
 @dataclass(frozen=True)
-class Opened:
-    """What is known of a source as soon as its first picture is there."""
+class SourceInfo:
+    """What a source says of itself as soon as its first picture is there."""
 
     size: tuple[int, int]  # (H, W) of the first picture, px; later ones may differ
     fps: float | None = None  # as the source says; None where it does not
@@ -33,7 +33,7 @@ class Source(Protocol):
     def live(self) -> bool:
         """True for what has no end and no past: a camera, a network stream."""
 
-    def open(self) -> Opened:
+    def open(self) -> SourceInfo:
         """Open it and wait for its first picture."""
 
     def skip(self, count: int) -> None:

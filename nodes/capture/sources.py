@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 
 from nodes.capture.cameras import CameraSource, RtspSource
-from nodes.capture.drawn import DemoSource, FolderSource
+from nodes.capture.demo import DemoSource
+from nodes.capture.folder import FolderSource
 from nodes.capture.scene import DemoScene
-from nodes.capture.source import Opened, Picture, Source
+from nodes.capture.source import Picture, Source, SourceInfo
 from nodes.capture.video import FileSource, GraphSource
 from stream.settings.addresses import source_kind
 from stream.settings.config import Capture, parse_size
 
-__all__ = ["Opened", "Picture", "Source", "demo_scene", "make_source"]
+__all__ = ["Picture", "Source", "SourceInfo", "demo_scene", "make_source"]
 
 
 def make_source(config: Capture) -> Source:

@@ -15,7 +15,7 @@ from typing import Any
 import av
 import numpy as np
 
-from nodes.capture.source import Opened, Picture
+from nodes.capture.source import Picture, SourceInfo
 from stream.arrays import Array
 from stream.errors import SourceError
 
@@ -51,7 +51,7 @@ class VideoSource:
         self._pts_s: float | None = None  # of the newest frame
         self._end_s: float | None = None  # presentation time at which it should end
 
-    def open(self) -> Opened:
+    def open(self) -> SourceInfo:
         self.check()
         begun = time.monotonic()
         try:
@@ -87,14 +87,14 @@ class VideoSource:
         """Refuse what needs no decoder to be refused."""
 
     def open_failure(self, error: Exception, took_s: float) -> SourceError:
-        """What to tell of an error that came while opening."""
+        """The error to raise for one that came while opening."""
         return SourceError(f"{self.name}: can't be opened ({reason(error)})")
 
     def read_failure(self, error: Exception) -> SourceError:
-        """What to tell of an error that came while a live source was read."""
+        """The error to raise for one that came while a live source was read."""
         return SourceError(f"{self.name}: lost after {self._given} frames ({reason(error)})")
 
-    def _begin(self) -> Opened:
+    def _begin(self) -> SourceInfo:
         streams = self._container.streams
         if not streams.video:
             found = " and ".join(sorted({s.type for s in streams})) or "nothing"
@@ -116,7 +116,7 @@ class VideoSource:
         turned = first.rotation % 180 == 90
         size = (first.width, first.height) if turned else (first.height, first.width)
         expected = stream.frames or (round(length_s * fps) if length_s and fps else None)
-        return Opened(size, fps if 0 < fps <= 1000 else None, None if self.live else expected)
+        return SourceInfo(size, fps if 0 < fps <= 1000 else None, None if self.live else expected)
 
     def _next(self) -> Any:
         """The next decoded frame; None at the end."""
@@ -152,7 +152,7 @@ class VideoSource:
             elif self.live and time.monotonic() - fruitful_s > NO_PICTURE_S:
                 raise SourceError(f"{self.name}: sends data, but for {NO_PICTURE_S:g} s no picture that can be decoded")
         if not self.live:
-            self._tell_losses(stream)
+            self._warn_of_losses(stream)
 
     def _decode_packet(self, stream: Any, packet: Any) -> list[Any]:
         """The frames that a packet completes; None empties the decoder."""
@@ -164,7 +164,7 @@ class VideoSource:
             self._damaged += 1
             return []
 
-    def _tell_losses(self, stream: Any) -> None:
+    def _warn_of_losses(self, stream: Any) -> None:
         """One warning at the end of a file that gave less than it promised."""
         step_s = 1 / float(stream.average_rate or 25)
         # both must be short: files trimmed by an edit list count frames that are never shown
@@ -216,7 +216,7 @@ class FileSource(VideoSource):
             )
         return SourceError(f"{self.name}: no video that FFmpeg knows; needs a video file (ffprobe tells what it is)")
 
-    def _begin(self) -> Opened:
+    def _begin(self) -> SourceInfo:
         if self._container.format.name == "tty":  # FFmpeg draws a text file as terminal art, frame by frame
             raise SourceError(f"{self.name}: a text file; needs a video file, a folder of frames, or rtsp://...")
         return super()._begin()

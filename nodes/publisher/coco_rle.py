@@ -1,9 +1,9 @@
 """COCO's compressed run lengths: a mask in, the string that pycocotools calls `counts` out, and back.
 
-The whole frame is read column by column, as runs of background and mask in turn, background first (of length 0 where
-the first pixel is mask). From the fourth run on, a run is told as its difference from the run two before. A number is
-cut into groups of 5 bits, lowest first, in two's complement; a group becomes the character 48 + group, + 32 if more
-groups follow.
+The whole frame is read column by column, as alternating runs of background and mask, background first (of length 0
+where the first pixel is mask). From the fourth run on, a run is written as its difference from the run two before. A
+number is cut into groups of 5 bits, lowest first, in two's complement; a group becomes the character 48 + group, + 32
+if more groups follow.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ def encode(mask: Array, bbox: tuple[int, int, int, int], size: tuple[int, int]) 
 
 
 def decode(payload: bytes | memoryview, bbox: tuple[int, int, int, int], size: tuple[int, int]) -> Array:
-    """The crop (h, w) uint8 0/1 at `bbox` of the frame of `size` (H, W) that the string tells of.
+    """The crop (h, w) uint8 0/1 at `bbox` of the frame of `size` (H, W) that the string describes.
 
-    MessageError where it is no such string, tells of another number of pixels, or has mask outside the box.
+    MessageError where it is no such string, holds another number of pixels, or has mask outside the box.
     """
     x, y, width, height = bbox
     H, W = size

@@ -4,53 +4,71 @@ from __future__ import annotations
 
 import json
 import secrets
-import time
 
 from msgspec.structs import replace
 
 from nodes.publisher.public_messages import pack_frame, pack_masks, pack_status
+from stream.commands import Command, PublishStatus
 from stream.latency import Latency
-from stream.messages import Command, Frame, Masks
-from stream.runtime import Runtime
-from stream.service_sockets import Broadcast
-from stream.topology import TOPICS
+from stream.messages import Frame, Masks, Message
+from stream.node import NodeContext, Stage
+from stream.reports import Progress
+from stream.settings.config import Config
 
 
-def main(node: Runtime) -> None:
-    """Run the publisher until its stop signal."""
-    own, camera = node.config.publisher, node.config.capture.camera
-    broadcast = Broadcast(node.context, own.endpoint or node.endpoints.endpoint("publish"), TOPICS["masks"].depth)
-    life = secrets.token_hex(4)  # a subscriber that sees another knows why the sequence starts anew
-    latency = Latency()  # capture to publish
+def make_stage(config: Config, node: NodeContext) -> Stage:
+    """The stage that this node runs."""
+    return PublisherStage(config, node)
 
-    def publish(masks: Masks) -> None:
-        # Counted here, so that what gave way in our own queue is told as well. The first message of a life can't know.
-        before, node.heartbeat.frame_id = node.heartbeat.frame_id, masks.stamp.frame_id
-        if before >= 0:
-            masks = replace(masks, passed_over=max(0, masks.stamp.frame_id - before - 1))
-        now = time.monotonic_ns()
-        broadcast.send(pack_masks(masks, own.codec, now, node.heartbeat.steps, life))
-        latency.add((now - masks.stamp.captured_ns) / 1e6)
 
-    def show(frame: Frame) -> None:
-        broadcast.send(pack_frame(frame.stamp, frame.rgb, own.jpeg_quality))
+class PublisherStage(Stage):
+    """Numbers the masks messages, and sends them with pictures and status to whoever subscribes."""
 
-    def obey(command: Command) -> None:
-        if command.kind == "status":
-            broadcast.send(pack_status(camera, json.loads(command.status)))
+    def __init__(self, config: Config, node: NodeContext) -> None:
+        self._own = config.publisher
+        self._camera = config.capture.camera
+        self._node = node
+        self._broadcast = node.open_broadcast()
+        self._incarnation = secrets.token_hex(4)  # a subscriber that sees another knows why the sequence begins at 0
+        self._published = 0  # masks messages; also the sequence number of the next one
+        self._frame_id = -1  # of the newest masks message
+        self._latency = Latency()  # capture to publish
 
-    def numbers() -> dict[str, float]:
-        return {
-            "published": node.heartbeat.steps,
-            **{f"latency_p{p}": latency.quantile(p / 100) for p in (50, 95, 99)},
-        }
+    def handle_command(self, command: Command) -> None:
+        """Publish the status."""
+        match command:
+            case PublishStatus():
+                self._broadcast.send(pack_status(self._camera, json.loads(command.status)))
 
-    node.heartbeat.numbers = numbers
-    try:
-        node.serve(
-            {"commands": obey, "frames": show, "masks": publish},
-            feed="masks",
-            takes=lambda topic: topic != "frames" or own.frames,
+    def step(self, message: Message) -> bool:
+        """Publish masks, which are the feed, or a picture, which is not."""
+        match message:
+            case Masks():
+                self._publish_masks(message)
+                return True
+            case Frame():
+                self._broadcast.send(pack_frame(message.stamp, message.rgb, self._own.jpeg_quality))
+        return False
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._broadcast.close()
+
+    def progress(self) -> Progress:
+        """How many masks messages were published, and how old they were."""
+        return Progress(
+            frame_id=self._frame_id,
+            counters={"published": self._published},
+            gauges={f"latency_p{p}": self._latency.quantile(p / 100) for p in (50, 95, 99)},
         )
-    finally:
-        broadcast.close()
+
+    def _publish_masks(self, masks: Masks) -> None:
+        stamp = masks.stamp
+        # Counted here, so that what gave way in our own queue is counted, too. The first message can't know.
+        if self._frame_id >= 0:
+            masks = replace(masks, passed_over=max(0, stamp.frame_id - self._frame_id - 1))
+        self._frame_id = stamp.frame_id
+        now_ns = round(self._node.now_s() * 1e9)
+        self._broadcast.send(pack_masks(masks, self._own.codec, now_ns, self._published, self._incarnation))
+        self._published += 1
+        self._latency.add((now_ns - stamp.captured_ns) / 1e6)

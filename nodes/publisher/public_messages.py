@@ -26,7 +26,7 @@ MAX_SIDE = 65535  # px
 MAX_PIXELS = 1 << 25  # of a frame; 8K video has 33.2 million
 MAX_DECODED = 64 * 1024 * 1024  # px that the payloads of one message may unpack to, all together
 MAX_POINTS = 4096  # of an object
-FARTHEST = 1e6  # px; a point that ran away farther is told as being here
+FARTHEST = 1e6  # px; a point that ran away farther is sent as being here
 
 Count = Annotated[int, Meta(ge=0, le=(1 << 63) - 1)]
 Px = Annotated[int, Meta(ge=0, le=MAX_SIDE)]
@@ -141,9 +141,9 @@ def pack_status(camera: str, status: dict[str, Any]) -> list[bytes]:
     return [_topic(header), to_json(header)]
 
 
-def _stamped(room: str, stamp: Stamp, size: tuple[int, int]) -> dict[str, Any]:
-    own = {"schema": _schema(room), "version": VERSION, "width": size[1], "height": size[0]}
-    return own | msgspec.structs.asdict(stamp)
+def _stamped(topic: str, stamp: Stamp, size: tuple[int, int]) -> dict[str, Any]:
+    header = {"schema": _schema(topic), "version": VERSION, "width": size[1], "height": size[0]}
+    return header | msgspec.structs.asdict(stamp)
 
 
 def _describe(o: ObjectMask, codec: Codec, payload: int, size: tuple[int, int]) -> ObjectHeader:
@@ -166,8 +166,8 @@ def _describe(o: ObjectMask, codec: Codec, payload: int, size: tuple[int, int]) 
     )
 
 
-def _schema(room: str) -> str:
-    return f"sam-pt-live/{room}"
+def _schema(topic: str) -> str:
+    return f"sam-pt-live/{topic}"
 
 
 def _topic(header: Header) -> bytes:
@@ -222,7 +222,7 @@ def unpack_status(parts: Parts) -> StatusHeader:
     return header
 
 
-def _read_header(parts: Parts, room: str, kind: type[H]) -> H:
+def _read_header(parts: Parts, topic: str, kind: type[H]) -> H:
     """The header, once the parts' number and sizes, the schema, its version and the topic are as needed."""
     if not 2 <= len(parts) <= MAX_PARTS:
         raise MessageError(f"{len(parts)} parts came; a message has 2 to {MAX_PARTS}")
@@ -231,16 +231,16 @@ def _read_header(parts: Parts, room: str, kind: type[H]) -> H:
     if len(parts[1]) > MAX_HEADER_BYTES:
         raise MessageError(f"a header of {len(parts[1])} bytes came; it has at most {MAX_HEADER_BYTES}")
     try:
-        # Decoding by type passes over what is not asked for, so strange keys cost no memory.
+        # Decoding by type passes over keys that no field has, so strange keys cost no memory.
         named = msgspec.json.decode(parts[1], type=Header)
-        if (named.schema, named.version) != (_schema(room), VERSION):
+        if (named.schema, named.version) != (_schema(topic), VERSION):
             raise MessageError(
                 f"schema {named.schema[:40]!r} version {named.version} came; "
-                f"this reader speaks {_schema(room)!r} version {VERSION}"
+                f"this reader speaks {_schema(topic)!r} version {VERSION}"
             )
         header = msgspec.json.decode(parts[1], type=kind)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
-        raise MessageError(f"no {room} header: {str(error)[:200]}") from None
+        raise MessageError(f"no {topic} header: {str(error)[:200]}") from None
     if parts[0] != _topic(header):
         raise MessageError(f"topic {bytes(parts[0][:80])!r} came with a header for {_topic(header)!r}")
     return header

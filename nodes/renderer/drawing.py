@@ -1,7 +1,7 @@
-"""A frame and its masks in, the picture that people look at out: tints, outlines, points with trails, labels.
+"""A frame and its masks in, the picture that people look at out: tints, outlines, points with trails, captions.
 
-State is never told by colour alone: an uncertain outline is dashed, a reacquired one has a second line around it, a
-lost object has no mask and is listed, and every label carries its state's sign and word. Ink goes only where it is
+State is never shown by colour alone: an uncertain outline is dashed, a reacquired one has a second line around it, a
+lost object has no mask and is listed, and every caption carries its state's sign and word. Ink goes only where it is
 needed (tables over the masks' boxes, blending of single pixels): a blend of the whole frame costs more than the rest.
 """
 
@@ -12,11 +12,11 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
+from nodes.renderer.captions import Hud, write_captions
 from nodes.renderer.ink import INK, PAPER, Colour, cap_height, colour_of, mixed
-from nodes.renderer.labels import Hud, write_labels
-from nodes.renderer.trails import VISIBLE, Trails
+from nodes.renderer.trails import Trails
 from stream.arrays import Array
-from stream.messages import Masks, ObjectMask
+from stream.messages import VISIBLE, Masks, ObjectMask
 
 TINT = {"tracked": 0.42, "reacquired": 0.42, "uncertain": 0.22, "lost": 0.12}  # share of the colour in the mask
 SUBPIXEL = 4  # bits of fraction in the coordinates given to OpenCV
@@ -43,7 +43,7 @@ class Painter:
             _draw_trail(picture, self.trails.steps(o.object_id), colour_of(o.object_id), cap)
             _draw_points(picture, o, cap)
         if info is not None:
-            write_labels(picture, masks, info, cap)
+            write_captions(picture, masks, info, cap)
         return picture
 
 
@@ -89,7 +89,7 @@ def _contours(mask: Array, corner: tuple[int, int], stride: int) -> list[Array]:
 
 
 def _smoothed(xy: Array, stride: int) -> Array:
-    """A closed (K, 2) outline of pixel steps, each point the mean of its neighbourhood, one of every `stride` kept."""
+    """A closed (K, 2) outline of pixel steps, each point the mean of its neighbourhood, one of every `stride`."""
     if len(xy) < 6 * stride:
         return xy
     reach = 3
@@ -150,13 +150,13 @@ def _draw_points(picture: Array, o: ObjectMask, cap: int) -> None:
     for (x, y), visibility, label in zip(o.xy.tolist(), o.visibility.tolist(), o.labels.tolist(), strict=True):
         if not (-radius <= x <= width + radius and -radius <= y <= height + radius):  # also what is not a number
             continue
-        seen = visibility > VISIBLE
-        if label == 1 and seen:
+        visible = visibility > VISIBLE
+        if label == 1 and visible:
             _circle(picture, x, y, radius + 1, INK, -1)
             _circle(picture, x, y, radius, dot, -1)
         elif label == 1:
             _circle(picture, x, y, max(3.0, radius), dim, 1)
-        elif seen:
+        elif visible:
             _cross(picture, x, y, radius, INK, max(3, round(cap / 2.7)))
             _cross(picture, x, y, radius, dot, max(1, round(cap / 7)))
         else:

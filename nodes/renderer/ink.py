@@ -1,7 +1,7 @@
-"""Text, a state or a size in, small coverage images out; `stamp` lays them on a picture. And the colours.
+"""Text, a state or a size in, small coverage images out; `lay_ink` lays them on a picture. And the colours.
 
 OpenCV's line font is coarse at the sizes of a video overlay, so each letter is drawn 8 times too large, shrunk once,
-and kept: a line of text is then only its letters side by side. A coverage is (h, w) uint8, 0 nothing to 255 full ink.
+and cached: a line of text is then only its letters side by side. A coverage is (h, w) uint8, 0 nothing to 255 full ink.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ INK: Colour = (16, 18, 22)
 PAPER: Colour = (246, 247, 249)
 FAINT: Colour = (176, 180, 188)
 
-# Okabe and Ito's colours, told apart with every common colour blindness; the order keeps neighbours far apart.
+# Okabe and Ito's colours, distinct with every common colour blindness; the order keeps neighbours far apart.
 PALETTE: tuple[Colour, ...] = (
     (86, 180, 233),  # sky blue
     (230, 159, 0),  # orange
@@ -122,11 +122,11 @@ def symbol(state: State, side: int) -> Array:
 def _shrunk(large: Array) -> Array:
     height, width = large.shape[0] // FINER, large.shape[1] // FINER
     small: Array = cv2.resize(large, (width, height), interpolation=cv2.INTER_AREA)
-    small.flags.writeable = False  # it is kept and shared
+    small.flags.writeable = False  # it is cached and shared
     return small
 
 
-def stamp(picture: Array, coverage: Array, corner: tuple[int, int], colour: Colour, opacity: float = 1.0) -> None:
+def lay_ink(picture: Array, coverage: Array, corner: tuple[int, int], colour: Colour, opacity: float = 1.0) -> None:
     """Lay ink of one colour on the (H, W, 3) picture, in place; `corner` (x, y) px may lie outside."""
     x, y = corner
     left, top = max(0, -x), max(0, -y)
@@ -145,8 +145,8 @@ def write_chip(picture: Array, text: str, cap_px: int, corner: tuple[int, int]) 
     """Write one line on a dark plate, in place; returns the plate's box."""
     x, y = corner
     height, width = chip_size(text, cap_px)
-    stamp(picture, plate(height, width, corner_radius(cap_px)), corner, INK, PLATE_OPACITY)
-    stamp(picture, letters(text, cap_px), (x + cap_px * 3 // 4, y + (height - line_height(cap_px)) // 2), PAPER)
+    lay_ink(picture, plate(height, width, corner_radius(cap_px)), corner, INK, PLATE_OPACITY)
+    lay_ink(picture, letters(text, cap_px), (x + cap_px * 3 // 4, y + (height - line_height(cap_px)) // 2), PAPER)
     return x, y, width, height
 
 

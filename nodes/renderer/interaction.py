@@ -16,6 +16,7 @@ Button = Literal["left", "right"]
 Point = tuple[float, float]
 
 MESSAGE_S = 3.0  # how long a message stays
+DRAG_PX = 4.0  # of the window; a press that moves less is a click
 
 
 class Interaction:
@@ -29,17 +30,17 @@ class Interaction:
         self.selected: int | None = None
         self.paused = False
         self.show_help = True
-        self.drag_px = 4.0  # a press that moves less is a click
+        self._drag_px = DRAG_PX  # frame px
         self._pressed: Point | None = None
         self._dragged: Point | None = None
-        self._added: set[int] = set()  # objects that were replied but not seen in a frame yet
+        self._added: set[int] = set()  # objects that a reply named, but no frame has shown yet
         self._message = ""
         self._message_until = 0.0
-        self.quitting = False  # shutdown was asked for
+        self.quitting = False  # shutdown was requested
 
     # --- what happens -----------------------------------------------------------------------------------------------
 
-    def seen(self, size: tuple[int, int], objects: Sequence[int]) -> None:
+    def take_frame(self, size: tuple[int, int], objects: Sequence[int]) -> None:
         """A new frame of (height, width) with these objects."""
         if size != self.size:
             self._pressed = self._dragged = None  # the corner of the box lies in a frame that is gone
@@ -49,6 +50,10 @@ class Interaction:
         if self.selected is not None and self.selected not in (*self.objects, *self._added):
             self.selected = None
 
+    def set_scale(self, scale: float) -> None:
+        """The frame is shown at `scale` window px a frame px."""
+        self._drag_px = DRAG_PX / scale
+
     def press(self, button: Button, xy: Point) -> None:
         """A button went down."""
         if not self._inside(xy):
@@ -57,7 +62,7 @@ class Interaction:
         if button == "left":
             self._pressed = self._dragged = xy
         elif self.selected is None:
-            self.tell("select an object first: 1-9 or Tab")
+            self.show_message("select an object first: 1-9 or Tab")
         else:
             self._request("refine_object", object_id=self.selected, points=[_point(xy, 0)])
 
@@ -103,16 +108,16 @@ class Interaction:
             self.quit()
 
     def quit(self) -> None:
-        """End the run; asked for once, however often the window is closed."""
+        """End the run; requested once, however often the window is closed."""
         if not self.quitting:
             self.quitting = True
             self._request("shutdown")
 
-    def replied(self, request: Request, reply: dict[str, Any]) -> None:
-        """The answer to a request came: {"result": ...} or {"error": {"code", "message"}}."""
+    def take_reply(self, request: Request, reply: dict[str, Any]) -> None:
+        """The reply to a request came: {"result": ...} or {"error": {"code", "message"}}."""
         method, error, result = request.get("method"), reply.get("error"), reply.get("result") or {}
         if error:
-            self.tell(str(error.get("message", error)) if isinstance(error, dict) else str(error))
+            self.show_message(str(error.get("message", error)) if isinstance(error, dict) else str(error))
             if method in ("pause", "resume"):
                 self.paused = method == "resume"
             self.quitting = self.quitting and method != "shutdown"
@@ -121,9 +126,9 @@ class Interaction:
             if self.selected not in self.objects:
                 self._added.add(self.selected)
         elif method == "snapshot":
-            self.tell("saved " + ", ".join(str(v) for v in result.values()) if result else "saved")
+            self.show_message("saved " + ", ".join(str(v) for v in result.values()) if result else "saved")
 
-    def tell(self, message: str) -> None:
+    def show_message(self, message: str) -> None:
         """Show a message in the help line for three seconds."""
         self._message, self._message_until = message, self.clock() + MESSAGE_S
 
@@ -135,7 +140,7 @@ class Interaction:
         if self._pressed is None or self._dragged is None:
             return None
         (ax, ay), (bx, by) = self._pressed, self._dragged
-        if min(abs(ax - bx), abs(ay - by)) < self.drag_px:
+        if min(abs(ax - bx), abs(ay - by)) < self._drag_px:
             return None
         return min(ax, bx), min(ay, by), max(ax, bx), max(ay, by)
 
@@ -165,11 +170,11 @@ class Interaction:
         elif object_id in self.objects:
             self.selected = object_id
         else:
-            self.tell(f"there is no object {object_id}")
+            self.show_message(f"there is no object {object_id}")
 
     def _remove(self) -> None:
         if self.selected is None:
-            self.tell("select the object to remove first: 1-9 or Tab")
+            self.show_message("select the object to remove first: 1-9 or Tab")
         else:
             self._request("remove_object", object_id=self.selected)
             self._added.discard(self.selected)

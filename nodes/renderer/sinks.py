@@ -1,7 +1,7 @@
-"""Pictures and label images in; a video file, a folder of label images or a single PNG out.
+"""Pictures and label images in; a folder of label images or a single PNG out. Videos are written by `recording.py`.
 
 A sink never stops the feed: where the disk is full or gone it says so once and takes no more, and what it wrote stays
-readable. What can be known before the run (`check_file`, `check_folder`) is an error there instead.
+readable. What can be checked before the run (`check_file`, `check_folder`) is an error there instead.
 """
 
 from __future__ import annotations
@@ -13,150 +13,16 @@ import stat
 import struct
 import tempfile
 import zlib
-from fractions import Fraction
 from pathlib import Path
-from typing import Any
 
-import av
 import cv2
 import numpy as np
-from av.video.frame import PictureType
-from av.video.reformatter import Colorspace
 
-from nodes.renderer.letterbox import fit
 from stream.arrays import Array
 from stream.errors import ConfigError
-from stream.geometry import Letterbox
 from stream.settings.config import Renderer
 
 log = logging.getLogger(__name__)
-
-TICKS = 90_000  # a second in the file's own time
-FRAGMENT_S = 2  # a key frame, and with it all before it on the disk: what a killed process loses at most
-LONGEST_GAP_S = 3600  # a longer one (a camera away overnight) is left out: the format counts durations in 32 bits
-BT709 = 1  # the number of this colour space in H.264
-
-
-class VideoFile:
-    """An MP4 that plays at the feed's own speed, and plays too when the process is killed while writing it.
-
-    `fps` only guesses at the duration of a frame whose successor is unknown or earlier; else `captured_ns` decides.
-    """
-
-    def __init__(self, path: str | Path, fps: float) -> None:
-        self.path = Path(path)
-        self.nominal_ticks = round(TICKS / max(1.0, fps))
-        self.size: tuple[int, int] | None = None  # (height, width) of the first picture, made even; that of the file
-        self.stopped = False  # by an error or by close()
-        self._container: Any = None
-        self._stream: Any = None
-        self._origin_ns = 0  # captured_ns that is time 0 of the file
-        self._last_tick = -1
-        self._key_tick = 0
-        self._told_of_size = False
-
-    def write(self, rgb: Array, captured_ns: int) -> None:
-        """Add a (H, W, 3) uint8 picture; one of another size is scaled into the first one's."""
-        if self.stopped:
-            return
-        try:
-            if self._container is None:
-                self._open(rgb, captured_ns)
-            frame = av.VideoFrame.from_ndarray(self._fitted(rgb), format="rgb24")
-            frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
-            frame.pts, frame.time_base = self._next_tick(captured_ns), Fraction(1, TICKS)
-            if self._last_tick == 0 or self._last_tick - self._key_tick >= FRAGMENT_S * TICKS:
-                frame.pict_type, self._key_tick = PictureType.I, self._last_tick
-            for packet in self._stream.encode(frame):
-                self._container.mux(packet)
-        except (OSError, av.FFmpegError) as error:
-            self._give_up(error)
-
-    def close(self) -> None:
-        """Write what is still in the encoder, and the index that makes an ordinary, seekable file of it."""
-        if self.stopped or self._container is None:
-            self.stopped = True
-            return
-        try:
-            for packet in self._stream.encode():
-                self._container.mux(packet)
-            self._container.close()
-            self.stopped = True
-        except (OSError, av.FFmpegError) as error:
-            self._give_up(error)
-
-    def _open(self, rgb: Array, captured_ns: int) -> None:
-        height, width = rgb.shape[:2]
-        self.size = height + height % 2, width + width % 2  # yuv420p has one colour for 2x2 px
-        self._origin_ns = captured_ns
-        options = {"movflags": _movflags(), "flush_packets": "1"}
-        self._container = av.open(str(self.path), "w", format="mp4", options=options)
-        self._stream = self._container.add_stream("libx264", rate=Fraction(TICKS, self.nominal_ticks))
-        self._stream.height, self._stream.width = self.size
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.time_base = Fraction(1, TICKS)
-        encoder = self._stream.codec_context
-        encoder.time_base = Fraction(1, TICKS)
-        encoder.max_b_frames = 0  # a frame leaves the encoder in the order and soon after it came
-        encoder.gop_size = 1 << 20  # key frames by time, above: a slow feed would wait long for a count
-        encoder.thread_count = 2
-        encoder.colorspace = encoder.color_primaries = encoder.color_trc = BT709
-        self._stream.options = {"crf": "20", "preset": "veryfast", "rc-lookahead": "8", "forced-idr": "1"}
-
-    def _fitted(self, rgb: Array) -> Array:
-        """The picture in the file's size: an odd edge doubled, another size letterboxed."""
-        assert self.size is not None
-        height, width = rgb.shape[:2]
-        if (height + height % 2, width + width % 2) != self.size:
-            if not self._told_of_size:
-                self._told_of_size = True
-                came, file = f"{width}x{height}", f"{self.size[1]}x{self.size[0]}"
-                log.warning("recording %s: frames are %s now; they are scaled into its %s", self.path, came, file)
-            return fit(rgb, Letterbox((height, width), self.size))
-        if (height, width) == self.size:
-            return np.ascontiguousarray(rgb)
-        padded: Array = cv2.copyMakeBorder(rgb, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        return padded
-
-    def _next_tick(self, captured_ns: int) -> int:
-        """The frame's time in the file: 0 first, then always later, however the clock jumps."""
-        tick = (captured_ns - self._origin_ns) * TICKS // 1_000_000_000
-        if not self._last_tick < tick < self._last_tick + LONGEST_GAP_S * TICKS:
-            tick = self._last_tick + self.nominal_ticks
-            self._origin_ns = captured_ns - tick * 1_000_000_000 // TICKS
-        self._last_tick = tick
-        return tick
-
-    def _give_up(self, error: Exception) -> None:
-        self.stopped = True
-        log.warning("recording to %s stopped: %s; what was written so far stays playable", self.path, _reason(error))
-        if self._container is not None:
-            with contextlib.suppress(OSError, av.FFmpegError):  # the disk is still full
-                self._container.close()
-            with contextlib.suppress(OSError):
-                _cut_torn_fragment(self.path)
-
-
-def _movflags() -> str:
-    """Fragments, so that a file without its end plays; with FFmpeg 7.1 also an ordinary index once it is closed."""
-    if av.library_versions["libavformat"] >= (61, 7, 0):
-        return "hybrid_fragmented"
-    return "frag_keyframe+empty_moov+default_base_moof"
-
-
-def _cut_torn_fragment(path: Path) -> None:
-    """Cut the fragment off that was being written when the disk was full: players stumble over half of one."""
-    with path.open("r+b") as file:
-        length, whole, at = file.seek(0, os.SEEK_END), 0, 0
-        while at + 8 <= length:
-            file.seek(at)
-            size, kind = struct.unpack(">I4s", file.read(8))
-            if size < 8:  # a box of another length field: nothing that this file's writer makes
-                return
-            at += size
-            if kind != b"moof" and at <= length:  # the index of a fragment is of use only with its data behind it
-                whole = at
-        file.truncate(whole)
 
 
 class LabelImages:
@@ -174,7 +40,7 @@ class LabelImages:
             replace_file(self.folder / f"{frame_id:05d}.png", label_png(labels))
         except OSError as error:
             self.stopped = True
-            log.warning("label images in %s stopped at frame %d: %s", self.folder, frame_id, _reason(error))
+            log.warning("label images in %s stopped at frame %d: %s", self.folder, frame_id, reason(error))
 
 
 def davis_palette() -> Array:
@@ -236,7 +102,7 @@ def check_file(path: str | Path, option: str, suffix: str) -> None:
     except FileNotFoundError:
         pass
     except OSError as error:
-        raise ConfigError(f"{option} {path}: can't be written ({_reason(error)})") from None
+        raise ConfigError(f"{option} {path}: can't be written ({reason(error)})") from None
 
 
 def check_folder(path: str | Path, option: str) -> None:
@@ -247,21 +113,22 @@ def check_folder(path: str | Path, option: str) -> None:
     try:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise ConfigError(f"{option}: the folder {path} can't be made ({_reason(error)})") from None
+        raise ConfigError(f"{option}: the folder {path} can't be made ({reason(error)})") from None
     try:
         with tempfile.TemporaryFile(dir=path):  # asking for the rights would not notice a read-only or full disk
             pass
     except OSError as error:
-        raise ConfigError(f"{option}: the folder {path} can't be written ({_reason(error)})") from None
+        raise ConfigError(f"{option}: the folder {path} can't be written ({reason(error)})") from None
 
 
-def _reason(error: Exception) -> str:
+def reason(error: Exception) -> str:
+    """An error in the system's own words."""
     number: int | None = getattr(error, "errno", None)
     return os.strerror(number) if number and number > 0 else str(error)
 
 
 def check_sinks(own: Renderer) -> None:
-    """Make sure that everything that is asked for can be written; ConfigError says what can't, and why."""
+    """Make sure that everything in the config can be written; ConfigError says what can't, and why."""
     if own.record:
         check_file(own.record, "--record", ".mp4")
     if own.picture:

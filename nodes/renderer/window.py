@@ -43,18 +43,18 @@ class Window:
         self._open = False
 
     def show(self, rgb: Array, masks: Masks | None = None) -> None:
-        """Put a (H, W, 3) uint8 picture on screen; `masks` tells which objects can be selected, and where they are."""
+        """Put a (H, W, 3) uint8 picture on screen; `masks` holds the objects that can be selected."""
         objects = masks.objects if masks is not None else ()
         self._rgb = rgb
         self._boxes = {o.object_id: o.bbox for o in objects if o.area > 0}
-        self.interaction.seen((rgb.shape[0], rgb.shape[1]), [o.object_id for o in objects])
+        self.interaction.take_frame((rgb.shape[0], rgb.shape[1]), [o.object_id for o in objects])
         self._notice_closing()
         if not self._open and not self.interaction.quitting:  # what was closed is not opened for the run's last frames
             self._create((rgb.shape[0], rgb.shape[1]))
         self._draw(self._state())
 
     def poll(self) -> None:
-        """Handle mouse and keys, and draw anew where they, or a new window size, changed what is to be seen."""
+        """Handle mouse and keys, and draw again where they, or a new window size, changed what is to be seen."""
         if not self._open:
             return
         for _ in range(EVENTS_A_POLL):
@@ -67,9 +67,9 @@ class Window:
         if state != self._shown:
             self._draw(state)
 
-    def replied(self, request: Request, reply: dict[str, Any]) -> None:
-        """Take the answer to a request."""
-        self.interaction.replied(request, reply)
+    def take_reply(self, request: Request, reply: dict[str, Any]) -> None:
+        """Take the reply to a request."""
+        self.interaction.take_reply(request, reply)
 
     def close(self) -> None:
         """Take the window off the screen."""
@@ -115,7 +115,7 @@ class Window:
         width, height = cv2.getWindowImageRect(self.title)[2:]
         frame = (self._rgb.shape[0], self._rgb.shape[1])
         self._letterbox = Letterbox(frame, (height, width) if min(width, height) > 16 else frame)
-        self.interaction.drag_px = 4 / min(self._letterbox.scale)
+        self.interaction.set_scale(min(self._letterbox.scale))
         canvas = cv2.cvtColor(fit(self._rgb, self._letterbox), cv2.COLOR_RGB2BGR)
         overlay(canvas, self.interaction, self._boxes, self._letterbox)
         cv2.imshow(self.title, canvas)
@@ -179,6 +179,6 @@ def check_display() -> None:
     except subprocess.TimeoutExpired:
         raise ConfigError("--window: the display does not answer") from None
     if done.returncode:
-        said = next(iter(done.stderr.strip().splitlines()), "no reason was given").strip()
+        complaint = next(iter(done.stderr.strip().splitlines()), "no reason was given").strip()
         display = f" on DISPLAY={os.environ['DISPLAY']}" if "DISPLAY" in os.environ else ""
-        raise ConfigError(f"--window: can't open a window{display} ({said})")
+        raise ConfigError(f"--window: can't open a window{display} ({complaint})")

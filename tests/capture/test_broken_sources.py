@@ -1,4 +1,4 @@
-"""Files, folders and graphs that can't be read, or not to their end: what is said of them."""
+"""Files, folders and graphs that can't be read, or not to their end: what the error says."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from pathlib import Path
 import cv2
 import numpy as np
 import pytest
-from capture.examples import complaint, levels, read_all, shade, write_clip, write_sound
+from capture.clips import complaint, levels, read_all, shade, write_clip, write_sound
 
 from nodes.capture.sources import make_source
 from stream.settings.config import Capture
@@ -70,8 +70,8 @@ def test_what_is_no_video_is_told_by_kind(tmp_path):
 
 
 def test_a_file_that_is_not_there_is_told_with_the_place(tmp_path):
-    said = complaint(tmp_path / "nope.mp4")
-    assert said.startswith(f"--source {tmp_path}/nope.mp4: no such file or folder (looked in {Path.cwd()})")
+    message = complaint(tmp_path / "nope.mp4")
+    assert message.startswith(f"--source {tmp_path}/nope.mp4: no such file or folder (looked in {Path.cwd()})")
     (tmp_path / "file").touch()
     assert "no such file or folder" in complaint(tmp_path / "file" / "nope.mp4")
 
@@ -100,7 +100,6 @@ def test_folders_without_usable_pictures_are_told(tmp_path):
     assert "the folder holds 0 entries" in complaint(tmp_path)
     (tmp_path / "a.txt").touch()
     assert "the folder holds 1 entries, none of them a picture" in complaint(tmp_path)
-    cv2.imwrite(str(tmp_path / "1.png"), shade(1))
     (tmp_path / "2.png").write_bytes(b"broken")
     (tmp_path / "3.png").touch()
     assert f"{tmp_path}/2.png is no readable picture (6 bytes)" in complaint(tmp_path)
@@ -108,8 +107,36 @@ def test_folders_without_usable_pictures_are_told(tmp_path):
     assert "3.png is no readable picture (0 bytes)" in complaint(tmp_path)
 
 
+def test_pictures_that_cannot_be_read_are_passed_over_and_counted_once(tmp_path, caplog):
+    for i in range(6):
+        cv2.imwrite(str(tmp_path / f"{i}.jpg"), shade(i))
+    (tmp_path / "0.jpg").write_bytes(b"")
+    whole = (tmp_path / "3.jpg").read_bytes()
+    (tmp_path / "3.jpg").write_bytes(whole[: len(whole) // 2])
+    source = make_source(Capture(source=str(tmp_path)))
+    opened, pictures = read_all(source)
+    assert opened.size == (64, 96)
+    assert [round(p.rgb.mean() / 8) for p in pictures] == [1, 2, 4, 5]
+    (record,) = caplog.records
+    assert record.getMessage().startswith(
+        f"2 of 6 pictures were passed over; the first of them: --source: {tmp_path}/0.jpg"
+    )
+
+
+def test_a_restart_goes_on_behind_the_pictures_that_were_given(tmp_path):
+    for i in range(6):
+        cv2.imwrite(str(tmp_path / f"{i}.png"), shade(i))
+    (tmp_path / "1.png").write_bytes(b"")
+    source = make_source(Capture(source=str(tmp_path)))
+    source.open()
+    source.skip(2)
+    picture = source.read()
+    assert picture is not None
+    assert round(picture.rgb.mean() / 8) == 3
+
+
 @pytest.mark.parametrize("graph", ["nosuchfilter=1", "testsrc2=size=apple", "sine=duration=1", ""])
 def test_a_graph_that_can_not_be_built_is_told(graph, capfd):
-    said = complaint(f"lavfi:{graph}")
-    assert "no filter graph" in said or "holds no video, only audio" in said
+    message = complaint(f"lavfi:{graph}")
+    assert "no filter graph" in message or "holds no video, only audio" in message
     assert capfd.readouterr() == ("", "")

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import av
 import pytest
-from capture.examples import complaint, levels, write_clip
+from capture.clips import complaint, levels, write_clip
 
 from nodes.capture import video
 from nodes.capture.cameras import CameraSource
@@ -19,8 +19,8 @@ from stream.errors import SourceError
 
 def test_a_camera_that_is_not_there_is_told_with_those_that_are(monkeypatch):
     monkeypatch.setattr(Path, "glob", lambda self, pattern: [Path("/dev/video2"), Path("/dev/video4")])
-    said = complaint("97")
-    assert said == (
+    message = complaint("97")
+    assert message == (
         "camera /dev/video97: no such file or directory; there is /dev/video2, /dev/video4; give --source one of them"
     )
     monkeypatch.setattr(Path, "glob", lambda self, pattern: [])

@@ -7,11 +7,12 @@ from collections.abc import Callable
 
 import numpy as np
 import pytest
-from capture.examples import shade
-from capture.feeds import GENEROUS_S, Step, Wakes, blocker, drain, play
+from capture.clips import shade
+from capture.scripted_feeds import GENEROUS_S, Step, Wakes, blocker, drain, play
 
 from nodes.capture.feed import Feed
 from nodes.capture.sources import make_source
+from stream.commands import StartCapture
 from stream.errors import SourceError
 from stream.settings.config import Capture
 
@@ -57,7 +58,7 @@ def test_frames_carry_the_time_of_their_capture_by_two_clocks():
 
 
 def test_a_finite_source_resumes_at_an_index():
-    feed, wakes, made = play([shade(i) for i in range(10)], first_frame_id=6, session=2)
+    feed, wakes, made = play([shade(i) for i in range(10)], frame_id=6, session=2)
     frames = drain(feed, wakes)
     assert made[0].skipped == 6
     assert [(f.stamp.frame_id, int(f.rgb[0, 0, 0]), f.stamp.session) for f in frames] == [
@@ -66,7 +67,7 @@ def test_a_finite_source_resumes_at_an_index():
 
 
 def test_a_live_source_only_continues_its_numbers():
-    feed, wakes, made = play([shade(0), shade(1)], live=True, first_frame_id=40, frames=42)
+    feed, wakes, made = play([shade(0), shade(1)], live=True, frame_id=40, frames=42)
     frames = drain(feed, wakes)
     assert made[0].skipped == 0
     assert frames[-1].stamp.frame_id == 41
@@ -86,8 +87,8 @@ def test_the_live_slot_keeps_the_newest_frame_and_counts_all():
 
 def test_frames_ends_the_feed_and_counts_from_the_start_of_the_run():
     assert len(drain(*play([shade(i) for i in range(9)], frames=4)[:2])) == 4
-    assert len(drain(*play([shade(i) for i in range(9)], frames=4, first_frame_id=3)[:2])) == 1
-    assert drain(*play([shade(i) for i in range(9)], frames=4, first_frame_id=4)[:2]) == []
+    assert len(drain(*play([shade(i) for i in range(9)], frames=4, frame_id=3)[:2])) == 1
+    assert drain(*play([shade(i) for i in range(9)], frames=4, frame_id=4)[:2]) == []
 
 
 @pytest.mark.parametrize("live", [False, True])
@@ -134,7 +135,7 @@ def test_the_demo_comes_through_with_its_truth_and_resumes_anywhere():
     runs = []
     for first in (0, 7):
         wakes = Wakes()
-        feed = Feed(lambda: make_source(config), config, live=False, first_frame_id=first, wake=wakes)
+        feed = Feed(lambda: make_source(config), config, StartCapture(frame_id=first), live=False, wake=wakes)
         feed.start()
         runs.append(drain(feed, wakes))
     assert [f.stamp.frame_id for f in runs[1]] == [7, 8]

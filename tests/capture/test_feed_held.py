@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import threading
 
-from capture.examples import shade
-from capture.feeds import GENEROUS_S, blocker, drain, play
+from capture.clips import shade
+from capture.scripted_feeds import GENEROUS_S, blocker, drain, play
 
 from nodes.capture.feed import Feed
 from stream.errors import SourceError

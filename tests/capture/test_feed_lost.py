@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import logging
 
-from capture.examples import shade
-from capture.feeds import GENEROUS_S, blocker, drain, play
+from capture.clips import shade
+from capture.scripted_feeds import GENEROUS_S, blocker, drain, play
 
 from stream.errors import SourceError
 
@@ -29,11 +29,11 @@ def test_a_lost_live_source_is_opened_again_and_the_numbers_go_on(caplog):
     event.set()
     feed.stop(GENEROUS_S)
     assert all(s.closed for s in made)
-    told = [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "nodes.capture.feed"]
-    assert told[0][0] == "WARNING"
-    assert told[0][1].startswith("rtsp://***@cam: silent for 2 s (it was connected for ")
-    assert sum("next try in" in text for _, text in told) >= 3
-    assert any("back after" in text and "session 1" in text for _, text in told)
+    lines = [(r.levelname, r.getMessage()) for r in caplog.records if r.name == "nodes.capture.feed"]
+    assert lines[0][0] == "WARNING"
+    assert lines[0][1].startswith("rtsp://***@cam: silent for 2 s (it was connected for ")
+    assert sum("next try in" in text for _, text in lines) >= 3
+    assert any("back after" in text and "session 1" in text for _, text in lines)
     assert "secret" not in caplog.text
 
 

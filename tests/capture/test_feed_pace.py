@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 import pytest
-from capture.examples import shade
-from capture.feeds import Step, Wakes, drain, play
+from capture.clips import shade
+from capture.scripted_feeds import Step, Wakes, drain, play
 
 from nodes.capture.feed import Feed
 from nodes.capture.pace import Pace
 from nodes.capture.source import Picture
 from nodes.capture.sources import make_source
+from stream.commands import StartCapture
 from stream.settings.config import Capture
 
 
 def test_realtime_plays_at_the_rate_of_the_source():
     config = Capture(source="lavfi:testsrc2=size=96x64:rate=50:duration=0.3", realtime=True)
     wakes = Wakes()
-    feed = Feed(lambda: make_source(config), config, live=True, wake=wakes)
+    feed = Feed(lambda: make_source(config), config, StartCapture(), live=True, wake=wakes)
     feed.start()
     stamps = [f.stamp for f in drain(feed, wakes)]
     assert feed.captured == 15

@@ -1,15 +1,16 @@
-"""A real RTSP server: frames come, it is lost and comes back, and what is said of it."""
+"""A real RTSP server: frames come, it is lost and comes back, and what the log says of it."""
 
 from __future__ import annotations
 
 import logging
 
 import pytest
-from capture.feeds import GENEROUS_S, Wakes
+from capture.scripted_feeds import GENEROUS_S, Wakes
 from rtsp_fixture import Camera, need_rtsp, start_rtsp_server
 
 from nodes.capture.feed import Feed
 from nodes.capture.sources import make_source
+from stream.commands import StartCapture
 from stream.errors import SourceError
 from stream.settings.config import Capture
 
@@ -24,7 +25,7 @@ def rtsp_is_there() -> None:
 def watch(camera: Camera, **config) -> tuple[Feed, Wakes]:
     capture = Capture(source=camera.url, backoff_s=0.05, backoff_max_s=0.2, **config)
     wakes = Wakes()
-    feed = Feed(lambda: make_source(capture), capture, live=True, wake=wakes)
+    feed = Feed(lambda: make_source(capture), capture, StartCapture(), live=True, wake=wakes)
     feed.start()
     return feed, wakes
 
@@ -49,9 +50,9 @@ def test_no_frame_of_a_network_camera_is_lost(transport):
             assert picture is not None
             pts.append(picture.pts_s)
         source.close()
-        known = [p for p in pts if p is not None]
-        assert len(known) >= 38  # the first may have none
-        assert known == pytest.approx([known[0] + i / 25 for i in range(len(known))], abs=0.001)
+        timed = [p for p in pts if p is not None]
+        assert len(timed) >= 38  # the first may have none
+        assert timed == pytest.approx([timed[0] + i / 25 for i in range(len(timed))], abs=0.001)
 
 
 def test_a_killed_server_that_comes_back_is_a_new_session_and_the_numbers_go_on(caplog):
@@ -101,7 +102,7 @@ def test_a_camera_that_is_switched_on_later_is_waited_for():
 def test_refusals_are_told_apart_and_without_the_password():
     with start_rtsp_server(user="me", password="s3cret") as camera:
         bare = f"127.0.0.1:{camera.port}"
-        said = {
+        messages = {
             "none": complaint(f"rtsp://{bare}/cam"),
             "wrong": complaint(f"rtsp://me:wr0ng@{bare}/cam"),
             "path": complaint(f"rtsp://me:s3cret@{bare}/other"),
@@ -109,7 +110,7 @@ def test_refusals_are_told_apart_and_without_the_password():
         source = make_source(Capture(source=camera.url))
         assert source.open().size == (360, 640)
         source.close()
-    assert "asks for a name and a password (401)" in said["none"]
-    assert "refuses this user name or password (401)" in said["wrong"]
-    assert "no stream at /other (404)" in said["path"]
-    assert not any(secret in text for text in said.values() for secret in ("s3cret", "wr0ng"))
+    assert "asks for a name and a password (401)" in messages["none"]
+    assert "refuses this user name or password (401)" in messages["wrong"]
+    assert "no stream at /other (404)" in messages["path"]
+    assert not any(secret in text for text in messages.values() for secret in ("s3cret", "wr0ng"))

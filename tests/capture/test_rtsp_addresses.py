@@ -1,4 +1,4 @@
-"""RTSP addresses behind which there is no camera: what is said, and never the password."""
+"""RTSP addresses behind which there is no camera: what the error says, and never the password."""
 
 from __future__ import annotations
 
@@ -6,23 +6,23 @@ import socket
 import threading
 
 import pytest
-from capture.examples import complaint
+from capture.clips import complaint
 
 
 def test_an_rtsp_server_that_is_not_there_is_told_without_the_password():
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         port = free.getsockname()[1]
-    said = complaint(f"rtsp://me:secret@127.0.0.1:{port}/cam")
-    assert said.startswith(f"rtsp://***@127.0.0.1:{port}/cam: nothing listens at 127.0.0.1:{port}")
-    assert "secret" not in said
+    message = complaint(f"rtsp://me:secret@127.0.0.1:{port}/cam")
+    assert message.startswith(f"rtsp://***@127.0.0.1:{port}/cam: nothing listens at 127.0.0.1:{port}")
+    assert "secret" not in message
 
 
 def test_an_rtsp_server_that_says_nothing_is_a_timeout():
     with socket.create_server(("127.0.0.1", 0)) as mute:
-        said = complaint(f"rtsp://me:secret@127.0.0.1:{mute.getsockname()[1]}/cam", open_timeout_s=0.3)
-    assert "no answer within 0.3 s (capture.open_timeout_s)" in said
-    assert "secret" not in said
+        message = complaint(f"rtsp://me:secret@127.0.0.1:{mute.getsockname()[1]}/cam", open_timeout_s=0.3)
+    assert "no answer within 0.3 s (capture.open_timeout_s)" in message
+    assert "secret" not in message
 
 
 def test_a_server_of_another_kind_is_told():
@@ -39,12 +39,12 @@ def test_a_server_of_another_kind_is_told():
         thread.join()
 
 
-def test_an_unknown_host_is_told():
+def test_an_unknown_host_is_named():
     assert "the host no-such-host.invalid is unknown" in complaint("rtsp://me:secret@no-such-host.invalid/cam")
 
 
 @pytest.mark.parametrize("address", ["rtsp:///cam", "rtsp://me:secret@host:99999/cam", "rtsp://me:secret@host:x/cam"])
 def test_an_address_that_is_none_is_told(address):
-    said = complaint(address)
-    assert "needs rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH" in said
-    assert "secret" not in said
+    message = complaint(address)
+    assert "needs rtsp://[USER:PASSWORD@]HOST[:PORT]/PATH" in message
+    assert "secret" not in message

@@ -8,10 +8,10 @@ import av
 import cv2
 import numpy as np
 import pytest
-from capture.examples import levels, read_all, shade, write_clip
+from capture.clips import levels, read_all, shade, write_clip
 
-from nodes.capture.drawn import natural_order
-from nodes.capture.source import Opened
+from nodes.capture.folder import natural_order
+from nodes.capture.source import SourceInfo
 from nodes.capture.sources import demo_scene, make_source
 from nodes.capture.video import upright_rgb
 from stream.settings.config import Capture
@@ -20,7 +20,7 @@ from stream.settings.config import Capture
 def test_a_video_file_gives_every_frame_in_order(tmp_path):
     clip = write_clip(tmp_path / "clip.mp4")
     opened, pictures = read_all(make_source(Capture(source=str(clip))))
-    assert opened == Opened((64, 96), 25.0, 12)
+    assert opened == SourceInfo((64, 96), 25.0, 12)
     assert levels(pictures) == list(range(12))
     assert [p.pts_s for p in pictures] == pytest.approx([i / 25 for i in range(12)])
     assert all(p.rgb.dtype == np.uint8 and p.rgb.flags.c_contiguous for p in pictures)
@@ -50,7 +50,7 @@ def test_a_folder_plays_in_natural_order_and_sizes_may_differ(tmp_path):
         cv2.imwrite(str(tmp_path / name), shade(index + 1, (64 + 16 * index, 96)))
     (tmp_path / "notes.txt").write_text("not a picture")
     opened, pictures = read_all(make_source(Capture(source=str(tmp_path))))
-    assert opened == Opened((64, 96), 25.0, 3)
+    assert opened == SourceInfo((64, 96), 25.0, 3)
     assert [p.rgb.shape[0] for p in pictures] == [64, 80, 96]
     assert [round(p.rgb.mean() / 8) for p in pictures] == [1, 2, 3]
     source = make_source(Capture(source=str(tmp_path)))
@@ -70,6 +70,24 @@ def test_pictures_are_rgb(tmp_path):
     assert pictures[0].rgb[0, 0, 1:].max() < 15
 
 
+def test_hidden_files_of_a_folder_are_no_frames(tmp_path):
+    cv2.imwrite(str(tmp_path / "1.jpg"), shade(1))
+    (tmp_path / "._1.jpg").write_bytes(b"what macOS leaves")
+    (tmp_path / ".ipynb_checkpoints").mkdir()
+    opened, pictures = read_all(make_source(Capture(source=str(tmp_path))))
+    assert (opened.frames, len(pictures)) == (1, 1)
+
+
+@pytest.mark.parametrize("depth", [10, 12, 14, 16])
+def test_pictures_of_16_bits_are_shown_in_the_range_that_their_sensor_has(tmp_path, caplog, depth):
+    for i, white in enumerate((2**depth - 1, 2**depth // 20)):  # a dark one is not brightened by itself
+        cv2.imwrite(str(tmp_path / f"{i}.png"), np.full((64, 96), white, np.uint16))
+    _, pictures = read_all(make_source(Capture(source=str(tmp_path))))
+    assert [int(p.rgb.max()) for p in pictures] == [255, 12]
+    assert all(p.rgb.dtype == np.uint8 for p in pictures)
+    assert len(caplog.records) == (depth < 16)
+
+
 def test_numbers_in_names_are_compared_as_numbers():
     names = ["img10.png", "img9.png", "a.png", "007.png", "img9b.png", "12"]
     assert sorted(map(Path, names), key=natural_order) == list(
@@ -85,7 +103,7 @@ def test_a_filter_graph_is_a_source():
 def test_the_demo_is_a_source_that_knows_its_truth():
     config = Capture(demo_size="128x96", demo_frames=3, demo_fps=10.0)
     opened, pictures = read_all(make_source(config))
-    assert opened == Opened((96, 128), 10.0, 3)
+    assert opened == SourceInfo((96, 128), 10.0, 3)
     assert [p.pts_s for p in pictures] == [0, 0.1, 0.2]
     assert np.array_equal(pictures[2].truth, demo_scene(config).draw(2)[1])
 

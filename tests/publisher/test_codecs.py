@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from publisher.examples import ellipse
+from publisher.ellipse_masks import ellipse
 
 from nodes.publisher.codecs import Codec, decode_mask, encode_mask, payload_shape
 from stream.arrays import Array

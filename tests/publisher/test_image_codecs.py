@@ -7,7 +7,7 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from publisher.examples import ellipse
+from publisher.ellipse_masks import ellipse
 
 from nodes.publisher.image_codecs import decode_jpeg, decode_png, encode_jpeg, encode_png
 from stream.errors import MessageError

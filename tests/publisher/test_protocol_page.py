@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from publisher.examples import STAMP, one_object
+from publisher.ellipse_masks import STAMP, one_object
 
 from nodes.publisher import public_messages
 from nodes.publisher.codecs import Codec
@@ -70,9 +70,9 @@ def test_the_json_of_the_example_is_that_of_its_bytes() -> None:
 
 
 def test_the_run_lengths_of_the_example_are_what_we_write() -> None:
-    told = re.search(r"the string `` (.+?) ``", PAGE)
-    assert told
-    assert packed("coco_rle")[2] == told[1].encode()
+    example = re.search(r"the string `` (.+?) ``", PAGE)
+    assert example
+    assert packed("coco_rle")[2] == example[1].encode()
 
 
 @pytest.mark.parametrize("header", [public_messages.MasksHeader, public_messages.ObjectHeader])

@@ -8,7 +8,7 @@ import timeit
 import msgspec
 import numpy as np
 import pytest
-from publisher.examples import STAMP, ellipse, one_object, two_balls
+from publisher.ellipse_masks import STAMP, ellipse, one_object, two_balls
 
 from nodes.publisher.codecs import Codec
 from nodes.publisher.public_messages import (
@@ -32,13 +32,13 @@ def test_a_consumer_gets_the_masks_that_were_published(codec: Codec) -> None:
     assert received.masks.stamp == masks.stamp
     assert (received.masks.size, received.masks.passed_over) == (masks.size, 3)
     assert np.array_equal(received.label_image(), masks.label_image())
-    for came, sent in zip(received.masks.objects, masks.objects, strict=True):
+    for read, sent in zip(received.masks.objects, masks.objects, strict=True):
         names = ("object_id", "state", "origin", "score", "bbox", "area")
-        assert [getattr(came, n) for n in names] == [getattr(sent, n) for n in names]
-        assert np.array_equal(came.mask, sent.mask)
-        assert np.array_equal(came.labels, sent.labels)
-        assert np.allclose(came.xy, sent.xy, atol=0.005)
-        assert np.allclose(came.visibility, sent.visibility, atol=0.0005)
+        assert [getattr(read, n) for n in names] == [getattr(sent, n) for n in names]
+        assert np.array_equal(read.mask, sent.mask)
+        assert np.array_equal(read.labels, sent.labels)
+        assert np.allclose(read.xy, sent.xy, atol=0.005)
+        assert np.allclose(read.visibility, sent.visibility, atol=0.0005)
 
 
 def test_parts_may_come_as_memoryviews() -> None:
@@ -95,10 +95,10 @@ def test_what_json_can_not_hold_is_told_as_best_it_can() -> None:
     objects = tuple(one_object(i, mask, points, score=score) for i, score in ((1, float("nan")), (2, 1.02), (3, -0.5)))
     received = unpack_masks(pack_masks(Masks(stamp=STAMP, size=(48, 64), objects=objects), "packbits", 1, 2, "a1"))
     assert [o.score for o in received.masks.objects] == [0.0, 1.0, 0.0]
-    came = received.masks.objects[0]
-    assert came.xy.tolist() == [[1e6, -1e6], [2.0, 3.0]]
-    assert came.visibility.tolist() == [1.0, 0.0]
-    assert came.labels.tolist() == [0, 1]
+    read = received.masks.objects[0]
+    assert read.xy.tolist() == [[1e6, -1e6], [2.0, 3.0]]
+    assert read.visibility.tolist() == [1.0, 0.0]
+    assert read.labels.tolist() == [0, 1]
 
 
 def test_a_wrong_area_upstream_does_not_reach_consumers() -> None:

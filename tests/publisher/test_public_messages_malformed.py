@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from publisher.examples import STAMP, two_balls
+from publisher.ellipse_masks import STAMP, two_balls
 
 from nodes.publisher.codecs import Codec
 from nodes.publisher.public_messages import (

@@ -16,7 +16,7 @@ class RequestHandler:
         self.sent: list[dict[str, Any]] = []
         self.now = 100.0
         self.person = Interaction(self.sent.append, clock=lambda: self.now)
-        self.person.seen((360, 640), objects)
+        self.person.take_frame((360, 640), objects)
 
     def click(self, x: float, y: float) -> None:
         self.person.press("left", (x, y))
@@ -28,7 +28,7 @@ class RequestHandler:
 
     def reply(self, result: dict[str, Any] | None = None, error: str = "") -> None:
         answer = {"error": {"code": "bad", "message": error}} if error else {"result": result or {}}
-        self.person.replied(self.sent[-1], {"id": 1, **answer})
+        self.person.take_reply(self.sent[-1], {"id": 1, **answer})
 
     def line(self) -> str:
         return next(iter(self.person.help_lines()), "")
@@ -126,7 +126,7 @@ def test_nothing_can_be_clicked_before_the_first_frame():
 def test_a_frame_of_another_size_lets_go_of_the_box():
     desk = RequestHandler()
     desk.person.press("left", (10, 10))
-    desk.person.seen((720, 1280), (1, 3))
+    desk.person.take_frame((720, 1280), (1, 3))
     desk.person.release((90, 90))
     assert desk.sent == []
 
@@ -203,9 +203,9 @@ def test_an_object_that_was_added_is_selected_before_it_is_seen():
     desk = RequestHandler()
     desk.click(100, 50)
     desk.reply({"object_id": 4})
-    desk.person.seen((360, 640), (1, 3))
+    desk.person.take_frame((360, 640), (1, 3))
     assert desk.person.selected == 4
-    desk.person.seen((360, 640), (1, 3, 4))
+    desk.person.take_frame((360, 640), (1, 3, 4))
     assert desk.person.selected == 4
 
 
@@ -213,8 +213,8 @@ def test_an_object_that_is_gone_is_no_longer_selected():
     desk = RequestHandler()
     desk.click(100, 50)
     desk.reply({"object_id": 4})
-    desk.person.seen((360, 640), (1, 3, 4))
-    desk.person.seen((360, 640), (1, 3))
+    desk.person.take_frame((360, 640), (1, 3, 4))
+    desk.person.take_frame((360, 640), (1, 3))
     assert desk.person.selected is None
 
 

@@ -13,7 +13,7 @@ import av
 import numpy as np
 import pytest
 
-from nodes.renderer.sinks import VideoFile
+from nodes.renderer.recording import VideoFile
 from stream.arrays import Array
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +82,7 @@ def test_a_video_whose_process_was_killed_plays(tmp_path: Path):
     path = tmp_path / "killed.mp4"
     writer = (
         "import os, sys, numpy as np\n"
-        "from nodes.renderer.sinks import VideoFile\n"
+        "from nodes.renderer.recording import VideoFile\n"
         "video = VideoFile(sys.argv[1], 25)\n"
         "for i in range(200):\n"
         "    video.write(np.full((48, 64, 3), i, np.uint8), i * 40_000_000)\n"

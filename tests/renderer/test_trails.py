@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from renderer.drawn_scenes import box_object, scene
+from renderer.box_masks import box_object, masks_of
 
 from nodes.renderer.trails import Trails
 from stream.messages import Masks
@@ -13,7 +13,7 @@ SQUARE = [[10.0, 10], [40, 10], [10, 40], [40, 40]]
 
 def square_at(dx: float, frame_id: int, visibility: float = 1.0, object_id: int = 1, session: int = 1) -> Masks:
     points = [[x + dx, y, 1, visibility] for x, y in SQUARE]
-    return scene(box_object(object_id, points=points), frame_id=frame_id, session=session)
+    return masks_of(box_object(object_id, points=points), frame_id=frame_id, session=session)
 
 
 def lines(trails: Trails, object_id: int = 1) -> int:
@@ -47,21 +47,21 @@ def test_points_drawn_anew_are_not_joined_to_the_old_ones_and_the_old_trail_stay
     for i in range(4):
         trails.step(square_at(1.0 * i, i))
     anew = [[33, 12, 1, 1], [15, 35, 1, 1], [28, 22, 1, 1], [12, 14, 1, 1]]
-    trails.step(scene(box_object(points=anew), frame_id=4))
+    trails.step(masks_of(box_object(points=anew), frame_id=4))
     assert [len(s) for s in trails.steps(1)] == [0, 4, 4, 4, 0]
 
 
 def test_another_number_of_points_is_a_new_draw():
     trails = Trails(12)
     trails.step(square_at(0, 0))
-    trails.step(scene(box_object(points=[[11, 10, 1, 1]]), frame_id=1))
+    trails.step(masks_of(box_object(points=[[11, 10, 1, 1]]), frame_id=1))
     assert lines(trails) == 0
 
 
 def test_a_single_point_that_leaps_across_the_frame_leaves_no_line():
     trails = Trails(12)
-    trails.step(scene(box_object(points=[[10, 10, 1, 1]]), frame_id=0))
-    trails.step(scene(box_object(points=[[200, 100, 1, 1]]), frame_id=1))
+    trails.step(masks_of(box_object(points=[[10, 10, 1, 1]]), frame_id=0))
+    trails.step(masks_of(box_object(points=[[200, 100, 1, 1]]), frame_id=1))
     assert lines(trails) == 0
 
 
@@ -86,7 +86,7 @@ def test_a_removed_object_is_forgotten():
         trails.step(square_at(1.0 * i, i, object_id=1 + i))
         assert list(trails._steps) == [1 + i]
         assert list(trails._last) == [1 + i]
-    trails.step(scene(frame_id=9))
+    trails.step(masks_of(frame_id=9))
     assert trails.steps(4) == []
 
 

@@ -28,7 +28,7 @@ APP = """
 import json, sys, time
 sys.path[:0] = [".", "tests"]
 import cv2
-from renderer.drawn_scenes import box_object, gray, scene
+from renderer.box_masks import box_object, gray, masks_of
 from nodes.renderer.window import Window
 
 requests = []
@@ -36,11 +36,11 @@ window = Window("window under test", requests.append)
 objects = [box_object(1, (100, 80, 60, 40)), box_object(2, (300, 80, 60, 40))]
 view, selected, end = None, None, time.monotonic() + 120
 while time.monotonic() < end:
-    window.show(gray((360, 640)), scene(*objects, size=(360, 640)))
+    window.show(gray((360, 640)), masks_of(*objects, size=(360, 640)))
     window.poll()
     for request in requests:
         print(json.dumps(request), flush=True)
-        window.replied(request, {"id": 1, "result": {"object_id": 2} if request["method"] == "add_object" else {}})
+        window.take_reply(request, {"id": 1, "result": {"object_id": 2} if request["method"] == "add_object" else {}})
         if request["method"] == "shutdown":
             window.close()
             sys.exit()
@@ -104,38 +104,38 @@ def desktop(request: pytest.FixtureRequest) -> Iterator[Desktop]:
         made.wait_for_size(640, 360)
         yield made
         assert app.stderr is not None
-        said = app.stderr.read() if app.wait(20) == 0 else f"exit {app.returncode}"
-        assert said == "", "it ends by itself and says nothing"
+        complaint = app.stderr.read() if app.wait(20) == 0 else f"exit {app.returncode}"
+        assert complaint == "", "it ends by itself and says nothing"
 
 
-def asked(method: str, **params: Any) -> dict[str, Any]:
+def control_request(method: str, **params: Any) -> dict[str, Any]:
     return {"method": method, "params": params}
 
 
 @pytest.mark.display
 def test_what_is_done_in_the_window_becomes_exactly_these_requests(desktop: Desktop):
     desktop.do("mousemove", 50, 60, "click", 1)
-    assert desktop.next() == asked("add_object", points=[[50, 60, 1]])
+    assert desktop.next() == control_request("add_object", points=[[50, 60, 1]])
     assert desktop.next() == {"selected": 2}  # as the reply said
     desktop.do("mousemove", 320, 100, "click", 3)
-    assert desktop.next() == asked("refine_object", object_id=2, points=[[320, 100, 0]])
+    assert desktop.next() == control_request("refine_object", object_id=2, points=[[320, 100, 0]])
     desktop.do("key", "Escape")
     assert desktop.next() == {"selected": None}
     desktop.do("mousemove", 100, 200, "mousedown", 1, "mousemove", 150, 230, "mousemove", 220, 260, "mouseup", 1)
-    assert desktop.next() == asked("add_object", box=[100, 200, 220, 260])
+    assert desktop.next() == control_request("add_object", box=[100, 200, 220, 260])
     assert desktop.next() == {"selected": 2}
     desktop.do("key", "1")
     assert desktop.next() == {"selected": 1}
     desktop.do("mousemove", 120, 100, "click", 1)
-    assert desktop.next() == asked("refine_object", object_id=1, points=[[120, 100, 1]])
+    assert desktop.next() == control_request("refine_object", object_id=1, points=[[120, 100, 1]])
     desktop.do("key", "Tab")
     assert desktop.next() == {"selected": 2}
     desktop.do("key", "Delete")
-    assert desktop.next() == asked("remove_object", object_id=2)
+    assert desktop.next() == control_request("remove_object", object_id=2)
     assert desktop.next() == {"selected": None}
     for key, method in (("space", "pause"), ("p", "resume"), ("s", "snapshot")):
         desktop.do("key", key)
-        assert desktop.next() == asked(method)
+        assert desktop.next() == control_request(method)
 
     window = desktop.do("search", "--name", "window under test").split()[-1]
     desktop.do("windowsize", window, 900, 700)  # the picture is 900x506 now, under a bar of 97 px
@@ -148,13 +148,13 @@ def test_what_is_done_in_the_window_becomes_exactly_these_requests(desktop: Desk
     assert desktop.next() == {"selected": 2}
 
     desktop.do("key", "q")
-    assert desktop.next() == asked("shutdown")
+    assert desktop.next() == control_request("shutdown")
 
 
 @pytest.mark.display
 @pytest.mark.parametrize("desktop", [["close"]], indirect=True)
 def test_closing_the_window_ends_the_run_and_it_does_not_come_back(desktop: Desktop):
-    assert desktop.next() == asked("shutdown")
+    assert desktop.next() == control_request("shutdown")
     assert desktop.next() == {"ended": True}
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from publisher.examples import STAMP, two_balls
+from publisher.ellipse_masks import STAMP, two_balls
 
 from nodes.publisher.public_messages import pack_masks, pack_status
 from tools.reception import RECENT, Reception

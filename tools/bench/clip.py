@@ -9,7 +9,8 @@ import numpy as np
 
 from nodes.capture.scene import DemoScene
 from nodes.publisher.public_messages import Received
-from nodes.renderer.sinks import VideoFile, label_png
+from nodes.renderer.recording import VideoFile
+from nodes.renderer.sinks import label_png
 from stream.settings.config import parse_size
 
 OBJECT = 1  # the planet: always in sight

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from nodes.capture.drawn import read_picture
+from nodes.capture.folder import read_picture
 from nodes.renderer.ink import colour_of
 from stream.arrays import Array
 from stream.geometry import resize_mask

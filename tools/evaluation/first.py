@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from nodes.capture.drawn import read_picture
+from nodes.capture.folder import read_picture
 from stream.arrays import Array
 from stream.errors import ConfigError
 from stream.geometry import resize_mask

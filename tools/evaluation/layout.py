@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nodes.capture.drawn import PICTURES, natural_order
+from nodes.capture.folder import PICTURES, natural_order
 from nodes.capture.label_images import read_labels
 from stream.arrays import Array
 from stream.errors import ConfigError, PromptError, nearest

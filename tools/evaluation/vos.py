@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from nodes.capture.drawn import read_picture
+from nodes.capture.folder import read_picture
 from nodes.renderer.sinks import label_png
 from stream.arrays import Array
 from stream.geometry import resize_mask

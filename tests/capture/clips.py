@@ -1,4 +1,4 @@
-"""Clips for the capture tests, small and drawn by code; and what a source makes of them."""
+"""Clips in files, small and drawn by code; and what a source makes of them."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import av
 import numpy as np
 import pytest
 
-from nodes.capture.source import Opened, Picture, Source
+from nodes.capture.source import Picture, Source, SourceInfo
 from nodes.capture.sources import make_source
 from stream.arrays import Array
 from stream.errors import SourceError
@@ -46,7 +46,7 @@ def write_sound(path: Path) -> Path:
     return path
 
 
-def read_all(source: Source) -> tuple[Opened, list[Picture]]:
+def read_all(source: Source) -> tuple[SourceInfo, list[Picture]]:
     opened = source.open()
     pictures = list(iter(source.read, None))
     source.close()
@@ -55,7 +55,7 @@ def read_all(source: Source) -> tuple[Opened, list[Picture]]:
 
 
 def complaint(source: object, **config: object) -> str:
-    """What is said when this source is opened."""
+    """The error when this source is opened."""
     with pytest.raises(SourceError) as caught:
         read_all(make_source(Capture(source=str(source), **config)))  # type: ignore[arg-type]
     assert caught.value.exit_code == 3
@@ -64,5 +64,5 @@ def complaint(source: object, **config: object) -> str:
 
 
 def levels(pictures: list[Picture]) -> list[int]:
-    """The index that each `shade` picture was drawn with, as far as compression lets it be told."""
+    """The index that each `shade` picture was drawn with, as far as compression shows it."""
     return [round((float(p.rgb.mean()) - 29.5) / 8) for p in pictures]

@@ -1,10 +1,10 @@
-"""Small scenes that the renderer's tests share."""
+"""Masks that fill their boxes, gray frames, and the line at the top: what the renderer's tests draw."""
 
 from __future__ import annotations
 
 import numpy as np
 
-from nodes.renderer.labels import Hud
+from nodes.renderer.captions import Hud
 from stream.arrays import Array
 from stream.messages import Masks, ObjectMask, Stamp, State
 
@@ -12,8 +12,8 @@ SIZE = (180, 320)
 
 
 def hud(**values: object) -> Hud:
-    told = {"fps": 25.0, "age_ms": 40.0, "passed_over": 0, "session": 1, "frame_id": 0, "camera": "door", **values}
-    return Hud(**told)  # type: ignore[arg-type]
+    numbers = {"fps": 25.0, "age_ms": 40.0, "passed_over": 0, "session": 1, "frame_id": 0, "camera": "door", **values}
+    return Hud(**numbers)  # type: ignore[arg-type]
 
 
 def gray(size: tuple[int, int] = SIZE, value: int = 100) -> Array:
@@ -42,6 +42,6 @@ def box_object(
     )
 
 
-def scene(*objects: ObjectMask, frame_id: int = 0, size: tuple[int, int] = SIZE, session: int = 1) -> Masks:
+def masks_of(*objects: ObjectMask, frame_id: int = 0, size: tuple[int, int] = SIZE, session: int = 1) -> Masks:
     stamp = Stamp(camera="door", session=session, frame_id=frame_id, captured_ns=frame_id, captured_unix_ns=0)
     return Masks(stamp=stamp, size=size, objects=objects)

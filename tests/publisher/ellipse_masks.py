@@ -1,4 +1,4 @@
-"""Small masks messages that the publisher's tests share."""
+"""Masks of drawn ellipses, and a masks message of them."""
 
 from __future__ import annotations
 

@@ -6,11 +6,12 @@ import threading
 from collections.abc import Callable, Sequence
 
 import numpy as np
-from capture.examples import shade
+from capture.clips import shade
 
 from nodes.capture.feed import Feed
-from nodes.capture.source import Opened, Picture
+from nodes.capture.source import Picture, SourceInfo
 from stream.arrays import Array
+from stream.commands import StartCapture
 from stream.errors import SourceError
 from stream.messages import Frame
 from stream.settings.config import Capture
@@ -34,12 +35,12 @@ class ScriptedSource:
         self._fps = fps
         self._script = list(script)
 
-    def open(self) -> Opened:
+    def open(self) -> SourceInfo:
         if self._script and isinstance(self._script[0], SourceError):
             raise self._script[0]
         self.opened = True
         first = next((s for s in self._script if isinstance(s, np.ndarray)), shade(0))
-        return Opened(first.shape[:2], self._fps)
+        return SourceInfo(first.shape[:2], self._fps)
 
     def skip(self, count: int) -> None:
         self.skipped = count
@@ -93,18 +94,16 @@ def play(
     """A started feed whose first connection plays the first script, and so on; the last one repeats."""
     made: list[ScriptedSource] = []
     wakes = Wakes()
-    keywords = {
-        k: config.pop(k)
-        for k in ("first_frame_id", "session", "clock", "backoff", "epoch", "elapsed_s", "opened_before")
-        if k in config
-    }
+    start = StartCapture(**{k: config.pop(k) for k in StartCapture.__struct_fields__ if k in config})
+    keywords = {k: config.pop(k) for k in ("clock", "backoff") if k in config}
 
     def next_source() -> ScriptedSource:
         script = scripts[min(len(made), len(scripts) - 1)]
         made.append(ScriptedSource(script, live=live if source_live is None else source_live, fps=fps))
         return made[-1]
 
-    feed = Feed(next_source, Capture(**{"camera": "yard", **QUICK, **config}), live=live, wake=wakes, **keywords)
+    capture = Capture(**{"camera": "yard", **QUICK, **config})
+    feed = Feed(next_source, capture, start, live=live, wake=wakes, **keywords)
     feed.start()
     return feed, wakes, made
 

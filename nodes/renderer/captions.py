@@ -1,4 +1,4 @@
-"""Masks and a few numbers in; what is written on the picture out: a line of rates and ages, and a label per object."""
+"""Masks and a few numbers in; what is written on the picture out: a line of rates and ages, a caption an object."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from nodes.renderer.ink import (
     chip_size,
     colour_of,
     corner_radius,
+    lay_ink,
     letters,
     plate,
-    stamp,
     symbol,
     write_chip,
 )
@@ -28,7 +28,7 @@ SEPARATOR = "   "  # between the parts of the top line
 
 @dataclass(frozen=True)
 class Hud:
-    """What the line at the top tells."""
+    """What the line at the top says."""
 
     fps: float  # frames drawn a second
     age_ms: float  # capture to now
@@ -39,8 +39,8 @@ class Hud:
     note: str = ""  # for example "paused"
 
 
-def write_labels(picture: Array, masks: Masks, info: Hud, cap: int) -> None:
-    """The line at the top, the objects without a mask under it, and a label at each of the others."""
+def write_captions(picture: Array, masks: Masks, info: Hud, cap: int) -> None:
+    """The line at the top, the objects without a mask under it, and a caption at each of the others."""
     margin = cap
     taken = [_write_line(picture, info, cap, margin)]
     room = picture.shape[0] - margin
@@ -50,10 +50,10 @@ def write_labels(picture: Array, masks: Masks, info: Hud, cap: int) -> None:
         if y + 2 * chip_height(cap) + cap // 2 > room and i + 1 < len(absent):
             taken.append(write_chip(picture, f"and {len(absent) - i} more", cap, (x, y)))
             break
-        taken.append(_write_label(picture, o, cap, (x, y)))
+        taken.append(_write_caption(picture, o, cap, (x, y)))
     for o in sorted((o for o in masks.objects if o.area > 0), key=lambda o: o.object_id):
-        corner = _free_place(o.bbox, _label_size(o, cap), taken, picture.shape[:2], cap)
-        taken.append(_write_label(picture, o, cap, corner))
+        corner = _free_place(o.bbox, _caption_size(o, cap), taken, picture.shape[:2], cap)
+        taken.append(_write_caption(picture, o, cap, corner))
 
 
 def _write_line(picture: Array, info: Hud, cap: int, margin: int) -> Box:
@@ -75,43 +75,43 @@ def _write_line(picture: Array, info: Hud, cap: int, margin: int) -> Box:
     return write_chip(picture, SEPARATOR.join(text for _, text in parts), cap, (margin, margin))
 
 
-def _label_text(o: ObjectMask) -> tuple[str, str]:
+def _caption_text(o: ObjectMask) -> tuple[str, str]:
     return str(o.object_id), o.state if o.state == "lost" else f"{o.state} {o.score:.2f}"
 
 
-def _label_size(o: ObjectMask, cap: int) -> tuple[int, int]:
-    """(height, width) of an object's label, px."""
-    name, words = (letters(t, cap).shape[1] for t in _label_text(o))
+def _caption_size(o: ObjectMask, cap: int) -> tuple[int, int]:
+    """(height, width) of an object's caption, px."""
+    name, words = (letters(t, cap).shape[1] for t in _caption_text(o))
     side = chip_height(cap)
     return side, max(side, name + cap) + side + words + cap // 2
 
 
-def _write_label(picture: Array, o: ObjectMask, cap: int, corner: tuple[int, int]) -> Box:
+def _write_caption(picture: Array, o: ObjectMask, cap: int, corner: tuple[int, int]) -> Box:
     """A dark plate with the id on the object's colour, the state's sign, its word and the score; returns its box."""
     x, y = corner
-    height, width = _label_size(o, cap)
-    name, words = (letters(t, cap) for t in _label_text(o))
+    height, width = _caption_size(o, cap)
+    name, words = (letters(t, cap) for t in _caption_text(o))
     colour = colour_of(o.object_id)
     badge = max(height, name.shape[1] + cap)
     low = y + (height - name.shape[0]) // 2
-    stamp(picture, plate(height, width, corner_radius(cap)), corner, INK, PLATE_OPACITY)
+    lay_ink(picture, plate(height, width, corner_radius(cap)), corner, INK, PLATE_OPACITY)
     if o.state == "lost":  # a dark badge: the colour is nowhere in the picture either
-        stamp(picture, name, (x + (badge - name.shape[1]) // 2, low), colour)
+        lay_ink(picture, name, (x + (badge - name.shape[1]) // 2, low), colour)
     else:
-        stamp(picture, plate(height, badge, corner_radius(cap)), corner, colour)
-        stamp(picture, name, (x + (badge - name.shape[1]) // 2, low), INK)
+        lay_ink(picture, plate(height, badge, corner_radius(cap)), corner, colour)
+        lay_ink(picture, name, (x + (badge - name.shape[1]) // 2, low), INK)
     sign = round(cap * 1.25)
     inset = (height - sign) // 2
-    stamp(picture, symbol(o.state, sign), (x + badge + inset, y + inset), colour)
-    stamp(picture, words, (x + badge + height, low), FAINT if o.state in ("lost", "uncertain") else PAPER)
+    lay_ink(picture, symbol(o.state, sign), (x + badge + inset, y + inset), colour)
+    lay_ink(picture, words, (x + badge + height, low), FAINT if o.state in ("lost", "uncertain") else PAPER)
     return x, y, width, height
 
 
 def _free_place(
-    bbox: Box, label: tuple[int, int], taken: list[Box], size: tuple[int, int], cap: int
+    bbox: Box, caption: tuple[int, int], taken: list[Box], size: tuple[int, int], cap: int
 ) -> tuple[int, int]:
-    """Corner (x, y) for a label: above the mask, below it, or inside; the first place where nothing is written yet."""
-    height, width = label
+    """Corner (x, y) for a caption: above the mask, below it, or inside; the first place that is still free."""
+    height, width = caption
     x, y, mask_width, mask_height = bbox
     gap = cap * 3 // 4
     left = min(max(x + (mask_width - width) // 2, gap), max(gap, size[1] - width - gap))

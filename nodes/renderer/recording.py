@@ -1,0 +1,183 @@
+"""Drawn pictures in, an MP4 out that plays at the feed's own speed. Video encoding (av) enters the renderer here."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import struct
+import time
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.video.frame import PictureType
+from av.video.reformatter import Colorspace
+
+from nodes.renderer.letterbox import fit
+from nodes.renderer.sinks import reason
+from stream.arrays import Array
+from stream.geometry import Letterbox
+
+log = logging.getLogger(__name__)
+
+NOMINAL_FPS = 25.0  # guesses at the duration of the last frame
+TICKS = 90_000  # a second in the file's own time
+FRAGMENT_S = 2  # a key frame, and with it all before it on the disk: what a killed process loses at most
+LONGEST_GAP_S = 3600  # a longer one (a camera away overnight) is left out: the format counts durations in 32 bits
+BT709 = 1  # the number of this colour space in H.264
+
+
+class Recording:
+    """What --record writes: one video file, or one after the other where each has a limit."""
+
+    def __init__(self, path: str, segment_s: float, restarts: int) -> None:
+        self._path = Path(path)
+        self._segment_s = segment_s  # 0: one file
+        self._restarts = restarts  # of the renderer: its next life does not write over what the last one has recorded
+        self._video = VideoFile(self._next_path(), NOMINAL_FPS)
+        self._segment_began_ns: int | None = None
+
+    def write(self, rgb: Array, time_ns: int) -> None:
+        """Add a (H, W, 3) uint8 picture that is to be played at `time_ns`; a full segment is closed before."""
+        if self._segment_began_ns is None:
+            self._segment_began_ns = time_ns
+        elif self._segment_s and time_ns - self._segment_began_ns >= self._segment_s * 1e9:
+            self._video.close()
+            self._video, self._segment_began_ns = VideoFile(self._next_path(), NOMINAL_FPS), time_ns
+        self._video.write(rgb, time_ns)
+
+    def close(self) -> None:
+        """Finish the file; may be called again."""
+        self._video.close()
+
+    def _next_path(self) -> Path:
+        """The path as given, or beside it one that names the time or the number of this life, if there are several."""
+        if self._segment_s:
+            return self._path.with_stem(f"{self._path.stem}-{time.strftime('%Y%m%d-%H%M%S')}")
+        return self._path.with_stem(f"{self._path.stem}-{self._restarts + 1}") if self._restarts else self._path
+
+
+class VideoFile:
+    """An MP4 that plays at the feed's own speed, and plays too when the process is killed while writing it.
+
+    `fps` only guesses at the duration of a frame whose successor is unknown or earlier; else `captured_ns` decides.
+    """
+
+    def __init__(self, path: str | Path, fps: float) -> None:
+        self.path = Path(path)
+        self.nominal_ticks = round(TICKS / max(1.0, fps))
+        self.size: tuple[int, int] | None = None  # (height, width) of the first picture, made even; that of the file
+        self.stopped = False  # by an error or by close()
+        self._container: Any = None
+        self._stream: Any = None
+        self._origin_ns = 0  # captured_ns that is time 0 of the file
+        self._last_tick = -1
+        self._key_tick = 0
+        self._warned_of_size = False
+
+    def write(self, rgb: Array, captured_ns: int) -> None:
+        """Add a (H, W, 3) uint8 picture; one of another size is scaled into the first one's."""
+        if self.stopped:
+            return
+        try:
+            if self._container is None:
+                self._open(rgb, captured_ns)
+            frame = av.VideoFrame.from_ndarray(self._fitted(rgb), format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
+            frame.pts, frame.time_base = self._next_tick(captured_ns), Fraction(1, TICKS)
+            if self._last_tick == 0 or self._last_tick - self._key_tick >= FRAGMENT_S * TICKS:
+                frame.pict_type, self._key_tick = PictureType.I, self._last_tick
+            for packet in self._stream.encode(frame):
+                self._container.mux(packet)
+        except (OSError, av.FFmpegError) as error:
+            self._give_up(error)
+
+    def close(self) -> None:
+        """Write what is still in the encoder, and the index that makes an ordinary, seekable file of it."""
+        if self.stopped or self._container is None:
+            self.stopped = True
+            return
+        try:
+            for packet in self._stream.encode():
+                self._container.mux(packet)
+            self._container.close()
+            self.stopped = True
+        except (OSError, av.FFmpegError) as error:
+            self._give_up(error)
+
+    def _open(self, rgb: Array, captured_ns: int) -> None:
+        height, width = rgb.shape[:2]
+        self.size = height + height % 2, width + width % 2  # yuv420p has one colour for 2x2 px
+        self._origin_ns = captured_ns
+        options = {"movflags": _movflags(), "flush_packets": "1"}
+        self._container = av.open(str(self.path), "w", format="mp4", options=options)
+        self._stream = self._container.add_stream("libx264", rate=Fraction(TICKS, self.nominal_ticks))
+        self._stream.height, self._stream.width = self.size
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.time_base = Fraction(1, TICKS)
+        encoder = self._stream.codec_context
+        encoder.time_base = Fraction(1, TICKS)
+        encoder.max_b_frames = 0  # a frame leaves the encoder in the order and soon after it came
+        encoder.gop_size = 1 << 20  # key frames by time, above: a slow feed would wait long for a count
+        encoder.thread_count = 2
+        encoder.colorspace = encoder.color_primaries = encoder.color_trc = BT709
+        self._stream.options = {"crf": "20", "preset": "veryfast", "rc-lookahead": "8", "forced-idr": "1"}
+
+    def _fitted(self, rgb: Array) -> Array:
+        """The picture in the file's size: an odd edge doubled, another size letterboxed."""
+        assert self.size is not None
+        height, width = rgb.shape[:2]
+        if (height + height % 2, width + width % 2) != self.size:
+            if not self._warned_of_size:
+                self._warned_of_size = True
+                came, file = f"{width}x{height}", f"{self.size[1]}x{self.size[0]}"
+                log.warning("recording %s: frames are %s now; they are scaled into its %s", self.path, came, file)
+            return fit(rgb, Letterbox((height, width), self.size))
+        if (height, width) == self.size:
+            return np.ascontiguousarray(rgb)
+        padded: Array = cv2.copyMakeBorder(rgb, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        return padded
+
+    def _next_tick(self, captured_ns: int) -> int:
+        """The frame's time in the file: 0 first, then always later, however the clock jumps."""
+        tick = (captured_ns - self._origin_ns) * TICKS // 1_000_000_000
+        if not self._last_tick < tick < self._last_tick + LONGEST_GAP_S * TICKS:
+            tick = self._last_tick + self.nominal_ticks
+            self._origin_ns = captured_ns - tick * 1_000_000_000 // TICKS
+        self._last_tick = tick
+        return tick
+
+    def _give_up(self, error: Exception) -> None:
+        self.stopped = True
+        log.warning("recording to %s stopped: %s; what was written so far stays playable", self.path, reason(error))
+        if self._container is not None:
+            with contextlib.suppress(OSError, av.FFmpegError):  # the disk is still full
+                self._container.close()
+            with contextlib.suppress(OSError):
+                _cut_torn_fragment(self.path)
+
+
+def _movflags() -> str:
+    """Fragments, so that a file without its end plays; with FFmpeg 7.1 also an ordinary index once it is closed."""
+    if av.library_versions["libavformat"] >= (61, 7, 0):
+        return "hybrid_fragmented"
+    return "frag_keyframe+empty_moov+default_base_moof"
+
+
+def _cut_torn_fragment(path: Path) -> None:
+    """Cut the fragment off that was being written when the disk was full: players stumble over half of one."""
+    with path.open("r+b") as file:
+        length, whole, at = file.seek(0, os.SEEK_END), 0, 0
+        while at + 8 <= length:
+            file.seek(at)
+            size, kind = struct.unpack(">I4s", file.read(8))
+            if size < 8:  # a box of another length field: nothing that this file's writer makes
+                return
+            at += size
+            if kind != b"moof" and at <= length:  # the index of a fragment is of use only with its data behind it
+                whole = at
+        file.truncate(whole)
