@@ -3,79 +3,111 @@ from __future__ import annotations
 import json
 import random
 
-import numpy as np
 import pytest
+from supervision_examples import SIZE, SessionUnderTest
 
-from stream.reports import Found, Proposal
-from stream.supervision.control import RequestHandler
-from stream.supervision.registry import Registry
-
-
-class FakeGraph:
-    def __init__(self, size=(40, 60)):
-        self.registry = Registry()
-        self.registry.size = size
-        self.did = []
-        self.answers = []
-
-    def prompt(self, prompt):
-        self.did.append((prompt.kind, prompt.object_id))
-
-    def remove(self, object_id):
-        self.did.append(("remove", object_id))
-
-    def pause(self, on):
-        self.did.append(("pause", on))
-
-    def snapshot(self, answer):
-        self.answers.append(answer)
-
-    def summary(self):
-        return {"frames": {"captured": 3}}
-
-    def shut_down(self):
-        self.did.append("shut_down")
+from stream.commands import GivePrompt, Pause, RemoveObject, Resume, TakeSnapshot
+from stream.reports import Answer
+from stream.supervision.actions import EndRun, SendCommand, SendReply
+from stream.supervision.snapshots import TIMEOUT_S
 
 
 @pytest.fixture
-def desk():
-    return RequestHandler(FakeGraph())
+def run():
+    """A session whose tracker has loaded and whose source is open."""
+    run = SessionUnderTest()
+    run.session.registry.resize(SIZE)
+    run.session.on_hello("tracker", 0.0)
+    run.commands()
+    return run
 
 
-def ask(desk, method, params=None, request_id=7):
-    replies = []
-    request = {"id": request_id, "method": method, **({} if params is None else {"params": params})}
-    desk.serve([json.dumps(request).encode()], replies.append)
-    (reply,) = replies
-    reply = json.loads(reply)
-    assert reply["id"] == request_id
-    return reply.get("result", reply.get("error"))
+def test_an_object_lives_through_its_methods(run):
+    assert run.request("add_object", {"points": [[5, 5], [9, 9, 0]]}) == {"object_id": 1}
+    assert run.request("add_object", {"box": [1, 1, 20, 20]}) == {"object_id": 2}
+    assert run.request("refine_object", {"object_id": 1, "points": [[6, 6, 1]]}) == {"object_id": 1}
+    assert run.request("remove_object", {"object_id": 1}) == {"object_id": 1}
+    assert [o["id"] for o in run.request("list_objects")["objects"]] == [2]
+    assert run.request("add_object", {"points": [[5, 5]]}) == {"object_id": 3}
+    commands = [a.command for a in run.actions(SendCommand)]
+    assert [(c.prompt.kind, c.prompt.object_id) for c in commands if isinstance(c, GivePrompt)] == [
+        ("add", 1),
+        ("add", 2),
+        ("refine", 1),
+        ("add", 3),
+    ]
+    assert commands[3] == RemoveObject(object_id=1)
 
 
-def test_an_object_lives_through_its_methods(desk):
-    assert ask(desk, "add_object", {"points": [[5, 5], [9, 9, 0]]}) == {"object_id": 1}
-    assert ask(desk, "add_object", {"box": [1, 1, 20, 20]}) == {"object_id": 2}
-    assert ask(desk, "refine_object", {"object_id": 1, "points": [[6, 6, 1]]}) == {"object_id": 1}
-    assert ask(desk, "remove_object", {"object_id": 1}) == {"object_id": 1}
-    assert [o["id"] for o in ask(desk, "list_objects")["objects"]] == [2]
-    assert ask(desk, "add_object", {"points": [[5, 5]]}) == {"object_id": 3}
-    assert desk.graph.did == [("add", 1), ("add", 2), ("refine", 1), ("remove", 1), ("add", 3)]
+def test_the_feed_is_paused_resumed_and_ended(run):
+    assert run.request("pause") == {"paused": True}
+    assert run.request("resume", {}) == {"paused": False}
+    assert run.request("stats")["frames"] == {"captured": 3}
+    assert run.request("shutdown") == {}
+    actions = run.outbox.take()
+    assert actions == [SendCommand("capture", Pause()), SendCommand("capture", Resume()), EndRun()]
 
 
-def test_the_feed_is_paused_resumed_and_ended(desk):
-    assert ask(desk, "pause") == {"paused": True}
-    assert ask(desk, "resume", {}) == {"paused": False}
-    assert ask(desk, "stats")["frames"] == {"captured": 3}
-    assert ask(desk, "shutdown") == {}
-    assert desk.graph.did == [("pause", True), ("pause", False), "shut_down"]
+def test_each_reply_goes_to_the_client_that_sent_the_request(run):
+    for name in (b"first", b"second"):
+        (reply,) = run.serve([b'{"id": 1, "method": "list_objects"}'], address=(name, b""))
+        assert reply.address == (name, b"")
 
 
-def test_a_snapshot_is_answered_once_the_graph_has():
-    desk, replies = RequestHandler(FakeGraph()), []
-    desk.serve([b'{"id": "s", "method": "snapshot"}'], replies.append)
-    assert not replies
-    desk.graph.answers[0]({"picture": "p.png"}, "")
-    assert json.loads(replies[0]) == {"id": "s", "result": {"picture": "p.png"}}
+# --- snapshots: the reply comes when the renderer has answered ---
+
+
+@pytest.fixture
+def waiting(run):
+    """A run with two clients that wait for a snapshot."""
+    for name in ("first", "second"):
+        request = json.dumps({"id": name, "method": "snapshot"}).encode()
+        (action,) = run.serve([request], now_s=1.0, address=(name.encode(),))
+        assert (action.node, type(action.command)) == ("renderer", TakeSnapshot)
+    return run
+
+
+def answer(request, **values):
+    return Answer(node="renderer", pid=1, request=request, **values)
+
+
+def test_an_answer_goes_to_the_client_that_waits_for_it_and_only_once(waiting):
+    for _ in range(2):
+        waiting.handler.on_answer(answer(2, result={"picture": "a.png"}))
+    (reply,) = waiting.actions(SendReply)
+    assert reply.address == (b"second",)
+    assert json.loads(reply.body) == {"id": "second", "result": {"picture": "a.png"}}
+
+
+def test_a_snapshot_that_the_renderer_could_not_write_is_refused(waiting):
+    waiting.handler.on_answer(answer(1, error="the disk is full"))
+    assert waiting.replies() == [{"id": "first", "error": {"code": "internal", "message": "the disk is full"}}]
+
+
+def test_an_answer_that_nobody_waits_for_is_dropped(waiting):
+    waiting.handler.on_answer(answer(99))
+    assert waiting.outbox.take() == []
+
+
+def test_a_client_that_has_waited_for_too_long_is_refused_and_no_other(waiting):
+    waiting.serve([b'{"id": "third", "method": "snapshot"}'], now_s=2.0)
+    waiting.handler.on_tick(1.0 + TIMEOUT_S)
+    assert waiting.replies() == []
+    waiting.handler.on_tick(1.5 + TIMEOUT_S)
+    replies = waiting.replies()
+    assert [r["id"] for r in replies] == ["first", "second"]
+    assert {r["error"]["code"] for r in replies} == {"timeout"}
+    assert all(r["error"]["message"].startswith("no answer from the renderer within") for r in replies)
+
+
+def test_at_the_end_no_client_is_left_waiting(waiting):
+    waiting.handler.on_end()
+    waiting.handler.on_end()
+    error = {"code": "internal", "message": "the run ends before a frame came"}
+    assert waiting.replies() == [{"id": name, "error": error} for name in ("first", "second")]
+
+
+# --- what can't be served ---
 
 
 @pytest.mark.parametrize(
@@ -97,67 +129,35 @@ def test_a_snapshot_is_answered_once_the_graph_has():
         ("remove_object", {}, "unknown_object"),
     ],
 )
-def test_what_can_not_be_served_is_a_typed_error(desk, method, params, code):
-    error = ask(desk, method, params)
+def test_what_can_not_be_served_is_a_typed_error(run, method, params, code):
+    error = run.request(method, params)
     assert error["code"] == code
     assert len(error["message"]) > 10
+    assert run.outbox.take() == []
 
 
-def test_nothing_is_added_before_the_source_is_open():
-    assert ask(RequestHandler(FakeGraph(size=None)), "add_object", {"points": [[1, 1]]})["code"] == "not_ready"
-
-
-def found(*boxes, size=(40, 60)):
-    objects = [
-        Proposal(bbox=box, bits=np.full((box[2] * box[3] + 7) // 8, 255, np.uint8), score=0.9, inside=(box[0], box[1]))
-        for box in boxes
-    ]
-    return Found(node="decoder", pid=1, frame_id=5, survey=True, size=size, objects=tuple(objects))
-
-
-def test_what_was_found_is_followed_as_if_asked_for_and_no_more_than_allowed(desk):
-    ask(desk, "add_object", {"points": [[5, 5]]})
-    assert desk.follow(found((1, 1, 4, 4), (20, 10, 8, 8), (30, 30, 4, 4)), 3, exact=True) == [2, 3]
-    assert desk.graph.did == [("add", 1), ("add", 2), ("add", 3)]
-    prompt = desk.graph.registry.entry(3).prompt
-    assert prompt.xy is None
-    assert prompt.mask.shape == (40, 60)
-    assert prompt.mask[10:18, 20:28].all()
-    assert prompt.mask.sum() == 64
-    assert desk.follow(found((50, 30, 4, 4)), 3, exact=True) == []
-
-
-def test_what_was_found_a_while_ago_comes_with_a_point_so_that_sam_is_asked(desk):
-    assert desk.follow(found((20, 10, 8, 8)), 1, exact=False) == [1]
-    prompt = desk.graph.registry.entry(1).prompt
-    assert prompt.xy.tolist() == [[20, 10]]
-    assert prompt.labels.tolist() == [1]
-    assert prompt.mask.any()
-
-
-def test_what_was_found_on_frames_of_another_size_is_let_go(desk):
-    assert desk.follow(found((1, 1, 4, 4), size=(80, 120)), 3, exact=True) == []
-    assert desk.graph.did == []
+@pytest.mark.parametrize("method", ["add_object", "refine_object", "snapshot"])
+def test_nothing_is_added_or_drawn_before_the_source_is_open(method):
+    params = {} if method == "snapshot" else {"points": [[1, 1]]}
+    assert SessionUnderTest().request(method, params)["code"] == "not_ready"
 
 
 @pytest.mark.parametrize(
     "parts", [[], [b""], [b"x", b"y"], [b"{}"], [b"[]"], [b'{"id": true}'], [b'"\xff"'], [b"[" * 99999]]
 )
-def test_what_is_no_request_is_answered_and_counted(desk, parts):
-    replies = []
-    desk.serve(parts, replies.append)
-    assert json.loads(replies[0])["error"]["code"] == "bad_request"
-    assert desk.malformed == 1
+def test_what_is_no_request_is_answered_and_counted(run, parts):
+    (reply,) = run.serve(parts)
+    assert json.loads(reply.body)["error"]["code"] == "bad_request"
+    assert run.handler.malformed == 1
 
 
-def test_random_requests_each_get_exactly_one_reply(desk):
+def test_random_requests_each_get_exactly_one_reply(run):
     rng = random.Random(3)
     values = [None, True, -1, 1e300, "x" * 50, [], {}, [[1, 1]], [[1, 1, 9]], {"bbox": [0, 0, 1, 1]}, [1, 2, 3, 4]]
     for _ in range(3000):
-        method = rng.choice([m for m in desk.methods if m != "stats"])
+        method = rng.choice([m for m in run.handler.methods if m != "stats"])
         keys = rng.sample(["points", "box", "mask", "object_id", "other"], rng.randint(0, 4))
         params = {key: rng.choice(values) for key in keys}
-        replies = []
-        desk.serve([json.dumps({"id": 1, "method": method, "params": params}).encode()], replies.append)
-        assert len(replies) == 1
-        assert json.loads(replies[0]).get("error", {}).get("code") != "internal"
+        actions = run.serve([json.dumps({"id": 1, "method": method, "params": params}).encode()])
+        (reply,) = [a for a in actions if isinstance(a, SendReply)]
+        assert json.loads(reply.body).get("error", {}).get("code") != "internal"

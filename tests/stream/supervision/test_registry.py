@@ -9,7 +9,9 @@ from stream_examples import masks, object_mask
 from stream.crops import crop_mask
 from stream.errors import ConfigError, ControlError
 from stream.messages import Prompt
-from stream.supervision.registry import Registry, check_prompt, packed_mask, point_arrays
+from stream.supervision.journal import Journal, to_journal
+from stream.supervision.prompt_checks import check_prompt, packed_mask, point_arrays
+from stream.supervision.registry import Registry
 
 SIZE = (40, 60)
 
@@ -31,7 +33,7 @@ def test_ids_are_never_used_twice():
     assert registry.next_id == 2
 
 
-def test_an_object_without_a_mask_is_restored_by_what_was_asked_for():
+def test_an_object_without_a_mask_is_restored_by_its_prompts():
     registry = Registry()
     registry.add(points(1), SIZE)
     registry.refine(Prompt(object_id=1, kind="refine", xy=np.ones((1, 2), np.float32), labels=np.zeros(1, np.uint8)))
@@ -46,14 +48,14 @@ def test_an_object_with_a_mask_is_restored_by_its_last_one():
     (prompt,) = registry.prompts()
     assert prompt.kind == "restore"
     assert crop_mask(prompt.mask)[0] == (3, 4, 5, 6)
-    assert registry.listed()[0]["state"] == "lost"
+    assert registry.list_objects()[0]["state"] == "lost"
 
 
 def test_a_mask_is_restored_at_the_size_that_the_feed_has_now():
     registry = Registry()
     registry.add(points(1), SIZE)
     registry.observe(masks(5, object_mask(1, (10, 10, 20, 10)), size=SIZE))
-    registry.size = (80, 120)
+    registry.resize((80, 120))
     (prompt,) = registry.prompts()
     assert crop_mask(prompt.mask)[0] == (20, 20, 40, 20)
 
@@ -63,7 +65,7 @@ def test_old_masks_do_not_replace_newer_ones():
     registry.add(points(1), SIZE)
     registry.observe(masks(9, object_mask(1, (1, 1, 2, 2)), size=SIZE))
     registry.observe(masks(3, object_mask(1, (7, 7, 2, 2)), size=SIZE))
-    assert registry.listed()[0]["frame_id"] == 9
+    assert registry.list_objects()[0]["frame_id"] == 9
 
 
 def test_the_journal_brings_everything_back(tmp_path):
@@ -74,8 +76,9 @@ def test_the_journal_brings_everything_back(tmp_path):
     mask[3:9, 4:20] = 1
     registry.add(Prompt(object_id=4, mask=mask), SIZE)
     registry.observe(masks(5, object_mask(2, (3, 4, 5, 6)), size=SIZE))
-    registry.save(tmp_path / "j.json")
-    back = Registry.load(tmp_path / "j.json")
+    journal = Journal(tmp_path / "j.json")
+    journal.save(to_journal(registry))
+    back = journal.load()
     assert back.next_id == 5
     one, two, four = back.prompts()
     assert one.xy.tolist() == [[5, 5], [9, 9]]
@@ -84,22 +87,23 @@ def test_the_journal_brings_everything_back(tmp_path):
     assert np.array_equal(four.mask, mask)
 
 
-def test_the_same_prompt_is_known_again_and_another_one_is_not(tmp_path):
+def test_the_same_prompt_is_recognised_and_another_one_is_not(tmp_path):
     registry = Registry()
     registry.add(Prompt(object_id=1, box=(1.0, 2.0, 30.0, 20.0)), SIZE)
     registry.observe(masks(5, object_mask(1, (3, 4, 5, 6)), size=SIZE))
-    registry.save(tmp_path / "j.json")
-    back = Registry.load(tmp_path / "j.json")
-    assert back.knows(Prompt(object_id=1, box=(1, 2, 30, 20)))
-    assert not back.knows(Prompt(object_id=1, box=(5, 2, 30, 20)))
-    assert not back.knows(Prompt(object_id=2, box=(1, 2, 30, 20)))
+    journal = Journal(tmp_path / "j.json")
+    journal.save(to_journal(registry))
+    back = journal.load()
+    assert back.began_with(Prompt(object_id=1, box=(1, 2, 30, 20)))
+    assert not back.began_with(Prompt(object_id=1, box=(5, 2, 30, 20)))
+    assert not back.began_with(Prompt(object_id=2, box=(1, 2, 30, 20)))
 
 
 @pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"next_id":1,"objects":[{}]}', '{"next_id":"x","objects":[]}'])
 def test_a_broken_journal_is_one_readable_error(tmp_path, text):
     (tmp_path / "j.json").write_text(text)
     with pytest.raises(ConfigError, match="remove the file"):
-        Registry.load(tmp_path / "j.json")
+        Journal(tmp_path / "j.json").load()
 
 
 @pytest.mark.parametrize(

@@ -7,13 +7,11 @@ import pytest
 
 from stream.errors import ConfigError
 from stream.latency import Latency
-from stream.reports import Health
 from stream.run_directory import Run, RunDir, find_run
 from stream.settings.presets import load
 from stream.supervision.dashboard import progress, table
-from stream.supervision.lifetime_counters import LifetimeCounters
-from stream.supervision.processes import RestartPolicy
-from stream.topology import NODES, TOPICS, Delivery, check_places, readers, writer
+from stream.supervision.restart_policy import RestartPolicy
+from stream.topology import wiring
 
 
 def test_five_restarts_in_a_minute_and_not_one_more():
@@ -25,45 +23,6 @@ def test_restarts_long_ago_are_forgiven():
     policy = RestartPolicy(2, 60.0)
     assert [policy.allows(t) for t in (0, 1, 59, 62)] == [True, True, False, True]
     assert policy.total == 3
-
-
-def test_every_topic_has_one_writer_and_every_reader_a_topic():
-    for topic in TOPICS:
-        if topic not in ("reports",):
-            assert writer(topic)
-    for live in (True, False):
-        for topic in ("frames", "tracks", "masks", "scenes", "seeds", "commands"):
-            assert readers(topic, live=live)
-    assert set(NODES) == {"capture", "tracker", "decoder", "renderer", "publisher", "supervisor"}
-
-
-def test_a_lossless_feed_drops_nothing_on_its_way_to_the_sinks():
-    for topic, sink in (("frames", "tracker"), ("tracks", "decoder"), ("masks", "publisher"), ("scenes", "renderer")):
-        assert readers(topic, live=False)[sink] is Delivery.LOSSLESS
-
-
-def test_a_live_feed_never_builds_a_backlog():
-    assert readers("frames", live=True)["tracker"] is Delivery.NEWEST
-    assert readers("tracks", live=True)["decoder"] is Delivery.PACED
-
-
-def health(**values):
-    return Health(node="tracker", pid=1, **values)
-
-
-def test_counts_go_on_over_restarts():
-    tally = LifetimeCounters()
-    tally.close(health(steps=10, malformed=2, numbers={"captured": 12.0}, peak_rss_mb=50))
-    now = tally.numbers(health(steps=3, numbers={"captured": 4.0, "fps": 25.0}))
-    assert (now["steps"], now["malformed"], now["captured"], now["fps"]) == (13, 2, 16, 25)
-    assert tally.peak_rss_mb == 50
-
-
-def test_rates_are_over_the_time_that_there_was_work():
-    tally = LifetimeCounters()
-    assert tally.rate_hz(health(steps=50, numbers={"alive_s": 2.0, "spent_s": 0.5})) == 25
-    assert tally.busy(health(steps=50, numbers={"alive_s": 2.0, "spent_s": 0.5})) == 0.25
-    assert tally.rate_hz(None) == 0
 
 
 def test_latency_percentiles_are_right_to_two_percent():
@@ -145,5 +104,5 @@ def test_log_lines_hide_passwords_in_both_forms():
 )
 def test_nodes_that_could_not_find_each_other_are_refused(graph, words):
     with pytest.raises(ConfigError, match="graph") as error:
-        check_places(load("lite", graph))
+        wiring(load("lite", graph)).check()
     assert words in str(error.value)
