@@ -107,6 +107,17 @@ class FolderSource(PictureSource):
         return super().open()
 
 
+def is_picture(path: Path) -> bool:
+    """Whether a file holds one picture; an animated PNG is a film."""
+    if path.suffix.lower() not in PICTURES or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return b"acTL" not in file.read(4096)
+    except OSError:
+        return False  # the source of video files has the words for it
+
+
 def visible_entries(folder: Path) -> list[Path]:
     """What a folder holds, without hidden entries such as the `._1.jpg` that macOS leaves on other disks."""
     return [p for p in folder.iterdir() if not p.name.startswith(".")]
