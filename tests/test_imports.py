@@ -20,7 +20,12 @@ DOORS = {
         "tools/goldens",
         "tools/offline",
     },
-    "av": {"nodes/capture/video.py", "nodes/capture/label_images.py", "nodes/renderer/sinks.py", "tools/clips/lens.py"},
+    "av": {
+        "nodes/capture/video.py",
+        "nodes/capture/label_images.py",
+        "nodes/renderer/recording.py",
+        "tools/clips/lens.py",
+    },
     "numba": {"nodes/decoder/lite/kernels/compiling.py"},
     "rich": {"stream/supervision/dashboard.py", "tools"},
 }

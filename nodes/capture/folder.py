@@ -72,9 +72,8 @@ class PictureSource:
     def _shared_depth(self, path: Path, pixels: Array) -> int:
         depth = max(self._depth, depth_of(pixels))
         if depth > self._depth and depth < 16:
-            log.warning(
-                "%s: 16-bit pictures whose values need %d bits; shown from black to white of these", path, depth
-            )
+            white = (1 << depth) - 1
+            log.warning("%s: 16-bit pictures that hold %d bits; %d is shown as white", path, depth, white)
         self._depth = depth
         return depth
 

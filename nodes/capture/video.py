@@ -24,6 +24,7 @@ from stream.errors import SourceError
 log = logging.getLogger(__name__)
 errors = av.error  # for the modules that put failures into words
 
+WEBP_ANIMATIONS = (63, 0, 0)  # the libavcodec of FFmpeg 9, the first that reads them
 NO_PICTURE_S = 15.0  # a live source may send packets for so long before one becomes a picture (a late key frame)
 
 
@@ -214,6 +215,10 @@ class FileSource(VideoSource):
             raise SourceError(f"{self.name}: can't be reached ({error.strerror})") from None
         if empty:
             raise SourceError(f"{self.name}: the file is empty (0 bytes); needs a video, so fetch or copy it again")
+        if av.library_versions["libavcodec"] < WEBP_ANIMATIONS and is_animated_webp(self._path):
+            raise SourceError(
+                f"{self.name}: an animated WebP, which this FFmpeg can't read; needs a video, a GIF or a folder of frames"
+            )
 
     def open_failure(self, error: Exception, took_s: float) -> SourceError:
         if isinstance(error, PermissionError):
@@ -246,6 +251,16 @@ class GraphSource(VideoSource):
             f"{self.name}: no filter graph that FFmpeg can build ({reason(error)}); needs one such as "
             "lavfi:testsrc2=size=640x360:rate=25 (ffplay -f lavfi GRAPH shows what is wrong)"
         )
+
+
+def is_animated_webp(path: Path) -> bool:
+    """Whether a file says of itself that it is a WebP with several frames."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(21)
+    except OSError:
+        return False
+    return len(head) == 21 and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 
 
 def reason(error: Exception) -> str:
