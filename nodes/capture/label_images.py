@@ -9,7 +9,6 @@ import numpy as np
 from stream.arrays import Array
 from stream.errors import PromptError
 
-
 LOSSY = ("mjpeg", "webp")  # FFmpeg's names
 SOFT_EDGES = 3  # values that fill no 3x3 px anywhere; more of them than of others are the smooth edge of a painted mask
 

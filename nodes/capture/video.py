@@ -217,7 +217,7 @@ class FileSource(VideoSource):
             raise SourceError(f"{self.name}: the file is empty (0 bytes); needs a video, so fetch or copy it again")
         if av.library_versions["libavcodec"] < WEBP_ANIMATIONS and is_animated_webp(self._path):
             raise SourceError(
-                f"{self.name}: an animated WebP, which this FFmpeg can't read; needs a video, a GIF or a folder of frames"
+                f"{self.name}: an animated WebP, which this FFmpeg can't read; needs a video, a GIF or a folder"
             )
 
     def open_failure(self, error: Exception, took_s: float) -> SourceError:
