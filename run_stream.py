@@ -19,59 +19,60 @@ def main(argv: list[str]) -> int:
     """Run the command; the exit code is 0 done, 1 failed while running, 2 bad arguments, 3 could not open."""
     from stream.command_line import read_command_line
     from stream.errors import StreamError
-    from stream.settings.addresses import redact
+    from stream.settings.secrets import redact
 
-    order = None
+    command_line = None
     try:
-        order = read_command_line(argv)
-        return check(order) if order.check else run(order)
+        command_line = read_command_line(argv)
+        return check(command_line) if command_line.check else run(command_line)
     except (StreamError, OSError) as error:
-        if order is not None and order.config.log.debug:
+        if command_line is not None and command_line.config.log.debug:
             raise
         print(f"run_stream: error: {redact(str(error))}", file=sys.stderr)
         return error.exit_code if isinstance(error, StreamError) else 1
 
 
-def check(order: CommandLine) -> int:
-    """Say whether the order could be carried out, without doing it."""
+def check(command_line: CommandLine) -> int:
+    """Say whether the command line could be carried out, without doing it."""
     from nodes.renderer.sinks import check_sinks
     from stream.command_line import check_start
 
-    check_start(order.config)
-    check_sinks(order.config.renderer)
-    prompts(order)
+    check_start(command_line.config)
+    check_sinks(command_line.config.renderer)
+    prompts(command_line)
     print("run_stream: the arguments and the config are fine")
     return 0
 
 
-def run(order: CommandLine) -> int:
+def run(command_line: CommandLine) -> int:
     """Start the graph and stay with it to its end."""
-    from nodes.start import main_of
+    from nodes.start import run_node
     from stream.command_line import announce, check_start, conclude
     from stream.logs import install
     from stream.supervision.dashboard import make_dashboard
-    from stream.supervision.supervisor import Supervisor
+    from stream.supervision.supervisor import make_supervisor
 
-    check_start(order.config)
-    dashboard = make_dashboard(order.config)
-    install(order.config.log, "graph", dashboard.say)
-    announce(order.config)
-    supervisor = Supervisor(order.config, prompts(order), main_of, dashboard)
-    supervisor.obey(STOP_SIGNALS)
+    check_start(command_line.config)
+    dashboard = make_dashboard(command_line.config)
+    install(command_line.config.log, "graph", dashboard.write_line)
+    announce(command_line.config)
+    supervisor = make_supervisor(command_line.config, prompts(command_line), run_node, dashboard)
+    supervisor.stop_on(STOP_SIGNALS)
     try:
         with dashboard:
             supervisor.run()
     finally:
-        conclude(order, supervisor.summary(), failed=supervisor.error is not None)
+        conclude(command_line, supervisor.summary(), failed=supervisor.error is not None)
     return 0
 
 
-def prompts(order: CommandLine) -> list[Prompt]:
+def prompts(command_line: CommandLine) -> list[Prompt]:
     """The prompts of the command line."""
     from nodes.capture.label_images import read_label_image
     from stream.prompt_arguments import parse_prompts
 
-    return parse_prompts(order.points, order.boxes, read_label_image(order.mask_file) if order.mask_file else {})
+    masks = read_label_image(command_line.mask_file) if command_line.mask_file else {}
+    return parse_prompts(command_line.points, command_line.boxes, masks)
 
 
 if __name__ == "__main__":

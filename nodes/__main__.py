@@ -1,4 +1,4 @@
-"""`python -m nodes NAME RUN_DIR`: one node in a process of its own, as the supervisor starts it."""
+"""`python -m nodes PROCESS RUN_DIR`: the nodes of one process, as the supervisor starts it."""
 
 from __future__ import annotations
 
@@ -8,53 +8,65 @@ import os
 import signal
 import sys
 import threading
+from collections.abc import Callable
 from pathlib import Path
 
-from nodes.start import main_of
+from nodes.start import run_node
 from stream.errors import StreamError
 from stream.logs import install
 from stream.run_directory import RunDir
-from stream.runtime import Endpoints, Runtime, fail
-from stream.service_sockets import Outlet
+from stream.runtime import StopFlag
 from stream.settings.presets import build
 from stream.sockets import Context
+from stream.topology import wiring
 
 log = logging.getLogger("nodes")
 
 
-def main(node: str, folder: str) -> int:
-    """Run the node until its stop signal; the exit code says whether a restart can help (1) or not (2, 3)."""
-    stop = threading.Event()
+def main(process: str, folder: str) -> int:
+    """Run the nodes until their stop signal; the exit code says whether a restart can help (1) or not (2, 3)."""
+    stop = StopFlag()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor gets Ctrl-C, and stops us in order
     config = build(json.loads((Path(folder) / "config.json").read_text()))
-    install(config.log, node)
+    install(config.log, process)
     orphaned = threading.Event()
     _end_with_supervisor(stop, orphaned, folder)
-    context = Context(config.graph.keys)
-    endpoints = Endpoints(config, f"ipc://{folder}/")
-    try:
-        main_of(node)(Runtime(node, config, endpoints, context, stop))
-        code = 0
-    except StreamError as error:
-        log.debug("%s gives up", node, exc_info=True)
-        outlet = Outlet(context, endpoints.endpoint("reports"))
-        fail(node, outlet, error)
-        outlet.close()
-        code = error.exit_code
-    except Exception as error:
-        if config.log.debug:
-            log.exception("%s died", node)
-        else:
-            log.error("died of %s: %s (--debug shows where)", type(error).__name__, error)
-        code = 1
+    graph, context = wiring(config), Context(config.graph.keys)
+    codes: list[int] = []
+
+    def run(node: str) -> None:
+        codes.append(_run_to_its_end(lambda: run_node(node, config, graph, f"ipc://{folder}/", context, stop), node))
+        stop.set()  # one that ends takes the process with it, which is restarted as a whole
+
+    first, *others = graph.processes()[process]
+    threads = [threading.Thread(target=run, args=(node,), name=node, daemon=True) for node in others]
+    for thread in threads:
+        thread.start()
+    run(first)  # on the main thread: a window wants that one
+    for thread in threads:
+        thread.join()
     context.close()
     if orphaned.is_set():
         RunDir(Path(folder)).remove()  # nobody else is left to do it
-    return code
+    return max(codes)
 
 
-def _end_with_supervisor(stop: threading.Event, orphaned: threading.Event, folder: str) -> None:
+def _run_to_its_end(run: Callable[[], None], node: str) -> int:
+    """Run a node, and say in the log what it died of; its exit code."""
+    try:
+        run()
+    except StreamError as error:
+        log.debug("%s gives up", node, exc_info=True)
+        return error.exit_code
+    except Exception as error:
+        log.error("died of %s: %s (--debug shows where)", type(error).__name__, error)
+        log.debug("%s died", node, exc_info=True)
+        return 1
+    return 0
+
+
+def _end_with_supervisor(stop: StopFlag, orphaned: threading.Event, folder: str) -> None:
     """Stop when the supervisor's end of our standard input closes: it has died, however it died."""
 
     def wait() -> None:
@@ -67,7 +79,7 @@ def _end_with_supervisor(stop: threading.Event, orphaned: threading.Event, folde
         os._exit(1)
 
     if not sys.stdin.isatty():
-        threading.Thread(target=wait, name="deadman", daemon=True).start()
+        threading.Thread(target=wait, name="supervisor-watch", daemon=True).start()
 
 
 if __name__ == "__main__":

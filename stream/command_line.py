@@ -1,4 +1,4 @@
-"""Contract 1: the command line in, an CommandLine (config, prompts, what to write) out; and its closing words."""
+"""Contract 1: argv in, a CommandLine (config, prompts, files to write) out; and what is printed at the end of a run."""
 
 from __future__ import annotations
 
@@ -8,12 +8,17 @@ import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from stream.errors import ConfigError, SourceError
-from stream.settings.addresses import redact, source_kind
+from stream.settings.addresses import source_kind
 from stream.settings.config import Config
+from stream.settings.options import MASK_BACKENDS, POINT_BACKENDS
 from stream.settings.presets import load, parse_override, plain
+from stream.settings.secrets import redact
+
+if TYPE_CHECKING:
+    from stream.topology import Graph
 
 log = logging.getLogger("graph")
 
@@ -75,7 +80,7 @@ def _parser() -> _Parser:
         "--set", action="append", default=[], metavar="a.b=c", help="lay a value over the config (repeatable)"
     )
     g.add_argument("--check", action="store_true", help="validate the arguments and the config, and exit")
-    g.add_argument("--summary", default="", metavar="FILE.json", help="write the figures of the run")
+    g.add_argument("--summary", default="", metavar="FILE.json", help="write the summary of the run")
     g.add_argument("--log-format", choices=("text", "json"), help="log lines as text or JSON")
     g.add_argument("--insecure", action="store_true", default=None, help="let other machines connect without keys")
     g.add_argument("--debug", action="store_true", default=None, help="show debug lines and tracebacks")
@@ -100,7 +105,7 @@ _KEYS = {  # argument -> config key
 
 
 def read_command_line(argv: list[str]) -> CommandLine:
-    """The order of a command line; ConfigError says what is wrong with it."""
+    """The command line of `argv`; ConfigError says what is wrong with it."""
     arguments = _parser().parse_args(argv)
     overrides = dict(parse_override(text) for text in arguments.set)
     for name, key in _KEYS.items():
@@ -127,12 +132,13 @@ def read_command_line(argv: list[str]) -> CommandLine:
 
 def check_start(config: Config) -> None:
     """Refuse what can't work before anything is started: nodes out of reach of each other, a file that is not there."""
-    from stream.topology import check_places
+    from stream.topology import wiring
     from stream.weights.published import check_there
 
-    check_places(config)
-    check_there(needed_weights(config))
-    if config.graph.run and "capture" not in config.graph.run:
+    graph = wiring(config)
+    graph.check()
+    check_there(needed_weights(config, graph))
+    if not graph.nodes["capture"].here:
         return
     source = config.capture.source
     path = Path(source.removeprefix("file://"))
@@ -140,15 +146,15 @@ def check_start(config: Config) -> None:
         raise SourceError(f"--source {source}: no such file or folder; give a path that exists, or demo, rtsp://..., 0")
 
 
-def needed_weights(config: Config) -> list[str]:
+def needed_weights(config: Config, graph: Graph) -> list[str]:
     """The published weights that the nodes of this host load; files that the config names are theirs to check."""
-    here, tracker, decoder = config.graph.run, config.tracker, config.decoder
+    tracker, decoder = config.tracker, config.decoder
     names = []
-    if tracker.backend == "pips" and not tracker.checkpoint and (not here or "tracker" in here):
-        names.append("pips")
-    if decoder.backend != "lite" and not decoder.checkpoint and (not here or "decoder" in here):
-        names.append("mobile_sam" if decoder.backend == "mobile_sam" else f"{decoder.backend}_{decoder.model}")
-    return names
+    if graph.nodes["tracker"].here and not tracker.checkpoint:
+        names.append(POINT_BACKENDS[tracker.backend].weights)
+    if graph.nodes["decoder"].here and not decoder.checkpoint:
+        names.append(MASK_BACKENDS[decoder.backend].weights.format(model=decoder.model))
+    return [name for name in names if name]
 
 
 def announce(config: Config) -> None:
@@ -164,13 +170,16 @@ def announce(config: Config) -> None:
     log.debug("config in full: %s", redact(json.dumps(tree)))
 
 
-def conclude(order: CommandLine, summary: dict[str, Any], *, failed: bool) -> None:
-    """Write the summary file, and say what was done in a few lines (unless the error that comes next says it all)."""
-    if order.summary_file:
+def conclude(command_line: CommandLine, summary: dict[str, Any], *, failed: bool) -> None:
+    """Write the summary file, and print what was done in a few lines (unless the error that comes next says it all)."""
+    if command_line.summary_file:
         try:
-            Path(order.summary_file).write_text(json.dumps(summary, indent=1) + "\n")
+            Path(command_line.summary_file).write_text(json.dumps(summary, indent=1) + "\n")
         except OSError as error:
-            print(f"run_stream: --summary {order.summary_file}: can't be written ({error.strerror})", file=sys.stderr)
+            print(
+                f"run_stream: --summary {command_line.summary_file}: can't be written ({error.strerror})",
+                file=sys.stderr,
+            )
     frames, latency = summary["frames"], summary["latency_ms"]
     if not frames["captured"] or (failed and not frames["decoded"]):
         return
@@ -186,7 +195,7 @@ def conclude(order: CommandLine, summary: dict[str, Any], *, failed: bool) -> No
     restarts = sum(n["restarts"] for n in summary["nodes"].values())
     if restarts:
         lines.append(f"restarts   {restarts}")
-    r = order.config.renderer
+    r = command_line.config.renderer
     lines += [
         f"{name:10} {path}"
         for name, path in (("video", r.record), ("picture", r.picture), ("masks", r.save_masks))

@@ -23,9 +23,9 @@ class Latency:
 
     def quantile(self, share: float) -> float:
         """The duration, ms, that this share of all is not above (to 2 %); 0 when there is none."""
-        wanted, seen = share * self.total, 0
+        rank, below = share * self.total, 0
         for i, count in enumerate(self.counts):
-            seen += count
-            if count and seen >= wanted:
+            below += count
+            if count and below >= rank:
                 return self._FLOOR_MS * math.exp((i + 0.5) * self._RATIO)
         return 0.0

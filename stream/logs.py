@@ -8,8 +8,8 @@ import sys
 import time
 from collections.abc import Callable
 
-from stream.settings.addresses import redact
 from stream.settings.config import Log
+from stream.settings.secrets import redact
 
 
 class TextLines(logging.Formatter):
@@ -50,32 +50,32 @@ class OncePer(logging.Filter):
     def __init__(self, period_s: float = 5.0) -> None:
         super().__init__()
         self.period_s = period_s
-        self.told: dict[str, float] = {}
+        self._passed_at: dict[str, float] = {}  # once_key -> when a record of it was let through last
 
     def filter(self, record: logging.LogRecord) -> bool:
         key = getattr(record, "once_key", None)
         if key is None:
             return True
-        if record.created - self.told.get(key, -1e9) < self.period_s:
+        if record.created - self._passed_at.get(key, -1e9) < self.period_s:
             return False
-        self.told[key] = record.created
+        self._passed_at[key] = record.created
         return True
 
 
-class _Said(logging.Handler):
+class _LineHandler(logging.Handler):
     """Hands each line to a function."""
 
-    def __init__(self, say: Callable[[str], None]) -> None:
+    def __init__(self, write_line: Callable[[str], None]) -> None:
         super().__init__()
-        self.say = say
+        self._write_line = write_line
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.say(self.format(record))
+        self._write_line(self.format(record))
 
 
-def install(config: Log, node: str, say: Callable[[str], None] | None = None) -> None:
-    """Send this process's log to stderr (or to `say`, line by line) in the configured form."""
-    handler = _Said(say) if say else logging.StreamHandler(sys.stderr)
+def install(config: Log, node: str, write_line: Callable[[str], None] | None = None) -> None:
+    """Send this process's log to stderr (or to `write_line`, line by line) in the configured form."""
+    handler = _LineHandler(write_line) if write_line else logging.StreamHandler(sys.stderr)
     handler.setFormatter(JsonLines(node) if config.format == "json" else TextLines(node))
     handler.addFilter(OncePer())
     root = logging.getLogger()

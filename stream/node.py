@@ -20,10 +20,11 @@ from stream.reports import Progress, Report
 
 
 class Stage(Protocol):
-    """What one stage of the graph does with what comes. Inherit from it: hooks that a stage has no use for do nothing."""
+    """What one stage of the graph does with what comes. A hook that is not overridden does nothing."""
 
     def handle_command(self, command: Command) -> None:
         """Carry out a command of the supervisor; the start command is the first."""
+        return
 
     def wants(self, topic: str) -> bool:
         """Whether a message of the topic may come now. Asked once a round, when the node's readers have room."""
@@ -35,12 +36,15 @@ class Stage(Protocol):
 
     def on_idle(self) -> None:
         """Do what is to be done beside messages; called once a round, at least every 50 ms."""
+        return
 
     def finish(self) -> None:
         """The feed has ended: send what still waits. The end is passed on afterwards."""
+        return
 
     def close(self) -> None:
         """Let go of everything; called once, however the node ends."""
+        return
 
     def progress(self) -> Progress:
         """What the stage has done so far. Called from the heartbeat's thread, too: it only reads."""

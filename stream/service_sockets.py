@@ -14,6 +14,9 @@ from stream.wire import from_parts, to_parts
 
 log = logging.getLogger(__name__)
 
+SUBSCRIPTIONS_A_ROUND = 1000  # so that a flood of them does not keep the publisher from its frames
+REPLIES = 64  # that wait for a client that does not read them; it misses the others
+
 
 class Inlet:
     """Where many write to one: small messages, one PULL socket (reports to the supervisor)."""
@@ -60,15 +63,38 @@ class Outlet:
 
 
 class Broadcast:
-    """The PUB socket for programs outside: never waits for any of them."""
+    """The socket for programs outside: never waits for any of them, and holds nothing that they could make grow.
 
-    def __init__(self, context: Context, endpoint: str, queue: int) -> None:
-        self.socket = context.socket(zmq.PUB, bind=endpoint, queue=queue)
+    A subscription counts only if a topic of ours begins with it. Any other could never match a message, so leaving it
+    out changes nothing for its subscriber, and whatever clients ask for, what is kept is bounded by our topics.
+    """
+
+    def __init__(self, context: Context, endpoint: str, queue: int, topics: Sequence[str]) -> None:
+        self.socket = context.socket(zmq.XPUB, bind=endpoint, queue=queue, public=True)
+        self.socket.setsockopt(zmq.XPUB_MANUAL, 1)
         self.endpoint = self.socket.get_string(zmq.LAST_ENDPOINT)
+        self.topics = [topic.encode() for topic in topics]
+        self.refused = 0  # subscriptions to what there is not
 
     def send(self, parts: Sequence[bytes]) -> None:
         """Send to whoever subscribes; a subscriber whose queue is full misses it, and sees the gap in `sequence`."""
+        self.serve()
         self.socket.send_multipart(parts, zmq.DONTWAIT)
+
+    def serve(self) -> None:
+        """Take the subscriptions that have come, a bounded number of them."""
+        for _ in range(SUBSCRIPTIONS_A_ROUND):
+            try:
+                event = self.socket.recv(zmq.DONTWAIT)
+            except zmq.Again:
+                return
+            prefix = event[1:]
+            if not any(topic.startswith(prefix) for topic in self.topics):
+                self.refused += event[:1] == b"\1"
+            elif event[:1] == b"\1":
+                self.socket.setsockopt(zmq.SUBSCRIBE, prefix)
+            elif event[:1] == b"\0":
+                self.socket.setsockopt(zmq.UNSUBSCRIBE, prefix)
 
     def close(self, wait_ms: int = 500) -> None:
         """Close once the last messages are out, or after `wait_ms`."""
@@ -108,7 +134,7 @@ class RequestServer:
     """A ROUTER socket that takes requests of anybody: one JSON frame in, one JSON frame out."""
 
     def __init__(self, context: Context, endpoint: str) -> None:
-        self.socket = context.socket(zmq.ROUTER, bind=endpoint, queue=1000)
+        self.socket = context.socket(zmq.ROUTER, bind=endpoint, queue=REPLIES, public=True)
         self.socket.router_handover = 0  # a second client of the same name must not steal the first one's replies
         self.endpoint = self.socket.get_string(zmq.LAST_ENDPOINT)
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import socket as socketlib
 from pathlib import Path
 from typing import Any
 
@@ -17,6 +18,15 @@ from stream.wire import MAX_MESSAGE_BYTES
 # libzmq closes a connection without a word when a message passes its limit. Ours lies above the 64 MiB that are
 # accepted, so that what is too long is counted like everything malformed; what is far too long is never read at all.
 SOCKET_LIMIT_BYTES = 2 * MAX_MESSAGE_BYTES
+
+# Sockets that anybody may connect to take small requests only: memory is taken as soon as a message's length has come,
+# so eight half-sent ones of the limit above would hold a gigabyte.
+PUBLIC_LIMIT_BYTES = 1 << 20
+HANDSHAKE_MS = 5000  # who has not said what it is by then is disconnected
+BACKLOG = 64  # connections that wait to be accepted
+# A public socket notices a vanished client by TCP's own keep-alive. ZeroMQ's heartbeats would do so sooner, but under a
+# flood they make libzmq write to a connection that was just reset, and abort the process (`!_io_error`).
+KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 10, 5, 3
 
 
 class Keys:
@@ -68,22 +78,41 @@ class Context:
         self._open: list[zmq.Socket[bytes]] = []  # held, so that none is collected before it is closed
 
     def socket(
-        self, kind: int, *, bind: str = "", connect: str = "", queue: int, name: bytes = b""
+        self,
+        kind: int,
+        *,
+        bind: str = "",
+        connect: str = "",
+        queue: int,
+        name: bytes = b"",
+        public: bool = False,
     ) -> zmq.Socket[bytes]:
-        """A socket with this project's options; ConfigError when the endpoint can't be bound."""
+        """A socket with this project's options; ConfigError when the endpoint can't be bound.
+
+        `public`: anybody may connect, and the endpoint is one that people choose, so another program may have it.
+        """
         socket = self.zmq.socket(kind)
         self._open = [s for s in self._open if not s.closed] + [socket]
         socket.linger = 0
         socket.sndhwm = socket.rcvhwm = queue
-        socket.maxmsgsize = SOCKET_LIMIT_BYTES
+        socket.maxmsgsize = PUBLIC_LIMIT_BYTES if public else SOCKET_LIMIT_BYTES
         socket.reconnect_ivl, socket.reconnect_ivl_max = 20, 500  # ms
         if name:
             socket.routing_id = name
         if kind == zmq.ROUTER:
             socket.router_mandatory = socket.router_handover = 1
         endpoint = bind or connect
+        if public and bind.startswith("ipc://") and _is_listening(bind.removeprefix("ipc://")):
+            socket.close()
+            raise ConfigError(f"endpoint {bind} is in use by another program; stop that one or choose another path")
         if endpoint.startswith("tcp://"):
-            socket.heartbeat_ivl, socket.heartbeat_timeout = 1000, 3000  # ms; a host that vanishes is noticed
+            socket.ipv6 = int("[" in endpoint)
+            if public:
+                socket.handshake_ivl, socket.backlog = HANDSHAKE_MS, BACKLOG
+                socket.tcp_keepalive, socket.tcp_keepalive_cnt = 1, KEEPALIVE_PROBES
+                socket.tcp_keepalive_idle, socket.tcp_keepalive_intvl = KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S
+            else:
+                socket.heartbeat_ivl, socket.heartbeat_timeout = 1000, 3000  # ms; a host that vanishes is noticed
             if self.keys:
                 self._secure(socket, bool(bind))
         try:
@@ -124,6 +153,19 @@ class _OneKey:
 
     def callback(self, domain: str, key: bytes) -> bool:
         return key == self.public  # both in Z85
+
+
+def _is_listening(path: str) -> bool:
+    """Whether a program takes connections at a unix socket; ZeroMQ would take the path away from it without a word."""
+    with socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except BlockingIOError:  # its backlog is full
+            return True
+        except OSError:
+            return False
+        return True
 
 
 def _why_not_bound(endpoint: str, error: zmq.ZMQError) -> str:

@@ -42,4 +42,6 @@ def tracks(frame_id: int = 0) -> Tracks:
         object_id=1, xy=np.ones((2, 2), np.float32), visibility=np.ones(2, np.float32), labels=np.ones(2, np.uint8)
     )
     prompt = Prompt(object_id=1, xy=np.ones((1, 2), np.float32), labels=np.ones(1, np.uint8), box=(0, 0, 2, 2))
-    return Tracks(frame=frame(frame_id), objects=(track,), prompts=(prompt,), due=(track.object_id,))
+    return Tracks(
+        frame=frame(frame_id), objects=(track,), prompts=(prompt,), boundary=True, seeds_for=(track.object_id,)
+    )

@@ -70,7 +70,7 @@ def _parser() -> _Parser:
         ("pause", "hold the feed"),
         ("resume", "let the feed go on"),
         ("snapshot", "write the newest frame and its masks"),
-        ("stats", "the figures of the run"),
+        ("stats", "the summary of the run so far"),
         ("shutdown", "end the run"),
     ):
         command(name, text)
@@ -84,7 +84,7 @@ METHODS = {"add": "add_object", "refine": "refine_object", "remove": "remove_obj
 def _params(arguments: argparse.Namespace) -> dict[str, Any]:
     """The params of the request that the arguments stand for."""
     from stream.prompt_arguments import parse_prompts
-    from stream.supervision.registry import points_of
+    from stream.supervision.prompt_checks import points_of
 
     params: dict[str, Any] = {}
     if arguments.command in ("refine", "remove"):

@@ -15,7 +15,7 @@ from urllib.parse import urlsplit
 
 from nodes.capture.video import VideoSource, errors, reason
 from stream.errors import SourceError
-from stream.settings.addresses import redact
+from stream.settings.secrets import redact
 
 
 class CameraSource(VideoSource):

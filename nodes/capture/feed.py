@@ -20,8 +20,8 @@ from nodes.capture.source import Picture, Source, SourceInfo
 from stream.commands import StartCapture
 from stream.errors import SourceError, StreamError
 from stream.messages import Frame, Stamp
-from stream.settings.addresses import redact
 from stream.settings.config import Capture
+from stream.settings.secrets import redact
 
 log = logging.getLogger(__name__)
 

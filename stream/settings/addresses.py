@@ -1,66 +1,144 @@
-"""Addresses that people give: what a source is, whether an endpoint is safe, how both are shown without secrets."""
+"""Addresses that people give: what a source is, and whether an endpoint is one that only this machine can reach."""
 
 from __future__ import annotations
 
+import ipaddress
 import os
 import re
-from pathlib import Path
+import socket
+import stat
 from typing import Literal
-from urllib.parse import urlsplit
 
 from stream.errors import ConfigError
+from stream.settings.secrets import redact
 
 SourceKind = Literal["demo", "camera", "rtsp", "lavfi", "folder", "file"]
 
-LOOPBACK = ("127.", "localhost", "[::1]")
+MAX_IPC_PATH_BYTES = 107  # of a unix socket
+MAX_PORT = 65535
 
-# All up to the last @ may be user and password: a password may hold an @ or a / itself (help texts are let alone). Some
-# cameras want both in the path or the query instead (`/user=admin&password=x`, `?pwd=x`).
-_CREDENTIALS = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)(?!\[?USER:PASSWORD)[^\s\"']*@")
-_SECRETS = re.compile(r"(?i)\b((?:user(?:name)?|login|pass(?:word|wd)?|pwd|token|secret|key)=)[^&;\s/\"']+")
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
+# Characters that end the user and password of an address, or that FFmpeg reads otherwise, and how they are written.
+_TO_WRITE = {"#": "%23", "?": "%3F", "/": "%2F", "[": "%5B", "]": "%5D", "@": "%40", " ": "%20", "%": "%25"}
 
 
 def source_kind(source: str) -> SourceKind:
-    """Which kind of source a string names; ConfigError for a scheme that is none of ours."""
+    """Which kind of source a string names; ConfigError for a scheme that is none of ours.
+
+    What exists counts first: a file or a folder may be called `0001` or `demo`, and a film may lie in /dev/shm.
+    """
+    scheme = _SCHEME.match(source)
+    if scheme and scheme[1].lower() in ("rtsp", "rtsps"):
+        return "rtsp"
+    if scheme and scheme[1].lower() != "file":
+        raise ConfigError(
+            f"--source {redact(source)}: unknown scheme {scheme[1]!r}; "
+            "needs demo, a camera number or /dev/video*, rtsp://, a file, a folder of frames, or lavfi:GRAPH"
+        )
+    kind = _on_disk(source.removeprefix("file://"))
+    if kind is not None:
+        return kind
     if source == "demo":
         return "demo"
-    if source.isdigit() or source.startswith("/dev/"):
-        return "camera"
     if source.startswith("lavfi:"):
         return "lavfi"
-    scheme = re.match(r"^([A-Za-z][A-Za-z0-9+.-]*)://", source)
-    if scheme:
-        if scheme[1].lower() in ("rtsp", "rtsps"):
-            return "rtsp"
-        if scheme[1].lower() != "file":
-            raise ConfigError(
-                f"--source {redact(source)}: unknown scheme {scheme[1]!r}; "
-                "needs demo, a camera number or /dev/video*, rtsp://, a file, a folder of frames, or lavfi:GRAPH"
-            )
-    return "folder" if Path(source.removeprefix("file://")).is_dir() else "file"
+    return "camera" if source.isdigit() or source.startswith("/dev/video") else "file"
 
 
-def redact(text: str) -> str:
-    """`text` without the user names, passwords and tokens of the addresses in it."""
-    return _SECRETS.sub(r"\1***", _CREDENTIALS.sub(r"\1***@", text)) if "://" in text else text
+def _on_disk(path: str) -> SourceKind | None:
+    """What a path leads to; None where there is nothing."""
+    try:
+        mode = os.stat(path).st_mode
+    except (OSError, ValueError):
+        return None
+    if stat.S_ISCHR(mode):
+        return "camera"
+    return "folder" if stat.S_ISDIR(mode) else "file"
 
 
-def check_endpoint(key: str, endpoint: str, *, secured: bool, insecure: bool) -> None:
-    """Refuse an address that is none, or that others could reach without keys."""
+def check_rtsp(source: str) -> None:
+    """Refuse an address whose user or password holds a character that has to be written otherwise."""
+    rest = source.partition("://")[2]
+    authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
+    odd = ""
+    if re.search(r"\s", source):
+        odd = " "
+    elif "@" in rest and "@" not in authority:  # the last @ ends the password, and the address seems to end before it
+        odd = next(c for c in rest if c in "/?#")
+    elif "[" in authority.rpartition("@")[0] or "]" in authority.rpartition("@")[0]:
+        odd = "[" if "[" in authority.rpartition("@")[0] else "]"
+    if odd:
+        table = ", ".join(f"{c if c != ' ' else 'a space'} as {code}" for c, code in _TO_WRITE.items())
+        raise ConfigError(
+            f"--source: the user or password of the rtsp address holds {'a space' if odd == ' ' else repr(odd)}, which "
+            f"has to be written as {_TO_WRITE[odd]} ({table})"
+        )
+
+
+def check_endpoint(key: str, endpoint: str, *, secured: bool, insecure: bool, any_port: bool = True) -> None:
+    """Refuse an address that is none, or that others could reach without keys.
+
+    `any_port`: port 0 (or *) lets the system choose one, which is announced as bound.
+    """
     transport, separator, address = endpoint.partition("://")
     if not separator or transport not in ("tcp", "ipc") or not address:
         raise ConfigError(f"{key} is {endpoint!r}; needs tcp://HOST:PORT or ipc://PATH")
     if transport == "ipc":
-        if len(os.fsencode(address)) > 107:
-            raise ConfigError(f"{key}: the path has {len(address)} characters; a socket's path has at most 107")
+        _check_ipc(key, address)
         return
-    try:
-        port = urlsplit(endpoint).port
-    except ValueError:
-        port = -1
-    if port is None or port < 0:
-        raise ConfigError(f"{key} is {endpoint!r}; needs a port, as in tcp://127.0.0.1:5556")
-    if not address.startswith(LOOPBACK) and not secured and not insecure:
+    host, port = _host_and_port(key, endpoint, address)
+    if host != "*" and not is_loopback(host) and not _is_bindable(host):
+        raise ConfigError(f"{key} is {endpoint}; {host!r} is no address in numbers and no network interface of ours")
+    if not is_loopback(host) and not secured and not insecure:
         raise ConfigError(
             f"{key} is {endpoint}, which other machines can reach; give graph.keys (CURVE), or --insecure to allow it"
         )
+    if port == 0 and not any_port:
+        raise ConfigError(f"{key} is {endpoint}; both ends have to know the port: give one")
+
+
+def is_loopback(host: str) -> bool:
+    """Whether what a socket of that host is bound or connected to is this machine alone."""
+    if host in ("localhost", "lo"):
+        return True
+    try:
+        return ipaddress.ip_address(host.strip("[]").partition("%")[0]).is_loopback
+    except ValueError:
+        return False
+
+
+def _check_ipc(key: str, path: str) -> None:
+    if path.startswith("@"):
+        raise ConfigError(
+            f"{key} is an abstract ipc address, which every user of this machine can reach; give a path in a folder of "
+            "your own, for example ipc:///run/user/1000/masks"
+        )
+    if len(os.fsencode(path)) > MAX_IPC_PATH_BYTES:
+        raise ConfigError(
+            f"{key}: the path has {len(os.fsencode(path))} bytes; a socket's path has at most {MAX_IPC_PATH_BYTES} "
+            "(characters beyond ASCII count for several)"
+        )
+
+
+def _host_and_port(key: str, endpoint: str, address: str) -> tuple[str, int]:
+    """The two parts of HOST:PORT; ConfigError where it is anything else."""
+    parts = re.fullmatch(r"(\[[0-9A-Fa-f:.%\w]+\]|[A-Za-z0-9._*-]+):(\d+|\*)", address)
+    if parts is None:
+        missing = not re.search(r":(\d+|\*)$", address)
+        raise ConfigError(
+            f"{key} is {endpoint!r}; needs "
+            + ("a port, as in tcp://127.0.0.1:5556" if missing else "tcp://HOST:PORT, the host in numbers, IPv6 in [ ]")
+        )
+    port = 0 if parts[2] == "*" else int(parts[2])
+    if port > MAX_PORT:
+        raise ConfigError(f"{key} is {endpoint!r}; a port is at most {MAX_PORT}")
+    return parts[1], port
+
+
+def _is_bindable(host: str) -> bool:
+    """Whether ZeroMQ takes the host as it is: numbers, or the name of an interface."""
+    try:
+        ipaddress.ip_address(host.strip("[]").partition("%")[0])
+    except ValueError:
+        return host in [name for _, name in socket.if_nameindex()]
+    return True

@@ -147,6 +147,8 @@ class Graph(Section, frozen=True):
     """Where nodes run and how they are reached; the defaults are one host over ipc."""
 
     run: tuple[str, ...] = ()  # the nodes that this host starts; empty: all
+    # node: a process for each; camera: one for all nodes of the camera, as threads; auto: as the number of cameras asks
+    processes: Literal["node", "camera", "auto"] = "auto"
     host: bool = True  # false: this host lends its nodes to the graph of another
     endpoints: dict[str, str] = {}  # topic -> tcp://host:port, where it leaves ipc
     keys: str = ""  # folder with graph.key (public) and graph.key_secret: CURVE on every tcp endpoint

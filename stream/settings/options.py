@@ -1,7 +1,7 @@
 """A config in, what trackers, segmenters and budgets do out: the one place that decides by backend and by kind of feed.
 
-Two kinds of feed: a live one passes frames over rather than fall behind, a finished clip is read without losing a frame.
-On a finished clip nobody waits, so the SAM presets follow the paper to the letter there, whatever that costs.
+There are two kinds of feed: a live one passes frames over rather than fall behind, a finished clip is read without
+losing a frame. On a finished clip nobody waits, so the SAM presets follow the paper to the letter there, at any cost.
 """
 
 from __future__ import annotations
@@ -17,18 +17,29 @@ Variant = Literal["A", "B", "C", "D"]
 
 
 @dataclass(frozen=True)
+class PointBackendFacts:
+    """What is known of a point tracker without loading it."""
+
+    weights: str  # the published weights that it loads, by name; empty: none
+
+
+POINT_BACKENDS = {"lucas_kanade": PointBackendFacts(""), "pips": PointBackendFacts("pips")}
+
+
+@dataclass(frozen=True)
 class BackendFacts:
     """What is known of a mask model without loading it."""
 
+    weights: str  # the published weights that it loads, by name ({model}: decoder.model); empty: none
     learns: bool  # it keeps a memory of each object, so a frame is never decoded twice
     spares: bool  # its frames do not depend on each other, so that a slow one may leave some out
 
 
 MASK_BACKENDS = {
-    "lite": BackendFacts(learns=True, spares=False),
-    "sam": BackendFacts(learns=False, spares=True),
-    "hq_sam": BackendFacts(learns=False, spares=True),
-    "mobile_sam": BackendFacts(learns=False, spares=True),
+    "lite": BackendFacts("", learns=True, spares=False),
+    "sam": BackendFacts("sam_{model}", learns=False, spares=True),
+    "hq_sam": BackendFacts("hq_sam_{model}", learns=False, spares=True),
+    "mobile_sam": BackendFacts("mobile_sam", learns=False, spares=True),
 }
 
 

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import re
+from datetime import date
 from pathlib import Path
 from typing import Any
 
 import msgspec
 
 from stream.errors import ConfigError, nearest
-from stream.settings.addresses import check_endpoint, redact, source_kind
+from stream.settings.addresses import check_endpoint, check_rtsp, source_kind
 from stream.settings.config import Config, Section, parse_size
+from stream.settings.secrets import redact, remember
+from stream.settings.variables import fill_in
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "configs"
 
@@ -23,12 +26,15 @@ def load(preset: str, overrides: dict[str, Any] | None = None) -> Config:
     tree = _read_preset(preset, ())
     for key, value in (overrides or {}).items():
         _lay(tree, key, value)
-    return build(tree)
+    return build(fill_in(tree))
 
 
 def build(tree: dict[str, Any]) -> Config:
     """The checked Config of a tree of plain values."""
     _check_keys(tree, Config, "")
+    source = tree.get("capture", {}).get("source")
+    if isinstance(source, str):
+        remember(source)
     try:
         config = msgspec.convert(tree, Config)
     except msgspec.ValidationError as error:
@@ -45,7 +51,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     if not equals or not re.fullmatch(r"[A-Za-z_][\w]*(\.[\w]+)+", key.strip()):
         raise ConfigError(f"--set {redact(text)}: needs SECTION.KEY=VALUE, for example --set tracker.horizon=8")
     try:
-        return key.strip(), yaml.safe_load(value)
+        return key.strip(), _typed(key.strip(), yaml.safe_load(value), value.strip())
     except yaml.YAMLError:
         raise ConfigError(f"--set {redact(text)}: the value is no YAML; quote it") from None
 
@@ -68,7 +74,8 @@ def _read_preset(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if str(path) in seen:
         raise ConfigError(f"--config {name}: its `base` leads back to itself")
     try:
-        tree = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        text = path.read_text(encoding="utf-8")
+        tree, written = yaml.safe_load(text) or {}, yaml.load(text, yaml.BaseLoader)
     except OSError as error:
         raise ConfigError(f"--config {name}: can't be read ({error.strerror})") from None
     except (yaml.YAMLError, UnicodeDecodeError) as error:
@@ -77,6 +84,11 @@ def _read_preset(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if not isinstance(tree, dict):
         raise ConfigError(f"--config {name}: needs sections with keys, got a {type(tree).__name__}")
     base = tree.pop("base", None)
+    for section, keys in tree.items():
+        if isinstance(keys, dict):
+            tree[section] = {
+                key: _typed(f"{section}.{key}", value, written[section][key]) for key, value in keys.items()
+            }
     if base is None:
         return tree
     under = _read_preset(str(base), (*seen, str(path)))
@@ -86,6 +98,18 @@ def _read_preset(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
         else:
             under[section] = keys
     return under
+
+
+def _typed(dotted: str, value: Any, written: Any) -> Any:
+    """A value of the config; where text is needed, a number is taken as it was written (`source: 0`, `camera: 007`)."""
+    section, _, key = dotted.partition(".")
+    types = {f.name: f.type for f in msgspec.structs.fields(Config)}
+    kind = types.get(section)
+    if not (isinstance(kind, type) and issubclass(kind, Section)) or not isinstance(value, bool | int | float | date):
+        return value
+    wanted = {f.name: f.type for f in msgspec.structs.fields(kind)}.get(key)
+    is_text = wanted is str or getattr(wanted, "__origin__", None) is str
+    return str(written) if is_text else value
 
 
 def _lay(tree: dict[str, Any], dotted: str, value: Any) -> None:
@@ -123,10 +147,8 @@ def _readable(error: str, tree: Any) -> str:
 def _check(config: Config) -> None:
     """What no single key can tell."""
     c = config.capture
-    if source_kind(c.source) == "rtsp" and re.search(r"\s", c.source):
-        raise ConfigError(
-            "--source: the rtsp address holds a space; write it as %20 (and other odd characters likewise)"
-        )
+    if source_kind(c.source) == "rtsp":
+        check_rtsp(c.source)
     if c.backoff_max_s < c.backoff_s:
         raise ConfigError(
             f"capture.backoff_max_s is {c.backoff_max_s}; needs capture.backoff_s ({c.backoff_s}) or more"
@@ -151,4 +173,10 @@ def _check(config: Config) -> None:
         *((f"graph.endpoints.{t}", e) for t, e in config.graph.endpoints.items()),
     ):
         if endpoint:
-            check_endpoint(key, endpoint, secured=bool(config.graph.keys), insecure=config.graph.insecure)
+            check_endpoint(
+                key,
+                endpoint,
+                secured=bool(config.graph.keys),
+                insecure=config.graph.insecure,
+                any_port=not key.startswith("graph."),
+            )

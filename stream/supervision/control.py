@@ -1,65 +1,58 @@
-"""Contract 3: one JSON request in, exactly one JSON reply out. Each method is a function of `RequestHandler`."""
+"""Contract 3: one JSON request in, exactly one JSON reply out. Each method is a function of `RequestHandler`.
+
+The handler acts on the session; replies go to the same outbox as the session's commands.
+"""
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from typing import Any, Protocol
-
-import numpy as np
+from typing import Any
 
 from stream.errors import ControlError, MessageError, nearest
 from stream.messages import Prompt
-from stream.reports import Found
-from stream.supervision.registry import MAX_POINTS, Registry, check_prompt, packed_mask, point_arrays
+from stream.reports import Answer
+from stream.supervision.actions import Outbox, SendReply
+from stream.supervision.prompt_checks import MAX_POINTS, packed_mask, point_arrays
+from stream.supervision.session import Session
+from stream.supervision.snapshots import TIMEOUT_S, SnapshotRequest, Snapshots
 from stream.wire import from_json, to_json
 
 log = logging.getLogger(__name__)
 
-Answer = Callable[[dict[str, Any]], None]  # sends the one reply
-
-
-class Graph(Protocol):
-    """What control may ask of the running graph."""
-
-    registry: Registry
-
-    def prompt(self, prompt: Prompt) -> None: ...
-    def remove(self, object_id: int) -> None: ...
-    def pause(self, on: bool) -> None: ...
-    def snapshot(self, answer: Callable[[dict[str, str], str], None]) -> None: ...
-    def summary(self) -> dict[str, Any]: ...
-    def shut_down(self) -> None: ...
+Params = dict[str, Any]
 
 
 class RequestHandler:
-    """Takes requests, asks the graph, sends replies."""
+    """Takes requests of clients, acts on the session, replies."""
 
-    def __init__(self, graph: Graph) -> None:
-        self.graph = graph
+    def __init__(self, session: Session, outbox: Outbox, summary: Callable[[], dict[str, Any]]) -> None:
+        self.session = session
+        self.snapshots = Snapshots()
         self.malformed = 0
-        self.methods: dict[str, Callable[[dict[str, Any]], dict[str, Any] | None]] = {
+        self.methods: dict[str, Callable[[Params, float], dict[str, Any]]] = {
             "add_object": self._add_object,
             "refine_object": self._refine_object,
             "remove_object": self._remove_object,
-            "list_objects": lambda params: {"objects": self.graph.registry.listed()},
-            "pause": lambda params: self._pause(True),
-            "resume": lambda params: self._pause(False),
-            "stats": lambda params: self.graph.summary(),
-            "shutdown": self._shutdown,
+            "list_objects": lambda params, now_s: {"objects": self.session.registry.list_objects()},
+            "pause": lambda params, now_s: self._pause(True),
+            "resume": lambda params, now_s: self._pause(False),
+            "stats": lambda params, now_s: summary(),
+            "shutdown": self._shut_down,
         }
+        self._outbox = outbox
 
-    def serve(self, parts: list[bytes], reply: Callable[[bytes], None]) -> None:
-        """Answer the request in `parts` through `reply`, now or (a snapshot) once the graph has answered."""
+    def serve(self, address: tuple[bytes, ...], parts: list[bytes], now_s: float) -> None:
+        """Reply to the request in `parts`: at once, or (a snapshot) when the renderer has answered."""
         request_id: Any = None
         try:
-            request = self._read(parts)
+            request = _read(parts)
             request_id = request["id"]
             method, params = self._method(request)
             if method == "snapshot":
-                self._snapshot(params, request_id, reply)
+                self._take_snapshot(address, request_id, now_s)
                 return
-            body = {"id": request_id, "result": self.methods[method](params)}
+            body = {"id": request_id, "result": self.methods[method](params, now_s)}
         except MessageError as error:
             self.malformed += 1
             log.debug("control: %s", error)
@@ -69,112 +62,100 @@ class RequestHandler:
         except Exception as error:
             log.exception("control: a request failed")
             body = _refusal(request_id, "internal", f"{type(error).__name__}: {error}")
-        reply(to_json(body))
+        self._reply(address, body)
 
-    def _read(self, parts: list[bytes]) -> dict[str, Any]:
-        if len(parts) != 1:
-            raise MessageError(f"{len(parts)} parts came; a request is one part of JSON")
-        request = from_json(parts[0])
-        if not isinstance(request, dict) or type(request.get("id")) not in (str, int, float):
-            raise MessageError('a request is {"id": text or number, "method": ..., "params": {...}}')
-        return request
+    def on_answer(self, answer: Answer) -> None:
+        """The renderer has written a snapshot, or says why not."""
+        if (request := self.snapshots.take(answer.request)) is None:
+            return
+        if answer.error:
+            self._refuse(request, "internal", answer.error)
+        else:
+            self._reply(request.address, {"id": request.request_id, "result": answer.result})
 
-    def _method(self, request: dict[str, Any]) -> tuple[str, dict[str, Any]]:
+    def on_tick(self, now_s: float) -> None:
+        """Refuse the snapshots that the renderer has not written in time."""
+        for request in self.snapshots.take_expired(now_s):
+            self._refuse(request, "timeout", f"no answer from the renderer within {TIMEOUT_S:g} s: no frame came")
+
+    def on_end(self) -> None:
+        """The run is over: refuse the snapshots that still wait."""
+        for request in self.snapshots.take_all():
+            self._refuse(request, "internal", "the run ends before a frame came")
+
+    def _method(self, request: dict[str, Any]) -> tuple[str, Params]:
         method, params = request.get("method"), request.get("params")
         if not isinstance(method, str) or (method not in self.methods and method != "snapshot"):
-            known = nearest(str(method)[:40], [*self.methods, "snapshot"])
-            raise ControlError("unknown_method", f"no method {str(method)[:40]!r}; {known}")
+            suggestion = nearest(str(method)[:40], [*self.methods, "snapshot"])
+            raise ControlError("unknown_method", f"no method {str(method)[:40]!r}; {suggestion}")
         if params is not None and not isinstance(params, dict):
             raise ControlError("bad_params", "params: needs an object")
         return method, params or {}
 
-    def _add_object(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _add_object(self, params: Params, now_s: float) -> dict[str, Any]:
         _only(params, "points", "box", "mask")
-        size = self._size()
+        size = self.session.frame_size()
         xy, labels = point_arrays(params.get("points"))
         mask = packed_mask(params["mask"], size) if params.get("mask") else None
-        return {"object_id": self.add(size, xy=xy, labels=labels, box=_box(params.get("box")), mask=mask)}
+        object_id = self.session.add_object(now_s, xy=xy, labels=labels, box=_box(params.get("box")), mask=mask)
+        return {"object_id": object_id}
 
-    def add(self, size: tuple[int, int], **given: Any) -> int:
-        """Follow a new object, given as in a Prompt; its id. ControlError where that does not fit the frame."""
-        prompt = Prompt(object_id=self.graph.registry.next_id, **given)
-        check_prompt(prompt, size)
-        self.graph.registry.add(prompt, size)
-        self.graph.prompt(prompt)
-        return prompt.object_id
-
-    def follow(self, found: Found, most: int, *, exact: bool) -> list[int]:
-        """Add what was found, the best first, until there are `most` objects; the new ids.
-
-        `exact`: the prompts begin on the very frame of the masks. Else the mask is where SAM begins to look, and a
-        point comes along, so that it is asked.
-        """
-        ids: list[int] = []
-        if found.size != self.graph.registry.size:
-            log.info("the frame size has changed since frame %d: what was found there is let go", found.frame_id)
-            return ids
-        room = max(0, most - len(self.graph.registry.entries))
-        for o in found.objects[:room]:
-            xy = None if exact else np.array([o.inside], np.float32)
-            labels = None if exact else np.ones(1, np.uint8)
-            try:
-                ids.append(self.add(found.size, mask=o.whole(found.size), xy=xy, labels=labels))
-            except ControlError as error:
-                log.warning("an object that was found is not followed: %s", error)
-        return ids
-
-    def _refine_object(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _refine_object(self, params: Params, now_s: float) -> dict[str, Any]:
         _only(params, "object_id", "points")
-        size = self._size()
-        object_id = params.get("object_id")
-        entry = self.graph.registry.entry(object_id)
+        self.session.frame_size()  # not_ready comes first
+        entry = self.session.registry.entry(params.get("object_id"))
         xy, labels = point_arrays(params.get("points"))
         if xy is None:
             raise ControlError("bad_params", f"points: needs 1 to {MAX_POINTS} points [x, y, label]")
         prompt = Prompt(object_id=entry.prompt.object_id, kind="refine", xy=xy, labels=labels)
-        check_prompt(prompt, size)
-        self.graph.registry.refine(prompt)
-        self.graph.prompt(prompt)
+        self.session.refine_object(prompt, now_s)
         return {"object_id": prompt.object_id}
 
-    def _remove_object(self, params: dict[str, Any]) -> dict[str, Any]:
+    def _remove_object(self, params: Params, now_s: float) -> dict[str, Any]:
         _only(params, "object_id")
         object_id: Any = params.get("object_id")
-        self.graph.registry.remove(object_id)
-        self.graph.remove(object_id)
+        self.session.remove_object(object_id, now_s)
         return {"object_id": object_id}
 
     def _pause(self, on: bool) -> dict[str, Any]:
-        self.graph.pause(on)
+        if on:
+            self.session.pause()
+        else:
+            self.session.resume()
         return {"paused": on}
 
-    def _shutdown(self, params: dict[str, Any]) -> dict[str, Any]:
-        self.graph.shut_down()
+    def _shut_down(self, params: Params, now_s: float) -> dict[str, Any]:
+        self.session.end_run()  # the reply goes out all the same: the loop carries out the whole outbox first
         return {}
 
-    def _snapshot(self, params: dict[str, Any], request_id: Any, reply: Callable[[bytes], None]) -> None:
-        def answer(result: dict[str, str], error: str) -> None:
-            code = "timeout" if error.startswith("no answer") else "internal"
-            body = _refusal(request_id, code, error) if error else {"id": request_id, "result": result}
-            reply(to_json(body))
+    def _take_snapshot(self, address: tuple[bytes, ...], request_id: Any, now_s: float) -> None:
+        self.session.frame_size()
+        self.session.take_snapshot(self.snapshots.add(address, request_id, now_s))
 
-        self._size()
-        self.graph.snapshot(answer)
+    def _refuse(self, request: SnapshotRequest, code: str, message: str) -> None:
+        self._reply(request.address, _refusal(request.request_id, code, message))
 
-    def _size(self) -> tuple[int, int]:
-        if self.graph.registry.size is None:
-            raise ControlError("not_ready", "the source is not open yet; try again when frames come")
-        return self.graph.registry.size
+    def _reply(self, address: tuple[bytes, ...], body: dict[str, Any]) -> None:
+        self._outbox.put(SendReply(address, to_json(body)))
+
+
+def _read(parts: list[bytes]) -> dict[str, Any]:
+    if len(parts) != 1:
+        raise MessageError(f"{len(parts)} parts came; a request is one part of JSON")
+    request = from_json(parts[0])
+    if not isinstance(request, dict) or type(request.get("id")) not in (str, int, float):
+        raise MessageError('a request is {"id": text or number, "method": ..., "params": {...}}')
+    return request
 
 
 def _refusal(request_id: Any, code: str, message: str) -> dict[str, Any]:
     return {"id": request_id, "error": {"code": code, "message": message}}
 
 
-def _only(params: dict[str, Any], *known: str) -> None:
+def _only(params: Params, *keys: str) -> None:
     for key in params:
-        if key not in known:
-            raise ControlError("bad_params", f"params: unknown key {key[:40]!r}; {nearest(key[:40], known)}")
+        if key not in keys:
+            raise ControlError("bad_params", f"params: unknown key {key[:40]!r}; {nearest(key[:40], keys)}")
 
 
 def _box(value: Any) -> tuple[float, float, float, float] | None:

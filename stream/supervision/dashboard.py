@@ -9,8 +9,8 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from stream.settings.addresses import redact
 from stream.settings.config import Config
+from stream.settings.secrets import redact
 
 log = logging.getLogger("graph")
 
@@ -30,17 +30,17 @@ class PlainLines:
     def __exit__(self, *_: object) -> None:
         pass
 
-    def say(self, line: str) -> None:
-        """Pass on a line of a node's log."""
+    def write_line(self, line: str) -> None:
+        """Write a line of a node's log."""
         with contextlib.suppress(OSError, ValueError):  # nobody reads it any more; the feed goes on
             sys.stderr.write(line + "\n")
             sys.stderr.flush()
 
-    def update(self, status: Callable[[], dict[str, Any]]) -> None:
-        """Tell the progress, if it is time."""
+    def update(self, summary: Callable[[], dict[str, Any]]) -> None:
+        """Log the progress, if it is time."""
         if time.monotonic() >= self.due_s:
             self.due_s = time.monotonic() + PLAIN_PERIOD_S
-            log.info("%s", progress(status()))
+            log.info("%s", progress(summary()))
 
 
 def progress(status: dict[str, Any]) -> str:
@@ -56,7 +56,7 @@ def progress(status: dict[str, Any]) -> str:
 
 
 class LiveTable:
-    """In a terminal: the nodes and the objects in a table that is drawn anew in place; log lines pass above it."""
+    """In a terminal: the nodes and the objects in a table that is redrawn in place; log lines pass above it."""
 
     def __init__(self, config: Config) -> None:
         from rich.console import Console
@@ -74,15 +74,15 @@ class LiveTable:
     def __exit__(self, *_: object) -> None:
         self.live.stop()
 
-    def say(self, line: str) -> None:
-        """Pass on a line of a node's log, above the table."""
+    def write_line(self, line: str) -> None:
+        """Write a line of a node's log, above the table."""
         self.console.print(line, markup=False, soft_wrap=True)
 
-    def update(self, status: Callable[[], dict[str, Any]]) -> None:
-        """Draw the table anew, if it is time."""
+    def update(self, summary: Callable[[], dict[str, Any]]) -> None:
+        """Redraw the table, if it is time."""
         if time.monotonic() >= self.due_s:
             self.due_s = time.monotonic() + LIVE_PERIOD_S
-            self.live.update(table(self.title, status()), refresh=True)
+            self.live.update(table(self.title, summary()), refresh=True)
 
 
 def table(title: str, status: dict[str, Any]) -> Any:

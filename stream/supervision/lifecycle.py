@@ -1,97 +1,137 @@
-"""One node over all of its lives: started, heard of, ended where it hangs; and how all of them are ended."""
+"""A supervised process and its nodes over all restarts: started, judged by their heartbeats, ended where they hang."""
 
 from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass
 
+from stream.errors import StreamError
 from stream.reports import Health
 from stream.settings.config import Config
 from stream.supervision.lifetime_counters import LifetimeCounters
-from stream.supervision.processes import NodeProcess, NodeThread, RestartPolicy
+from stream.supervision.processes import NodeProcess, NodeThread
+from stream.supervision.restart_policy import RestartPolicy
 
 log = logging.getLogger(__name__)
 
 LOAD_TIMEOUT_S = 120.0  # a node that has not said hello by then hangs while loading
 
-Life = NodeProcess | NodeThread
+Running = NodeProcess | NodeThread
 
 
-class Supervised:
-    """A node as the supervisor sees it, over all of its lives."""
+class SupervisedNode:
+    """A node as its reports describe it, over all restarts."""
 
-    def __init__(self, name: str, config: Config, launch: Callable[[str], Life]) -> None:
+    def __init__(self, name: str, *, here: bool = True) -> None:
         self.name = name
-        self.limits = config.supervisor
-        self.heard = config.graph.host  # what it reports comes to us; else to the host that we lend it to
-        self.launch = launch
-        self.life: Life | None = None
-        self.policy = RestartPolicy(self.limits.max_restarts, self.limits.restart_window_s)
-        self.said_hello = False
-        self.lives = 0  # that have loaded
-        self.beat_s = 0.0  # when it was last heard of
-        self.health: Health | None = None
-        self.tally = LifetimeCounters()
+        self.here = here  # else another host runs and restarts it
+        self.loaded = False  # its present incarnation has said hello
+        self.heard_s = 0.0  # when its newest report came
+        self.health: Health | None = None  # the newest of the present incarnation
+        self.counters = LifetimeCounters()
 
-    def start(self) -> None:
-        """Begin a life."""
-        self.beat_s = time.monotonic()
-        self.said_hello = False
-        self.life = self.launch(self.name)
+    def begin(self, now_s: float) -> None:
+        """An incarnation begins to load."""
+        self.loaded = False
+        self.heard_s = now_s
 
-    def loaded(self) -> None:
-        """It has said hello."""
-        self.said_hello = True
-        self.lives += 1
+    def hear(self, now_s: float) -> None:
+        """A report has come."""
+        self.heard_s = now_s
 
-    def beats(self, health: Health) -> None:
-        """It has told how it is."""
+    def load(self) -> None:
+        """The node has said hello."""
+        self.loaded = True
+        if not self.here:  # that its last incarnation has ended is only heard of in this way
+            self.end_incarnation()
+
+    def take_health(self, health: Health) -> None:
+        """A heartbeat has come."""
         self.health = health
-        if health.frame_id >= 0:
-            self.tally.seen_frame(health.frame_id, time.monotonic())
 
-    def count_past(self) -> None:
-        """A life is over: what it counted stays in the tally."""
-        self.tally.close(self.health)
+    def end_incarnation(self) -> None:
+        """Add what was counted last to the sum over all restarts."""
+        self.counters.end_incarnation(self.health)
         self.health = None
 
-    def watch(self, now_s: float) -> int | None:
-        """The exit code of a life that has ended, once; a life that hangs is killed, and has ended soon."""
-        if self.life is None:
+
+@dataclass(frozen=True)
+class Exit:
+    """How a process ended."""
+
+    code: int  # below 0 for a signal
+    error: StreamError | None = None  # that a thread ended with; a process reports its own
+
+
+class SupervisedProcess:
+    """A process of this host with its nodes, over all restarts."""
+
+    def __init__(
+        self, name: str, nodes: Sequence[SupervisedNode], config: Config, launch: Callable[[str], Running]
+    ) -> None:
+        self.name = name
+        self.nodes = nodes
+        self.running: Running | None = None
+        self.policy = RestartPolicy(config.supervisor.max_restarts, config.supervisor.restart_window_s)
+        self._limits = config.supervisor
+        self._reports_here = config.graph.host  # else its reports go to the host that we lend the nodes to
+        self._launch = launch
+        self._killed = False
+
+    def start(self, now_s: float) -> None:
+        """Launch the process, the first time or again."""
+        self._killed = False
+        for node in self.nodes:
+            node.begin(now_s)
+        self.running = self._launch(self.name)
+
+    def watch(self, now_s: float) -> Exit | None:
+        """How the process has ended, once; one that hangs is killed, and has ended soon."""
+        if self.running is None:
             return None
-        code = self.life.exit_code()
+        code = self.running.exit_code()
         if code is not None:
-            self.life.close()
-            self.life = None
-        elif fault := self.fault(now_s):
-            log.warning("%s has been %s; it is ended and started anew", self.name, fault)
-            self.beat_s = now_s
-            self.life.kill()
-        return code
+            ended = Exit(code, self.running.error)
+            self.running.close()
+            self.running = None
+            return ended
+        if not self._killed and (fault := self.fault(now_s)):
+            log.warning("%s; it is ended and restarted", fault)
+            self._killed = True
+            self.running.kill()
+        return None
 
     def fault(self, now_s: float) -> str:
-        """What is wrong with a life that hangs: silent, or inside one step, for too long; empty where all is well."""
-        silent_s = now_s - self.beat_s
-        stuck_s = self.health.in_step_s if self.health and self.said_hello else 0.0
-        if self.heard and silent_s > (self.limits.dead_after_s if self.said_hello else LOAD_TIMEOUT_S):
-            return f"silent for {silent_s:.1f} s"
-        if stuck_s > self.limits.step_timeout_s:
-            return f"inside one step for {stuck_s:.0f} s"
+        """Which of the nodes hangs, and how: silent, or inside one step, for too long; empty where all is well."""
+        loaded = all(node.loaded for node in self.nodes)  # while one loads, the others may have to wait for it
+        silence_s = self._limits.dead_after_s if loaded else LOAD_TIMEOUT_S
+        for node in self.nodes:
+            silent_s = now_s - node.heard_s
+            stuck_s = node.health.in_step_s if node.health and node.loaded else 0.0
+            if self._reports_here and silent_s > silence_s:
+                return f"{node.name} has been silent for {silent_s:.1f} s"
+            if stuck_s > self._limits.step_timeout_s:
+                return f"{node.name} has been inside one step for {stuck_s:.0f} s"
         return ""
 
 
-def end(nodes: Iterable[Supervised], timeout_s: float, wait: Callable[[], None]) -> None:
-    """Ask all to stop, and kill whoever has not within `timeout_s`; meanwhile `wait`, again and again."""
-    lives = [node.life for node in nodes if node.life is not None]
-    for life in lives:
-        life.terminate()
-    until = time.monotonic() + timeout_s
-    while any(life.exit_code() is None for life in lives) and time.monotonic() < until:
+def end(processes: Iterable[SupervisedProcess], timeout_s: float, wait: Callable[[], None]) -> list[StreamError]:
+    """Ask all to stop, and kill whichever has not within `timeout_s`; meanwhile `wait`, again and again.
+
+    Answers with the errors that they ended with.
+    """
+    running = [process.running for process in processes if process.running is not None]
+    for process in running:
+        process.terminate()
+    until_s = time.monotonic() + timeout_s
+    while any(process.exit_code() is None for process in running) and time.monotonic() < until_s:
         wait()
-    for life in lives:
-        if life.exit_code() is None:
-            log.warning("%s did not stop in %g s; it is killed", life.node, timeout_s)
-            life.kill()
-    for life in lives:
-        life.close()
+    for process in running:
+        if process.exit_code() is None:
+            log.warning("%s did not stop in %g s; it is killed", process.name, timeout_s)
+            process.kill()
+    for process in running:
+        process.close()
+    return [process.error for process in running if process.error is not None]

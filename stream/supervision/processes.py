@@ -1,4 +1,4 @@
-"""A node's process (or, for debugging, thread): started, watched, ended; and the rule for starting it again."""
+"""What runs nodes: a process for one or several of them, or (for debugging) a thread for each."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ import signal
 import subprocess
 import sys
 import threading
-from collections import deque
 from collections.abc import Callable
 from pathlib import Path
 
 from stream.errors import StreamError
+from stream.runtime import StopFlag
 
 log = logging.getLogger(__name__)
 
@@ -24,14 +24,16 @@ QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 
 
 class NodeProcess:
-    """One life of a node in a process of its own."""
+    """A process with the nodes that the graph puts into it, from its start to its end."""
 
-    def __init__(self, node: str, folder: Path, say: Callable[[str], None]) -> None:
+    error: StreamError | None = None  # its nodes report theirs
+
+    def __init__(self, name: str, folder: Path, write_line: Callable[[str], None]) -> None:
         paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
-        self.node = node
+        self.name = name
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "nodes", node, str(folder)],
-            stdin=subprocess.PIPE,  # nothing is ever written: when it closes, the node knows that we have died
+            [sys.executable, "-m", "nodes", name, str(folder)],
+            stdin=subprocess.PIPE,  # nothing is ever written: when it closes, the nodes know that we have died
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             # Small matrices in many processes: threads of the BLAS only get into each other's way.
@@ -39,8 +41,8 @@ class NodeProcess:
             start_new_session=True,  # Ctrl-C in the terminal is for us alone; we stop the nodes in order
         )
         self.pid = self._process.pid
-        self._say = say
-        self._reader = threading.Thread(target=self._pass_lines, name=f"{node}-log", daemon=True)
+        self._write_line = write_line
+        self._reader = threading.Thread(target=self._pass_lines, name=f"{name}-log", daemon=True)
         self._reader.start()
 
     def _pass_lines(self) -> None:
@@ -48,10 +50,10 @@ class NodeProcess:
         for line in self._process.stdout:
             text = line.decode(errors="replace").rstrip()
             if text:
-                self._say(text)
+                self._write_line(text)
 
     def exit_code(self) -> int | None:
-        """Its exit code once it has ended, below 0 for a signal; None while it lives."""
+        """Its exit code once it has ended, below 0 for a signal; None while it runs."""
         return self._process.poll()
 
     def terminate(self) -> None:
@@ -76,29 +78,26 @@ class NodeProcess:
 
 
 class NodeThread:
-    """One life of a node in a thread of this process (`--threads`)."""
+    """A node in a thread of this process (`--threads`), from its start to its end."""
 
-    def __init__(
-        self, node: str, run: Callable[[threading.Event], None], failed: Callable[[StreamError], None]
-    ) -> None:
-        self.node = node
+    def __init__(self, name: str, run: Callable[[StopFlag], None]) -> None:
+        self.name = name
         self.pid = os.getpid()
+        self.error: StreamError | None = None  # that it ended with
         self._run = run
-        self._failed = failed
-        self._stop = threading.Event()
-        self._code: int | None = None
-        self._thread = threading.Thread(target=self._main, name=node, daemon=True)
+        self._stop = StopFlag()
+        self._code = 0
+        self._thread = threading.Thread(target=self._main, name=name, daemon=True)
         self._thread.start()
 
     def _main(self) -> None:
         try:
             self._run(self._stop)
-            self._code = 0
         except StreamError as error:
-            self._failed(error)
+            self.error = error
             self._code = error.exit_code
         except BaseException:
-            log.exception("%s died", self.node)
+            log.exception("%s died", self.name)
             self._code = 1
 
     def exit_code(self) -> int | None:
@@ -115,23 +114,3 @@ class NodeThread:
 
     def close(self) -> None:
         """Nothing is held."""
-
-
-class RestartPolicy:
-    """At most so many restarts in a sliding window of time (the numbers of the design: 5 in 60 s)."""
-
-    def __init__(self, limit: int, window_s: float) -> None:
-        self.limit = limit
-        self.window_s = window_s
-        self.total = 0
-        self._times: deque[float] = deque()
-
-    def allows(self, now_s: float) -> bool:
-        """Count one more restart, unless that is more than the limit."""
-        while self._times and now_s - self._times[0] > self.window_s:
-            self._times.popleft()
-        if len(self._times) >= self.limit:
-            return False
-        self._times.append(now_s)
-        self.total += 1
-        return True

@@ -1,153 +1,247 @@
-"""What the nodes are told: where each begins, which objects it follows, when the feed is held.
+"""The session of one camera: what nodes report, what clients request, and time, in; commands to the nodes out.
 
-What must outlive a node is kept here, for whichever starts anew: the objects, in a registry with its journal, and how
-far the feed has got.
+What must outlive a node is kept here, for when it is restarted: the objects (in a registry), how far the feed has got,
+and whether it is paused. Nothing here knows sockets, files, processes or the clock: every event brings its time, and
+what is to be done goes to the outbox (`actions.py`).
 """
 
 from __future__ import annotations
 
 import logging
 import math
-import time
-from pathlib import Path
-from typing import Any, Protocol
+from collections.abc import Sequence
+from typing import Any
 
+import numpy as np
 from msgspec.structs import replace
 
-from stream.errors import ControlError, PromptError
-from stream.messages import Command, Masks, Prompt
-from stream.reports import Found, Opened
-from stream.settings.addresses import redact, source_kind
+from stream.commands import (
+    Command,
+    DecoderRestarted,
+    DiscoveryDone,
+    GivePrompt,
+    Pause,
+    RemoveObject,
+    Resume,
+    Start,
+    StartCapture,
+    StartTracker,
+    Stop,
+    TakeSnapshot,
+)
+from stream.errors import ControlError, PromptError, StreamError
+from stream.geometry import Size
+from stream.messages import Masks, Prompt
+from stream.reports import Found, Health, Opened
+from stream.settings.addresses import source_kind
 from stream.settings.config import Config
-from stream.supervision.control import RequestHandler
-from stream.supervision.lifecycle import Supervised
-from stream.supervision.registry import Registry, check_prompt
-from stream.supervision.snapshots import Reply, Snapshots
+from stream.settings.secrets import redact
+from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand
+from stream.supervision.journal import to_journal
+from stream.supervision.prompt_checks import check_prompt
+from stream.supervision.registry import Registry
+from stream.supervision.resume_points import NodeState, resume_point
+from stream.topology import Graph
 
 log = logging.getLogger(__name__)
 
 JOURNAL_S = 1.0  # how much of what was last seen of the objects may be lost
 
 
-class Company(Protocol):
-    """The nodes, as their supervisor lends them to the director."""
-
-    nodes: dict[str, Supervised]
-
-    def tell(self, node: str, command: Command) -> None: ...
-    def summary(self) -> dict[str, Any]: ...
-    def stop(self) -> None: ...
-
-
 class Session:
-    """Directs the nodes of one camera; what control may ask of them it does as well (control.Graph)."""
+    """The nodes' commands, the objects and the resume points of one camera."""
 
-    def __init__(self, config: Config, prompts: list[Prompt], company: Company) -> None:
+    def __init__(
+        self, config: Config, graph: Graph, prompts: Sequence[Prompt], registry: Registry, outbox: Outbox
+    ) -> None:
         self.config = config
-        self.company = company
-        self.asked_for = prompts
-        journal = config.supervisor.journal
-        self.journal = Path(journal.replace("{camera}", config.capture.camera)) if journal else None
-        self.registry = Registry.load(self.journal) if self.journal else Registry()
-        self.desk = RequestHandler(self)
-        self.snapshots = Snapshots()
-        self.opened: Opened | None = None
+        self.prompts = prompts  # of the command line
+        self.registry = registry
+        self.nodes = {name: NodeState() for name in graph.supervised}
+        self.opened: Opened | None = None  # the newest report of an open source
         self.paused = False
-        self.surveyed = False  # objects that nobody asked for have been looked for (--auto)
-        self._opened_s = 0.0  # when the first frame came
-        self._journal_at = math.inf
+        self.discovery_done = False  # the first search for objects is over, or given up (--auto)
+        self._sinks = graph.sinks
+        self._outbox = outbox
+        self._done: set[str] = set()  # nodes that have passed on the end of the feed
+        self._opened_s = 0.0  # when the source was first open
+        self._journal_at_s = math.inf  # when the journal is to be written
 
-    # --- where each node begins ---
+    # --- what nodes report ---
 
-    def greet(self, node: str) -> None:
-        """Tell a node that has just loaded where to begin."""
-        nodes = self.company.nodes
-        if self.opened is None and self._is_recording() and all(n.lives for n in nodes.values()):
-            self._start_capture()  # the last of them has just loaded
+    def on_hello(self, node: str, now_s: float) -> None:
+        """A node has loaded: tell it where to begin."""
+        state = self.nodes[node]
+        state.load()
+        if self.opened is None and self._is_recording() and all(n.loads for n in self.nodes.values()):
+            self._start_capture(now_s)  # the last of them has just loaded
         elif node == "capture" and (self.opened is not None or not self._is_recording()):
-            self._start_capture()
+            self._start_capture(now_s)
         if node == "tracker":
             if self.opened is not None:
                 self._start_tracker()
         elif node != "capture":
-            self._tell(node, kind="start", session=nodes[node].lives - 1)
-            if node == "decoder" and nodes[node].lives > 1:
-                self.surveyed = True  # a decoder that died is not asked for it again: it may have died of it
-                self._tell("tracker", kind="revive")
+            self._send(node, Start(restarts=state.loads - 1))
+            if node == "decoder" and state.loads > 1:
+                self.discovery_done = True  # it may have died of the search, and is not asked for it again
+                self._send("tracker", DecoderRestarted())
+
+    def on_restart(self, node: str) -> None:
+        """A node has ended and is restarted; until it says hello, it takes no commands."""
+        self.nodes[node].unload()
+
+    def on_health(self, health: Health, now_s: float) -> None:
+        """A node's heartbeat has come."""
+        if health.progress.frame_id >= 0:
+            self.nodes[health.node].reach(health.progress.frame_id, now_s)
+
+    def on_opened(self, opened: Opened, now_s: float) -> None:
+        """The source is open; the first time, the prompts are followed, or the run ends where they do not fit."""
+        first = self.opened is None
+        self.opened = opened
+        self.registry.resize(opened.size)
+        if not first:
+            return
+        self._opened_s = now_s
+        height, width = opened.size
+        source, rate = redact(self.config.capture.source), f", {opened.fps:.4g} fps" if opened.fps else ""
+        log.info("%s opened: %dx%d%s", source, width, height, rate)
+        try:
+            self._take_first_prompts(opened)
+        except ControlError as error:
+            self.end_run(PromptError(str(error)))
+            return
+        if not self.registry.entries and not self.config.decoder.auto:
+            log.info("no object is followed yet: add one with `python tools/ctl.py add --point X,Y`")
+        self._journal_at_s = now_s
+        if self.nodes["tracker"].loaded:
+            self._start_tracker()
+
+    def on_found(self, found: Found, now_s: float) -> None:
+        """The decoder has found objects that nobody asked for (--auto): follow them, the best first."""
+        late = found.requested and self.discovery_done  # from before a restart of the decoder
+        # On a finished clip the tracker waits with the very frame of these masks; on a live feed it has gone on.
+        exact = found.requested and not self.config.live
+        ids = [] if late else self._follow(found, exact=exact, now_s=now_s)
+        if found.requested:
+            self.discovery_done = True
+            self._send("tracker", DiscoveryDone())
+        if ids or found.requested:
+            log.info("objects found on frame %d: %s", found.frame_id, ", ".join(map(str, ids)) or "none")
+
+    def on_masks(self, masks: Masks, now_s: float) -> None:
+        """Masks were published: keep them for a restart."""
+        self.registry.observe(masks)
+        self._journal_at_s = min(self._journal_at_s, now_s + JOURNAL_S)
+
+    def on_done(self, node: str) -> None:
+        """A node has passed on the end of the feed; the run is over once every sink has."""
+        before = self._done >= set(self._sinks)
+        self._done.add(node)
+        if not before and self._done >= set(self._sinks):
+            log.info("the feed has ended")
+            self.end_run()
+
+    # --- time ---
+
+    def on_tick(self, now_s: float) -> None:
+        """Write the journal, if something has changed."""
+        if now_s >= self._journal_at_s:
+            self._save_journal()
+
+    def on_end(self) -> None:
+        """The run is over: write the journal, and stop every node."""
+        self._save_journal()
+        for node in self.nodes:
+            self._send(node, Stop())
+
+    # --- what clients request (control.py) ---
+
+    def frame_size(self) -> Size:
+        """(height, width) of the newest frame; ControlError where there is none yet."""
+        if self.registry.size is None:
+            raise ControlError("not_ready", "the source is not open yet; try again when frames come")
+        return self.registry.size
+
+    def add_object(self, now_s: float, **fields: Any) -> int:
+        """Follow a new object, given by the fields of a Prompt; its id. ControlError where that does not fit."""
+        size = self.frame_size()
+        prompt = Prompt(object_id=self.registry.next_id, **fields)
+        check_prompt(prompt, size)
+        self.registry.add(prompt, size)
+        self._give_prompt(prompt, now_s)
+        return prompt.object_id
+
+    def refine_object(self, prompt: Prompt, now_s: float) -> None:
+        """Give more points of an object; ControlError where they do not fit."""
+        check_prompt(prompt, self.frame_size())
+        self.registry.refine(prompt)
+        self._give_prompt(prompt, now_s)
+
+    def remove_object(self, object_id: int, now_s: float) -> None:
+        """Follow an object no longer; ControlError where there is none of that id."""
+        self.registry.remove(object_id)
+        self._journal_at_s = now_s
+        self._send("tracker", RemoveObject(object_id=object_id))
+
+    def pause(self) -> None:
+        """Hold the feed."""
+        self.paused = True
+        self._send("capture", Pause())
+        log.info("paused")
+
+    def resume(self) -> None:
+        """Let the feed go on."""
+        self.paused = False
+        self._send("capture", Resume())
+        log.info("resumed")
+
+    def take_snapshot(self, request: int) -> None:
+        """Have the renderer write the newest frame."""
+        self._send("renderer", TakeSnapshot(request=request))
+
+    def end_run(self, error: StreamError | None = None) -> None:
+        """End the run."""
+        self._outbox.put(EndRun(error))
+
+    # --- where nodes begin ---
 
     def _is_recording(self) -> bool:
         """Whether the feed is a recording that plays at its own rate: its first second need not be lost to loading."""
         capture = self.config.capture
         return capture.realtime and source_kind(capture.source) not in ("camera", "rtsp")
 
-    def _start_capture(self) -> None:
+    def _start_capture(self, now_s: float) -> None:
         if self.opened is None:
-            self._tell("capture", kind="start")
+            self._send("capture", StartCapture())
         else:
-            frame_id, session = self._resume_point(self.opened)
-            self._tell(
-                "capture",
-                kind="start",
-                again=True,
+            capture, tracker = self.nodes["capture"], self.nodes["tracker"]
+            frame_id, session = resume_point(self.opened, capture, tracker, now_s, live=self.config.live)
+            start = StartCapture(
                 frame_id=frame_id,
                 session=session,
                 epoch=self.opened.epoch,
-                elapsed_s=time.monotonic() - self._opened_s,
+                elapsed_s=now_s - self._opened_s,
+                opened_before=True,
             )
+            self._send("capture", start)
         if self.paused:
-            self._tell("capture", kind="pause")
-
-    def _resume_point(self, opened: Opened) -> tuple[int, int]:
-        """(frame_id, session) that a new life of capture begins with, after what the last one got to.
-
-        A file goes on after the newest frame that the tracker has had, so that none is lost. A live feed went on
-        meanwhile: its ids go on by as many frames as it must have sent.
-        """
-        nodes = self.company.nodes
-        if not self.config.live and source_kind(self.config.capture.source) != "rtsp":
-            return nodes["tracker"].tally.newest + 1, opened.session
-        newest, age_s = nodes["capture"].tally.newest_frame(time.monotonic())
-        fps = opened.fps or 30.0
-        return newest + 1 + math.ceil((age_s + 0.5) * max(fps, 1.0)), opened.session + 1
+            self._send("capture", Pause())
 
     def _start_tracker(self) -> None:
         for prompt in self.registry.prompts():
-            self._tell("tracker", kind="prompt", prompt=prompt)
-        newest = self.company.nodes["tracker"].tally.newest
-        survey = self.config.decoder.auto > 0 and newest < 0 and not self.registry.entries and not self.surveyed
-        self._tell("tracker", kind="start", frame_id=newest, survey=survey)
-
-    def _tell(self, node: str, **values: Any) -> None:
-        self.company.tell(node, Command(**values))
+            self._send("tracker", GivePrompt(prompt=prompt))
+        newest = self.nodes["tracker"].newest_frame_id
+        discover = self.config.decoder.auto > 0 and newest < 0 and not self.registry.entries and not self.discovery_done
+        self._send("tracker", StartTracker(newest_frame_id=newest, discover=discover))
 
     # --- which objects are followed ---
 
-    def open(self, opened: Opened) -> None:
-        """The feed has a picture: at first, begin with what was asked for; PromptError where that does not fit."""
-        first = self.opened is None
-        self.opened = opened
-        self.registry.size = opened.size
-        if not first:
-            return
-        self._opened_s = time.monotonic()
-        height, width = opened.size
-        source, rate = redact(self.config.capture.source), f", {opened.fps:.4g} fps" if opened.fps else ""
-        log.info("%s opened: %dx%d%s", source, width, height, rate)
-        try:
-            self._follow_asked(opened)
-        except ControlError as error:
-            raise PromptError(str(error)) from None
-        if not self.registry.entries and not self.config.decoder.auto:
-            log.info("no object is followed yet: add one with `python tools/ctl.py add --point X,Y`")
-        self._journal_at = 0.0
-        if self.company.nodes["tracker"].said_hello:
-            self._start_tracker()
-
-    def _follow_asked(self, opened: Opened) -> None:
+    def _take_first_prompts(self, opened: Opened) -> None:
         """Take in the prompts of the command line, or else those that the source suggests."""
         suggested = () if self.registry.entries or self.config.decoder.auto else opened.prompts
-        for prompt in self.asked_for or suggested:
-            if self.registry.knows(prompt):
+        for prompt in self.prompts or suggested:
+            if self.registry.began_with(prompt):
                 log.info("object %d is in the journal already; its prompt is not used again", prompt.object_id)
                 continue
             if prompt.object_id < self.registry.next_id:
@@ -156,65 +250,36 @@ class Session:
             check_prompt(prompt, opened.size)
             self.registry.add(prompt, opened.size)
 
-    def follow(self, found: Found) -> None:
-        """Follow what the decoder has found (--auto)."""
-        late = found.survey and self.surveyed  # from the former life of a node
-        waits = found.survey and not self.config.live  # the tracker does, with the frame of these masks
-        ids = [] if late else self.desk.follow(found, self.config.decoder.auto, exact=waits)
-        if found.survey:
-            self.surveyed = True
-            self._tell("tracker", kind="found")
-        if ids or found.survey:
-            log.info("objects found on frame %d: %s", found.frame_id, ", ".join(map(str, ids)) or "none")
+    def _follow(self, found: Found, *, exact: bool, now_s: float) -> list[int]:
+        """Add what was found until there are `decoder.auto` objects; the new ids.
 
-    def observe(self, masks: Masks) -> None:
-        """Keep what was last seen of the objects."""
-        self.registry.observe(masks)
-        self._journal_at = min(self._journal_at, time.monotonic() + JOURNAL_S)
+        `exact`: the prompts begin on the very frame of the masks. Else the mask is where SAM begins to look, and a
+        point comes along, so that SAM is prompted.
+        """
+        ids: list[int] = []
+        if found.size != self.registry.size:
+            log.info("the frame size has changed since frame %d: what was found there is dropped", found.frame_id)
+            return ids
+        room = max(0, self.config.decoder.auto - len(self.registry.entries))
+        for o in found.objects[:room]:
+            xy = None if exact else np.array([o.inside], np.float32)
+            labels = None if exact else np.ones(1, np.uint8)
+            try:
+                ids.append(self.add_object(now_s, mask=o.whole(found.size), xy=xy, labels=labels))
+            except ControlError as error:
+                log.warning("an object that was found is not followed: %s", error)
+        return ids
 
-    def save_when_due(self) -> None:
-        """Write the journal if something has changed."""
-        if time.monotonic() >= self._journal_at:
-            self.save()
+    def _give_prompt(self, prompt: Prompt, now_s: float) -> None:
+        """Send a prompt to the tracker; one that still loads gets it with all others when it begins."""
+        self._journal_at_s = now_s
+        if self.nodes["tracker"].loaded:
+            self._send("tracker", GivePrompt(prompt=prompt))
 
-    def save(self) -> None:
-        """Write the journal, if there is to be one."""
-        self._journal_at = math.inf
-        if self.journal is None:
-            return
-        try:
-            self.registry.save(self.journal)
-        except OSError as error:
-            told = "supervisor.journal %s can't be written: %s"
-            log.warning(told, self.journal, error.strerror, extra={"once_key": "journal"})
+    def _save_journal(self) -> None:
+        self._journal_at_s = math.inf
+        if self.config.supervisor.journal:
+            self._outbox.put(SaveJournal(to_journal(self.registry)))
 
-    # --- what control asks (control.Graph) ---
-
-    def prompt(self, prompt: Prompt) -> None:
-        """Give a prompt to the tracker."""
-        self._journal_at = 0.0
-        if self.company.nodes["tracker"].said_hello:
-            self._tell("tracker", kind="prompt", prompt=prompt)
-
-    def remove(self, object_id: int) -> None:
-        """Take an object away."""
-        self._journal_at = 0.0
-        self._tell("tracker", kind="remove", object_id=object_id)
-
-    def pause(self, on: bool) -> None:
-        """Hold the feed, or let it go on."""
-        self.paused = on
-        self._tell("capture", kind="pause" if on else "resume")
-        log.info("paused" if on else "resumed")
-
-    def snapshot(self, answer: Reply) -> None:
-        """Have the renderer write the newest frame."""
-        self._tell("renderer", kind="snapshot", request=self.snapshots.ask(answer))
-
-    def summary(self) -> dict[str, Any]:
-        """The figures of the run so far, and what capture is doing."""
-        return self.company.summary()
-
-    def shut_down(self) -> None:
-        """End the run once the reply is out."""
-        self.company.stop()
+    def _send(self, node: str, command: Command) -> None:
+        self._outbox.put(SendCommand(node, command))

@@ -1,45 +1,46 @@
-"""Who waits for a snapshot: each gets one answer, from the renderer, or that none came."""
+"""Who waits for a snapshot: the renderer's answers, and time, in; whoever is to get a reply now, out."""
 
 from __future__ import annotations
 
-import time
-from collections.abc import Callable
-
-from stream.reports import Answer
+from dataclasses import dataclass
+from typing import Any
 
 TIMEOUT_S = 5.0
 
-Reply = Callable[[dict[str, str], str], None]  # takes what came (the paths written), or else the reason why nothing did
+
+@dataclass(frozen=True)
+class SnapshotRequest:
+    """A request of a client that waits for the renderer."""
+
+    address: tuple[bytes, ...]
+    request_id: Any  # as the client wrote it
+    until_s: float  # no longer than that
 
 
 class Snapshots:
-    """Requests for a snapshot that have not been answered yet."""
+    """Requests for a snapshot that have no reply yet."""
 
     def __init__(self) -> None:
-        self._asked = 0
-        self._waiting: dict[int, tuple[float, Reply]] = {}  # request -> until when, to whom
+        self._newest = 0
+        self._waiting: dict[int, SnapshotRequest] = {}
 
-    def ask(self, reply: Reply) -> int:
+    def add(self, address: tuple[bytes, ...], request_id: Any, now_s: float) -> int:
         """The number of a new request."""
-        self._asked += 1
-        self._waiting[self._asked] = (time.monotonic() + TIMEOUT_S, reply)
-        return self._asked
+        self._newest += 1
+        self._waiting[self._newest] = SnapshotRequest(address, request_id, now_s + TIMEOUT_S)
+        return self._newest
 
-    def answered(self, answer: Answer) -> None:
-        """The renderer's answer has come, if anybody still waits for it."""
-        if answer.request in self._waiting:
-            _, reply = self._waiting.pop(answer.request)
-            reply(answer.result, answer.error)
+    def take(self, number: int) -> SnapshotRequest | None:
+        """The request of that number, once, if it still waits."""
+        return self._waiting.pop(number, None)
 
-    def time_out(self) -> None:
-        """Tell those who have waited for too long."""
-        now = time.monotonic()
-        for request in [r for r, (until, _) in self._waiting.items() if now > until]:
-            _, reply = self._waiting.pop(request)
-            reply({}, f"no answer from the renderer within {TIMEOUT_S:g} s: no frame came")
+    def take_expired(self, now_s: float) -> list[SnapshotRequest]:
+        """Those that have waited for too long, once."""
+        numbers = [n for n, request in self._waiting.items() if now_s > request.until_s]
+        return [self._waiting.pop(n) for n in numbers]
 
-    def end(self) -> None:
-        """Tell all who still wait that the run is over."""
-        for _, reply in self._waiting.values():
-            reply({}, "the run ends before a frame came")
+    def take_all(self) -> list[SnapshotRequest]:
+        """All that still wait, once."""
+        requests = list(self._waiting.values())
         self._waiting.clear()
+        return requests

@@ -1,282 +1,277 @@
-"""Each node in its own process: start, watch, restart, stop; and the desk where requests are served.
+"""The supervisor's loop: keeps the nodes alive, carries events to the session and its actions out.
 
-The supervisor outlives every node. It keeps them alive and carries messages; what they are told is the director's.
-It never touches a picture.
+The supervisor outlives every node. What the nodes are told is decided in `session.py`, what clients are told in
+`control.py`; when a process hangs and how often it is restarted, in `lifecycle.py`. It never touches a picture.
 """
 
 from __future__ import annotations
 
-import json
 import logging
-import os
 import signal
-import threading
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
-from stream.errors import NodeError, PromptError, StreamError
-from stream.messages import Command, Masks, Prompt
-from stream.reports import REPORTS, Answer, Done, Failure, Found, Health, Hello, Opened
-from stream.run_directory import Run, RunDir
-from stream.runtime import Endpoints, Runtime, renders
-from stream.service_sockets import Inlet, RequestServer
+from stream.commands import PublishStatus
+from stream.errors import NodeError, StreamError
+from stream.messages import Prompt
+from stream.reports import Answer, Done, Failure, Found, Health, Hello, Opened, Report
+from stream.runtime import StopFlag
 from stream.settings.config import Config
-from stream.settings.presets import plain
-from stream.sockets import Context, Poller, Waker
-from stream.supervision import run_summary
-from stream.supervision.lifecycle import Life, Supervised, end
-from stream.supervision.processes import NodeProcess, NodeThread
+from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand, SendReply
+from stream.supervision.connections import Connections, HostConnections
+from stream.supervision.control import RequestHandler
+from stream.supervision.journal import Journal, find_journal
+from stream.supervision.launching import RunNode, make_launch, nodes_by_process
+from stream.supervision.lifecycle import Exit, Running, SupervisedNode, SupervisedProcess, end
+from stream.supervision.registry import Registry
+from stream.supervision.run_summary import measure_supervisor, summarise
 from stream.supervision.session import Session
-from stream.topology import SUPERVISED, TOPICS, Delivery, check_places, readers
-from stream.transport import Publisher, Subscriber
+from stream.topology import Graph, wiring
 from stream.wire import to_json
 
 log = logging.getLogger(__name__)
 
 TICK_MS = 50
+END_TICK_MS = 20
 OBSERVE_S = 0.2  # how old a mask may be that a node is restored with, beside the time that it was away
-STATUS_S = 1.0  # how often the world is told how the graph is
-REQUESTS_A_TURN = 100  # so that a flood of them does not keep us from the nodes
+STATUS_S = 1.0  # how often the status is published
+REQUESTS_A_ROUND = 100  # so that a flood of them does not keep us from the nodes
 
-NodeMain = Callable[[str], Callable[[Runtime], None]]  # a node's name -> its main function
+
+class ReportedError(StreamError):
+    """A node gives up for a reason that a restart would not mend."""
+
+    def __init__(self, message: str, exit_code: int) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code
 
 
 class Dashboard(Protocol):
     """What shows the run to a person."""
 
-    def say(self, line: str) -> None: ...
-    def update(self, status: Callable[[], dict[str, Any]]) -> None: ...
+    def write_line(self, line: str) -> None: ...
+    def update(self, summary: Callable[[], dict[str, Any]]) -> None: ...
 
 
 class Supervisor:
     """The running graph of one camera."""
 
-    def __init__(self, config: Config, prompts: list[Prompt], node_main: NodeMain, dashboard: Dashboard) -> None:
-        check_places(config)
+    def __init__(
+        self,
+        config: Config,
+        graph: Graph,
+        prompts: Sequence[Prompt],
+        journal: Journal | None,
+        connections: Connections,
+        launch: Callable[[str], Running],
+        dashboard: Dashboard,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.config = config
-        self.dashboard = dashboard
-        self.node_main = node_main
-        self.local = config.graph.run or SUPERVISED
-        self.nodes = {name: Supervised(name, config, self._launch) for name in SUPERVISED}
-        self.director = Session(config, prompts, self)
-        self.stopping = threading.Event()
-        self.error: StreamError | None = None
-        self.began_s = time.monotonic()
-        self.done: set[str] = set()
-        self._observe_at = 0.0
-        self._status_at = 0.0
-        self.waker = Waker()
-        self.run_dir = RunDir.create()
-        try:
-            self._open_sockets()
-        except StreamError:
-            self.run_dir.remove()
-            raise
-
-    def _open_sockets(self) -> None:
-        config, live = self.config, self.config.live
-        base = f"inproc://{self.run_dir.path.name}/" if config.supervisor.threads else f"ipc://{self.run_dir.path}/"
-        self.context = Context(config.graph.keys)
-        self.endpoints = Endpoints(config, base)
-        self.poller = Poller()
-        self.poller.watch(self.waker.fd)
-        if not config.graph.host:
-            return
-        self.reports = Inlet(self.context, self.endpoints.endpoint("reports"), REPORTS)
-        commands = readers("commands", live=live)
-        self.commands = Publisher(self.context, self.endpoints.endpoint("commands"), "commands", commands)
-        self.masks = Subscriber(
-            self.context,
-            self.endpoints.endpoint("masks"),
-            "masks",
-            "supervisor",
-            Delivery.NEWEST,
-            (TOPICS["masks"].kind,),
-        )
-        self.requests = RequestServer(self.context, config.control.endpoint or self.run_dir.endpoint("control"))
-        for thing in (self.reports, self.commands, self.masks, self.requests):
-            self.poller.watch(thing)
+        self.error: StreamError | None = None  # that the run ended with
+        self.nodes = {name: SupervisedNode(name, here=graph.nodes[name].here) for name in graph.supervised}
+        self.processes = [
+            SupervisedProcess(name, [self.nodes[n] for n in names], config, launch)
+            for name, names in nodes_by_process(config, graph).items()
+        ]
+        self._outbox = Outbox()
+        self._session = Session(config, graph, prompts, journal.load() if journal else Registry(), self._outbox)
+        self._requests = RequestHandler(self._session, self._outbox, self.summary)
+        self._journal = journal
+        self._connections = connections
+        self._dashboard = dashboard
+        self._clock = clock
+        self._stopping = StopFlag()
+        self._began_s = clock()
+        self._observe_at_s = 0.0
+        self._status_at_s = 0.0
+        self._unknown_reports = 0  # of nodes that there are not
 
     # --- the run ---
 
     def run(self) -> None:
         """Run until the feed ends, the user stops it, or it fails (then the error is raised)."""
         try:
-            if not self.config.supervisor.threads:
-                path = self.run_dir.path / "config.json"
-                path.touch(mode=0o600)
-                path.write_text(json.dumps(plain(self.config)))
-            if self.config.graph.host:
-                publish = self.config.publisher.endpoint or self.run_dir.endpoint("publish")
-                publish = publish.replace("//*:", "//127.0.0.1:").replace("//0.0.0.0:", "//127.0.0.1:")
-                self.run_dir.announce(Run(os.getpid(), self.config.capture.camera, self.requests.endpoint, publish))
-            for name in self.local:
-                self.nodes[name].start()
-            while not self.stopping.is_set():
-                self._turn()
+            self._connections.announce(self.config)
+            for process in self.processes:
+                process.start(self._clock())
+            while not self._stopping.is_set():
+                self._round()
                 self._watch()
-                self.dashboard.update(self.summary)
-                if self._finished():
-                    log.info("the feed has ended")
+                self._dashboard.update(self.summary)
+                if not self.config.graph.host and all(p.running is None for p in self.processes):
+                    log.info("the feed has ended")  # every node that we lend has ended by itself
                     break
         finally:
-            self._stop()
+            self._end()
         if self.error:
             raise self.error
 
-    def obey(self, signals: Iterable[signal.Signals]) -> None:
+    def stop_on(self, signals: Iterable[signal.Signals]) -> None:
         """Stop on these signals from now on, and on those of them that were held back until now."""
         for number in signals:
             if number != signal.SIGHUP or signal.getsignal(number) != signal.SIG_IGN:  # nohup means it
-                signal.signal(number, self.stop)
+                signal.signal(number, lambda *_: self.stop())
         signal.pthread_sigmask(signal.SIG_UNBLOCK, signals)
 
-    def stop(self, *_: object) -> None:
+    def stop(self) -> None:
         """End the run; safe in a signal handler."""
-        self.stopping.set()
-        self.waker.wake()
+        self._stopping.set()
+        self._connections.wake()
 
-    def fail(self, error: StreamError) -> None:
-        """End the run with this error, unless another came first."""
-        self.error = self.error or error
-        self.stop()
+    def summary(self) -> dict[str, Any]:
+        """The run so far (docs/protocol.md), for --summary, `stats` and the status topic."""
+        malformed = self._connections.malformed
+        malformed["reports"] += self._unknown_reports
+        summary = summarise(
+            self._session,
+            self.nodes,
+            self.processes,
+            malformed={"control": self._requests.malformed, **malformed},
+            elapsed_s=self._clock() - self._began_s,
+        )
+        summary["nodes"]["supervisor"] = measure_supervisor()
+        return summary
 
-    def _turn(self) -> None:
+    def _round(self) -> None:
         """Wait for something to come, and serve it."""
-        now = time.monotonic()
-        if self.config.graph.host and now >= self._observe_at:
-            self.masks.ask()
-        self.poller.wait(TICK_MS)
-        self.waker.drain()
-        if not self.config.graph.host:
+        if self._clock() >= self._observe_at_s:
+            self._connections.ask_for_masks()
+        self._connections.wait(TICK_MS)
+        self._take_reports()
+        self._connections.send_commands()
+        now_s = self._clock()
+        if (masks := self._connections.take_masks()) is not None:
+            self._session.on_masks(masks, now_s)
+            self._observe_at_s = now_s + OBSERVE_S
+        for address, parts in self._connections.take_requests(REQUESTS_A_ROUND):
+            self._requests.serve(address, parts, now_s)
+            self._act()
+        self._requests.on_tick(now_s)
+        self._session.on_tick(now_s)
+        self._act()
+        if self.nodes["publisher"].loaded and now_s >= self._status_at_s:
+            self._status_at_s = now_s + STATUS_S
+            self._connections.send("publisher", PublishStatus(status=to_json(self.summary()).decode()))
+
+    def _act(self) -> None:
+        """Carry out what the session and the request handler have decided."""
+        for action in self._outbox.take():
+            match action:
+                case SendCommand(node, command):
+                    self._connections.send(node, command)
+                case SendReply(address, body):
+                    self._connections.reply(address, body)
+                case SaveJournal(contents):
+                    self._save_journal(contents)
+                case EndRun(error):
+                    self.error = self.error or error
+                    self.stop()
+
+    def _save_journal(self, contents: str) -> None:
+        if self._journal is None:
             return
-        self._drain_reports()
-        self.commands.pump()
-        if isinstance(masks := self.masks.take(), Masks):
-            self.director.observe(masks)
-            self._observe_at = time.monotonic() + OBSERVE_S
-        for _ in range(REQUESTS_A_TURN):
-            if (request := self.requests.take()) is None:
-                break
-            address, parts = request
-            self.director.desk.serve(parts, lambda body, address=address: self.requests.reply(address, body))  # type: ignore[misc]
-        self.director.snapshots.time_out()
-        if self.nodes["publisher"].said_hello and time.monotonic() >= self._status_at:
-            self._status_at = time.monotonic() + STATUS_S
-            self.tell("publisher", Command(kind="status", status=to_json(self.summary()).decode()))
-        self.director.save_when_due()
-
-    def _finished(self) -> bool:
-        """True once every sink has seen the end of the feed, or every node that we lend has ended."""
-        if not self.config.graph.host:
-            return all(self.nodes[n].life is None for n in self.local)
-        return self.done >= ({"publisher", "renderer"} if renders(self.config) else {"publisher"})
-
-    # --- starting, watching, restarting ---
-
-    def _launch(self, name: str) -> Life:
-        """A new life of a node: a process, or a thread of ours."""
-        if not self.config.supervisor.threads:
-            process = NodeProcess(name, self.run_dir.path, self.dashboard.say)
-            log.debug("%s started, pid %d", name, process.pid)
-            return process
-
-        def run(stop: threading.Event) -> None:
-            main = self.node_main(name)
-            main(Runtime(name, self.config, self.endpoints, self.context, stop))
-
-        return NodeThread(name, run, self.fail)
-
-    def _watch(self) -> None:
-        """Restart what has died or hangs."""
-        self._drain_reports()  # what came while we were busy counts
-        now = time.monotonic()
-        for name in self.local:
-            if (code := self.nodes[name].watch(now)) is not None:
-                self._ended(self.nodes[name], code)
-
-    def _ended(self, node: Supervised, code: int) -> None:
-        """A node's process has ended without being told to."""
-        self._drain_reports()  # its last words may say why
-        if self.error or self.stopping.is_set() or (code == 0 and not self.config.graph.host):
-            return
-        node.count_past()
-        limits = self.config.supervisor
-        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        if limits.threads or not node.policy.allows(time.monotonic()):
-            often = f" for more than the {limits.max_restarts} times in {limits.restart_window_s:g} s that are allowed"
-            self.fail(NodeError(f"{node.name} {how}{'' if limits.threads else often}; the run is over"))
-            return
-        log.warning("%s %s; it is started anew (restart %d)", node.name, how, node.policy.total)
-        node.start()
+        try:
+            self._journal.save(contents)
+        except OSError as error:
+            text = "supervisor.journal %s can't be written: %s"
+            log.warning(text, self._journal.path, error.strerror, extra={"once_key": "journal"})
 
     # --- what nodes report ---
 
-    def _drain_reports(self) -> None:
-        if self.config.graph.host:
-            while (report := self.reports.take()) is not None:
-                self._take(report)
+    def _take_reports(self) -> None:
+        while (report := self._connections.take_report()) is not None:
+            if report.node in self.nodes:
+                self._take_report(self.nodes[report.node], report, self._clock())
+                self._act()
+            else:
+                self._unknown_reports += 1
 
-    def _take(self, report: Any) -> None:
-        if report.node not in self.nodes:
-            self.reports.malformed += 1
-            return
-        node = self.nodes[report.node]
-        node.beat_s = time.monotonic()
+    def _take_report(self, node: SupervisedNode, report: Report, now_s: float) -> None:
+        node.hear(now_s)
         match report:
-            case Hello(life=life):
-                node.loaded()
-                if report.node not in self.local:  # another host restarts it; here we only hear of it
-                    node.count_past()
-                self.commands.expect(report.node, life)
-                self.director.greet(report.node)
+            case Hello():
+                node.load()
+                self._connections.expect(node.name, report.incarnation)
+                self._session.on_hello(node.name, now_s)
             case Health():
-                node.beats(report)
+                node.take_health(report)
+                self._session.on_health(report, now_s)
             case Opened():
-                try:
-                    self.director.open(report)
-                except PromptError as error:
-                    self.fail(error)
+                self._session.on_opened(report, now_s)
             case Done():
-                self.done.add(report.node)
+                self._session.on_done(node.name)
             case Failure():
-                kind: type[StreamError] = type("Reported", (StreamError,), {"exit_code": report.exit_code})
-                self.fail(kind(report.message))
+                self._session.end_run(ReportedError(report.message, report.exit_code))
             case Found():
-                self.director.follow(report)
+                self._session.on_found(report, now_s)
             case Answer():
-                self.director.snapshots.answered(report)
+                self._requests.on_answer(report)
 
-    def tell(self, node: str, command: Command) -> None:
-        """Send a command to a node (director.Company)."""
-        self.commands.send(command, to=node)
+    # --- restarts ---
 
-    def summary(self) -> dict[str, Any]:
-        """The figures of the run so far, and what capture is doing."""
-        return run_summary.summary(self)
+    def _watch(self) -> None:
+        """Restart what has died or hangs."""
+        self._take_reports()  # what came while we were busy counts
+        now_s = self._clock()
+        for process in self.processes:
+            if (ended := process.watch(now_s)) is not None:
+                self._restart(process, ended)
+
+    def _restart(self, process: SupervisedProcess, ended: Exit) -> None:
+        """Restart a process that ended without being told to, or end the run."""
+        self._take_reports()  # its last ones may say why
+        self.error = self.error or ended.error
+        if self.error:
+            self.stop()
+        if self._stopping.is_set() or (ended.code == 0 and not self.config.graph.host):
+            return
+        for node in process.nodes:
+            node.end_incarnation()
+        limits = self.config.supervisor
+        code = ended.code
+        how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
+        if limits.threads or not process.policy.allows(self._clock()):
+            often = f" for more than the {limits.max_restarts} times in {limits.restart_window_s:g} s that are allowed"
+            self._session.end_run(NodeError(f"{process.name} {how}{'' if limits.threads else often}; the run is over"))
+            self._act()
+            return
+        log.warning("%s %s; it is restarted (restart %d)", process.name, how, process.policy.total)
+        for node in process.nodes:
+            self._session.on_restart(node.name)
+        process.start(self._clock())
 
     # --- the end ---
 
-    def _stop(self) -> None:
+    def _end(self) -> None:
         """End every node, and leave no process and no socket."""
-        self.stopping.set()
-        self.director.snapshots.end()
+        self._stopping.set()
         if self.config.graph.host:
-            self.director.save()
-            self.commands.send(Command(kind="stop"))
-        end(self.nodes.values(), self.config.supervisor.stop_timeout_s, self._wait)
-        self._drain_reports()
-        if self.config.graph.host:
-            for socket in (self.reports, self.commands, self.masks):
-                socket.close()
-            self.requests.close()
-        self.context.close()
-        self.run_dir.remove()
+            self._requests.on_end()
+            self._session.on_end()
+            self._act()
+        errors = end(self.processes, self.config.supervisor.stop_timeout_s, self._wait_for_end)
+        self.error = next((error for error in (self.error, *errors) if error), None)
+        self._take_reports()
+        self._connections.close()
 
-    def _wait(self) -> None:
-        """Pass a moment of the end: what nodes still say is heard."""
-        self.poller.wait(20)
-        self._drain_reports()
-        if self.config.graph.host:
-            self.commands.pump()
+    def _wait_for_end(self) -> None:
+        """Pass a moment of the end: what nodes still report counts."""
+        self._connections.wait(END_TICK_MS)
+        self._take_reports()
+        self._connections.send_commands()
+
+
+def make_supervisor(config: Config, prompts: Sequence[Prompt], run_node: RunNode, dashboard: Dashboard) -> Supervisor:
+    """A supervisor with its sockets open; ConfigError where they can't be. `run_node` serves for --threads."""
+    graph = wiring(config)
+    graph.check()
+    journal = find_journal(config)
+    connections = HostConnections(config, graph) if config.graph.host else Connections(config)
+    try:
+        launch = make_launch(config, graph, connections, run_node, dashboard.write_line)
+        return Supervisor(config, graph, prompts, journal, connections, launch, dashboard)
+    except Exception:
+        connections.close()
+        raise

@@ -14,19 +14,19 @@ def proposal(bbox=(1, 2, 3, 3), **values):
 
 
 def test_what_was_found_comes_back_as_it_went():
-    sent = Found(node="decoder", pid=3, frame_id=7, survey=True, size=(8, 6), objects=(proposal(),))
+    sent = Found(node="decoder", pid=3, frame_id=7, requested=True, size=(8, 6), objects=(proposal(),))
     came = from_parts(to_parts(sent), *REPORTS)
-    assert (type(came), came.frame_id, came.survey, came.objects[0].inside) == (Found, 7, True, (2, 3))
+    assert (type(came), came.frame_id, came.requested, came.objects[0].inside) == (Found, 7, True, (2, 3))
     mask = came.objects[0].whole(came.size)
     assert mask.shape == (8, 6)
     assert mask.sum() == mask[2:5, 1:4].sum() == 9
 
 
-def test_a_hello_names_the_life_that_says_it():
-    came = from_parts(to_parts(Hello(node="decoder", pid=3, life=b"\xff" * 8)), *REPORTS)
-    assert came.life == b"\xff" * 8
-    with pytest.raises(MessageError, match="life"):
-        from_parts(to_parts(Hello(node="decoder", pid=3, life=b"short")), *REPORTS)
+def test_a_hello_names_the_incarnation_that_says_it():
+    came = from_parts(to_parts(Hello(node="decoder", pid=3, incarnation=b"\xff" * 8)), *REPORTS)
+    assert came.incarnation == b"\xff" * 8
+    with pytest.raises(MessageError, match="incarnation"):
+        from_parts(to_parts(Hello(node="decoder", pid=3, incarnation=b"short")), *REPORTS)
 
 
 @pytest.mark.parametrize(

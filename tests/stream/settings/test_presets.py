@@ -95,3 +95,23 @@ def test_a_feed_is_live_when_it_can_not_be_waited_for():
     assert not Config().live
     assert load("lite", {"capture.source": "rtsp://h/x"}).live
     assert load("lite", {"capture.realtime": True}).live
+
+
+@pytest.mark.parametrize(
+    ("text", "source", "camera"),
+    [
+        ("source: 0\n  camera: 1", "0", "1"),
+        ("source: 007\n  camera: 1e3", "007", "1e3"),
+        ("source: 2\n  camera: true", "2", "true"),
+    ],
+)
+def test_a_number_stands_for_text_where_text_is_needed_as_it_was_written(tmp_path, text, source, camera):
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"base: lite\ncapture:\n  {text}\n")
+    config = load(str(path))
+    assert (config.capture.source, config.capture.camera) == (source, camera)
+
+
+def test_overrides_take_numbers_for_text_too():
+    assert load("lite", dict([parse_override("capture.source=0")])).capture.source == "0"
+    assert load("lite", dict([parse_override("tracker.horizon=4")])).tracker.horizon == 4

@@ -1,0 +1,88 @@
+"""The socket for programs outside: who subscribes to what, and what clients can't make of it."""
+
+from __future__ import annotations
+
+import time
+
+import pytest
+
+from stream.service_sockets import Broadcast, Listener
+from stream.sockets import Context
+
+PATIENCE_S = 10.0
+TOPICS = ("masks/door", "status/door")
+
+
+@pytest.fixture
+def context():
+    made = Context()
+    yield made
+    made.close()
+
+
+@pytest.fixture
+def broadcast(context, tmp_path):
+    made = Broadcast(context, f"ipc://{tmp_path}/publish", 8, TOPICS)
+    yield made
+    made.close()
+
+
+def received(broadcast, listener, topic):
+    """The first message that comes while the topic is sent again and again; None where none comes for a while."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        broadcast.send([topic.encode(), b"x"])
+        if (parts := listener.recv(20)) is not None:
+            return parts
+    return None
+
+
+@pytest.mark.parametrize("prefix", ["", "m", "masks/", "masks/door"])
+def test_a_prefix_of_a_topic_gets_it(context, broadcast, prefix):
+    listener = Listener(context, broadcast.endpoint, [prefix])
+    assert received(broadcast, listener, "masks/door") == [b"masks/door", b"x"]
+    listener.close()
+
+
+def test_a_subscriber_gets_only_what_it_asked_for(context, broadcast):
+    listener = Listener(context, broadcast.endpoint, ["status/"])
+    assert received(broadcast, listener, "status/door") == [b"status/door", b"x"]
+    for _ in range(20):
+        broadcast.send([b"masks/door", b"x"])
+    broadcast.send([b"status/door", b"last"])
+    came = []
+    while not came or came[-1][1] != b"last":
+        came.append(listener.recv(5000))
+    assert {parts[0] for parts in came} == {b"status/door"}
+    listener.close()
+
+
+def test_what_was_unsubscribed_comes_no_longer(context, broadcast):
+    listener = Listener(context, broadcast.endpoint, ["masks/", "status/"])
+    received(broadcast, listener, "masks/door")
+    listener.socket.unsubscribe("masks/")
+    end, quiet = time.monotonic() + PATIENCE_S, 0
+    while quiet < 20:
+        assert time.monotonic() < end, "masks kept coming"
+        broadcast.send([b"masks/door", b"x"])
+        broadcast.send([b"status/door", b"x"])
+        while (parts := listener.recv(20)) is not None:
+            quiet = quiet + 1 if parts[0] == b"status/door" else 0
+            if quiet == 20:
+                break
+    listener.close()
+
+
+def test_subscriptions_to_what_there_is_not_are_counted_and_not_kept(context, broadcast):
+    hostile = Listener(context, broadcast.endpoint, [], queue=0)
+    for i in range(5000):
+        hostile.socket.subscribe(f"masks/{i}" + "x" * 1000)
+    honest = Listener(context, broadcast.endpoint, ["masks/door"])
+    assert received(broadcast, honest, "masks/door") == [b"masks/door", b"x"]
+    end = time.monotonic() + PATIENCE_S
+    while broadcast.refused < 5000 and time.monotonic() < end:
+        broadcast.serve()
+        time.sleep(0.001)
+    assert broadcast.refused == 5000
+    hostile.close()
+    honest.close()
