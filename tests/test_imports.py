@@ -23,7 +23,7 @@ DOORS = {
     "av": {
         "nodes/capture/video.py",
         "nodes/capture/label_images.py",
-        "nodes/renderer/sinks.py",
+        "nodes/renderer/recording.py",
         "tools/clips/lens.py",
         "tools/make_pictures.py",
     },

@@ -66,9 +66,7 @@ class RtspSource(VideoSource):
 
     def __init__(self, url: str, transport: str, open_timeout_s: float, read_timeout_s: float) -> None:
         options = {"rtsp_transport": transport, "analyzeduration": "100000"}  # us
-        # FFmpeg gives a silent stream up after twice the timeout it is given; a frame that comes before is still taken
-        timeout_s = (open_timeout_s, read_timeout_s / 2)
-        super().__init__(redact(url), url, options=options, timeout_s=timeout_s)
+        super().__init__(redact(url), url, options=options, timeout_s=(open_timeout_s, read_timeout_s))
         self._open_timeout_s, self._read_timeout_s = open_timeout_s, read_timeout_s
 
     def check(self) -> None:
@@ -110,7 +108,7 @@ class RtspSource(VideoSource):
         return f"can't be opened ({reason(error)})"
 
     def read_failure(self, error: Exception) -> SourceError:
-        if isinstance(error, errors.ExitError):
+        if isinstance(error, errors.ExitError | TimeoutError):
             limit = self._read_timeout_s
             return SourceError(
                 f"{self.name}: silent for {limit:g} s (capture.read_timeout_s), after {self._given} frames"

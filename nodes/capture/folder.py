@@ -72,9 +72,8 @@ class PictureSource:
     def _shared_depth(self, path: Path, pixels: Array) -> int:
         depth = max(self._depth, depth_of(pixels))
         if depth > self._depth and depth < 16:
-            log.warning(
-                "%s: 16-bit pictures whose values need %d bits; shown from black to white of these", path, depth
-            )
+            white = (1 << depth) - 1
+            log.warning("%s: 16-bit pictures that hold %d bits; %d is shown as white", path, depth, white)
         self._depth = depth
         return depth
 
@@ -105,6 +104,17 @@ class FolderSource(PictureSource):
                 "needs frames as *.jpg, *.png or *.bmp, named in the order to play them"
             )
         return super().open()
+
+
+def is_picture(path: Path) -> bool:
+    """Whether a file holds one picture; an animated PNG is a film."""
+    if path.suffix.lower() not in PICTURES or not path.is_file():
+        return False
+    try:
+        with path.open("rb") as file:
+            return b"acTL" not in file.read(4096)
+    except OSError:
+        return False  # the source of video files has the words for it
 
 
 def visible_entries(folder: Path) -> list[Path]:

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from nodes.capture.cameras import CameraSource, RtspSource
 from nodes.capture.demo import DemoSource
-from nodes.capture.folder import FolderSource
+from nodes.capture.folder import FolderSource, PictureSource, is_picture
 from nodes.capture.scene import DemoScene
 from nodes.capture.source import Picture, Source, SourceInfo
 from nodes.capture.video import FileSource, GraphSource
@@ -29,7 +29,10 @@ def make_source(config: Capture) -> Source:
         return RtspSource(name, config.rtsp_transport, config.open_timeout_s, config.read_timeout_s)
     if kind == "lavfi":
         return GraphSource(name.removeprefix("lavfi:"))
-    return FileSource(Path(name.removeprefix("file://")))
+    path = Path(name.removeprefix("file://"))
+    if is_picture(path):
+        return PictureSource([path], config.folder_fps)
+    return FileSource(path)
 
 
 def demo_scene(config: Capture) -> DemoScene:

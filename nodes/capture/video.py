@@ -7,6 +7,7 @@ Measured with GStreamer's RTSP server, H.264 at 25 fps: frame threading (FFmpeg'
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -15,6 +16,7 @@ from typing import Any
 import av
 import numpy as np
 
+from nodes.capture.silence import SilenceDetector
 from nodes.capture.source import Picture, SourceInfo
 from stream.arrays import Array
 from stream.errors import SourceError
@@ -22,6 +24,7 @@ from stream.errors import SourceError
 log = logging.getLogger(__name__)
 errors = av.error  # for the modules that put failures into words
 
+WEBP_ANIMATIONS = (63, 0, 0)  # the libavcodec of FFmpeg 9, the first that reads them
 NO_PICTURE_S = 15.0  # a live source may send packets for so long before one becomes a picture (a late key frame)
 
 
@@ -41,7 +44,13 @@ class VideoSource:
     ) -> None:
         self.name = name  # for messages; without a password
         self._address = address
-        self._open_arguments = {"format": container, "options": options or {}, "timeout": timeout_s}
+        self._open_arguments = {
+            "format": container,
+            "options": options or {},
+            "timeout": timeout_s,
+            "metadata_errors": "replace",  # a title in Latin-1 or GBK is no reason to refuse the pictures
+        }
+        self._silence = SilenceDetector(timeout_s[1]) if timeout_s else None
         self._container: Any = None
         self._frames: Iterator[Any] = iter(())
         self._first: Any = None  # the frame that `open` waited for
@@ -99,7 +108,7 @@ class VideoSource:
         if not streams.video:
             found = " and ".join(sorted({s.type for s in streams})) or "nothing"
             raise SourceError(f"{self.name}: holds no video, only {found}; needs a video stream")
-        stream = streams.video[0]
+        stream = streams.best("video")  # as players choose: no cover picture where there is a film
         stream.thread_type = "SLICE" if self.live else "AUTO"
         fps = float(stream.average_rate or stream.guessed_rate or 0)
         length_s = float(stream.duration * stream.time_base) if stream.duration else None
@@ -113,8 +122,9 @@ class VideoSource:
                 f"codec {stream.codec_context.name}); check it with another player"
             )
         self._first, self._given = first, 0
-        turned = first.rotation % 180 == 90
-        size = (first.width, first.height) if turned else (first.height, first.width)
+        size = (first.height, first.width)
+        if display_flips(first)[0]:
+            size = (first.width, first.height)
         expected = stream.frames or (round(length_s * fps) if length_s and fps else None)
         return SourceInfo(size, fps if 0 < fps <= 1000 else None, None if self.live else expected)
 
@@ -137,16 +147,20 @@ class VideoSource:
         fruitful_s = time.monotonic()
         packet: Any = packets  # anything but None
         while packet is not None:
+            read_began_s = time.monotonic()
             try:
                 packet = next(packets, None)
             except av.error.FFmpegError as error:
                 if self.live:
                     raise
                 self._broken, packet = reason(error), None
+            silent = self._silence is not None and self._silence.after_packet(time.monotonic() - read_began_s)
             if self.live and packet is not None and not packet.size:
                 continue  # a camera's spoilt buffer; the decoder would take it for the end of the stream
             frames = self._decode_packet(stream, packet)
             yield from frames
+            if silent:
+                raise self.read_failure(TimeoutError())
             if frames:
                 fruitful_s = time.monotonic()
             elif self.live and time.monotonic() - fruitful_s > NO_PICTURE_S:
@@ -201,6 +215,10 @@ class FileSource(VideoSource):
             raise SourceError(f"{self.name}: can't be reached ({error.strerror})") from None
         if empty:
             raise SourceError(f"{self.name}: the file is empty (0 bytes); needs a video, so fetch or copy it again")
+        if av.library_versions["libavcodec"] < WEBP_ANIMATIONS and is_animated_webp(self._path):
+            raise SourceError(
+                f"{self.name}: an animated WebP, which this FFmpeg can't read; needs a video, a GIF or a folder"
+            )
 
     def open_failure(self, error: Exception, took_s: float) -> SourceError:
         if isinstance(error, PermissionError):
@@ -235,14 +253,53 @@ class GraphSource(VideoSource):
         )
 
 
+def is_animated_webp(path: Path) -> bool:
+    """Whether a file says of itself that it is a WebP with several frames."""
+    try:
+        with path.open("rb") as file:
+            head = file.read(21)
+    except OSError:
+        return False
+    return len(head) == 21 and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
+
+
 def reason(error: Exception) -> str:
     """An error's own words, without the address that FFmpeg adds to them."""
     return getattr(error, "strerror", None) or type(error).__name__
 
 
 def upright_rgb(frame: Any) -> Array:
-    """(H, W, 3) uint8 RGB of a decoded frame, turned as its display rotation says."""
+    """(H, W, 3) uint8 RGB of a decoded frame, turned and mirrored as players show it."""
     rgb = frame.to_ndarray(format="rgb24")
-    if frame.rotation:
-        rgb = np.rot90(rgb, round(frame.rotation / 90))
+    transposed, mirrored, upside_down = display_flips(frame)
+    if transposed:
+        rgb = rgb.transpose(1, 0, 2)
+    if mirrored:
+        rgb = rgb[:, ::-1]
+    if upside_down:
+        rgb = rgb[::-1]
     return np.ascontiguousarray(rgb)  # rows of odd widths come padded
+
+
+def display_flips(frame: Any) -> tuple[bool, bool, bool]:
+    """How a frame is to be shown: first x and y swapped, then mirrored left to right, then upside down; each or not.
+
+    Angles in between are rounded to quarter turns.
+    """
+    a, b, c, d = _display_matrix(frame)
+    if abs(b) + abs(c) > abs(a) + abs(d):
+        return True, c < 0, b < 0
+    return False, a < 0, d < 0
+
+
+def _display_matrix(frame: Any) -> tuple[float, float, float, float]:
+    """a, b, c, d of the frame's display matrix: x' = a x + c y, y' = b x + d y."""
+    try:
+        data = frame.side_data.get("DISPLAYMATRIX")
+    except ValueError:  # the frame carries side data that this PyAV has no name for (18: EXIF); the angle can be had
+        data = None
+    if data is None:
+        turn = math.radians(frame.rotation)
+        return math.cos(turn), -math.sin(turn), math.sin(turn), math.cos(turn)
+    a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
+    return a, b, c, d

@@ -114,7 +114,7 @@ class VideoFile:
         self.size = height + height % 2, width + width % 2  # yuv420p has one colour for 2x2 px
         self._origin_ns = captured_ns
         options = {"movflags": _movflags(), "flush_packets": "1"}
-        self._container = av.open(str(self.path), "w", format="mp4", options=options)
+        self._container = av.open(f"file:{self.path}", "w", format="mp4", options=options)
         self._stream = self._container.add_stream("libx264", rate=Fraction(TICKS, self.nominal_ticks))
         self._stream.height, self._stream.width = self.size
         self._stream.pix_fmt = "yuv420p"

@@ -8,6 +8,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import av
 import cv2
 import numpy as np
 import pytest
@@ -140,3 +141,15 @@ def test_a_graph_that_can_not_be_built_is_told(graph, capfd):
     message = complaint(f"lavfi:{graph}")
     assert "no filter graph" in message or "holds no video, only audio" in message
     assert capfd.readouterr() == ("", "")
+
+
+def test_an_animated_webp_is_refused_in_words_and_not_called_damaged(tmp_path, caplog, monkeypatch):
+    monkeypatch.setitem(av.library_versions, "libavcodec", (62, 0, 0))
+    picture = np.zeros((16, 16, 3), np.uint8)
+    animation = cv2.Animation()
+    animation.frames, animation.durations = [picture, picture + 99], np.array([100, 100], np.int32)
+    assert cv2.imwriteanimation(str(tmp_path / "a.webp"), animation)
+    assert "an animated WebP" in complaint(tmp_path / "a.webp")
+    assert caplog.records == []
+    cv2.imwrite(str(tmp_path / "still.webp"), picture)
+    assert len(read_all(make_source(Capture(source=str(tmp_path / "still.webp"))))[1]) == 1

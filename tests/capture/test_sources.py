@@ -13,7 +13,7 @@ from capture.clips import levels, read_all, shade, write_clip
 from nodes.capture.folder import natural_order
 from nodes.capture.source import SourceInfo
 from nodes.capture.sources import demo_scene, make_source
-from nodes.capture.video import upright_rgb
+from nodes.capture.video import display_flips, upright_rgb
 from stream.settings.config import Capture
 
 
@@ -108,18 +108,78 @@ def test_the_demo_is_a_source_that_knows_its_truth():
     assert np.array_equal(pictures[2].truth, demo_scene(config).draw(2)[1])
 
 
-def test_a_turned_recording_is_shown_upright():
-    class Turned:
-        rotation = 90
+CORNERS = np.array([[1, 2], [3, 4]], np.uint8).repeat(2, axis=0).repeat(3, axis=1)  # 4 px high, 6 wide
+ONE = 1 << 16  # in a display matrix
 
-        def to_ndarray(self, format: str) -> np.ndarray:
-            picture = np.zeros((2, 3, 3), np.uint8)
-            picture[0, 2] = 255  # the upper right corner
-            return picture
 
-    rgb = upright_rgb(Turned())
-    assert rgb.shape == (3, 2, 3)
-    assert rgb[0, 0, 0] == 255  # a quarter turn against the clock brings it to the upper left
+class DecodedFrame:
+    """What PyAV gives of a frame with a display matrix, or with an angle alone."""
+
+    def __init__(self, a: int = 0, b: int = 0, c: int = 0, d: int = 0, rotation: int = 0) -> None:
+        matrix = np.array([a, b, 0, c, d, 0, 0, 0, 1 << 30], np.int32)
+        self.side_data = {"DISPLAYMATRIX": matrix} if not rotation else {}
+        self.rotation = rotation
+
+    def to_ndarray(self, format: str) -> np.ndarray:
+        assert format == "rgb24"
+        return CORNERS[..., None].repeat(3, axis=2)
+
+
+@pytest.mark.parametrize(
+    ("frame", "corners"),
+    [
+        (DecodedFrame(ONE, 0, 0, ONE), [1, 2, 3, 4]),
+        (DecodedFrame(-ONE, 0, 0, ONE), [2, 1, 4, 3]),  # a selfie camera
+        (DecodedFrame(ONE, 0, 0, -ONE), [3, 4, 1, 2]),
+        (DecodedFrame(-ONE, 0, 0, -ONE), [4, 3, 2, 1]),
+        (DecodedFrame(0, ONE, ONE, 0), [1, 3, 2, 4]),
+        (DecodedFrame(0, -ONE, -ONE, 0), [4, 2, 3, 1]),
+        (DecodedFrame(0, ONE, -ONE, 0), [3, 1, 4, 2]),  # a quarter turn with the clock
+        (DecodedFrame(0, -ONE, ONE, 0), [2, 4, 1, 3]),
+        (DecodedFrame(rotation=-90), [3, 1, 4, 2]),
+        (DecodedFrame(rotation=90), [2, 4, 1, 3]),
+        (DecodedFrame(rotation=180), [4, 3, 2, 1]),
+    ],
+)
+def test_a_turned_or_mirrored_recording_is_shown_as_players_show_it(frame, corners):
+    rgb = upright_rgb(frame)
+    assert [int(rgb[y, x, 0]) for y in (0, -1) for x in (0, -1)] == corners
+    assert rgb.flags.c_contiguous
+    assert rgb.shape[:2] == ((6, 4) if display_flips(frame)[0] else (4, 6))
+
+
+def test_a_single_picture_is_upright_as_its_exif_orientation_says(tmp_path):
+    _, jpeg = cv2.imencode(".jpg", np.full((64, 96, 3), (0, 0, 255), np.uint8))
+    tiff = b"II*\x00\x08\x00\x00\x00" + b"\x01\x00" + b"\x12\x01\x03\x00\x01\x00\x00\x00\x05\x00\x00\x00" + bytes(4)
+    segment = b"Exif\x00\x00" + tiff  # orientation 5: mirrored and turned
+    header = b"\xff\xd8\xff\xe1" + (len(segment) + 2).to_bytes(2, "big") + segment
+    (tmp_path / "photo.jpg").write_bytes(header + jpeg.tobytes()[2:])
+    opened, pictures = read_all(make_source(Capture(source=str(tmp_path / "photo.jpg"))))
+    assert (opened.size, opened.frames, len(pictures)) == ((96, 64), 1, 1)
+    assert pictures[0].rgb[10, 10].tolist() == pytest.approx([254, 0, 0], abs=2)
+
+
+@pytest.mark.parametrize("suffix", ["avi", "mkv", "mp4"])
+def test_a_title_that_is_not_utf8_is_no_reason_to_refuse_a_video(tmp_path, suffix):
+    clip = write_clip(tmp_path / f"clip.{suffix}", frames=3, title="TITLE")
+    clip.write_bytes(clip.read_bytes().replace(b"TITLE", b"T\xcdTL\xc9"))
+    assert len(read_all(make_source(Capture(source=str(clip))))[1]) == 3
+
+
+def test_the_film_is_played_and_not_its_cover_picture(tmp_path):
+    clip = tmp_path / "clip.mkv"
+    with av.open(str(clip), "w") as container:
+        cover = container.add_stream("mjpeg", rate=1)
+        cover.width, cover.height, cover.pix_fmt = 32, 32, "yuvj420p"
+        film = container.add_stream("libx264", rate=25)
+        film.width, film.height, film.pix_fmt = 96, 64, "yuv420p"
+        container.mux(cover.encode(av.VideoFrame.from_ndarray(shade(9, (32, 32)), format="rgb24")))
+        for index in range(5):
+            container.mux(film.encode(av.VideoFrame.from_ndarray(shade(index), format="rgb24")))
+        container.mux(cover.encode(None))
+        container.mux(film.encode(None))
+    opened, pictures = read_all(make_source(Capture(source=str(clip))))
+    assert (opened.size, len(pictures)) == ((64, 96), 5)
 
 
 def test_a_change_of_size_within_a_stream_is_passed_on(tmp_path):

@@ -194,3 +194,9 @@ def test_an_error_at_the_very_end_is_a_warning_too(
     video.close()
     assert len(caplog.records) == 1
     assert video.stopped
+
+
+def test_a_name_with_a_colon_is_a_file(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.chdir(tmp_path)
+    record(Path("2024-11-14T22:57:44.mp4"), [0, 40]).close()
+    assert len(read(tmp_path / "2024-11-14T22:57:44.mp4")[0]) == 2
