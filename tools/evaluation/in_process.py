@@ -1,124 +1,96 @@
-"""Frames and prompts in, masks out: the live graph's own tracker and decoder, shells and all, in this process.
+"""Frames and prompts in, masks out: the tracker's and the decoder's own stages, side by side in this process.
 
-The two nodes run as they are, each on a stand-in for its Runtime that calls the other directly: what one sends is with
-the other before the next frame, as it is in a lossless graph, where the tracker waits for its seeds.
+    rgb, prompts -> TrackerStage -> Tracks, ReinitRequest -> DecoderStage -> Masks
+                         ^------------------ Seeds ---------------'
+
+Each stage runs on an `InMemoryNode`. What one sends is with the other before the next frame, as it is in a lossless
+graph, where the tracker waits for its seeds.
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
-from types import SimpleNamespace
-from typing import Any, cast
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from nodes.decoder.node import main as decoder
-from nodes.tracker.node import main as tracker
+from nodes.capture.pace import FALLBACK_FPS
+from nodes.decoder.node import make_stage as make_decoder
+from nodes.tracker.node import make_stage as make_tracker
 from stream.arrays import Array
-from stream.messages import Command, Frame, Masks, Message, Prompt, Seeds, Stamp, Tracks
-from stream.runtime import Runtime
+from stream.commands import GivePrompt, Start, StartTracker
+from stream.in_memory import InMemoryNode
+from stream.messages import Frame, Masks, Message, Prompt, Seeds, Stamp
 from stream.settings.config import Config
 from stream.settings.presets import load
 
-FRAME_NS = 40_000_000  # between the stamps of two frames: 25 a second
+FRAME_NS = round(1e9 / FALLBACK_FPS)  # between the stamps of two frames
 
 
-class Cores:
-    """Follows the objects of one sequence, losslessly, frame by frame."""
+class InProcessTracker:
+    """The tracker alone: without a decoder no Seeds come, so that no points are drawn anew."""
+
+    def __init__(self, config: Config) -> None:
+        self._frames = 0
+        self._node = InMemoryNode()
+        self._stage = make_tracker(config, self._node)
+        self._node.start(self._stage, StartTracker())
+
+    def step(self, rgb: Array, prompts: Sequence[Prompt] = ()) -> list[Message]:
+        """What the tracker sends for one frame, (H, W, 3) uint8, and for earlier ones that had to wait."""
+        self._node.start(self._stage, *(GivePrompt(prompt=prompt) for prompt in prompts))
+        self._node.give(self._stage, stamped(rgb, self._frames))
+        self._frames += 1
+        return self._node.take(Message)
+
+    def reseed(self, seeds: Seeds) -> list[Message]:
+        """What it sends once it has the decoder's masks: usually nothing before the next frame."""
+        self._node.give(self._stage, seeds)
+        return self._node.take(Message)
+
+    def finish(self) -> list[Message]:
+        """What still waited for the end of its horizon."""
+        self._stage.finish()
+        return self._node.take(Message)
+
+
+class InProcessGraph:
+    """Tracker and decoder: follows the objects of one sequence, losslessly, frame by frame."""
 
     def __init__(self, config: Config) -> None:
         self.spent_s = 0.0  # inside tracker and decoder
-        self._count = 0
-        self._tracker, self._decoder = RequestHandler(config), RequestHandler(config)
-        tracker(cast(Runtime, self._tracker))
-        decoder(cast(Runtime, self._decoder))
+        self._tracker = InProcessTracker(config)
+        self._node = InMemoryNode()
+        self._decoder = make_decoder(config, self._node)
+        self._node.start(self._decoder, Start())
 
     def step(self, rgb: Array, prompts: Sequence[Prompt] = ()) -> list[Masks]:
         """The masks of one frame, (H, W, 3) uint8; with `tracker.emit: horizon`, of all since the last answer."""
-        began = time.perf_counter()
-        for prompt in prompts:
-            self._tracker.take("commands", Command(kind="prompt", prompt=prompt))
-        self._tracker.take("frames", stamped(rgb, self._count))
-        self._count += 1
-        masks = self._decode()
-        self.spent_s += time.perf_counter() - began
+        began_s = time.perf_counter()
+        masks = self._decode(self._tracker.step(rgb, prompts))
+        self.spent_s += time.perf_counter() - began_s
         return masks
 
     def finish(self) -> list[Masks]:
         """The masks that still waited for the end of their horizon."""
-        self._tracker.finish()
-        return self._decode()
+        return self._decode(self._tracker.finish())
 
-    def _decode(self) -> list[Masks]:
-        """Bring what the tracker has sent to the decoder, and its seeds back."""
+    def _decode(self, tracked: list[Message]) -> list[Masks]:
+        """Give the decoder what the tracker has sent, and the tracker the decoder's Seeds, until both are at rest."""
         masks = []
-        for tracks in self._tracker.sent():
-            self._decoder.take("tracks", tracks)
-        for message in self._decoder.sent():
-            if isinstance(message, Seeds):
-                self._tracker.take("seeds", message)
-            elif isinstance(message, Masks):
-                masks.append(message)
+        while tracked:
+            for message in tracked:
+                self._node.give(self._decoder, message)
+            tracked = []
+            for message in self._node.take(Message):
+                if isinstance(message, Seeds):
+                    tracked += self._tracker.reseed(message)
+                elif isinstance(message, Masks):
+                    masks.append(message)
         return masks
 
 
-class Tracker:
-    """The tracker alone, with a prompt for each object and none of the seeds that would draw its points anew."""
-
-    def __init__(self, config: Config) -> None:
-        self._count = 0
-        self._desk = RequestHandler(config)
-        tracker(cast(Runtime, self._desk))
-
-    def step(self, rgb: Array, prompts: Sequence[Prompt] = ()) -> list[Tracks]:
-        """The tracks of one frame, (H, W, 3) uint8; of earlier ones, where they had to wait."""
-        for prompt in prompts:
-            self._desk.take("commands", Command(kind="prompt", prompt=prompt))
-        self._desk.take("frames", stamped(rgb, self._count))
-        self._count += 1
-        return cast(list[Tracks], self._desk.sent())
-
-    def finish(self) -> list[Tracks]:
-        """The tracks that still waited for the end of their horizon."""
-        self._desk.finish()
-        return cast(list[Tracks], self._desk.sent())
-
-
-class RequestHandler:
-    """What a node sees of its Runtime: config, beat, `send`; `serve` notes its handlers instead of looping."""
-
-    def __init__(self, config: Config) -> None:
-        self.config = config
-        self.heartbeat = SimpleNamespace(frame_id=-1, numbers=dict)
-        self.finish: Callable[[], None] = lambda: None
-        self._handlers: Mapping[str, Callable[[Any], bool | None]] = {}
-        self._sent: list[Message] = []
-
-    def serve(
-        self,
-        handlers: Mapping[str, Callable[[Any], bool | None]],
-        *,
-        finish: Callable[[], None] = lambda: None,
-        **_: Any,
-    ) -> None:
-        """Take messages from now on. When a node takes them is of no matter here: it is never behind."""
-        self._handlers, self.finish = handlers, finish
-
-    def take(self, topic: str, message: Message) -> None:
-        """A message comes off a socket."""
-        self._handlers[topic](message)
-
-    def send(self, message: Message) -> None:
-        """The node sends; it is delivered once the node's step is over."""
-        self._sent.append(message)
-
-    def sent(self) -> list[Message]:
-        """What the node has sent since the last call."""
-        sent, self._sent = self._sent, []
-        return sent
-
-
 def stamped(rgb: Array, index: int) -> Frame:
-    """A frame of a feed of 25 a second."""
+    """A frame of a feed that names no rate of its own."""
     rgb.flags.writeable = False  # as it is when it came off a socket
     at_ns = index * FRAME_NS
     stamp = Stamp(
