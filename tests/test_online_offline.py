@@ -14,13 +14,13 @@ from PIL import Image
 from running import Run
 
 from nodes.decoder import backends as decoders
-from nodes.decoder.sam.prompting import Rules
+from nodes.decoder.sam.prompting import PassRules
 from nodes.tracker import backends as trackers
 from nodes.tracker import query_points
 from stream.settings.presets import load
 from tools.goldens.sam_weights import sam_weights
 from tools.goldens.weights import pips_weights
-from tools.offline.outcome import Given
+from tools.offline.outcome import QueriedObject
 from tools.offline.sam_pt import Parameters, run
 
 SIZE = (96, 128)
@@ -82,10 +82,10 @@ def offline(clip, preset, n, keys):
         labels = np.repeat(np.array([1, 0], np.uint8), [len(positives), len(negatives)])
         return np.concatenate([positives, negatives]), labels
 
-    rules = Rules(refinement_passes=config.decoder.refinement_passes, iou_threshold=-np.inf)
+    rules = PassRules(refinement_passes=config.decoder.refinement_passes, iou_threshold=-np.inf)
     outcome = run(
         frames_of(clip)[:n],
-        [Given(0, (ids == i).astype(np.uint8)) for i in (1, 2)],
+        [QueriedObject(0, (ids == i).astype(np.uint8)) for i in (1, 2)],
         trackers.make_model(config.tracker),
         decoders.make_model(config.decoder).backend,
         draw,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nodes.decoder.mask_model import Embedding, MaskModel
-from nodes.decoder.object_discovery import Begin
+from nodes.decoder.object_discovery import BeginSearch
 from stream.messages import Frame
 from stream.settings.config import Decoder
 
@@ -16,12 +16,12 @@ def make_model(config: Decoder) -> MaskModel:
         from nodes.decoder.lite.backend import Lite
 
         return Lite()
-    from nodes.decoder.sam.backend import load_sam
-    from nodes.decoder.sam.networks import published_name
+    from nodes.decoder.sam.model_registry import published_name
+    from nodes.decoder.sam.network import load_sam
     from nodes.decoder.sam.sam_pt import SamPt
     from stream.weights import published
 
-    backend = load_sam(
+    network = load_sam(
         config.backend,
         config.model,
         published.find(published_name(config.backend, config.model), config.checkpoint),
@@ -31,7 +31,7 @@ def make_model(config: Decoder) -> MaskModel:
         config.compile,
     )
     return SamPt(
-        backend,
+        network,
         refinement_passes=config.refinement_passes,
         iou_threshold=config.iou_threshold,
         others_as_negatives=config.others_as_negatives,
@@ -39,12 +39,12 @@ def make_model(config: Decoder) -> MaskModel:
     )
 
 
-def make_survey(config: Decoder, model: MaskModel, encode: Callable[[Frame], Embedding]) -> Begin:
-    """What begins a search for objects on a frame by `model`, which is no lite one (`decoder.auto`)."""
-    from nodes.decoder.sam.automatic_masks import Rules, Survey
+def make_object_search(config: Decoder, model: MaskModel, encode: Callable[[Frame], Embedding]) -> BeginSearch:
+    """What begins a search for objects on a frame by `model`, which is one of the SAM family (`decoder.auto`)."""
+    from nodes.decoder.sam.automatic_masks import GeneratorRules, MaskGenerator
     from nodes.decoder.sam.sam_pt import SamPt
 
     assert isinstance(model, SamPt), "the config has been checked"
-    backend = model.backend
-    rules = Rules(config.auto_side, config.auto_iou, config.auto_stability, min_area_px=config.min_area_px)
-    return lambda frame, covered, most: Survey(backend, lambda: encode(frame), covered, most, rules)
+    network = model.network
+    rules = GeneratorRules(config.auto_side, config.auto_iou, config.auto_stability, min_area_px=config.min_area_px)
+    return lambda frame, covered, most: MaskGenerator(network, lambda: encode(frame), covered, most, rules)

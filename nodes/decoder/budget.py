@@ -7,7 +7,7 @@ there, in this order:
     a prompt                       decoded: somebody waits for it
     a boundary                     decoded, since new points are drawn from it; unless it is late
     late                           carried: older than `max_age_ms` while newer frames wait, so the decoder catches up
-    can be paid for                decoded; a dear one only when it is the newest, or the newest would wait for it
+    can be paid for                decoded; one that costs more than a frame only when it is the newest
     else                           carried
 
 So no frame is older than two decodes, and the few frames that wait, when its masks are there.
@@ -21,7 +21,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-KEPT = 0.8  # share of a new measurement's weight that the old ones keep
+OLD_WEIGHT = 0.8  # of the earlier measurements of a cost, beside a new one
+OLD_PERIOD_WEIGHT, NEW_PERIOD_WEIGHT = 0.9, 0.1  # the same of the feed's period
 SPARE = 0.8  # of the feed's period: what `auto` lets a frame cost; the rest goes to sockets and drawing
 SAVED_FRAMES = 4  # how many frames' worth of unspent time is kept: enough to pay for a boundary now and then
 DEBT_FRAMES = 14  # how many frames' worth of time a decode may leave owing: two horizons
@@ -30,7 +31,7 @@ FREE_SHARE = 0.1  # of an encode: passes that cost less together are never saved
 
 @dataclass(frozen=True)
 class Situation:
-    """What is known of a frame before it is answered."""
+    """A frame before it is answered."""
 
     kind: Literal["", "boundary", "prompt"]
     age_ms: float  # since it was captured
@@ -48,22 +49,22 @@ class Plan:
 
 
 class Budget:
-    """The decoder's account of its time. It reads no clock: what things cost is told to it."""
+    """The decoder's account of its time. It reads no clock: it is given what things cost."""
 
     def __init__(
         self,
         *,
-        period_ms: float,
+        period_ms: float = 0.0,
         budget_ms: float | None = None,
         max_age_ms: float = 500.0,
-        passes: int = 12,
+        refinement_passes: int = 12,
         least_passes: int = 3,
     ) -> None:
-        self.period_ms = period_ms  # of the feed, as measured lately; 0: a finished clip
+        self.period_ms = period_ms  # of the feed, as measured lately; 0: not yet, or a finished clip
         self.budget_ms = budget_ms  # None: `auto`
         self.max_age_ms = max_age_ms
-        self.passes = passes
-        self.least_passes = min(least_passes, passes)
+        self.refinement_passes = refinement_passes  # at most
+        self.least_passes = min(least_passes, refinement_passes)
         self.saved_ms = 0.0
         self.encode_ms: float | None = None  # measured; None: not yet
         self.pass_ms: dict[int, float] = {}  # by the number of objects
@@ -73,10 +74,15 @@ class Budget:
         """What a frame of the feed is worth."""
         return SPARE * self.period_ms if self.budget_ms is None else self.budget_ms
 
+    def measured_period(self, period_ms: float) -> None:
+        """Two frames of the feed were so far apart."""
+        old_ms = self.period_ms
+        self.period_ms = OLD_PERIOD_WEIGHT * old_ms + NEW_PERIOD_WEIGHT * period_ms if old_ms > 0 else period_ms
+
     def plan(self, now: Situation) -> Plan:
         """How to answer a frame; call it once for every frame that is answered."""
         if self.period_ms <= 0:
-            return Plan(True, self.passes)
+            return Plan(True, self.refinement_passes)
         most = max(SAVED_FRAMES * self.frame_ms, self.cost_ms(self.least_passes, now.objects))
         self.saved_ms = min(self.saved_ms + now.frames * self.frame_ms, most)
         late = now.age_ms > self.max_age_ms and now.newer_waiting
@@ -102,18 +108,18 @@ class Budget:
         """The refinement passes of a frame that is decoded."""
         pass_ms = self._pass_ms(objects)
         if pass_ms <= 0:
-            return self.passes
+            return self.refinement_passes
         affordable = int((self.saved_ms - self.cost_ms(0, objects)) / pass_ms)
         free = int(FREE_SHARE * (self.encode_ms or 0.0) / pass_ms)
-        return min(max(affordable, free, self.least_passes), self.passes)
+        return min(max(affordable, free, self.least_passes), self.refinement_passes)
 
     def _pass_ms(self, objects: int) -> float:
-        """Measured, or reckoned from the nearest number of objects: more cost more, fewer perhaps as much."""
+        """Measured, or estimated from the nearest number of objects: more cost more, fewer perhaps as much."""
         if not self.pass_ms:
             return 0.0
-        near = min(self.pass_ms, key=lambda n: abs(n - objects))
-        return self.pass_ms[near] * max(objects / near, 1.0)
+        nearest = min(self.pass_ms, key=lambda n: abs(n - objects))
+        return self.pass_ms[nearest] * max(objects / nearest, 1.0)
 
 
 def _mixed(old: float | None, new: float) -> float:
-    return new if old is None else KEPT * old + (1 - KEPT) * new
+    return new if old is None else OLD_WEIGHT * old + (1 - OLD_WEIGHT) * new

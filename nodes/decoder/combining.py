@@ -37,10 +37,10 @@ def exclusive(size: tuple[int, int], answers: Sequence[Logits]) -> list[Array]:
     owner = np.zeros(size, np.int16)
     for i, answer in enumerate(answers, start=1):
         x, y, width, height = answer.window
-        here = (slice(y, y + height), slice(x, x + width))
-        wins = answer.logits > best[here]
-        best[here][wins] = answer.logits[wins]
-        owner[here][wins] = i
+        inside = (slice(y, y + height), slice(x, x + width))
+        wins = answer.logits > best[inside]
+        best[inside][wins] = answer.logits[wins]
+        owner[inside][wins] = i
     masks = []
     for i, answer in enumerate(answers, start=1):
         x, y, width, height = answer.window

@@ -1,4 +1,9 @@
-"""A mask and the points of its object in, whether they go together out.
+"""One frame's mask, score and points of an object in, what they say of it out: evidence that is clear, weak or missing.
+
+    clear     a mask of min_area_px or more, the model's score at the clear limit or more, and at least CLEAR_SHARE of
+              the positive points visible (no points yet: nothing speaks against it)
+    weak      a mask, but the score or the points speak against it
+    missing   no mask, or one too small, too large or with a score below the weak limit
 
 SAM's own guess of its quality is high for a mask that has leaked over half the frame: to it, that is a thing as well.
 The points know better, because some of them were put outside the object: a leak floods these, too.
@@ -6,15 +11,37 @@ The points know better, because some of them were put outside the object: a leak
 
 from __future__ import annotations
 
+from typing import Literal
+
 import numpy as np
 
-from nodes.decoder.mask_model import Window
+from nodes.decoder.mask_model import ScoreLimits, Window
 from stream.arrays import Array
-from stream.messages import ObjectTrack
+from stream.messages import VISIBLE, ObjectTrack
 
-VISIBLE = 0.5  # a point counts as visible above this probability (SAM-PT)
+Evidence = Literal["clear", "weak", "missing"]
+
+CLEAR_SHARE = 0.2  # of the positive points: one of eight may be an accident, two agree
+WHOLE_FRAME = 0.9  # a mask of more of the frame than this is a leak
 INSIDE = 0.5  # of the visible positive points, at least, have to lie on the mask
 FLOODED = 0.5  # of the visible negative points, at most, may
+
+
+def judge(
+    area: int,
+    frame_area: int,
+    score: float,
+    track: ObjectTrack,
+    min_area_px: int,
+    lost: bool,
+    limits: ScoreLimits,
+) -> Evidence:
+    """What a mask's area (px), its score and the object's points say; `lost`: the points are older than the loss."""
+    if area < max(min_area_px, 1) or area > WHOLE_FRAME * frame_area or score < limits.weak:
+        return "missing"
+    visible = track.visibility[track.labels == 1] > VISIBLE
+    points_agree = lost or visible.size == 0 or float(np.mean(visible)) >= CLEAR_SHARE
+    return "clear" if score >= limits.clear and points_agree else "weak"
 
 
 def contradicted(track: ObjectTrack, window: Window, mask: Array) -> bool:

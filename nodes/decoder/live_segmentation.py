@@ -15,36 +15,28 @@ import logging
 import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Protocol
 
 from nodes.decoder.budget import Budget, Situation
 from nodes.decoder.combining import exclusive, object_mask
-from nodes.decoder.mask_model import Logits, MaskModel
+from nodes.decoder.mask_model import Logits, SparingModel
 from nodes.decoder.propagation import Propagator
 from nodes.decoder.segmentation import Decoded, Job, Segmenter
-from nodes.decoder.worker import Worker
+from nodes.decoder.worker import SlicedTask, Worker
 from stream.crops import crop_mask
 from stream.errors import ModelError
 from stream.messages import Masks, ObjectMask, Seeds, Stamp, State, Tracks
 
 log = logging.getLogger(__name__)
 
-FOREIGN_MS = 60_000.0  # a frame older than that was stamped by another host's clock: its age is not known
-UNKNOWN_S = 0.1  # how long the first decode of all is waited for: nobody knows yet what it costs
-
-
-class SparingModel(MaskModel, Protocol):
-    """A `MaskModel` whose frames do not depend on each other, and that can do with fewer passes."""
-
-    refinement_passes: int
-    passes: int  # that the last `decode` took
+FOREIGN_MS = 60_000.0  # a frame older than that was stamped by another host's clock: its age is unknown
+UNMEASURED_S = 0.1  # how long the first decode of all is waited for, whose cost is unknown
 
 
 @dataclass(frozen=True)
 class Timed:
     """An answer of the model, and what it cost."""
 
-    asked: Decoded
+    decoded: Decoded
     encode_ms: float
     decode_ms: float
     passes: int
@@ -57,16 +49,6 @@ class Concluded:
     job: Job
     objects: list[ObjectMask] | None  # None: the model had no answer, or the frame's size is not the feed's any more
     seeds: Seeds | None
-
-
-class SlicedTask(Protocol):
-    """Something else to ask the model for, in slices between frames (`discovery.py`)."""
-
-    def step(self) -> bool:
-        """Do a slice, on the worker's thread; True when it was the last."""
-
-    def finish(self) -> None:
-        """Called after the last slice, on the loop's own thread."""
 
 
 class LiveSegmenter:
@@ -85,18 +67,19 @@ class LiveSegmenter:
         self.budget = budget
         self.worker = worker
         self.clock_ns = clock_ns
-        self.carrier = Propagator()
+        self.propagator = Propagator()
         self.running: Job | None = None
-        self.waiting: list[tuple[Job, int]] = []  # with their passes: prompts, and the newest boundary
+        self.waiting: list[tuple[Job, int]] = []  # with their refinement passes: prompts, and the newest boundary
         self.task: SlicedTask | None = None  # what the model does where no frame waits for it
         self.last: Stamp | None = None
+        self.refinement_passes = budget.refinement_passes  # that the last job was given
         self.propagated = 0  # frames that were answered with older masks
 
     def step(self, tracks: Tracks) -> list[Masks | Seeds]:
         """The messages about a frame, and the Seeds of those that the model has finished since the last."""
         messages: list[Masks | Seeds] = list(self.collect())
         if self.segmenter.size not in (None, tracks.frame.size):
-            self.carrier.clear()  # what waits is of the old size: the tracker asks for those masks anew
+            self.propagator.clear()  # what waits is of the old size: the tracker asks for those masks anew
             self.waiting.clear()
         now = self._situation(tracks)
         job = self.segmenter.prepare(tracks)
@@ -122,36 +105,37 @@ class LiveSegmenter:
                 yield done.seeds
 
     def run(self, task: SlicedTask) -> None:
-        """Do an task, a slice whenever no frame waits for the model."""
+        """Do a task, a slice whenever no frame waits for the model."""
         self.task = task
         self._advance()
 
     # --- the model --------------------------------------------------------------------------------------------------
 
-    def _queue(self, job: Job, passes: int) -> None:
+    def _queue(self, job: Job, refinement_passes: int) -> None:
         """Let a job run now, or as soon as it may: nobody waits for a frame without a prompt or a boundary."""
         if self.worker.busy:
             if job.prompts:
-                self.waiting.append((job, passes))
-            elif job.tracks.boundary:
-                self.waiting = [w for w in self.waiting if w[0].prompts] + [(job, passes)]
+                self.waiting.append((job, refinement_passes))
+            elif job.boundary:
+                self.waiting = [w for w in self.waiting if w[0].prompts] + [(job, refinement_passes)]
             return
         self.running = job
-        self.model.refinement_passes = passes
-        self.worker.start(lambda: self._timed(job))
+        self.refinement_passes = refinement_passes
+        self.worker.start(lambda: self._timed(job, refinement_passes))
 
     def _advance(self) -> None:
         """The next slice of the task, if there is one and nobody else needs the model."""
         if self.task is not None and not self.worker.busy:
             self.worker.start(self.task.step)
 
-    def _timed(self, job: Job) -> Timed:
+    def _timed(self, job: Job, refinement_passes: int) -> Timed:
         """Ask the model (on the worker's thread)."""
         began = self.clock_ns()
-        embedding = self.segmenter.encode(job)
+        embedding = self.segmenter.embedding(job.frame)
         encoded = self.clock_ns()
-        asked = self.segmenter.decode(job, embedding)
-        return Timed(asked, (encoded - began) / 1e6, (self.clock_ns() - encoded) / 1e6, self.model.passes)
+        answers, passes = self.model.decode_sparingly(embedding, job.queries, refinement_passes)
+        decode_ms = (self.clock_ns() - encoded) / 1e6
+        return Timed(Decoded(embedding, answers), (encoded - began) / 1e6, decode_ms, passes)
 
     def _conclude(self, wait_s: float) -> Concluded | None:
         """Take what the model has finished, and give it the next job; None where it is still at work, or idle."""
@@ -167,50 +151,50 @@ class LiveSegmenter:
             self._queue(*self.waiting.pop(0))
         if error is None or isinstance(error, ModelError):
             self._advance()
-        if job is None:  # a slice of an task
+        if job is None:  # a slice of a task
             if error is not None:
                 raise error
             return None
         if isinstance(error, ModelError):
-            log.warning("frame %d is not decoded: %s", job.tracks.frame.stamp.frame_id, error)
+            log.warning("frame %d is not decoded: %s", job.frame.stamp.frame_id, error)
             return Concluded(job, None, self.segmenter.give_up(job))
         if error is not None:
             raise error
         assert isinstance(timed, Timed), "a job ends with an answer or an error"
         self.budget.spent(timed.encode_ms, timed.decode_ms, timed.passes, len(job.queries))
-        if job.tracks.frame.size != self.segmenter.size:
+        if job.frame.size != self.segmenter.size:
             return Concluded(job, None, None)
-        objects, seeds = self.segmenter.conclude(job, timed.asked)
+        objects, seeds = self.segmenter.conclude(job, timed.decoded)
         tracks = {q.object_id: q.track for q in job.queries}
         for o in objects:
-            self.carrier.keep(o.bbox, o.mask, o.score, tracks[o.object_id], job.tracks.frame.stamp.frame_id)
+            self.propagator.keep(o.bbox, o.mask, o.score, tracks[o.object_id], job.frame.stamp.frame_id)
         return Concluded(job, objects, seeds)
 
     def _patience_s(self, passes: int, objects: int) -> float:
         """How long a frame waits for its own masks: not at all, unless they come before the next frame does."""
         if self.budget.encode_ms is None:
-            return UNKNOWN_S
+            return UNMEASURED_S
         period_ms = max(self.budget.frame_ms, self.budget.period_ms)
         return 2e-3 * period_ms if self.budget.cost_ms(passes, objects) <= period_ms else 0.0
 
     # --- frames that are carried ------------------------------------------------------------------------------------
 
     def _take_over(self, job: Job) -> None:
-        """Forget what is gone; a mask that the user gives is known at once."""
-        for object_id in [i for i in self.carrier.objects if i not in self.segmenter.objects]:
-            self.carrier.forget(object_id)
+        """Forget what is gone; a mask that the user gives is carried at once."""
+        for object_id in [i for i in self.propagator.objects if i not in self.segmenter.objects]:
+            self.propagator.forget(object_id)
         for query in job.queries:
             prompt = query.prompt
             if prompt is None or prompt.kind == "refine":
                 continue
-            self.carrier.forget(query.object_id)
+            self.propagator.forget(query.object_id)
             if prompt.mask is not None and prompt.mask.any():
-                self.carrier.keep(*crop_mask(prompt.mask), 1.0, query.track, job.tracks.frame.stamp.frame_id)
+                self.propagator.keep(*crop_mask(prompt.mask), 1.0, query.track, job.frame.stamp.frame_id)
 
     def _carried(self, job: Job) -> list[ObjectMask]:
         """The last decoded masks where the points have taken them."""
-        size = job.tracks.frame.size
-        answers = [self.carrier.carry(query.track, size) for query in job.queries]
+        size = job.frame.size
+        answers = [self.propagator.carry(query.track, size) for query in job.queries]
         return [
             object_mask(query.track, answer, mask, self._state(query.object_id, answer), "propagated")
             for query, answer, mask in zip(job.queries, answers, exclusive(size, answers), strict=True)
@@ -218,20 +202,18 @@ class LiveSegmenter:
 
     def _state(self, object_id: int, answer: Logits) -> State:
         """The object's state as of its last decode; doubted where its points do not agree, or it has no mask yet."""
-        state = self.segmenter.objects[object_id].state.state
-        return (
-            "uncertain" if state in ("tracked", "reacquired") and answer.score < self.segmenter.limits.clear else state
-        )
+        state = self.segmenter.objects[object_id].state
+        doubted = answer.score < self.segmenter.traits.limits.clear
+        return "uncertain" if doubted and state in ("tracked", "reacquired") else state
 
     def _situation(self, tracks: Tracks) -> Situation:
-        """What the budget has to know of a frame; measures the feed's period."""
+        """A frame as the budget sees it; measures the feed's period."""
         stamp, last = tracks.frame.stamp, self.last
         frames = 1
         if last is not None and last.session == stamp.session and stamp.frame_id > last.frame_id:
             frames = stamp.frame_id - last.frame_id
             period_ms = (stamp.captured_ns - last.captured_ns) / 1e6 / frames
-            known_ms = self.budget.period_ms
-            self.budget.period_ms = 0.9 * known_ms + 0.1 * period_ms if known_ms > 0 else period_ms
+            self.budget.measured_period(period_ms)
         self.last = stamp
         age_ms = (self.clock_ns() - stamp.captured_ns) / 1e6
         return Situation(

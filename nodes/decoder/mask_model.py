@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
+
+import numpy as np
 
 from stream.arrays import Array
 from stream.messages import ObjectTrack, Prompt
@@ -18,12 +20,12 @@ class Query:
     """One object on one frame: what the model may go by."""
 
     track: ObjectTrack  # its points, also the hidden ones
-    prompt: Prompt | None = None  # what was said of it on this very frame
-    lost: bool = False  # it was not believed lately: look for it everywhere
+    prompt: Prompt | None = None  # the user's, on this very frame
+    lost: bool = False  # its last masks were not believed: look for it everywhere
 
     @property
     def object_id(self) -> int:
-        """The object asked for."""
+        """The object that the points belong to."""
         return self.track.object_id
 
 
@@ -36,6 +38,9 @@ class Logits:
     score: float  # 0..1, the model's own quality guess
 
 
+NO_MASK = Logits((0, 0, 0, 0), np.zeros((0, 0), np.float32), 0.0)
+
+
 @dataclass(frozen=True)
 class Verdict:
     """What became of a model's answer: the mask that was published, and whether to learn from it."""
@@ -45,8 +50,30 @@ class Verdict:
     lost: bool
 
 
+@dataclass(frozen=True)
+class ScoreLimits:
+    """What a model's score means."""
+
+    clear: float = 0.5  # a mask that is rated this high shows the object clearly
+    weak: float = 0.25  # one that is rated lower is no mask
+
+
+@dataclass(frozen=True)
+class MaskModelTraits:
+    """How a segmenter has to treat a model."""
+
+    every_frame: bool  # it learns from frames without objects, too, so that it has to see each of them
+    points_contradict: bool  # points that lie elsewhere than its mask speak against the mask
+    own_seeds: bool  # points are drawn from an object's own mask, before other objects take their pixels from it
+    limits: ScoreLimits
+
+
 class MaskModel(Protocol):
     """Points and prompts in, logits out; all objects of a frame in one call."""
+
+    @property
+    def traits(self) -> MaskModelTraits:
+        """How to treat it; they never change."""
 
     def encode(self, rgb: Array) -> Embedding:
         """What the model needs of a frame, (H, W, 3) uint8; called once a frame, in order."""
@@ -62,3 +89,13 @@ class MaskModel(Protocol):
 
     def resize(self, old_size: tuple[int, int], new_size: tuple[int, int]) -> None:
         """The frame size (H, W) changes before the next `encode`: carry the memory over."""
+
+
+@runtime_checkable
+class SparingModel(MaskModel, Protocol):
+    """A `MaskModel` whose frames do not depend on each other, and that can do with fewer passes."""
+
+    def decode_sparingly(
+        self, embedding: Embedding, queries: Sequence[Query], refinement_passes: int
+    ) -> tuple[Sequence[Logits], int]:
+        """As `decode`, with at most so many refinement passes; and how many passes there were in all."""

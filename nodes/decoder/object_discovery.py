@@ -1,28 +1,31 @@
-"""When to look for objects that nobody asked for, and what becomes of them: Tracks in, what to report out.
+"""When to look for objects that nobody asked for, and what becomes of them: frames with their masks in, reports out.
 
-The tracker marks the first frame of a run without objects (`Tracks.survey`); with `again`, each boundary is looked at
-as well, for what no object covers. A search takes many passes, so it is done in slices: between frames on a live feed
-(`live.py`), at once on a lossless one.
+The tracker asks for the first frame of a run without objects (`DiscoverObjects`); with `again`, each boundary is
+searched as well, for what no object covers. A search takes many passes, so it is done in slices: between frames on a
+live feed (`live_segmentation.py`), at once on a lossless one.
 """
 
 from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from functools import partial
 from typing import Protocol
 
 import numpy as np
 
+from nodes.decoder.worker import SlicedTask
 from stream.arrays import Array
 from stream.errors import ModelError
-from stream.messages import Frame, Masks, Tracks
-from stream.reports import Proposal
+from stream.messages import DiscoverObjects, Frame, Masks, Tracks
+from stream.reports import Found, Proposal
+from stream.settings.options import DiscoveryOptions
 
 log = logging.getLogger(__name__)
 
 
-class Search(Protocol):
-    """A search on one frame (`automatic.Survey`)."""
+class ObjectSearch(Protocol):
+    """A search on one frame (`sam/automatic_masks.py`)."""
 
     def step(self) -> bool:
         """Do a slice; True when it was the last. ModelError when the model has no answer."""
@@ -31,52 +34,67 @@ class Search(Protocol):
         """What was found so far, best first."""
 
 
-Begin = Callable[[Frame, Array | None, int], Search]  # a frame, (H, W) bool where known objects are, how many to find
-Tell = Callable[[Tracks, tuple[Proposal, ...]], None]  # what was asked about, and what is there
+BeginSearch = Callable[[Frame, Array | None, int], ObjectSearch]  # a frame, (H, W) bool where objects are, how many
 
 
 class ObjectDiscovery:
     """Decides on which frames to search, one search at a time."""
 
-    def __init__(self, begin: Begin, tell: Tell, most: int, again: bool, horizon: int) -> None:
+    def __init__(self, begin: BeginSearch, report: Callable[[Found], None], options: DiscoveryOptions) -> None:
         self.begin = begin
-        self.tell = tell  # called on the thread of `finish`
-        self.most = most  # objects alive, known ones included
-        self.again = again
-        self.horizon = horizon
-        self.searching = False
-        self.since = 0  # frames since the last search
+        self.report = report  # called on the thread of the loop
+        self.options = options
+        self.frames_since_search = 0
+        self._searching = False
+        self._newest: Masks | None = None  # of the last frame
 
-    def look(self, tracks: Tracks, masks: Masks | None) -> SlicedTask | None:
-        """A search on this frame, with the masks known there; None where there is no reason for one."""
-        self.since += 1
-        room = self.most - len(tracks.objects)
+    def requested(self, request: DiscoverObjects) -> SlicedTask | None:
+        """The search that the tracker asks for; None where there are objects enough, or a search is under way."""
+        masks = self._newest
+        covered = None if masks is None or masks.stamp != request.frame.stamp else masks
+        return self._search(request.frame, covered, request.following, requested=True)
+
+    def consider(self, tracks: Tracks, masks: Masks) -> SlicedTask | None:
+        """A search on this frame beside its masks; None where it is not time for one."""
+        self._newest = masks
+        self.frames_since_search += 1
         # What was found last takes a moment to come back as objects; without objects there are no boundaries.
-        due = self.again and self.since >= self.horizon and (tracks.boundary or not tracks.objects)
-        if room <= 0 or self.searching or not (tracks.survey or due):
+        rested = self.frames_since_search >= self.options.horizon
+        if self.options.again and rested and (tracks.boundary or not tracks.objects):
+            return self._search(tracks.frame, masks, len(tracks.objects), requested=False)
+        return None
+
+    def _search(self, frame: Frame, masks: Masks | None, following: int, *, requested: bool) -> SlicedTask | None:
+        room = self.options.max_objects - following
+        if room <= 0 or self._searching:
             return None
-        self.searching = True
+        self._searching = True
         covered = None if masks is None else np.asarray(masks.label_image() != 0)
-        return SlicedTask(self, tracks, self.begin(tracks.frame, covered, room))
+        search = self.begin(frame, covered, room)
+        return DiscoveryTask(search, frame.stamp.frame_id, partial(self._finished, frame, requested))
+
+    def _finished(self, frame: Frame, requested: bool, objects: tuple[Proposal, ...]) -> None:
+        """Report what a search has found."""
+        self._searching, self.frames_since_search = False, 0
+        self.report(Found(frame_id=frame.stamp.frame_id, requested=requested, size=frame.size, objects=objects))
 
 
-class SlicedTask:
-    """A search under way."""
+class DiscoveryTask:
+    """A search under way, as a `SlicedTask`."""
 
-    def __init__(self, discovery: ObjectDiscovery, tracks: Tracks, search: Search) -> None:
-        self.discovery = discovery
-        self.tracks = tracks
+    def __init__(self, search: ObjectSearch, frame_id: int, finished: Callable[[tuple[Proposal, ...]], None]) -> None:
         self.search = search
+        self.frame_id = frame_id
+        self.finished = finished
 
     def step(self) -> bool:
         """Do a slice; True when it was the last. A model without an answer ends the search with what was found."""
         try:
             return self.search.step()
         except ModelError as error:
-            log.warning("the search on frame %d ends early: %s", self.tracks.frame.stamp.frame_id, error)
+            log.warning("the search on frame %d ends early: %s", self.frame_id, error)
             return True
 
     def finish(self) -> None:
-        """Tell what was found."""
-        self.discovery.searching, self.discovery.since = False, 0
-        self.discovery.tell(self.tracks, self.search.found())
+        """Pass on what was found."""
+        self.finished(self.search.found())

@@ -2,7 +2,7 @@
 
 The visible positive points of an object tell how it moved since its mask was decoded: by a similarity, or an affine
 map where there are many of them, well spread. Points that were drawn anew on the decoded frame carry where they were
-then. Drawn on another one they have no past: the motion up to there is kept, and goes on from where they are first
+then. Points drawn on another frame have no past: the motion up to there is kept, and goes on from where they are first
 seen.
 """
 
@@ -14,26 +14,24 @@ import cv2
 import msgspec
 import numpy as np
 
-from nodes.decoder.mask_model import Logits, Window
+from nodes.decoder.mask_model import NO_MASK, Logits, Window
 from stream import geometry
 from stream.arrays import Array
 from stream.crops import crop_mask
-from stream.messages import ObjectTrack
+from stream.geometry import Size
+from stream.messages import VISIBLE, ObjectTrack
+from stream.similarity import OVER_A_WINDOW, fit_similarity
 
-VISIBLE = 0.5  # a point counts as visible above this probability (SAM-PT)
-AGREE_PX = 3.0  # a point that a motion misses by more does not take part in it
+LIMITS = OVER_A_WINDOW  # a mask is decoded about once a window
 AGREE_SHARE = 0.5  # of the points: fewer that agree on a motion are not the points that they were
 MANY_POINTS = 6  # that an affine map needs
 SPREAD = 0.15  # of the mask's diagonal: how far they have to be spread across their narrow direction for it
-FEW_POINTS = 3  # that a similarity needs
-SCALES = (0.5, 2.0)  # of lengths since the decode, and SHEAR: what lies beyond is a fit gone wrong
-SHEAR = 2.0  # how much more an affine map may stretch one direction than another
+SHEAR = 2.0  # how much more an affine map may stretch one direction than another: beyond, it is a fit gone wrong
 RESTING = 0.5  # what the score of a mask is worth where no point tells how it moved
-NOTHING = Logits((0, 0, 0, 0), np.zeros((0, 0), np.float32), 0.0)
 
 
 @dataclass
-class Carried:
+class CarriedMask:
     """A decoded mask, and the points that carry it."""
 
     window: Window
@@ -44,16 +42,53 @@ class Carried:
     before: Array = field(default_factory=geometry.IDENTITY.copy)  # (2, 3): the motion from the mask up to `track`
     motion: Array = field(default_factory=geometry.IDENTITY.copy)  # (2, 3): from the mask to the last frame
 
+    def carry(self, track: ObjectTrack, size: Size) -> Logits:
+        """The mask on the frame of `track`, of `size` (H, W)."""
+        same_frame = track.drawn_xy is not None and track.drawn_id == self.frame_id
+        if same_frame and track.points_id != self.track.points_id:  # drawn on this very mask
+            drawn = msgspec.structs.replace(track, xy=track.drawn_xy, visibility=np.ones(len(track.xy), np.float32))
+            self.track, self.before = drawn, geometry.IDENTITY.copy()
+        seen = _seen_twice(self.track, track)
+        redrawn, step, agreeing = seen is None, None, 0.0
+        if seen is not None and len(seen):
+            reach = float(np.hypot(*self.mask.shape))
+            step, agreeing = fit(self.track.xy[seen], track.xy[seen], reach)
+            redrawn = step is None
+        if step is not None:
+            self.motion = geometry.compose(step, self.before)
+        else:  # no point tells how it moved: the mask rests where it was last
+            agreeing = RESTING
+        if redrawn:
+            self.before, self.track = self.motion, track
+        return self._moved(agreeing * _visible_share(track), size)
+
+    def _moved(self, agreeing: float, size: Size) -> Logits:
+        """The mask where its motion has taken it."""
+        x, y, width, height = self.window
+        placed = geometry.compose(self.motion, np.array([[1, 0, x], [0, 1, y]], np.float64))  # from px of the crop
+        edges = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]])
+        corners = geometry.apply(placed, edges)
+        left, top = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
+        right, bottom = np.minimum(np.ceil(corners.max(axis=0)) + 1, size[::-1]).astype(int)
+        if right <= left or bottom <= top:
+            return NO_MASK
+        to_window = geometry.compose(np.array([[1, 0, -left], [0, 1, -top]], np.float64), placed)
+        warped = cv2.warpAffine(self.mask, to_window, (int(right - left), int(bottom - top)), flags=cv2.INTER_NEAREST)
+        box, mask = crop_mask(warped)
+        score = self.score * agreeing
+        logits = np.where(mask != 0, max(score, 1e-3), -1).astype(np.float32)
+        return Logits((box[0] + int(left), box[1] + int(top), box[2], box[3]), logits, score)
+
 
 class Propagator:
     """Carries the masks of all objects from decoded frames to the ones between them."""
 
     def __init__(self) -> None:
-        self.objects: dict[int, Carried] = {}
+        self.objects: dict[int, CarriedMask] = {}
 
     def keep(self, window: Window, mask: Array, score: float, track: ObjectTrack, frame_id: int = -1) -> None:
-        """Start anew from a decoded mask: (height, width) of 0 and 1, in its window, on that frame."""
-        self.objects[track.object_id] = Carried(window, mask, score, track, frame_id)
+        """Carry a decoded mask from now on: (height, width) of 0 and 1, in its window, on that frame."""
+        self.objects[track.object_id] = CarriedMask(window, mask, score, track, frame_id)
 
     def forget(self, object_id: int) -> None:
         """Drop an object."""
@@ -63,32 +98,14 @@ class Propagator:
         """Drop all objects: the frames have another size now, or another feed begins."""
         self.objects.clear()
 
-    def carry(self, track: ObjectTrack, size: tuple[int, int]) -> Logits:
-        """The mask of an object on the frame of `track`, of `size` (H, W).
+    def carry(self, track: ObjectTrack, size: Size) -> Logits:
+        """The mask of an object on the frame of `track`, of `size` (H, W); NO_MASK for an object never decoded.
 
         Its score is that of the decode times the share of the points that agree on the motion; its logits are plus and
-        minus the score, so that the surer of two masks wins where they meet. Nothing for an object never decoded.
+        minus the score, so that the surer of two masks wins where they meet.
         """
-        known = self.objects.get(track.object_id)
-        if known is None or known.mask.size == 0:
-            return NOTHING
-        if track.drawn_xy is not None and track.drawn_id == known.frame_id and track.points_id != known.track.points_id:
-            drawn = msgspec.structs.replace(track, xy=track.drawn_xy, visibility=np.ones(len(track.xy), np.float32))
-            known.track, known.before = drawn, geometry.IDENTITY.copy()  # drawn on this very mask
-        seen = _seen_twice(known.track, track)
-        redrawn, step, agreeing = seen is None, None, 0.0
-        if seen is not None and len(seen):
-            reach = float(np.hypot(*known.mask.shape))
-            step, agreeing = fit(known.track.xy[seen], track.xy[seen], reach)
-            redrawn = step is None
-        if step is not None:
-            known.motion = geometry.compose(step, known.before)
-        else:  # nothing tells of this frame: the mask rests where it was last
-            agreeing = RESTING
-        if redrawn:
-            known.before, known.track = known.motion, track
-        agreeing *= _visible_share(track)
-        return _moved(known, agreeing, size)
+        carried = self.objects.get(track.object_id)
+        return NO_MASK if carried is None or carried.mask.size == 0 else carried.carry(track, size)
 
 
 def fit(before: Array, after: Array, reach: float) -> tuple[Array | None, float]:
@@ -99,22 +116,22 @@ def fit(before: Array, after: Array, reach: float) -> tuple[Array | None, float]
     n = len(before)
     if n == 0:
         return None, 0.0
-    if n < FEW_POINTS:
+    if n < LIMITS.least_points:
         shift = (after - before).mean(axis=0)
-        together = np.ptp(after - before, axis=0).max() <= max(AGREE_PX, 0.5 * np.ptp(before, axis=0).max())
+        together = np.ptp(after - before, axis=0).max() <= max(LIMITS.agree_px, 0.5 * np.ptp(before, axis=0).max())
         return (np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64), 1.0) if together else (None, 0.0)
     before, after = np.asarray(before, np.float32), np.asarray(after, np.float32)
     moves = []
     if n >= MANY_POINTS and _narrow_spread(before) >= SPREAD * reach:
-        moves.append(cv2.estimateAffine2D(before, after, ransacReprojThreshold=AGREE_PX)[0])
-    moves.append(cv2.estimateAffinePartial2D(before, after, ransacReprojThreshold=AGREE_PX)[0])
+        moves.append(_fit_affine(before, after))
+    moves.append(fit_similarity(before, after, LIMITS))
     shift = np.median(after - before, axis=0)
     moves.append(np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64))
     best, most = None, 0.0
     for move in moves:  # the simpler one only where more points agree on it
-        if move is None or not _is_sane(move):
+        if move is None:
             continue
-        agreeing = float((np.linalg.norm(geometry.apply(move, before) - after, axis=1) <= AGREE_PX).mean())
+        agreeing = float((np.linalg.norm(geometry.apply(move, before) - after, axis=1) <= LIMITS.agree_px).mean())
         if agreeing > most:
             best, most = np.asarray(move, np.float64), agreeing
     return (best, most) if most >= AGREE_SHARE else (None, most)
@@ -138,28 +155,13 @@ def _narrow_spread(xy: Array) -> float:
     return float(np.linalg.svd(xy - xy.mean(axis=0), compute_uv=False)[-1] / np.sqrt(len(xy)))
 
 
-def _is_sane(move: Array) -> bool:
-    """Whether an object can have moved so between two decodes."""
-    if not np.isfinite(move).all():
-        return False
+def _fit_affine(before: Array, after: Array) -> Array | None:
+    """The (2, 3) affine map that most points agree on; None where an object can't have moved so between two decodes."""
+    move, _ = cv2.estimateAffine2D(before, after, ransacReprojThreshold=LIMITS.agree_px)
+    if move is None or not np.isfinite(move).all():
+        return None
     large, small = np.linalg.svd(move[:, :2], compute_uv=False)
     turned_over = np.linalg.det(move[:, :2]) <= 0
-    return bool(not turned_over and SCALES[0] <= geometry.scale_of(move) <= SCALES[1] and large <= SHEAR * small)
-
-
-def _moved(known: Carried, agreeing: float, size: tuple[int, int]) -> Logits:
-    """The mask where its motion has taken it."""
-    x, y, width, height = known.window
-    placed = geometry.compose(known.motion, np.array([[1, 0, x], [0, 1, y]], np.float64))  # from px of the crop
-    edges = np.array([[-0.5, -0.5], [width - 0.5, -0.5], [-0.5, height - 0.5], [width - 0.5, height - 0.5]])
-    corners = geometry.apply(placed, edges)
-    left, top = np.maximum(np.floor(corners.min(axis=0)), 0).astype(int)
-    right, bottom = np.minimum(np.ceil(corners.max(axis=0)) + 1, size[::-1]).astype(int)
-    if right <= left or bottom <= top:
-        return NOTHING
-    to_window = geometry.compose(np.array([[1, 0, -left], [0, 1, -top]], np.float64), placed)
-    warped = cv2.warpAffine(known.mask, to_window, (int(right - left), int(bottom - top)), flags=cv2.INTER_NEAREST)
-    box, mask = crop_mask(warped)
-    score = known.score * agreeing
-    logits = np.where(mask != 0, max(score, 1e-3), -1).astype(np.float32)
-    return Logits((box[0] + int(left), box[1] + int(top), box[2], box[3]), logits, score)
+    smallest, largest = LIMITS.scales
+    sane = not turned_over and smallest <= geometry.scale_of(move) <= largest and large <= SHEAR * small
+    return np.asarray(move, np.float64) if sane else None

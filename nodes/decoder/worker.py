@@ -1,4 +1,7 @@
-"""One thread that runs the model beside the feed: a job in, its outcome out when it is ready."""
+"""One thread that runs the model beside the feed: a job in, its outcome out when it is ready.
+
+Work that takes much longer than a frame is a `SlicedTask`: each slice is a job, so that frames come between.
+"""
 
 from __future__ import annotations
 
@@ -21,6 +24,16 @@ class Worker(Protocol[T]):
 
     def take(self, wait_s: float = 0.0) -> tuple[T | None, BaseException | None] | None:
         """The outcome of the job, or what it raised; None while it is not ready. Waits for it that long."""
+
+
+class SlicedTask(Protocol):
+    """Work for the model that is done where no frame waits for it."""
+
+    def step(self) -> bool:
+        """Do a slice, on the worker's thread; True when it was the last."""
+
+    def finish(self) -> None:
+        """Called once after the last slice, on the thread of the loop."""
 
 
 class ThreadWorker(Generic[T]):

@@ -1,20 +1,22 @@
-"""From points to exclusive masks and seeds, with a mask model that answers what it is told to."""
+"""From points to exclusive masks and seeds, with a mask model whose answers are written here."""
 
 from __future__ import annotations
 
 import numpy as np
 import pytest
-from decoder.told import SIZE, Told, box, tracks
+from decoder.scripted_model import SIZE, ScriptedModel, box, frame, tracks
 
 from nodes.decoder.combining import exclusive
 from nodes.decoder.mask_model import Logits
 from nodes.decoder.segmentation import Segmenter
 from stream.crops import uncrop_mask
-from stream.messages import Frame, ObjectTrack, Prompt, Stamp, Tracks
+from stream.errors import ModelError
+from stream.messages import ObjectTrack, Prompt, Tracks
+from stream.settings.options import SegmenterOptions
 
 
 def test_each_object_gets_its_mask_with_the_points_of_its_track():
-    masks, seeds = Segmenter(Told()).step(tracks(0, 1))
+    masks, seeds = Segmenter(ScriptedModel()).step(tracks(0, 1))
     (o,) = masks.objects
     assert (o.bbox, o.area, o.state, o.origin) == ((10, 10, 20, 20), 400, "tracked", "decoded")
     assert o.xy.shape == (4, 2)
@@ -22,7 +24,7 @@ def test_each_object_gets_its_mask_with_the_points_of_its_track():
 
 
 def test_masks_never_overlap_and_the_larger_logit_wins():
-    model = Told({1: (0, 0, 30, 30), 2: (20, 20, 30, 30), 3: (25, 0, 10, 60)})
+    model = ScriptedModel({1: (0, 0, 30, 30), 2: (20, 20, 30, 30), 3: (25, 0, 10, 60)})
     masks, _ = Segmenter(model).step(tracks(0, 1, 2, 3))
     total = sum(uncrop_mask(o.bbox, o.mask, SIZE).astype(int) for o in masks.objects)
     assert total.max() == 1
@@ -36,7 +38,7 @@ def test_a_pixel_without_a_positive_logit_belongs_to_nobody():
 
 
 def test_seeds_answer_boundaries_with_all_objects_and_prompts_with_the_prompted_ones():
-    model = Told({1: (0, 0, 20, 20), 2: (40, 20, 20, 20)})
+    model = ScriptedModel({1: (0, 0, 20, 20), 2: (40, 20, 20, 20)})
     segmenter = Segmenter(model)
     ids = []
     for t in (
@@ -51,7 +53,7 @@ def test_seeds_answer_boundaries_with_all_objects_and_prompts_with_the_prompted_
 
 
 def test_a_bad_boundary_mask_gives_no_seed():
-    model = Told({1: (10, 10, 10, 10)})
+    model = ScriptedModel({1: (10, 10, 10, 10)})
     segmenter = Segmenter(model)
 
     def seeded(i: int, bbox) -> bool:
@@ -70,7 +72,7 @@ def test_a_bad_boundary_mask_gives_no_seed():
 
 
 def test_an_object_that_comes_out_from_behind_another_is_seeded_again():
-    model = Told({1: (10, 10, 20, 20)})
+    model = ScriptedModel({1: (10, 10, 20, 20)})
     segmenter = Segmenter(model)
     segmenter.step(tracks(0, 1, prompts=[box()]))
     model.boxes = {1: (10, 10, 6, 6)}  # nearly hidden
@@ -80,7 +82,7 @@ def test_an_object_that_comes_out_from_behind_another_is_seeded_again():
 
 
 def test_the_users_word_sets_a_new_measure_of_growth():
-    model = Told({1: (10, 10, 10, 10)})
+    model = ScriptedModel({1: (10, 10, 10, 10)})
     segmenter = Segmenter(model)
     segmenter.step(tracks(0, 1, boundary=True))
     model.boxes[1] = (10, 10, 40, 40)
@@ -89,8 +91,8 @@ def test_the_users_word_sets_a_new_measure_of_growth():
 
 
 def test_a_lost_object_publishes_an_empty_mask_even_when_the_model_answers():
-    model = Told(score=0.1)
-    segmenter = Segmenter(model, lost_after_frames=3)
+    model = ScriptedModel(score=0.1)
+    segmenter = Segmenter(model, SegmenterOptions(lost_after_frames=3))
     seen = [segmenter.step(tracks(i, 1))[0].objects[0] for i in range(4)]
     model.score = 0.9
     seen += [segmenter.step(tracks(i, 1))[0].objects[0] for i in range(4, 7)]
@@ -100,7 +102,7 @@ def test_a_lost_object_publishes_an_empty_mask_even_when_the_model_answers():
 
 
 def test_the_model_learns_only_what_is_clear_and_only_what_was_won():
-    model = Told({1: (0, 0, 30, 30), 2: (20, 0, 30, 30)})
+    model = ScriptedModel({1: (0, 0, 30, 30), 2: (20, 0, 30, 30)})
     segmenter = Segmenter(model)
     segmenter.step(tracks(0, 1, 2))
     assert model.verdicts[-1][1].trusted
@@ -110,7 +112,7 @@ def test_the_model_learns_only_what_is_clear_and_only_what_was_won():
 
 
 def test_an_object_that_is_no_longer_tracked_is_forgotten():
-    segmenter = Segmenter(Told({1: (0, 0, 9, 9), 2: (20, 20, 9, 9)}))
+    segmenter = Segmenter(ScriptedModel({1: (0, 0, 9, 9), 2: (20, 20, 9, 9)}))
     segmenter.step(tracks(0, 1, 2))
     masks, _ = segmenter.step(tracks(1, 2))
     assert [o.object_id for o in masks.objects] == [2]
@@ -118,7 +120,7 @@ def test_an_object_that_is_no_longer_tracked_is_forgotten():
 
 
 def test_a_restored_object_that_is_still_known_keeps_its_own_state_and_is_answered_with_a_seed():
-    model = Told()
+    model = ScriptedModel()
     segmenter = Segmenter(model)
     mask = np.zeros(SIZE, np.uint8)
     mask[:9, :9] = 1
@@ -131,15 +133,15 @@ def test_a_restored_object_that_is_still_known_keeps_its_own_state_and_is_answer
 
 
 def test_a_restored_object_whose_mask_was_never_seen_takes_the_mask_that_comes_with_it():
-    segmenter = Segmenter(Told({1: (0, 0, 0, 0)}))
+    segmenter = Segmenter(ScriptedModel({1: (0, 0, 0, 0)}))
     segmenter.step(tracks(0, 1))  # a decoder that was restarted: the frames that waited come before the prompts
-    told = Prompt(object_id=1, kind="restore", mask=np.ones(SIZE, np.uint8))
-    segmenter.step(tracks(1, 1, prompts=[told]))
-    assert segmenter.model.queries[0].prompt is told
+    restore = Prompt(object_id=1, kind="restore", mask=np.ones(SIZE, np.uint8))
+    segmenter.step(tracks(1, 1, prompts=[restore]))
+    assert segmenter.model.queries[0].prompt is restore
 
 
 def test_frames_passed_over_are_counted_anew_in_each_session():
-    segmenter = Segmenter(Told())
+    segmenter = Segmenter(ScriptedModel())
     gaps = [
         segmenter.step(tracks(i, 1, session=s))[0].passed_over for i, s in ((4, 0), (5, 0), (9, 0), (30, 1), (32, 1))
     ]
@@ -147,7 +149,7 @@ def test_frames_passed_over_are_counted_anew_in_each_session():
 
 
 def test_a_new_frame_size_is_told_to_the_model_and_areas_follow():
-    model = Told({1: (10, 10, 10, 10)})
+    model = ScriptedModel({1: (10, 10, 10, 10)})
     segmenter = Segmenter(model)
     segmenter.step(tracks(0, 1, boundary=True))
     model.boxes[1] = (20, 20, 20, 20)
@@ -158,36 +160,34 @@ def test_a_new_frame_size_is_told_to_the_model_and_areas_follow():
 
 
 def test_without_objects_there_are_no_masks_and_the_model_still_sees_the_frame():
-    masks, seeds = Segmenter(Told()).step(tracks(0))
+    masks, seeds = Segmenter(ScriptedModel()).step(tracks(0))
     assert masks.objects == ()
     assert seeds is None
 
 
 def test_a_mask_that_its_points_contradict_is_doubted_and_seeds_nothing():
-    model = Told({1: (0, 0, 80, 50)})  # it has leaked over the negative point
-    segmenter = Segmenter(model, ask_points=True)
-    stamp = Stamp(camera="c", session=0, frame_id=0, captured_ns=0, captured_unix_ns=0)
+    model = ScriptedModel({1: (0, 0, 80, 50)}, points_contradict=True)  # it has leaked over the negative point
+    segmenter = Segmenter(model)
     track = ObjectTrack(
         object_id=1,
         xy=np.array([[20, 20], [70, 40]], np.float32),
         visibility=np.ones(2, np.float32),
         labels=np.array([1, 0], np.uint8),
     )
-    frame = Frame(stamp=stamp, rgb=np.zeros((*SIZE, 3), np.uint8))
-    masks, seeds = segmenter.step(Tracks(frame=frame, objects=(track,), due=(1,)))
+    masks, seeds = segmenter.step(Tracks(frame=frame(0), objects=(track,), boundary=True, seeds_for=(1,)))
     assert masks.objects[0].state == "uncertain"
     assert seeds.objects == ()
 
 
 def test_a_prompt_whose_mask_is_the_whole_frame_is_not_tracked():
-    masks, _ = Segmenter(Told({1: (0, 0, 80, 60)})).step(tracks(0, 1, prompts=[box()]))
+    masks, _ = Segmenter(ScriptedModel({1: (0, 0, 80, 60)})).step(tracks(0, 1, prompts=[box()]))
     assert masks.objects[0].state != "tracked"
     assert masks.objects[0].area == 0
 
 
 def test_variant_c_seeds_the_frame_whose_area_is_most_like_the_first():
-    model = Told()
-    segmenter = Segmenter(model, reinit_variant="C", horizon=8)
+    model = ScriptedModel()
+    segmenter = Segmenter(model, SegmenterOptions(reinit_variant="C", horizon=8))
     for i, width in enumerate((20, 30, 28, 26, 21, 35, 38, 40)):
         model.boxes = {1: (10, 10, width, 20)}
         seeds = segmenter.step(tracks(i, 1, boundary=i == 7))[1]
@@ -196,7 +196,33 @@ def test_variant_c_seeds_the_frame_whose_area_is_most_like_the_first():
 
 
 def test_without_objects_a_model_that_learns_nothing_is_not_asked():
-    model = Told()
+    model = ScriptedModel(every_frame=False)
     model.encode = lambda rgb: pytest.fail("encoded for nobody")
-    masks, _ = Segmenter(model, every_frame=False).step(tracks(0))
+    masks, _ = Segmenter(model).step(tracks(0))
     assert masks.objects == ()
+
+
+def test_a_prompt_that_the_model_had_no_answer_for_is_obeyed_and_answered_on_the_next_frame():
+    model = ScriptedModel()
+    segmenter = Segmenter(model)
+
+    def no_answer(rgb):
+        raise ModelError("out of memory")
+
+    encode, model.encode = model.encode, no_answer
+    masks, seeds = segmenter.step(tracks(0, 1, prompts=[box()]))
+    assert (masks, seeds.objects, segmenter.failed) == (None, (), 1)
+    model.encode = encode
+    masks, seeds = segmenter.step(tracks(1, 1))
+    assert model.queries[0].prompt is not None
+    assert [s.object_id for s in seeds.objects] == [1]
+
+
+def test_each_object_of_variant_c_goes_back_by_itself_and_a_prompted_one_does_not():
+    model = ScriptedModel({1: (10, 10, 20, 20), 2: (40, 30, 20, 20)})
+    segmenter = Segmenter(model, SegmenterOptions(reinit_variant="C", horizon=8))
+    for i, width in enumerate((20, 30, 28, 26, 21, 35, 38, 36)):
+        model.boxes = {1: (10, 10, width, 10), 2: (40, 30, width, 10)}
+        prompts = [box(2, kind="refine")] if i == 7 else []
+        seeds = segmenter.step(tracks(i, 1, 2, boundary=i == 7, prompts=prompts))[1]
+    assert [(s.object_id, s.frame_id) for s in seeds.objects] == [(1, 4), (2, 7)]

@@ -5,7 +5,9 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nodes.decoder.states import FOUND_FRAMES, REACQUIRED_FRAMES, ObjectState, judge
+from nodes.decoder.evidence import judge
+from nodes.decoder.mask_model import ScoreLimits
+from nodes.decoder.states import FOUND_FRAMES, REACQUIRED_FRAMES, ObjectState
 from stream.messages import ObjectTrack
 
 
@@ -41,11 +43,11 @@ def states(evidence: str, lost_after_frames: int = 3) -> list[str]:
     ],
 )
 def test_evidence_follows_from_area_score_and_visible_points(area, score, points, expected):
-    assert judge(area, 10_000, score, points, 25, found=False) == expected
+    assert judge(area, 10_000, score, points, 25, lost=False, limits=ScoreLimits()) == expected
 
 
 def test_the_old_points_of_an_object_that_is_found_again_do_not_speak_against_it():
-    assert judge(500, 10_000, 0.9, track(0, 0), 25, found=True) == "clear"
+    assert judge(500, 10_000, 0.9, track(0, 0), 25, lost=True, limits=ScoreLimits()) == "clear"
 
 
 def test_an_object_goes_from_tracked_over_uncertain_to_lost():

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from decoder.fake_sam import DiscSam
+from decoder.disc_sam import DiscSam
 
-from nodes.decoder.sam.prompting import Rules
+from nodes.decoder.sam.prompting import PassRules
 from nodes.tracker.point_model import Trajectories
-from tools.offline.outcome import Given
+from tools.offline.outcome import QueriedObject
 from tools.offline.sam_pt import Parameters, run
 
 SIZE = (100, 200)
@@ -63,7 +63,7 @@ class Draw:
 
 
 def follow(given, n=16, *, sam=None, model=None, draw=None, **parameters):
-    rules = Rules(refinement_passes=0)
+    rules = PassRules(refinement_passes=0)
     sam = sam or DiscSam(reach=10)
     return run(clip(n), given, model or Drift(), sam, draw or Draw(), Parameters(rules=rules, **parameters))
 
@@ -75,7 +75,7 @@ def middle(outcome, m, frame):
 
 @pytest.mark.parametrize("reinit", [None, "A", "B", "C", "D"])
 def test_the_mask_follows_its_points_through_the_whole_clip(reinit):
-    outcome = follow([Given(0, disc(40))], reinit=reinit)
+    outcome = follow([QueriedObject(0, disc(40))], reinit=reinit)
     for t in range(16):
         assert middle(outcome, 0, t) == pytest.approx((40 + 3 * t, 50), abs=2)
         assert outcome.iou[0, t] == pytest.approx(0.9)
@@ -83,9 +83,9 @@ def test_the_mask_follows_its_points_through_the_whole_clip(reinit):
 
 @pytest.mark.parametrize("reinit", [None, "A", "C"])
 def test_frames_before_an_objects_own_come_from_the_reversed_clip_or_stay_empty(reinit):
-    both = follow([Given(6, disc(100))], reinit=reinit)
+    both = follow([QueriedObject(6, disc(100))], reinit=reinit)
     assert middle(both, 0, 0) == pytest.approx((82, 50), abs=2)
-    forward = follow([Given(6, disc(100))], reinit=reinit, both_ways=False)
+    forward = follow([QueriedObject(6, disc(100))], reinit=reinit, both_ways=False)
     assert not forward.mask(0, 5).any()
     assert forward.mask(0, 6).any()
 
@@ -93,13 +93,13 @@ def test_frames_before_an_objects_own_come_from_the_reversed_clip_or_stay_empty(
 @pytest.mark.parametrize(("reinit", "both_ways"), [(None, True), ("A", True), ("D", False)])
 def test_every_frame_is_encoded_once(reinit, both_ways):
     sam = DiscSam()
-    follow([Given(3, disc(80)), Given(5, disc(80, 20))], sam=sam, reinit=reinit, both_ways=both_ways)
+    follow([QueriedObject(3, disc(80)), QueriedObject(5, disc(80, 20))], sam=sam, reinit=reinit, both_ways=both_ways)
     assert sam.encoded == (16 if both_ways else 13)
 
 
 def test_a_window_ends_on_the_frame_from_whose_mask_the_next_points_are_drawn():
     draw = Draw()
-    outcome = follow([Given(0, disc(40))], n=20, draw=draw, reinit="A")
+    outcome = follow([QueriedObject(0, disc(40))], n=20, draw=draw, reinit="A")
     assert [w.start for w in outcome.windows] == [0, 7, 14]
     assert draw.asked == [(0, 0), (0, 7), (0, 14)]
     assert set(outcome.replaced) == {(0, 7), (0, 14)}
@@ -107,25 +107,26 @@ def test_a_window_ends_on_the_frame_from_whose_mask_the_next_points_are_drawn():
 
 def test_groups_merge_where_another_object_begins_and_only_then_share_their_points():
     sam = DiscSam(reach=10)
-    outcome = follow([Given(0, disc(40)), Given(5, disc(80, 20))], n=16, sam=sam, reinit="A", both_ways=False)
+    objects = [QueriedObject(0, disc(40)), QueriedObject(5, disc(80, 20))]
+    outcome = follow(objects, n=16, sam=sam, reinit="A", both_ways=False)
     assert [(w.start, w.objects) for w in outcome.windows] == [(0, (0,)), (5, (0, 1)), (12, (0, 1))]
     assert {call.labels.shape[1] for call in sam.calls[:8]} == {1}
     assert {call.labels.shape[1] for call in sam.calls[8:]} == {2}
 
 
 def test_hidden_points_leave_a_frame_without_a_mask_or_a_score():
-    outcome = follow([Given(0, disc(40))], model=Drift(hidden=[4, 5]))
+    outcome = follow([QueriedObject(0, disc(40))], model=Drift(hidden=[4, 5]))
     assert [(0, t) in outcome.iou for t in range(8)] == [True] * 4 + [False] * 2 + [True] * 2
     assert np.isneginf(outcome.logits(0, 4)).all()
 
 
 def test_an_object_whose_mask_is_empty_at_the_boundary_is_gone():
-    outcome = follow([Given(0, disc(40))], n=20, model=Drift(hidden=[7]), reinit="A")
+    outcome = follow([QueriedObject(0, disc(40))], n=20, model=Drift(hidden=[7]), reinit="A")
     assert not any(outcome.mask(0, t).any() for t in range(7, 20))
 
 
 def test_label_images_show_the_given_mask_on_its_frame_and_the_larger_logit_elsewhere():
-    outcome = follow([Given(0, disc(40)), Given(2, disc(60, r=4))], n=4)
+    outcome = follow([QueriedObject(0, disc(40)), QueriedObject(2, disc(60, r=4))], n=4)
     first = outcome.label_image(0)
     assert np.array_equal(first, disc(40))  # the second object is not there yet
     second = outcome.label_image(2)
@@ -136,7 +137,7 @@ def test_label_images_show_the_given_mask_on_its_frame_and_the_larger_logit_else
 
 
 def test_points_may_be_given_instead_of_a_mask():
-    given = Given(0, xy=np.array([[40, 50], [45, 55]], np.float32), labels=np.array([1, 1], np.uint8))
+    given = QueriedObject(0, xy=np.array([[40, 50], [45, 55]], np.float32), labels=np.array([1, 1], np.uint8))
     draw = Draw()
     outcome = follow([given], draw=draw)
     assert draw.asked == []
@@ -150,7 +151,7 @@ def test_the_patch_filter_leaves_out_what_slid_off():
     ]  # the picture moves, the points do not follow it
     for i, frame in enumerate(frames):
         frame[0, 0] = i
-    given = [Given(0, disc(40))]
-    parameters = Parameters(rules=Rules(refinement_passes=0), patch_threshold=0.01)
+    given = [QueriedObject(0, disc(40))]
+    parameters = Parameters(rules=PassRules(refinement_passes=0), patch_threshold=0.01)
     outcome = run(frames, given, Drift(), DiscSam(), Draw(), parameters)
     assert [int(outcome.points[0, t].codes[0]) for t in range(4)] == [1, -3, -4, -4]

@@ -16,8 +16,8 @@ from typing import Any
 
 import torch
 
-from nodes.decoder.sam.backend import Sam
-from nodes.decoder.sam.networks import TRAINED_SIDE
+from nodes.decoder.sam.model_registry import TRAINED_SIDE
+from nodes.decoder.sam.network import Sam
 from nodes.decoder.sam.protocol import SamEmbedding
 from stream.weights.devices import choose_device, cpu_has_bfloat16
 from tools.bench.decoder_runs import Prompted, frame_of, mask_iou, network_of, operations, predictor_of, seconds
@@ -74,9 +74,9 @@ def measure(options: argparse.Namespace) -> list[Row]:
         take("package", partial(predictor.set_image, rgb))
         for variant, sam in sams.items():
             take(_name(variant), partial(sam.encode, rgb))
-        for m, asked in prompted.items():
-            take(f"pass {m}", asked.one_pass(*main))
-            take(f"frame {m}", partial(asked.ours, *main, refinements))
+        for m, objects_of_frame in prompted.items():
+            take(f"pass {m}", objects_of_frame.one_pass(*main))
+            take(f"frame {m}", partial(objects_of_frame.ours, *main, refinements))
         take("package one by one", partial(batch.package, predictor, refinements))
         take("one by one", partial(_one_by_one, batch, *main, refinements))
 
@@ -118,8 +118,8 @@ def _encodes(model: str, sams: dict[Variant, Sam], samples: Samples, rgb: Any) -
 def _decodes(model: str, prompted: dict[int, Prompted], samples: Samples, main: tuple[Sam, SamEmbedding]) -> list[Row]:
     """Passes and whole frames by the number of objects; together against one by one."""
     rows, encode, peak = [], samples[_name(("float32", TRAINED_SIDE))], max(samples["peak float32"])
-    for m, asked in prompted.items():
-        part, flop = f"{m} object{'s' if m > 1 else ''}", operations(asked.one_pass(*main))
+    for m, objects in prompted.items():
+        part, flop = f"{m} object{'s' if m > 1 else ''}", operations(objects.one_pass(*main))
         rows += [
             row(part, "a pass", "ms", _scaled(samples[f"pass {m}"], 1e3)),
             row(part, "a pass", "% of peak", [100 * flop / s / peak for s in samples[f"pass {m}"]]),

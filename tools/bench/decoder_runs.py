@@ -11,8 +11,8 @@ import numpy as np
 import torch
 from torch.utils.flop_counter import FlopCounterMode
 
-from nodes.decoder.sam.backend import Sam
-from nodes.decoder.sam.networks import REGISTRIES, build_network
+from nodes.decoder.sam.model_registry import REGISTRIES, build_network
+from nodes.decoder.sam.network import Sam
 from nodes.decoder.sam.prompting import mask_boxes
 from nodes.decoder.sam.protocol import SamEmbedding, SamPrompts
 from nodes.decoder.sam.torchvision_ops import import_quietly

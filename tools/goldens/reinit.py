@@ -8,9 +8,9 @@ from typing import Any, Literal
 
 import numpy as np
 
-from nodes.decoder.reinit import Variant
 from stream.arrays import Array
 from stream.errors import ConfigError
+from stream.settings.options import Variant
 from tools.goldens.found import Weights
 from tools.goldens.rows import Row
 from tools.offline.reinit import Window, walk

@@ -1,6 +1,6 @@
 """`sam_prompting*.npz`: every call of SAM that the reference makes for a case, against ours on the same fake embedding.
 
-We ask for all objects of a case together, the reference one after the other: calls are told apart by their points.
+We prompt all objects of a case together, the reference one after the other: calls are matched by their points.
 """
 
 from __future__ import annotations
@@ -16,8 +16,8 @@ import torch
 
 from nodes.decoder.combining import exclusive
 from nodes.decoder.mask_model import Logits
-from nodes.decoder.sam.backend import Sam
-from nodes.decoder.sam.prompting import ObjectPrompt, PassResults, Rules, decode
+from nodes.decoder.sam.network import Sam
+from nodes.decoder.sam.prompting import ObjectPrompt, PassResults, PassRules, run_passes
 from nodes.decoder.sam.protocol import PADDING, SamAnswer, SamEmbedding, SamPrompts
 from stream.arrays import Array
 from stream.geometry import Size
@@ -65,26 +65,26 @@ def compare_case(golden: Golden, case: str, sam: Sam, embedding: SamEmbedding) -
     config = json.loads(str(golden[f"{case}/config"]))
     positives, negatives = config.get("positive_points_per_mask", 8), config.get("negative_points_per_mask", 1)
     labels = np.repeat(np.array([1, 0], np.uint8), [positives, negatives])
-    asked = [
+    prompts = [
         ObjectPrompt(xy[codes == 1], labels[codes == 1], negatives > 0)
         for xy, codes in zip(golden[f"{case}/points"], golden[f"{case}/visibility"], strict=True)
     ]
-    rules = Rules(
+    rules = PassRules(
         refinement_passes=config.get("iterative_refinement_iterations", 12),
         iou_threshold=config.get("sam_iou_threshold", -np.inf),
         others_as_negatives=config.get("add_other_objects_positive_points_as_negative_points", True),
         max_others=config.get("max_other_objects_positive_points"),
         prompt_by_negatives=True,
     )
-    recorder = _Recorder(sam, asked)
-    decoded = decode(recorder, embedding, asked, rules, np.random.default_rng(0))
+    recorder = _Recorder(sam, prompts)
+    results = run_passes(recorder, embedding, prompts, rules, np.random.default_rng(0))
     calls = [call for of_object in recorder.calls for call in of_object]
-    logits = sam.upscale(decoded.low_res, embedding).numpy()
-    logits[~decoded.kept] = -np.inf
+    logits = sam.upscale(results.low_res, embedding).numpy()
+    logits[~results.kept] = -np.inf
     rows = [differing(f"{case}: calls", len(calls), golden[f"{case}/n_calls"])]
     if rows[0].ok and calls:
         rows += _compare_calls(golden, case, calls, sam, embedding)
-    return rows + _compare_final(golden, case, decoded, logits), logits
+    return rows + _compare_final(golden, case, results, logits), logits
 
 
 @dataclass(frozen=True)
@@ -101,12 +101,12 @@ class _Call:
 
 
 class _Recorder:
-    """SAM, asked as the reference asks it, and every call of it."""
+    """SAM, called as the reference calls it, and every call of it."""
 
-    def __init__(self, sam: Sam, asked: Sequence[ObjectPrompt]) -> None:
-        self.sam, self.asked = sam, asked
+    def __init__(self, sam: Sam, prompts: Sequence[ObjectPrompt]) -> None:
+        self.sam, self.prompts = sam, prompts
         self.device, self.side = sam.device, sam.side
-        self.calls: list[list[_Call]] = [[] for _ in asked]
+        self.calls: list[list[_Call]] = [[] for _ in prompts]
 
     def encode(self, rgb: Array) -> SamEmbedding:
         """As it is."""
@@ -130,10 +130,10 @@ class _Recorder:
 
     def _object(self, xy: Array) -> int:
         """The object whose first point this is; without any, the one that has no positive point."""
-        for m, one in enumerate(self.asked):
-            if len(xy) and len(one.xy) and np.array_equal(one.xy[0], xy[0]):
+        for m, prompt in enumerate(self.prompts):
+            if len(xy) and len(prompt.xy) and np.array_equal(prompt.xy[0], xy[0]):
                 return m
-        return next(m for m, one in enumerate(self.asked) if not (one.labels == 1).any())
+        return next(m for m, prompt in enumerate(self.prompts) if not (prompt.labels == 1).any())
 
 
 def _compare_calls(golden: Golden, case: str, calls: Sequence[_Call], sam: Sam, embedding: SamEmbedding) -> list[Row]:
@@ -160,12 +160,12 @@ def _compare_calls(golden: Golden, case: str, calls: Sequence[_Call], sam: Sam, 
     return [*rows, _areas_row(f"{case}: mask areas, share", areas, golden[f"{case}/call_mask_area"])]
 
 
-def _compare_final(golden: Golden, case: str, decoded: PassResults, logits: Array) -> list[Row]:
-    refined = bool((decoded.passes > OPENING).any())
+def _compare_final(golden: Golden, case: str, results: PassResults, logits: Array) -> list[Row]:
+    refined = bool((results.passes > OPENING).any())
     tolerance = REFINED if refined else CLOSE
     return [
         farthest(f"{case}: final logits", logits[:, ::16, ::16], golden[f"{case}/final_logits_sub"], tolerance),
-        farthest(f"{case}: final score", decoded.iou, golden[f"{case}/final_scores"], tolerance),
+        farthest(f"{case}: final score", results.iou, golden[f"{case}/final_scores"], tolerance),
         _areas_row(f"{case}: final area, share", (logits > 0).sum(axis=(1, 2)), golden[f"{case}/final_area"]),
     ]
 

@@ -23,8 +23,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from nodes.decoder.sam.backend import Sam
-from nodes.decoder.sam.networks import build_network
+from nodes.decoder.sam.model_registry import build_network
+from nodes.decoder.sam.network import Sam
 from nodes.decoder.sam.protocol import SamEmbedding, SamPrompts
 from stream.errors import CheckpointError, ConfigError
 from stream.weights.loading import load_strictly, read_tensors
@@ -72,10 +72,10 @@ def synthetic_embedding(seed: int) -> Tensor:
 
 
 def find_sam(weights: Weights) -> Sam:
-    """The network of a folder's SAM goldens; looked for once, and `weights.told` where it came from."""
-    sam, told = _find(weights.folder, weights.seed)
-    if told not in weights.told:
-        weights.told.append(told)
+    """The network of a folder's SAM goldens; looked for once, and `weights.told` says where it came from."""
+    sam, origin = _find(weights.folder, weights.seed)
+    if origin not in weights.told:
+        weights.told.append(origin)
     return sam
 
 

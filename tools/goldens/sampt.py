@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-from nodes.decoder.sam.prompting import Rules
+from nodes.decoder.sam.prompting import PassRules
 from nodes.tracker.pips.backend import PipsModel
 from stream.arrays import Array
 from stream.errors import ConfigError
@@ -16,7 +16,7 @@ from tools.goldens.found import Weights
 from tools.goldens.pictures import shown_at
 from tools.goldens.rows import Golden, Row, differing, farthest
 from tools.goldens.sam_weights import find_sam
-from tools.offline.outcome import Given, Outcome
+from tools.offline.outcome import Outcome, QueriedObject
 from tools.offline.sam_pt import Parameters, run
 
 POSITIVES, NEGATIVES = 8, 1
@@ -37,14 +37,14 @@ def compare(path: Path, folder: Path, weights: Weights) -> list[Row]:
     frames, ids, size = _clip(folder / path.stem.removeprefix("sampt_"))
     scale = _scale((ids.shape[0], ids.shape[1]), size)
     labels = np.repeat(np.array([1, 0], np.uint8), [POSITIVES, NEGATIVES])
-    given, misplaced = [], 0
+    queried, misplaced = [], 0
     for m, value in enumerate(np.unique(ids[ids > 0])):
         mask = (ids == value).astype(np.uint8)
         xy = np.rint(golden["trajectories"][0, m] / scale).astype(np.int64)  # they are drawn among the pixels
         misplaced += int((mask[xy[:, 1], xy[:, 0]] != labels).sum())
-        given.append(Given(0, mask, xy.astype(np.float32), labels))
-    parameters = Parameters(rules=Rules(iou_threshold=-np.inf))
-    outcome = run(frames, given, PipsModel(weights.pips()), find_sam(weights), _no_draw, parameters)
+        queried.append(QueriedObject(0, mask, xy.astype(np.float32), labels))
+    parameters = Parameters(rules=PassRules(iou_threshold=-np.inf))
+    outcome = run(frames, queried, PipsModel(weights.pips()), find_sam(weights), _no_draw, parameters)
     rows = [Row("query points on the wrong side of the mask", float(misplaced), 0.0)]
     return rows + _compare_outcome(golden, outcome, scale, size)
 
@@ -93,4 +93,4 @@ def _compare_outcome(golden: Golden, outcome: Outcome, scale: Array, size: Size)
 
 
 def _no_draw(mask: Array, rgb: Array, m: int, frame: int) -> tuple[Array, Array]:
-    raise AssertionError("all objects were given points")
+    raise AssertionError("all objects have points")

@@ -1,16 +1,26 @@
-"""The reference's visibility codes: why a point is not prompted, for whole trajectories (spec b)."""
+"""The reference's visibility codes: why a point is not prompted, for whole trajectories (docs/sam_pt.md, b)."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from enum import IntEnum
 
 import numpy as np
 
 from nodes.tracker.patch_filter import PatchFilter, patches
 from stream.arrays import Array
 
-VISIBLE, OCCLUDED, OUTSIDE, UNLIKE, AFTER_UNLIKE = 1, 0, -2, -3, -4
 BORDER = 0.01  # share of the frame's side
+
+
+class VisibilityCode(IntEnum):
+    """Only visible points are prompted."""
+
+    VISIBLE = 1
+    OCCLUDED = 0
+    OUTSIDE = -2
+    UNLIKE = -3  # its patch is not like the one of its query point
+    AFTER_UNLIKE = -4  # nor was it on an earlier frame
 
 
 def code(
@@ -20,11 +30,11 @@ def code(
 
     `threshold`: of the patch filter; None: it is off.
     """
-    codes = np.where(visible, VISIBLE, OCCLUDED).astype(np.int8)
+    codes = np.where(visible, VisibilityCode.VISIBLE, VisibilityCode.OCCLUDED).astype(np.int8)
     if threshold is not None:
         _filter(codes, frames, query_frames, query_xy, xy, threshold)
     share = xy / np.array(frames[0].shape[1::-1], xy.dtype)
-    codes[((share < BORDER) | (share > 1 - BORDER)).any(axis=-1)] = OUTSIDE
+    codes[((share < BORDER) | (share > 1 - BORDER)).any(axis=-1)] = VisibilityCode.OUTSIDE
     return codes
 
 
@@ -39,6 +49,6 @@ def _filter(
             points = PatchFilter(query, threshold)
             for i in ids:
                 before = points.rejected.copy()
-                points.step(frames[i], xy[i, own], codes[i, own] == VISIBLE)
-                codes[i, own[points.rejected]] = UNLIKE
-                codes[i, own[before]] = AFTER_UNLIKE
+                points.step(frames[i], xy[i, own], codes[i, own] == VisibilityCode.VISIBLE)
+                codes[i, own[points.rejected]] = VisibilityCode.UNLIKE
+                codes[i, own[before]] = VisibilityCode.AFTER_UNLIKE

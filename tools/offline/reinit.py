@@ -7,8 +7,9 @@ from dataclasses import dataclass
 
 import torch
 
-from nodes.decoder.reinit import Variant, choose
+from nodes.decoder.reinit import choose
 from stream.arrays import Array
+from stream.settings.options import Variant
 
 DONE = -1
 

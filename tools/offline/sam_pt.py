@@ -1,7 +1,7 @@
 """SAM-PT over a finished clip: frames and objects in; trajectories, logits and label images out.
 
 What the paper runs (sections 3.1 to 3.3), by the live graph's own parts: windows, prompting passes and the choice of
-the boundary are the same code. Live and offline are compared by it.
+the boundary are the same code. Tests compare the live graph with it.
 """
 
 from __future__ import annotations
@@ -12,19 +12,19 @@ from dataclasses import dataclass, field
 
 import numpy as np
 
-from nodes.decoder.reinit import Variant
 from nodes.decoder.sam import prompting
-from nodes.decoder.sam.prompting import ObjectPrompt, Rules
-from nodes.decoder.sam.protocol import SamBackend, SamEmbedding
+from nodes.decoder.sam.prompting import ObjectPrompt, PassRules
+from nodes.decoder.sam.protocol import SamEmbedding, SamNetwork
 from nodes.tracker.point_model import Features, PointModel
 from stream.arrays import Array
+from stream.messages import VISIBLE
+from stream.settings.options import Variant
 from tools.offline.chaining import HORIZON, Chained, chain, two_way
-from tools.offline.codes import VISIBLE, code
-from tools.offline.outcome import Given, Outcome, Tracked
+from tools.offline.codes import VisibilityCode, code
+from tools.offline.outcome import Outcome, QueriedObject, TrackedPoints
 from tools.offline.reinit import Window, walk
 
-KEPT_EMBEDDINGS = 64  # frames; 10 to 15 MB each
-SEEN = 0.5  # probability above which a tracked point is visible
+NEWEST_EMBEDDINGS = 64  # frames; 10 to 15 MB each
 
 # a mask (H, W), its frame (H, W, 3), the numbers of object and frame -> its query points' xy (N, 2) and labels (N,)
 Draw = Callable[[Array, Array, int, int], tuple[Array, Array]]
@@ -34,7 +34,7 @@ Draw = Callable[[Array, Array, int, int], tuple[Array, Array]]
 class Parameters:
     """The paper's settings; the defaults are SAM-PT without re-initialisation."""
 
-    rules: Rules = field(default_factory=Rules)
+    rules: PassRules = field(default_factory=PassRules)
     reinit: Variant | None = None
     horizon: int = HORIZON
     tracker_horizon: int = HORIZON  # frames that the tracker sees of each window; only `horizon` of them are kept
@@ -45,51 +45,51 @@ class Parameters:
 
 def run(
     frames: Sequence[Array],
-    given: Sequence[Given],
+    queried: Sequence[QueriedObject],
     point_model: PointModel,
-    backend: SamBackend,
+    network: SamNetwork,
     draw: Draw,
     parameters: Parameters | None = None,
 ) -> Outcome:
-    """Track and segment the given objects through all frames, (H, W, 3) uint8 each."""
+    """Track and segment the queried objects through all frames, (H, W, 3) uint8 each."""
     p = parameters or Parameters()
-    clip = _Clip(frames, [point_model.encode(frame) for frame in frames], _Embeddings(backend, frames))
-    points = [_first_points(m, one, frames, draw) for m, one in enumerate(given)]
-    forward = _Pass(clip, given, point_model, backend, draw, p)
+    clip = _Clip(frames, [point_model.encode(frame) for frame in frames], _Embeddings(network, frames))
+    points = [_first_points(m, o, frames, draw) for m, o in enumerate(queried)]
+    forward = _Pass(clip, queried, point_model, network, draw, p)
     if p.reinit is None:
         forward.straight(points)
         return forward.outcome
     forward.windows(points)
-    if p.both_ways and any(one.frame > 0 for one in given):
+    if p.both_ways and any(o.frame > 0 for o in queried):
         last = len(frames) - 1
-        turned = [Given(last - one.frame, one.mask) for one in given]
-        backward = _Pass(clip.turned(), turned, point_model, backend, draw, p)
+        turned = [QueriedObject(last - o.frame, o.mask) for o in queried]
+        backward = _Pass(clip.turned(), turned, point_model, network, draw, p)
         backward.windows(points)
-        for m, one in enumerate(given):
-            for t in range(one.frame):
+        for m, o in enumerate(queried):
+            for t in range(o.frame):
                 forward.outcome.take_over(backward.outcome, m, last - t, t)
     return forward.outcome
 
 
 class _Embeddings:
-    """Every frame's embedding, computed once as long as it is kept."""
+    """Every frame's embedding; the newest are not computed again."""
 
-    def __init__(self, backend: SamBackend, frames: Sequence[Array]) -> None:
-        self.backend, self.frames = backend, frames
-        self.kept: OrderedDict[int, SamEmbedding] = OrderedDict()
+    def __init__(self, network: SamNetwork, frames: Sequence[Array]) -> None:
+        self.network, self.frames = network, frames
+        self.newest: OrderedDict[int, SamEmbedding] = OrderedDict()
 
     def of(self, frame: int) -> SamEmbedding:
-        if frame not in self.kept:
-            self.kept[frame] = self.backend.encode(self.frames[frame])
-            if len(self.kept) > KEPT_EMBEDDINGS:
-                self.kept.popitem(last=False)
-        self.kept.move_to_end(frame)
-        return self.kept[frame]
+        if frame not in self.newest:
+            self.newest[frame] = self.network.encode(self.frames[frame])
+            if len(self.newest) > NEWEST_EMBEDDINGS:
+                self.newest.popitem(last=False)
+        self.newest.move_to_end(frame)
+        return self.newest[frame]
 
 
 @dataclass(frozen=True)
 class _Clip:
-    """A clip with what is known of each frame."""
+    """A clip with the features and the embedding of each frame."""
 
     frames: Sequence[Array]
     features: Sequence[Features]
@@ -108,11 +108,17 @@ class _Pass:
     """One run through a clip."""
 
     def __init__(
-        self, clip: _Clip, given: Sequence[Given], model: PointModel, backend: SamBackend, draw: Draw, p: Parameters
+        self,
+        clip: _Clip,
+        queried: Sequence[QueriedObject],
+        model: PointModel,
+        network: SamNetwork,
+        draw: Draw,
+        p: Parameters,
     ) -> None:
-        self.clip, self.model, self.backend, self.draw, self.p = clip, model, backend, draw, p
+        self.clip, self.model, self.network, self.draw, self.p = clip, model, network, draw, p
         size = (clip.frames[0].shape[0], clip.frames[0].shape[1])
-        self.outcome = Outcome(len(clip.frames), size, given, backend)
+        self.outcome = Outcome(len(clip.frames), size, queried, network)
         self.points: list[tuple[Array, Array]] = []  # of each object: xy, labels where it (now) starts
         self.rng = np.random.default_rng(p.seed)
 
@@ -120,7 +126,7 @@ class _Pass:
         """Without re-initialisation: all points tracked through the clip, then frame after frame segmented."""
         self.points = list(points)
         objects = range(len(points))
-        starts = [one.frame for one in self.outcome.given]
+        starts = [o.frame for o in self.outcome.queried]
         self._track(objects, starts, 0, len(self.clip.frames), len(self.clip.frames))
         for t in range(len(self.clip.frames)):
             self._segment(t, objects)
@@ -128,7 +134,7 @@ class _Pass:
     def windows(self, points: Sequence[tuple[Array, Array]]) -> None:
         """With re-initialisation: window by window, each from points that the last mask gave (paper, section 3.3)."""
         self.points = list(points)
-        starts = [one.frame for one in self.outcome.given]
+        starts = [o.frame for o in self.outcome.queried]
         assert self.p.reinit is not None, "re-initialisation without a variant"
         self.outcome.windows = walk(
             len(self.clip.frames), starts, self.p.horizon, self.p.reinit, self._window, self._draw_anew
@@ -159,13 +165,13 @@ class _Pass:
         query_xy = np.concatenate([self.points[m][0] for m in objects]).astype(np.float32)
         query = np.concatenate([np.full(len(self.points[m][0]), t) for m, t in zip(objects, starts, strict=True)])
         chained = self._chain(self.clip.features[part], query.astype(np.int64), query_xy)
-        visible = chained.probability > SEEN
+        visible = chained.probability > VISIBLE
         codes = code(self.clip.frames[part], query, query_xy, chained.xy, visible, self.p.patch_threshold)
         ends = np.cumsum([len(self.points[m][0]) for m in objects])[:-1]
         columns = zip(np.split(chained.xy, ends, axis=1), np.split(codes, ends, axis=1), strict=True)
         for m, (xy, own) in zip(objects, columns, strict=True):
             for s in range(kept):
-                self.outcome.points[m, first + s] = Tracked(xy[s], self.points[m][1], own[s])
+                self.outcome.points[m, first + s] = TrackedPoints(xy[s], self.points[m][1], own[s])
 
     def _chain(self, features: Sequence[Features], starts: Array, query_xy: Array) -> Chained:
         if self.p.reinit is None and self.p.both_ways:
@@ -174,20 +180,21 @@ class _Pass:
 
     def _segment(self, frame: int, objects: Sequence[int]) -> None:
         """Prompt SAM with the visible points of some objects; only these share their points."""
-        asked = []
+        prompts = []
         for m in objects:
             points = self.outcome.points[m, frame]
-            shown = points.codes == VISIBLE
-            asked.append(ObjectPrompt(points.xy[shown], points.labels[shown], bool((points.labels == 0).any())))
-        embedding = self.clip.embedding(frame) if any(len(one.xy) for one in asked) else None
-        if embedding is None:
+            shown = points.codes == VisibilityCode.VISIBLE
+            prompts.append(ObjectPrompt(points.xy[shown], points.labels[shown], bool((points.labels == 0).any())))
+        if not any(len(prompt.xy) for prompt in prompts):
             return
-        self.outcome.keep(frame, objects, prompting.decode(self.backend, embedding, asked, self.p.rules, self.rng))
+        embedding = self.clip.embedding(frame)
+        results = prompting.run_passes(self.network, embedding, prompts, self.p.rules, self.rng)
+        self.outcome.keep(frame, objects, results)
 
 
-def _first_points(m: int, one: Given, frames: Sequence[Array], draw: Draw) -> tuple[Array, Array]:
+def _first_points(m: int, o: QueriedObject, frames: Sequence[Array], draw: Draw) -> tuple[Array, Array]:
     """The query points of an object on its own frame."""
-    if one.xy is not None and one.labels is not None:
-        return one.xy, one.labels
-    assert one.mask is not None, f"object {m} was given neither points nor a mask"
-    return draw(one.mask, frames[one.frame], m, one.frame)
+    if o.xy is not None and o.labels is not None:
+        return o.xy, o.labels
+    assert o.mask is not None, f"object {m} has neither points nor a mask"
+    return draw(o.mask, frames[o.frame], m, o.frame)

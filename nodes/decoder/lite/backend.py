@@ -23,7 +23,7 @@ from nodes.decoder.lite.frame_analysis import Picture
 from nodes.decoder.lite.object_memory import LOOK_EVERY, Memory
 from nodes.decoder.lite.prompt_masks import first_mask
 from nodes.decoder.lite.view import NARROW_PAD, WINDOW_PAD, WORKING_PX, look_at, padded, shrunk
-from nodes.decoder.mask_model import Logits, Query, Verdict, Window
+from nodes.decoder.mask_model import Logits, MaskModelTraits, Query, ScoreLimits, Verdict, Window
 from stream import geometry
 from stream.arrays import Array
 
@@ -40,6 +40,8 @@ OLDEST_LOOK = 25  # frames, of objects that take turns with their looks: a secon
 
 class Lite:
     """A `MaskModel` for the CPU."""
+
+    traits = MaskModelTraits(every_frame=True, points_contradict=False, own_seeds=False, limits=ScoreLimits())
 
     def __init__(self) -> None:
         self.memories: dict[int, Memory] = {}

@@ -2,11 +2,11 @@
 
 A grid of points is prompted one point at a time, and each gives three masks: a whole, a part and a part of it (HQ-SAM:
 the best of them). Those that SAM rates high and that hardly change with the threshold stay, and of those with nearly
-the same box the best one (paper, section 4: video instance segmentation; its numbers are the defaults of `Rules`).
+the same box the best one (paper, section 4: video instance segmentation, whose numbers are the defaults here).
 
 So far these are the masks of SAM's own generator. But objects of a stream never overlap, and each is to be followed: a
-mask that mostly lies on better ones, or on objects that are known, is left out, and one of a few px or of nearly the
-whole frame.
+mask that mostly lies on better ones, or on objects that are followed already, is left out, and one of a few px or of
+nearly the whole frame.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ import torch
 
 from nodes.decoder.mask_model import Window
 from nodes.decoder.sam import prompting
-from nodes.decoder.sam.protocol import LOW_RES, POSITIVE, SamBackend, SamEmbedding, SamPrompts
+from nodes.decoder.sam.protocol import LOW_RES, POSITIVE, SamEmbedding, SamNetwork, SamPrompts
 from stream.arrays import Array
 from stream.crops import crop_mask
 from stream.reports import Proposal
@@ -29,8 +29,8 @@ AT_ONCE = 64  # points decoded together
 
 
 @dataclass(frozen=True)
-class Rules:
-    """What is prompted and what is believed."""
+class GeneratorRules:
+    """Which points are prompted, and which masks are taken for objects."""
 
     side: int = 32  # points in a row of the grid, and rows
     iou: float = 0.88  # predicted IoU of a mask, more than that; 0: any
@@ -39,15 +39,15 @@ class Rules:
     box_iou: float = 0.7  # of two masks whose boxes are more alike than this, the better one stays
     min_area_px: int = 25
     max_area: float = 0.9  # share of the frame
-    max_covered: float = 0.5  # share of a mask that may lie on known objects, and on better masks
+    max_covered: float = 0.5  # share of a mask that may lie on objects followed already, and on better masks
 
 
-PAPER = Rules()
+PAPER = GeneratorRules()
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """A mask that passed on its own."""
+    """A mask that is good by itself."""
 
     bbox: Window
     bits: Array  # (ceil(width * height / 8),) uint8: the crop, packed, for there may be hundreds of them
@@ -61,20 +61,20 @@ class Candidate:
         return np.unpackbits(self.bits, count=width * height).reshape(height, width)
 
 
-class Survey:
+class MaskGenerator:
     """The search for objects on one frame, some points at a time, so that other work may come between."""
 
     def __init__(
         self,
-        backend: SamBackend,
+        network: SamNetwork,
         encode: Callable[[], SamEmbedding],
         covered: Array | None,
         most: int,
-        rules: Rules = PAPER,
+        rules: GeneratorRules = PAPER,
     ) -> None:
-        self.backend = backend
+        self.network = network
         self.encode = encode  # called once, in the first step
-        self.covered = covered  # (H, W) bool: where the known objects are; None: nowhere
+        self.covered = covered  # (H, W) bool: where objects are followed already; None: nowhere
         self.most = most
         self.rules = rules
         self.embedding: SamEmbedding | None = None
@@ -82,14 +82,14 @@ class Survey:
         self.candidates: list[Candidate] = []
 
     def step(self) -> bool:
-        """Encode the frame, or prompt the next points; True when there are none left. ModelError as the backend."""
+        """Encode the frame, or prompt the next points; True when there are none left. ModelError as the network."""
         if self.embedding is None:
             self.embedding = self.encode()
             self.left = grid(self.rules.side, self.embedding.frame_size)
             return False
         n = min(AT_ONCE, prompting.at_once(self.embedding.frame_size))
         points, self.left = self.left[:n], self.left[n:]
-        self.candidates += believed(self.backend, self.embedding, points, self.rules)
+        self.candidates += confident_masks(self.network, self.embedding, points, self.rules)
         return not len(self.left)
 
     def found(self) -> tuple[Proposal, ...]:
@@ -104,13 +104,13 @@ class Survey:
 
 
 def propose(
-    backend: SamBackend, embedding: SamEmbedding, covered: Array | None, most: int, rules: Rules = PAPER
+    network: SamNetwork, embedding: SamEmbedding, covered: Array | None, most: int, rules: GeneratorRules = PAPER
 ) -> tuple[Proposal, ...]:
-    """Up to `most` objects of a frame, best first; `covered` is (H, W) bool, where the known ones are."""
-    survey = Survey(backend, lambda: embedding, covered, most, rules)
-    while not survey.step():
+    """Up to `most` objects of a frame, best first; `covered` is (H, W) bool, where objects are followed already."""
+    generator = MaskGenerator(network, lambda: embedding, covered, most, rules)
+    while not generator.step():
         pass
-    return survey.found()
+    return generator.found()
 
 
 def grid(side: int, size: tuple[int, int]) -> Array:
@@ -120,7 +120,9 @@ def grid(side: int, size: tuple[int, int]) -> Array:
     return np.stack([x.ravel(), y.ravel()], axis=1)
 
 
-def believed(backend: SamBackend, embedding: SamEmbedding, points: Array, rules: Rules) -> list[Candidate]:
+def confident_masks(
+    network: SamNetwork, embedding: SamEmbedding, points: Array, rules: GeneratorRules
+) -> list[Candidate]:
     """The masks of points (N, 2), each prompted alone, that SAM rates high, that are stable and of a fair size."""
     n = len(points)
     prompts = SamPrompts(
@@ -131,7 +133,7 @@ def believed(backend: SamBackend, embedding: SamEmbedding, points: Array, rules:
         has_low_res=np.zeros(n, bool),
         multimask=True,
     )
-    answer = backend.predict(embedding, prompts)
+    answer = network.predict(embedding, prompts)
     assert answer.low_res.shape == (len(answer.iou), LOW_RES, LOW_RES), answer.low_res.shape
     good = np.flatnonzero((answer.iou > rules.iou) | (rules.iou <= 0))
     candidates: list[Candidate] = []
@@ -139,11 +141,11 @@ def believed(backend: SamBackend, embedding: SamEmbedding, points: Array, rules:
     for start in range(0, len(good), most):
         part = good[start : start + most]
         low_res = answer.low_res[torch.from_numpy(part).to(answer.low_res.device)]
-        candidates += stable(backend.upscale(low_res, embedding), answer.iou[part], rules)
+        candidates += stable(network.upscale(low_res, embedding), answer.iou[part], rules)
     return candidates
 
 
-def stable(logits: torch.Tensor, iou: Array, rules: Rules) -> list[Candidate]:
+def stable(logits: torch.Tensor, iou: Array, rules: GeneratorRules) -> list[Candidate]:
     """The masks of logits (B, H, W) that hardly change with the threshold and are of a fair size."""
     narrow, plain, wide = (_areas(logits, at) for at in (rules.offset, 0.0, -rules.offset))
     most = rules.max_area * logits.shape[1] * logits.shape[2]
@@ -157,7 +159,7 @@ def stable(logits: torch.Tensor, iou: Array, rules: Rules) -> list[Candidate]:
 
 
 def choose(
-    candidates: list[Candidate], size: tuple[int, int], covered: Array | None, most: int, rules: Rules
+    candidates: list[Candidate], size: tuple[int, int], covered: Array | None, most: int, rules: GeneratorRules
 ) -> list[Candidate]:
     """The best `most`, best first, that neither have the box of a better one nor lie on what is taken."""
     taken = np.zeros(size, bool) if covered is None else covered.astype(bool)
@@ -180,15 +182,15 @@ def suppress(boxes: Array, most: float) -> list[int]:
     """Indices of boxes (N, 4: x, y, width, height; best first) that overlap no better one by an IoU above `most`."""
     left, top = boxes[:, 0], boxes[:, 1]
     right, bottom, area = left + boxes[:, 2], top + boxes[:, 3], boxes[:, 2] * boxes[:, 3]
-    rest, kept = np.arange(len(boxes)), []
+    rest, best = np.arange(len(boxes)), []
     while len(rest):
         i, rest = int(rest[0]), rest[1:]
-        kept.append(i)
+        best.append(i)
         width = np.minimum(right[i], right[rest]) - np.maximum(left[i], left[rest])
         height = np.minimum(bottom[i], bottom[rest]) - np.maximum(top[i], top[rest])
         shared = width.clip(0) * height.clip(0)
         rest = rest[shared <= most * (area[i] + area[rest] - shared)]
-    return kept
+    return best
 
 
 def deepest(bbox: Window, crop: Array) -> tuple[float, float]:

@@ -24,7 +24,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nodes.decoder.sam.hq import HighQuality
+from nodes.decoder.sam.high_quality import HighQuality
 from nodes.decoder.sam.protocol import PADDING
 
 UP_EPS = 1e-6  # of the norm between the upscaling layers

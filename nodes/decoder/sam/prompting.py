@@ -14,17 +14,17 @@ from dataclasses import dataclass, replace
 import numpy as np
 import torch
 
-from nodes.decoder.sam.protocol import LOW_RES, PADDING, SamBackend, SamEmbedding, SamPrompts
+from nodes.decoder.sam.protocol import LOW_RES, PADDING, SamEmbedding, SamNetwork, SamPrompts
 from stream.arrays import Array
+from stream.messages import VISIBLE
 
-VISIBLE = 0.5  # a point is prompted above this probability; the tracker puts it to 0 near the frame's edge (SAM-PT)
 MIN_MASK_PX = 2  # a smaller mask has no box: refinement stops
 UPSCALED_PX = 1 << 24  # at once: 64 MiB of logits
 
 
 @dataclass(frozen=True)
 class ObjectPrompt:
-    """What SAM is told of one object on one frame."""
+    """What SAM is prompted with for one object on one frame."""
 
     xy: Array  # (N, 2) float32, frame px, visible points
     labels: Array  # (N,) uint8, 1 positive, 0 negative
@@ -32,7 +32,7 @@ class ObjectPrompt:
     box: tuple[float, float, float, float] | None = None  # x1, y1, x2, y2, frame px: the user's, until there is a mask
     low_res: torch.Tensor | None = None  # (256, 256) float32: the mask that the user gave, as mask input
     certain: bool = False  # the user's word: the IoU threshold does not apply
-    answered: bool = False  # its mask is known: its points are here for what they tell of the others
+    answered: bool = False  # its mask was given: its points are here as negative ones of the others
 
     @property
     def enough(self) -> bool:
@@ -41,7 +41,7 @@ class ObjectPrompt:
 
 
 @dataclass(frozen=True)
-class Rules:
+class PassRules:
     """How the passes are run; the defaults are SAM-PT's (paper, section 4.2)."""
 
     refinement_passes: int = 12
@@ -61,33 +61,33 @@ class PassResults:
     passes: Array  # (M,) int
 
 
-def decode(
-    backend: SamBackend, embedding: SamEmbedding, asked: Sequence[ObjectPrompt], rules: Rules, rng: np.random.Generator
+def run_passes(
+    network: SamNetwork,
+    embedding: SamEmbedding,
+    objects: Sequence[ObjectPrompt],
+    rules: PassRules,
+    rng: np.random.Generator,
 ) -> PassResults:
     """Run the passes for all objects of a frame together."""
-    told = with_others(asked, rules, rng)
-    m = len(told)
-    low_res = torch.zeros((m, LOW_RES, LOW_RES), device=backend.device)
-    has_low_res = np.array([one.low_res is not None for one in told], bool)
-    for i, one in enumerate(told):
-        if one.low_res is not None:
-            low_res[i] = one.low_res
-    boxes = np.array([(np.nan,) * 4 if one.box is None else one.box for one in told], np.float32).reshape(m, 4)
+    prompts = with_others(objects, rules, rng)
+    m = len(prompts)
+    low_res = torch.zeros((m, LOW_RES, LOW_RES), device=network.device)
+    has_low_res = np.array([prompt.low_res is not None for prompt in prompts], bool)
+    for i, prompt in enumerate(prompts):
+        if prompt.low_res is not None:
+            low_res[i] = prompt.low_res
+    boxes = np.array([prompt.box or (np.nan,) * 4 for prompt in prompts], np.float32).reshape(m, 4)
     iou, passes = np.full(m, -np.inf, np.float32), np.zeros(m, np.int64)
-    opening = np.array([2 if one.has_negatives else 1 for one in told])  # passes without a box of our own
-    active = np.flatnonzero(
-        [
-            not one.answered and (one.enough or (rules.prompt_by_negatives and len(full.xy) > 0))
-            for one, full in zip(asked, told, strict=True)
-        ]
-    )
+    opening = np.array([2 if prompt.has_negatives else 1 for prompt in prompts])  # passes without a box of our own
+    active = np.flatnonzero([_is_prompted(*both, rules) for both in zip(objects, prompts, strict=True)])
     step = 0
     while len(active):
-        prompts = _pad([_points(told[i], step) for i in active])
-        answer = backend.predict(
+        xy, labels = _pad([_points(prompts[i], step) for i in active])
+        answer = network.predict(
             embedding,
             SamPrompts(
-                *prompts,
+                xy,
+                labels,
                 boxes=boxes[active],
                 low_res=low_res[active] if has_low_res[active].any() else None,
                 has_low_res=has_low_res[active],
@@ -99,9 +99,9 @@ def decode(
         active = active[step < opening[active] + rules.refinement_passes]
         refined = active[step >= opening[active]]
         if len(refined):
-            boxes[refined] = mask_boxes(backend, embedding, low_res[refined])
+            boxes[refined] = mask_boxes(network, embedding, low_res[refined])
             active = active[(step < opening[active]) | ~np.isnan(boxes[active, 0])]
-    certain = np.array([one.certain for one in told], bool)
+    certain = np.array([prompt.certain for prompt in prompts], bool)
     kept = (passes > 0) & (certain | (iou >= rules.iou_threshold))
     return PassResults(low_res, iou, kept, passes)
 
@@ -113,26 +113,26 @@ def visible(xy: Array, visibility: Array, size: tuple[int, int]) -> Array:
     return np.asarray((visibility > VISIBLE) & inside)
 
 
-def with_others(asked: Sequence[ObjectPrompt], rules: Rules, rng: np.random.Generator) -> list[ObjectPrompt]:
+def with_others(objects: Sequence[ObjectPrompt], rules: PassRules, rng: np.random.Generator) -> list[ObjectPrompt]:
     """Each object with the positive points of all others appended as negative ones."""
-    if not rules.others_as_negatives or len(asked) < 2:
-        return list(asked)
-    positives = [one.xy[one.labels == 1] for one in asked]
-    told = []
-    for i, one in enumerate(asked):
+    if not rules.others_as_negatives or len(objects) < 2:
+        return list(objects)
+    positives = [prompt.xy[prompt.labels == 1] for prompt in objects]
+    prompts = []
+    for i, prompt in enumerate(objects):
         others = np.concatenate([xy for j, xy in enumerate(positives) if j != i])
         if rules.max_others is not None and len(others) > rules.max_others:
             others = others[np.sort(rng.choice(len(others), rules.max_others, replace=False))]
-        labels = np.concatenate([one.labels, np.zeros(len(others), np.uint8)])
-        told.append(replace(one, xy=np.concatenate([one.xy, others]), labels=labels))
-    return told
+        labels = np.concatenate([prompt.labels, np.zeros(len(others), np.uint8)])
+        prompts.append(replace(prompt, xy=np.concatenate([prompt.xy, others]), labels=labels))
+    return prompts
 
 
-def mask_boxes(backend: SamBackend, embedding: SamEmbedding, low_res: torch.Tensor) -> Array:
+def mask_boxes(network: SamNetwork, embedding: SamEmbedding, low_res: torch.Tensor) -> Array:
     """(B, 4) float32, frame px: x_min, y_min, x_max, y_max of each mask at frame size; NaN below MIN_MASK_PX."""
     boxes = []
     for part in torch.split(low_res, at_once(embedding.frame_size)):
-        rows, columns, enough = _occupied(backend.upscale(part, embedding) > 0)
+        rows, columns, enough = _occupied(network.upscale(part, embedding) > 0)
         left, top = columns.argmax(axis=1), rows.argmax(axis=1)
         right, bottom = (flags.shape[1] - 1 - flags[:, ::-1].argmax(axis=1) for flags in (columns, rows))
         found = np.stack([left, top, right, bottom], axis=1).astype(np.float32)
@@ -153,16 +153,22 @@ def _occupied(masks: torch.Tensor) -> tuple[Array, Array, Array]:
         return np.asarray(flags.any(axis=2)), np.asarray(flags.any(axis=1)), enough
     counts = masks.flatten(1).sum(dim=1)
     parts = [masks.any(dim=2), masks.any(dim=1), counts[:, None] >= MIN_MASK_PX]
-    told = torch.cat(parts, dim=1).cpu().numpy()  # the only thing that leaves the device between two passes
+    flags = torch.cat(parts, dim=1).cpu().numpy()  # the only thing that leaves the device between two passes
     height = masks.shape[1]
-    return told[:, :height], told[:, height:-1], told[:, -1]
+    return flags[:, :height], flags[:, height:-1], flags[:, -1]
 
 
-def _points(one: ObjectPrompt, step: int) -> tuple[Array, Array]:
+def _is_prompted(own: ObjectPrompt, whole: ObjectPrompt, rules: PassRules) -> bool:
+    """Whether SAM is asked for an object, by its own points and by all of them (with those of the others)."""
+    by_negatives = rules.prompt_by_negatives and len(whole.xy) > 0
+    return not own.answered and (own.enough or by_negatives)
+
+
+def _points(prompt: ObjectPrompt, step: int) -> tuple[Array, Array]:
     """The points of one object in one of its passes."""
-    if step == 0 and one.has_negatives:
-        return one.xy[one.labels == 1], one.labels[one.labels == 1]
-    return one.xy, one.labels
+    if step == 0 and prompt.has_negatives:
+        return prompt.xy[prompt.labels == 1], prompt.labels[prompt.labels == 1]
+    return prompt.xy, prompt.labels
 
 
 def _pad(points: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:

@@ -1,7 +1,7 @@
 """What a SAM-family network answers to: a frame in, its embedding out; a batch of prompts in, masks of each out.
 
-`sam.py` implements it; the prompting code knows no more than this, so a small fake stands in for the network. Importing
-this module loads no torch.
+`network.py` implements it; the prompting code knows no more than this, so a small fake stands in for the network.
+Importing this module loads no torch.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ class SamEmbedding:
 
 @dataclass(frozen=True)
 class SamPrompts:
-    """What is asked of one frame, B objects at once. Points are padded to the longest list of them."""
+    """The prompts of B objects on one frame. Points are padded to the longest list of them."""
 
     xy: Array  # (B, N, 2) float32, frame px
     labels: Array  # (B, N) int: POSITIVE, NEGATIVE or PADDING
@@ -67,7 +67,7 @@ class SamAnswer:
     iou: Array  # (B,) float32, predicted IoU; B or 3 B
 
 
-class SamBackend(Protocol):
+class SamNetwork(Protocol):
     """A network of the SAM family. `ModelError` where it ran out of memory or gave no numbers."""
 
     device: torch.device

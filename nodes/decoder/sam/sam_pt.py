@@ -12,10 +12,10 @@ import cv2
 import numpy as np
 import torch
 
-from nodes.decoder.mask_model import Logits, Query, Verdict
+from nodes.decoder.mask_model import NO_MASK, Logits, MaskModelTraits, Query, ScoreLimits, Verdict
 from nodes.decoder.sam import prompting
-from nodes.decoder.sam.prompting import ObjectPrompt, Rules
-from nodes.decoder.sam.protocol import LOW_RES, SamBackend, SamEmbedding
+from nodes.decoder.sam.prompting import ObjectPrompt, PassRules
+from nodes.decoder.sam.protocol import LOW_RES, SamEmbedding, SamNetwork
 from stream.arrays import Array
 from stream.crops import crop_mask
 from stream.messages import Prompt
@@ -23,7 +23,6 @@ from stream.messages import Prompt
 GIVEN_LOGIT = 1e8  # a mask that the user gave wins against any network
 PRIOR_LOGIT = 8.0  # a mask that the user gave and corrects by points, as SAM's mask input
 SAME_PX = 0.5  # a tracked point this near to a click is that click
-NOTHING = Logits((0, 0, 0, 0), np.zeros((0, 0), np.float32), 0.0)
 
 
 class SamPt:
@@ -31,7 +30,7 @@ class SamPt:
 
     def __init__(
         self,
-        backend: SamBackend,
+        network: SamNetwork,
         *,
         refinement_passes: int = 12,
         iou_threshold: float = 0.7,
@@ -39,36 +38,48 @@ class SamPt:
         max_others: int | None = None,
         seed: int = 72,
     ) -> None:
-        self.backend = backend
-        self.refinement_passes = refinement_passes  # may be changed from frame to frame (budget.py)
+        self.network = network
+        self.refinement_passes = refinement_passes
         self.iou_threshold = iou_threshold  # 0: no mask is dropped
         self.others_as_negatives = others_as_negatives
         self.max_others = max_others
         self.rng = np.random.default_rng(seed)
-        self.passes = 0  # that the last `decode` took, all objects together
+
+    @property
+    def traits(self) -> MaskModelTraits:
+        """SAM has no memory, takes a leak for a thing, and segments each object by itself."""
+        return MaskModelTraits(
+            every_frame=False, points_contradict=True, own_seeds=True, limits=score_limits(self.iou_threshold)
+        )
 
     def encode(self, rgb: Array) -> SamEmbedding:
         """The image embedding of a frame; most of the cost."""
-        return self.backend.encode(rgb)
+        return self.network.encode(rgb)
 
     def decode(self, embedding: SamEmbedding, queries: Sequence[Query]) -> list[Logits]:
         """Logits of every object, by one batch of prompts a pass. A mask that was given is the answer on its frame."""
+        return self.decode_sparingly(embedding, queries, self.refinement_passes)[0]
+
+    def decode_sparingly(
+        self, embedding: SamEmbedding, queries: Sequence[Query], refinement_passes: int
+    ) -> tuple[list[Logits], int]:
+        """As `decode`, with at most so many refinement passes; and how many passes there were in all."""
         given = {i: mask for i, q in enumerate(queries) if (mask := _given(q.prompt)) is not None}
-        asked = [
-            replace(_tracked(q, embedding), answered=True) if i in given else self._ask(q, embedding)
+        prompts = [
+            replace(_tracked(q, embedding), answered=True) if i in given else self._prompt_of(q, embedding)
             for i, q in enumerate(queries)
         ]
-        decoded = prompting.decode(self.backend, embedding, asked, self._rules(), self.rng)
-        self.passes = int(decoded.passes.max(initial=0))
-        answers = [_dropped(float(iou)) for iou in decoded.iou]
-        kept = np.flatnonzero(decoded.kept)
+        rules = self._rules(refinement_passes)
+        results = prompting.run_passes(self.network, embedding, prompts, rules, self.rng)
+        answers = [_dropped(float(iou)) for iou in results.iou]
+        kept = np.flatnonzero(results.kept)
         for part in np.array_split(kept, -(-len(kept) // prompting.at_once(embedding.frame_size)) or 1):
             if len(part):
-                for i, logits in zip(part, self.backend.upscale(decoded.low_res[part], embedding), strict=True):
-                    answers[i] = _cropped(logits, float(decoded.iou[i]))
+                for i, logits in zip(part, self.network.upscale(results.low_res[part], embedding), strict=True):
+                    answers[i] = _cropped(logits, float(results.iou[i]))
         for i, mask in given.items():
             answers[i] = _answer_given(mask)
-        return answers
+        return answers, int(results.passes.max(initial=0))
 
     def learn(self, embedding: SamEmbedding, verdicts: Mapping[int, Verdict]) -> None:
         """Nothing: SAM has no memory."""
@@ -81,26 +92,35 @@ class SamPt:
 
     # --- parts of `decode` ------------------------------------------------------------------------------------------
 
-    def _rules(self) -> Rules:
-        return Rules(
-            refinement_passes=self.refinement_passes,
+    def _rules(self, refinement_passes: int) -> PassRules:
+        return PassRules(
+            refinement_passes=refinement_passes,
             iou_threshold=self.iou_threshold if self.iou_threshold > 0 else -np.inf,
             others_as_negatives=self.others_as_negatives,
             max_others=self.max_others,
         )
 
-    def _ask(self, query: Query, embedding: SamEmbedding) -> ObjectPrompt:
-        """What SAM is told of an object: its visible points, and what the user says on this very frame."""
+    def _prompt_of(self, query: Query, embedding: SamEmbedding) -> ObjectPrompt:
+        """What SAM is prompted with for an object: its visible points, and the user's prompt on this very frame."""
         prompt, tracked = query.prompt, _tracked(query, embedding)
         if prompt is None:
             return tracked
-        xy, own = _clicks(prompt, embedding.frame_size)
+        xy, labels = _clicks(prompt, embedding.frame_size)
         if prompt.kind == "refine":
             others = ~_at_clicks(tracked.xy, xy)
-            xy, own = np.concatenate([tracked.xy[others], xy]), np.concatenate([tracked.labels[others], own])
+            xy = np.concatenate([tracked.xy[others], xy])
+            labels = np.concatenate([tracked.labels[others], labels])
         mask = prompt.mask if prompt.mask is not None and prompt.mask.any() else None
-        prior = None if mask is None else torch.from_numpy(_mask_input(mask, embedding)).to(self.backend.device)
-        return ObjectPrompt(xy, own, bool((own == 0).any()), prompt.box, prior, certain=True)
+        prior = None if mask is None else torch.from_numpy(_mask_input(mask, embedding)).to(self.network.device)
+        return ObjectPrompt(xy, labels, bool((labels == 0).any()), prompt.box, prior, certain=True)
+
+
+def score_limits(iou_threshold: float) -> ScoreLimits:
+    """A mask that SAM rates below the threshold is dropped (docs/sam_pt.md, d.5); one just above it is not yet clear.
+
+    Without a threshold (0) the predicted IoU says nothing at all, and the points alone decide.
+    """
+    return ScoreLimits(min(1.0, iou_threshold + 0.1) if iou_threshold > 0 else 0.0, min(0.25, iou_threshold))
 
 
 def _given(prompt: Prompt | None) -> Array | None:
@@ -126,7 +146,7 @@ def _clicks(prompt: Prompt, size: tuple[int, int]) -> tuple[Array, Array]:
 
 
 def _at_clicks(xy: Array, clicks: Array) -> Array:
-    """(N,) bool: tracked points (N, 2) that are the clicks themselves, or were told to be something else by one."""
+    """(N,) bool: tracked points (N, 2) that are the clicks themselves, or that a click gives another label."""
     apart = np.linalg.norm(xy[:, None] - clicks[None], axis=2)
     return np.asarray((apart < SAME_PX).any(axis=1))
 
@@ -148,7 +168,7 @@ def _answer_given(mask: Array) -> Logits:
 
 def _dropped(iou: float) -> Logits:
     """No mask, with SAM's reason: a predicted IoU below the threshold; 0 where it had no prompt."""
-    return Logits(NOTHING.window, NOTHING.logits, float(np.clip(iou, 0, 1)))
+    return replace(NO_MASK, score=float(np.clip(iou, 0, 1)))
 
 
 def _cropped(logits: torch.Tensor, iou: float) -> Logits:

@@ -7,10 +7,10 @@ import importlib
 import numpy as np
 import pytest
 import torch
-from decoder.small_sam import CPU, SIDE, small_network
+from decoder.small_networks import CPU, SIDE, small_network
 
-from nodes.decoder.sam.automatic_masks import Rules, grid, propose
-from nodes.decoder.sam.backend import Sam
+from nodes.decoder.sam.automatic_masks import GeneratorRules, grid, propose
+from nodes.decoder.sam.network import Sam
 from nodes.decoder.sam.protocol import SamPrompts
 from nodes.decoder.sam.torchvision_ops import import_quietly, prepare_torchvision
 
@@ -84,7 +84,7 @@ def nms(boxes, scores, idxs, iou_threshold):
 def test_the_masks_are_those_of_the_package(network, iou, stability, monkeypatch):
     theirs = package_finds(network, iou, stability, monkeypatch)
     sam = Sam(network, CPU, side=SIDE)
-    everything = Rules(side=ROW, iou=iou, stability=stability, min_area_px=0, max_area=1.0, max_covered=1.0)
+    everything = GeneratorRules(side=ROW, iou=iou, stability=stability, min_area_px=0, max_area=1.0, max_covered=1.0)
     ours = propose(sam, sam.encode(FRAME), None, 1000, everything)
     assert len(theirs) > 5
     assert [one.score for one in ours] == pytest.approx([np.clip(score, 0, 1) for _, _, score in theirs], abs=1e-4)

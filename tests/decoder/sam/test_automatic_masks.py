@@ -5,10 +5,19 @@ from __future__ import annotations
 import numpy as np
 import pytest
 import torch
-from decoder.fake_sam import DiscSam
+from decoder.disc_sam import DiscSam
 
 from nodes.decoder.sam import prompting
-from nodes.decoder.sam.automatic_masks import Candidate, Rules, Survey, choose, deepest, grid, propose, suppress
+from nodes.decoder.sam.automatic_masks import (
+    Candidate,
+    GeneratorRules,
+    MaskGenerator,
+    choose,
+    deepest,
+    grid,
+    propose,
+    suppress,
+)
 from nodes.decoder.sam.protocol import LOW_RES, SamAnswer
 from stream.crops import crop_mask
 
@@ -43,7 +52,7 @@ class Things(DiscSam):
 
 def search(backend, most=10, covered=None, **rules):
     embedding = backend.encode(np.zeros((*SIZE, 3), np.uint8))
-    return propose(backend, embedding, covered, most, Rules(**{"side": 16, **rules}))
+    return propose(backend, embedding, covered, most, GeneratorRules(**{"side": 16, **rules}))
 
 
 def places(found):
@@ -152,9 +161,9 @@ def test_a_mask_inside_a_better_one_is_left_out_for_objects_never_overlap():
         for mask, score in ((part, 0.9), (whole, 0.95))
         for packed in [pack(mask)]
     ]
-    assert [c.score for c in choose(candidates, SIZE, None, 10, Rules())] == [0.95]
+    assert [c.score for c in choose(candidates, SIZE, None, 10, GeneratorRules())] == [0.95]
     candidates = [candidates[0], Candidate(candidates[1].bbox, candidates[1].bits, candidates[1].area, 0.89)]
-    assert [c.score for c in choose(candidates, SIZE, None, 10, Rules())] == [0.9, 0.89]
+    assert [c.score for c in choose(candidates, SIZE, None, 10, GeneratorRules())] == [0.9, 0.89]
 
 
 def pack(mask):
@@ -192,7 +201,9 @@ def test_the_deepest_pixel_lies_on_the_object_even_where_its_middle_does_not():
 
 def test_a_search_goes_in_slices_and_says_what_it_has():
     backend = Things((60, 60, 20, 0.9), (180, 70, 25, 0.95))
-    survey = Survey(backend, lambda: backend.encode(np.zeros((*SIZE, 3), np.uint8)), None, 10, Rules(side=16))
+    survey = MaskGenerator(
+        backend, lambda: backend.encode(np.zeros((*SIZE, 3), np.uint8)), None, 10, GeneratorRules(side=16)
+    )
     assert survey.found() == ()
     steps = [survey.step()]
     while not steps[-1]:

@@ -7,12 +7,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
-from decoder.small_sam import CPU, SIDE, package_answer, package_answers, prompts_of, small_network, small_sam
+from decoder.small_networks import CPU, SIDE, package_answer, package_answers, prompts_of, small_network, small_sam
 
-from nodes.decoder.sam.backend import Sam, check_side, load_sam, split
 from nodes.decoder.sam.image_encoder import VitEncoder, relative
-from nodes.decoder.sam.networks import build_network
-from nodes.decoder.sam.threads import Threads
+from nodes.decoder.sam.model_registry import build_network
+from nodes.decoder.sam.network import Sam, check_side, load_sam, split
+from nodes.decoder.sam.object_threads import ObjectThreads
 from stream.errors import CheckpointError, ConfigError, ModelError
 
 FRAME = np.random.default_rng(5).integers(0, 256, (90, 160, 3), np.uint8)  # neither as large as the input nor square
@@ -209,7 +209,7 @@ def test_a_batch_is_split_without_losing_an_object():
 
 
 def test_work_is_shared_out_in_order_and_an_error_comes_back():
-    threads = Threads()
+    threads = ObjectThreads()
     before = torch.get_num_threads()
     assert threads.each(lambda i: i * i, range(20)) == [i * i for i in range(20)]
     with pytest.raises(ZeroDivisionError):

@@ -8,12 +8,12 @@ import sys
 import numpy as np
 import pytest
 import torch
-from decoder.small_sam import CPU, prompts_of, small_network
+from decoder.small_networks import CPU, prompts_of, small_network
 from running import ROOT
 
 from nodes.decoder.sam import torchvision_ops
-from nodes.decoder.sam.backend import Sam, load_sam
-from nodes.decoder.sam.networks import MODELS, build_network, published_name
+from nodes.decoder.sam.model_registry import MODELS, build_network, published_name
+from nodes.decoder.sam.network import Sam, load_sam
 from nodes.decoder.sam.tiny_vit import TinyEncoder
 from stream.errors import CheckpointError
 from stream.weights.published import PUBLISHED

@@ -1,4 +1,4 @@
-"""Frames and prompts in, logits out: SAM, HQ-SAM and MobileSAM behind the protocol of sam_protocol.py (paper, 3.1).
+"""Frames and prompts in, logits out: SAM, HQ-SAM and MobileSAM behind the protocol of protocol.py (paper, 3.1).
 
 A frame is encoded once and its embedding stays on the device. Prompts come in frame px and are scaled here, points and
 boxes alike, so that frames may have any size.
@@ -18,9 +18,9 @@ from torch.nn import functional
 
 from nodes.decoder.sam.image_encoder import VitEncoder
 from nodes.decoder.sam.mask_decoder import PromptDecoder, Shared
-from nodes.decoder.sam.networks import TRAINED_SIDE, load_network
+from nodes.decoder.sam.model_registry import TRAINED_SIDE, load_network
+from nodes.decoder.sam.object_threads import ObjectThreads
 from nodes.decoder.sam.protocol import LOW_RES, PADDING, SamAnswer, SamEmbedding, SamPrompts
-from nodes.decoder.sam.threads import Threads
 from nodes.decoder.sam.tiny_vit import TinyEncoder
 from stream.arrays import Array
 from stream.errors import ConfigError, ModelError
@@ -82,8 +82,8 @@ class Sam:
         # A GPU is only full with all objects at once. On a CPU each has a thread of its own, and its tensors stay in
         # the cache: a tenth to a quarter less work an object than with five at once.
         self.at_once = 1 if device.type == "cpu" else 64
-        self.threads = Threads()
-        self._shared: tuple[Any, Shared] | None = None  # of the newest embedding that was asked
+        self.threads = ObjectThreads()
+        self._shared: tuple[Any, Shared] | None = None  # of the newest embedding with prompts
 
     def _compile(self, encoder: VitEncoder | TinyEncoder) -> None:
         """Compile the encoder, here and not on the first frame: it takes a minute or more."""
@@ -101,14 +101,14 @@ class Sam:
 
     def encode(self, rgb: Array) -> SamEmbedding:
         """The embedding of a frame, (H, W, 3) uint8 of any size."""
-        with _accounting("encoding a frame"), torch.inference_mode():
+        with _reporting_memory("encoding a frame"), torch.inference_mode():
             features, early = self.encoder(self.prepare(rgb)[None].to(self.dtype))
             return self.hold(features, rgb.shape[:2], early)
 
     def hold(self, features: Tensor, frame_size: tuple[int, ...], early: Tensor | None = None) -> SamEmbedding:
         """The embedding of a frame (H, W) of its features (1, 256, grid, grid); HQ-SAM needs the early ones as well."""
         height, width = frame_size
-        with _accounting("encoding a frame"), torch.inference_mode():
+        with _reporting_memory("encoding a frame"), torch.inference_mode():
             features = features.to(self.device)
             _check_finite(features)
             fine = None
@@ -131,7 +131,7 @@ class Sam:
 
     def predict(self, embedding: SamEmbedding, prompts: SamPrompts) -> SamAnswer:
         """All prompts in one pass: logits (B, 256, 256) and predicted IoU (B,), three of each with `multimask`."""
-        with _accounting("decoding masks"), torch.inference_mode():
+        with _reporting_memory("decoding masks"), torch.inference_mode():
             shared = self._share(embedding)
             batches = list(split(prompts, self.at_once))
             parts = self.threads.each(lambda part: self._pass(shared, embedding, part), batches)
@@ -142,7 +142,7 @@ class Sam:
 
     def upscale(self, low_res: Tensor, embedding: SamEmbedding) -> Tensor:
         """Logits (B, H, W) at frame size of (B, 256, 256): bilinear to the input, its padding cut off, to the frame."""
-        with _accounting("upscaling masks"), torch.inference_mode():
+        with _reporting_memory("upscaling masks"), torch.inference_mode():
             logits = functional.interpolate(self._native(low_res)[:, None], (self.side, self.side), mode="bilinear")
             height, width = embedding.input_size
             logits = logits[..., :height, :width]
@@ -153,10 +153,10 @@ class Sam:
     def _share(self, embedding: SamEmbedding) -> Shared:
         """What the passes on a frame share; kept for the newest frame only: as large as the embedding itself."""
         features, fine = embedding.features
-        kept = self._shared
-        if kept is None or kept[0] is not embedding.features:
-            kept = self._shared = (embedding.features, self.decoder.share(features.float(), fine))
-        return kept[1]
+        newest = self._shared
+        if newest is None or newest[0] is not embedding.features:
+            newest = self._shared = (embedding.features, self.decoder.share(features.float(), fine))
+        return newest[1]
 
     def _pass(self, shared: Shared, embedding: SamEmbedding, prompts: SamPrompts) -> tuple[Tensor, Tensor]:
         (height, width), (h, w) = embedding.frame_size, embedding.input_size
@@ -208,7 +208,7 @@ def _check_finite(values: Tensor) -> None:
 
 
 @contextlib.contextmanager
-def _accounting(what: str) -> Iterator[None]:
+def _reporting_memory(what: str) -> Iterator[None]:
     """Running out of memory as a ModelError that says what it was for."""
     try:
         yield

@@ -47,9 +47,9 @@ def load_network(backend: str, model: str, checkpoint: Path) -> Any:
 def build_network(backend: str, model: str) -> Any:
     """The package's `Sam`, its tensors still to come: drawing 637 million random numbers first would take long."""
     if model not in MODELS.get(backend, ()):
-        known = "; ".join(f"{name}: {', '.join(models)}" for name, models in MODELS.items())
+        choices = "; ".join(f"{name}: {', '.join(models)}" for name, models in MODELS.items())
         raise ConfigError(
-            f"decoder.model is {model!r}, which decoder.backend {backend!r} does not have; there are {known}"
+            f"decoder.model is {model!r}, which decoder.backend {backend!r} does not have; there are {choices}"
         )
     module, table = REGISTRIES[backend]
     build = getattr(import_quietly(module), table)[model]

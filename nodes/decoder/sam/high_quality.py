@@ -27,8 +27,8 @@ class HighQuality(nn.Module):
     def fuse(self, features: Tensor, early: Tensor) -> Tensor:
         """(4 grid, 4 grid, 32) of a frame's features (1, 256, grid, grid) and early features (1, grid, grid, C)."""
         fine = self.from_embedding(features) + self.from_early(early.permute(0, 3, 1, 2))
-        kept: Tensor = fine[0].permute(1, 2, 0).contiguous()
-        return kept
+        fused: Tensor = fine[0].permute(1, 2, 0).contiguous()
+        return fused
 
     def forward(self, up: Tensor, fine: Tensor, token: Tensor) -> Tensor:
         """(B, h, w) float32 logits, of SAM's upscaled pixels (B, h, w, 32), `fine` and HQ-SAM's token (B, 256)."""

@@ -7,7 +7,7 @@ import functools
 import numpy as np
 import torch
 
-from nodes.decoder.sam.backend import Sam
+from nodes.decoder.sam.network import Sam
 from nodes.decoder.sam.protocol import PADDING, SamPrompts
 from nodes.decoder.sam.torchvision_ops import import_quietly
 

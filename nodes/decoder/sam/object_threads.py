@@ -18,7 +18,7 @@ Result = TypeVar("Result")
 MOST_THREADS = 8  # Python's own work is done by one thread at a time
 
 
-class Threads:
+class ObjectThreads:
     """As many threads as torch uses, made when they are first needed."""
 
     def __init__(self) -> None:

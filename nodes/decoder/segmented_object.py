@@ -1,0 +1,80 @@
+"""One object's masks in, its state out, and which of its masks new points may be drawn from."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import numpy as np
+
+from nodes.decoder.evidence import WHOLE_FRAME, Evidence, contradicted, judge
+from nodes.decoder.mask_model import Logits, MaskModelTraits, Query
+from nodes.decoder.states import ObjectState
+from stream.arrays import Array
+from stream.geometry import Size
+from stream.messages import ObjectMask, State
+from stream.settings.options import SegmenterOptions
+
+AREA_DECAY = 0.98  # share kept, at each seed, of the area that growth is measured by
+
+
+class SegmentedObject:
+    """What the segmenter keeps of one object."""
+
+    def __init__(self, options: SegmenterOptions, traits: MaskModelTraits) -> None:
+        self.options = options
+        self.traits = traits
+        self._state = ObjectState(options.lost_after_frames, options.check_masks)
+        self.good_area = 0  # px: the largest mask that seeded points, slowly forgotten; 0: none yet
+        self.doubted = False  # the last mask was contradicted by its points, or had grown beyond reason
+        self.window: list[tuple[int, ObjectMask]] = []  # frame_id and mask, since its points were drawn
+
+    @property
+    def state(self) -> State:
+        """As of its last mask that counts."""
+        return self._state.state
+
+    def judge(
+        self, query: Query, answer: Logits, mask: Array, size: Size, *, provisional: bool = False
+    ) -> tuple[State, Evidence]:
+        """What the model's mask, (height, width) in the answer's window, says; a provisional one leaves no trace."""
+        area, own = int(np.count_nonzero(mask)), self.options
+        evidence = judge(
+            area, size[0] * size[1], answer.score, query.track, own.min_area_px, query.lost, self.traits.limits
+        )
+        may_doubt = self.traits.points_contradict and own.check_masks and query.prompt is None
+        self.doubted = may_doubt and (self._has_outgrown(area) or contradicted(query.track, answer.window, mask))
+        if (self.doubted and evidence == "clear") or (evidence == "missing" and area and not own.check_masks):
+            evidence = "weak"
+        state = replace(self._state) if provisional else self._state
+        return state.step(evidence, prompted=query.prompt is not None and evidence != "missing"), evidence
+
+    def accept_seed(self, o: ObjectMask, size: Size, *, prompted: bool) -> bool:
+        """Whether new points may be drawn from a mask; if so, later ones are measured by its area."""
+        if not self.options.check_masks:
+            return o.area > 0  # of an empty mask no points can be drawn
+        if o.area < max(self.options.min_area_px, 1) or o.area > WHOLE_FRAME * size[0] * size[1]:
+            return False
+        if not prompted and (self.doubted or self._has_outgrown(o.area)):
+            return False
+        # Not the last one's area: an object that comes out from behind another grows without being suspect. The user's
+        # word sets a new measure.
+        self.good_area = o.area if prompted else max(o.area, round(AREA_DECAY * self.good_area))
+        return True
+
+    def remember(self, frame_id: int, mask: ObjectMask) -> None:
+        """Keep a mask for the choice of a frame to draw points on, as long as a window is."""
+        self.window.append((frame_id, mask))
+        del self.window[: -self.options.horizon]
+
+    def restart_window(self, frame_id: int) -> None:
+        """Points are drawn anew on that frame: the masks before it do not matter any more."""
+        self.window = [(i, mask) for i, mask in self.window if i >= frame_id]
+
+    def rescale(self, scale: float) -> None:
+        """Frames have so many times the area from now on."""
+        self.good_area = round(self.good_area * scale)
+        self.window.clear()
+
+    def _has_outgrown(self, area: int) -> bool:
+        """Whether a mask is larger than the object can have become."""
+        return self.good_area > 0 and area > self.options.max_growth * self.good_area
