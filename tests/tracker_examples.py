@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import numpy as np
-
 from builders import SIZE, frame, seeds
 from builders import box_prompt as box  # the old names of these are to go once no test imports them from here
 from builders import point_prompt as points

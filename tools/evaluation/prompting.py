@@ -14,9 +14,7 @@ from stream.settings.config import Tracker
 
 PromptKind = Literal["mask", "box", "points"]
 KINDS: tuple[PromptKind, ...] = ("mask", "box", "points")
-PAPER = (
-    Tracker()
-)  # clicks as SAM-PT's own points: k-medoids of the mask, one point beside it (section 4.2), and the seed
+PAPER = Tracker()  # clicks are drawn as SAM-PT draws its points: how many, and from which seed (paper, section 4.2)
 
 
 def make_prompt(kind: PromptKind, object_id: int, mask: Array, rgb: Array) -> Prompt:
