@@ -1,4 +1,4 @@
-"""`evaluate.py live`: what was at hand when, and a run of the whole graph; an evaluation gives the graph's own masks."""
+"""`evaluate.py live`: what was at hand when, and a run of the whole graph; an evaluation gives that graph's masks."""
 
 from __future__ import annotations
 
