@@ -1,4 +1,4 @@
-"""Start the command as a user does, and wait for what it does."""
+"""Start the commands as a user does, and wait for what they do."""
 
 from __future__ import annotations
 
@@ -121,6 +121,16 @@ class Run:
         self._reader.join(5)
         assert self.process.stdout
         self.process.stdout.close()
+
+
+def evaluated(folder: Path, *arguments: object) -> dict[str, Any]:
+    """What `tools/evaluate.py --json` wrote of a run that worked, in this process."""
+    from tools import evaluate
+
+    out = folder / "out.json"
+    assert evaluate.main([*map(str, arguments), "--json", str(out)]) == 0
+    report: dict[str, Any] = json.loads(out.read_text())
+    return report
 
 
 def nodes_of(pid: int) -> list[int]:

@@ -1,26 +1,18 @@
-"""Frames, prompts, seeds and a tracker with a four-line point model, for tests of the tracker."""
+"""A four-line point model and its tracker, for tests of the tracker; frames, prompts and seeds come from `builders`."""
 
 from __future__ import annotations
 
 import numpy as np
+from builders import SIZE, frame, seeds
+from builders import box_prompt as box  # the old names of these are to go once no test imports them from here
+from builders import point_prompt as points
 
 from nodes.tracker.answers import Answer
 from nodes.tracker.point_model import Trajectories
 from nodes.tracker.tracking import PointTracker
-from stream.messages import Frame, Prompt, Seed, Seeds, Stamp
 from stream.settings.options import TrackerOptions
 
-SIZE = (60, 80)
-
-
-def frame(i: int, size=SIZE, epoch: int = 0, session: int = 0) -> Frame:
-    stamp = Stamp(camera="c", session=session, frame_id=i, captured_ns=i, captured_unix_ns=i, epoch=epoch)
-    return Frame(stamp=stamp, rgb=np.full((*size, 3), i % 256, np.uint8))
-
-
-def points(object_id: int = 1, xy=((20, 20), (24, 30)), kind: str = "add") -> Prompt:
-    labels = np.ones(len(xy), np.uint8)
-    return Prompt(object_id=object_id, kind=kind, xy=np.array(xy, np.float32), labels=labels)
+__all__ = ["SIZE", "Drift", "at_boundary", "box", "frame", "points", "positions", "run", "seeds", "tracker"]
 
 
 class Drift:
@@ -48,17 +40,6 @@ class Drift:
         steps = np.array(window, np.float32) - window[0]
         shift = np.stack([steps, np.zeros_like(steps)], axis=1)
         return Trajectories(points.xy[None] + shift[:, None], np.ones((len(window), len(points)), np.float32))
-
-
-def box(object_id: int = 1) -> Prompt:
-    return Prompt(object_id=object_id, box=(10, 10, 30, 30))
-
-
-def seeds(i: int, *ids: int, x: int = 40, size=SIZE, epoch: int = 0, of: int = -1) -> Seeds:
-    """The answer to frame `i`, with masks of frame `of`, or the very one."""
-    mask = np.ones((12, 10), np.uint8)
-    objects = tuple(Seed(object_id=o, bbox=(x, 20, 10, 12), mask=mask, frame_id=of) for o in ids)
-    return Seeds(frame_id=i, epoch=epoch, size=size, objects=objects)
 
 
 def tracker(**options) -> PointTracker:

@@ -29,10 +29,10 @@ def test_decoder_measures_encodes_passes_frames_and_both_ways_to_decode(tmp_path
 
 
 def test_every_object_is_prompted_with_the_others_as_negatives() -> None:
-    asked = Prompted(3)
-    assert asked.xy.shape == (3, 8 + 1 + 2 * 8, 2)
-    assert asked.labels.sum(axis=1).tolist() == [8, 8, 8]
-    assert (asked.xy[0, 9:17] == asked.xy[1, :8]).all()
+    prompted = Prompted(3)
+    assert prompted.xy.shape == (3, 8 + 1 + 2 * 8, 2)
+    assert prompted.labels.sum(axis=1).tolist() == [8, 8, 8]
+    assert (prompted.xy[0, 9:17] == prompted.xy[1, :8]).all()
 
 
 def test_operations_count_products_and_attention() -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_examples import evaluated
+from running import evaluated
 
 from stream.arrays import Array
 from tools import evaluate
@@ -19,22 +19,22 @@ from tools.evaluation.points import CLIPS, chosen, groups
 T = 5
 
 
-def clip(offset_px: float = 0.0, **told: Array) -> dict[str, float]:
-    """The scores of two points, one begun on frame 0, one on frame 2, both always seen, told `offset_px` away."""
+def scores(offset_px: float = 0.0, **answers: Array) -> dict[str, float]:
+    """The scores of two points, one begun on frame 0, one on frame 2, both always seen, tracked `offset_px` away."""
     true_xy = np.zeros((T, 2, 2))
     visible = np.ones((T, 2), bool)
-    values = {"true_visible": visible, "visible": visible, **told}
+    values = {"true_visible": visible, "visible": visible, **answers}
     return Trajectories(
         true_xy, xy=true_xy + np.array([offset_px, 0]), query_frames=np.array([0, 2]), **values
     ).scores()
 
 
 def test_points_where_they_are_score_100_in_all() -> None:
-    assert set(clip().values()) == {100.0}
+    assert set(scores().values()) == {100.0}
 
 
 def test_a_point_3_px_away_is_within_4_8_and_16() -> None:
-    row = clip(3.0)
+    row = scores(3.0)
     assert [row[f"delta_{px}"] for px in (1, 2, 4, 8, 16)] == [0, 0, 100, 100, 100]
     assert row["delta"] == pytest.approx(60)
     assert row["OA"] == 100
@@ -43,24 +43,24 @@ def test_a_point_3_px_away_is_within_4_8_and_16() -> None:
 
 def test_frames_up_to_the_query_do_not_count() -> None:
     seen = np.ones((T, 2), bool)
-    told = seen.copy()
-    told[:3, 1] = told[0, 0] = False  # before the second point's query frame and on it, and on the first one's
-    assert clip(visible=told)["OA"] == 100
+    claimed = seen.copy()
+    claimed[:3, 1] = claimed[0, 0] = False  # before the second point's query frame and on it, and on the first one's
+    assert scores(visible=claimed)["OA"] == 100
 
 
-def test_occlusion_is_told_rightly_or_wrongly_frame_by_frame() -> None:
+def test_occlusion_is_right_or_wrong_frame_by_frame() -> None:
     true_visible = np.ones((T, 2), bool)
     true_visible[3, 0] = False
-    row = clip(true_visible=true_visible)
-    assert row["OA"] == pytest.approx(100 * 5 / 6)  # 4 + 2 frames count, one is told visible and is not
+    row = scores(true_visible=true_visible)
+    assert row["OA"] == pytest.approx(100 * 5 / 6)  # 4 + 2 frames count, one is called visible and is not
     assert row["delta"] == 100  # positions count where the point is seen
     assert row["AJ"] == pytest.approx(100 * 5 / 6)  # 5 true positives; 5 seen and 1 false
 
 
-def test_a_visible_point_told_hidden_is_missed() -> None:
-    told = np.ones((T, 2), bool)
-    told[4, 1] = False
-    row = clip(visible=told)
+def test_a_visible_point_called_hidden_is_missed() -> None:
+    claimed = np.ones((T, 2), bool)
+    claimed[4, 1] = False
+    row = scores(visible=claimed)
     assert row["AJ"] == row["OA"] == pytest.approx(100 * 5 / 6)
 
 

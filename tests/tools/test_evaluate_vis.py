@@ -8,7 +8,7 @@ from typing import Any
 
 import numpy as np
 import pytest
-from evaluation_examples import evaluated
+from running import evaluated
 
 from nodes.publisher.coco_rle import encode
 from tools import evaluate
@@ -72,7 +72,7 @@ def test_a_crowd_may_be_found_often_or_not_at_all(tmp_path: Path) -> None:
     assert scored(tmp_path, truth, [track(box(0, 0), box(0, 0), score=0.9)])["AP"] == 100
 
 
-def test_categories_count_only_where_they_are_asked_for(tmp_path: Path) -> None:
+def test_categories_count_only_by_option(tmp_path: Path) -> None:
     truth = [track(box(0, 0), box(0, 0), category_id=1), track(box(30, 20), box(30, 20), category_id=2)]
     found = [{**t, "category_id": 1, "score": 0.5} for t in truth]
     assert scored(tmp_path, truth, found)["AP"] == 100
@@ -86,7 +86,7 @@ def test_runs_may_come_as_a_list(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    ("found", "told"),
+    ("found", "message"),
     [
         ([track(box(0, 0), score=1.0)], "tracks of [1, 2] frames"),
         ([track(box(0, 0), box(0, 0), video_id=9, score=1.0)], "video 9 is not in the truth"),
@@ -96,11 +96,11 @@ def test_runs_may_come_as_a_list(tmp_path: Path) -> None:
     ],
 )
 def test_what_is_no_result_is_refused_in_words(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], found: Any, told: str
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], found: Any, message: str
 ) -> None:
     truth = {"videos": [{"id": 1}], "annotations": [track(box(0, 0), box(0, 0))]}
     (tmp_path / "truth.json").write_text(json.dumps(truth))
     (tmp_path / "found.json").write_text(json.dumps(found))
     files = ["--results", str(tmp_path / "found.json"), "--truth", str(tmp_path / "truth.json")]
     assert evaluate.main(["vis", *files, "--jobs", "1"]) == 2
-    assert told in capsys.readouterr().err
+    assert message in capsys.readouterr().err

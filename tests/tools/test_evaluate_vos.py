@@ -7,7 +7,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from evaluation_examples import FRAMES, SIZE, davis_set, draw_sequence, evaluated, write_labels, write_results
+from builders import SET_FRAMES, SET_SIZE, davis_set, draw_sequence, write_labels, write_results
+from running import evaluated
 
 from nodes.capture.label_images import read_labels
 from tools import evaluate
@@ -24,7 +25,7 @@ def test_vos_follows_every_object_and_what_it_saves_scores_the_same(tmp_path: Pa
     assert report["mean"]["J&F"] == pytest.approx((report["mean"]["J"] + report["mean"]["F"]) / 2)
 
     saved = sorted(p.name for p in (tmp_path / "masks" / "one").iterdir())
-    assert saved == [f"{i:05d}.png" for i in range(FRAMES)]
+    assert saved == [f"{i:05d}.png" for i in range(SET_FRAMES)]
     again = evaluated(tmp_path, "score", "--results", tmp_path / "masks", "--truth", tmp_path / "set", "--jobs", 1)
     assert again["sequences"] == report["sequences"]
     assert again["ms_per_frame"] is None
@@ -43,7 +44,7 @@ def test_the_mean_is_over_objects_and_a_sequence_is_the_mean_of_its_own(tmp_path
 
 def test_the_first_and_the_last_frame_do_not_count(tmp_path: Path) -> None:
     labels = davis_set(tmp_path / "set", "one")
-    nothing = np.zeros(SIZE, np.uint8)
+    nothing = np.zeros(SET_SIZE, np.uint8)
     write_results(tmp_path / "masks", "one", [nothing, *labels[1:-1], nothing])
     report = evaluated(tmp_path, "score", "--results", tmp_path / "masks", "--truth", tmp_path / "set", "--jobs", 1)
     assert report["mean"]["J"] == report["mean"]["F"] == 100
@@ -81,9 +82,9 @@ def test_missing_frames_are_named(tmp_path: Path, capsys: pytest.CaptureFixture[
     (tmp_path / "masks" / "one" / "00007.png").unlink()
     wrong = ["score", "--results", str(tmp_path / "masks"), "--truth", str(tmp_path / "set"), "--jobs", "1"]
     assert evaluate.main(wrong) == 2
-    said = capsys.readouterr().err
-    assert "2 of 12 frames are missing: 00003.png, 00007.png" in said
-    assert "Traceback" not in said
+    errors = capsys.readouterr().err
+    assert "2 of 12 frames are missing: 00003.png, 00007.png" in errors
+    assert "Traceback" not in errors
 
 
 def test_masks_that_do_not_fit_the_truth_are_refused(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -35,9 +35,9 @@ def test_every_number_is_that_of_the_published_davis_evaluation(golden: Path) ->
     np.testing.assert_allclose(plain.T, [z["J"], z["F"]], atol=1e-6)
     np.testing.assert_allclose(with_void.T, [z["J_void"], z["F_void"]], atol=1e-6)
     np.testing.assert_allclose(narrow, z["F_bound1px"], atol=1e-6)
-    for values, told in zip(plain.T, (z["J_stats"], z["F_stats"]), strict=True):
+    for values, expected in zip(plain.T, (z["J_stats"], z["F_stats"]), strict=True):
         s = statistics(values)
-        np.testing.assert_allclose([s.mean, s.recall, s.decay], told, atol=1e-6)
+        np.testing.assert_allclose([s.mean, s.recall, s.decay], expected, atol=1e-6)
 
 
 def test_the_golden_comparison_finds_a_number_that_is_off(golden: Path, tmp_path: Path) -> None:

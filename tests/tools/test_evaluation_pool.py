@@ -28,15 +28,15 @@ def die(number: int, tick: Tick) -> int:
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_answers_come_in_the_order_of_their_tasks(jobs: int) -> None:
-    assert run_tasks(double, [3, 1, 2], [3, 1, 2], jobs=jobs, say="test") == [6, 2, 4]
+    assert run_tasks(double, [3, 1, 2], [3, 1, 2], jobs=jobs, title="test") == [6, 2, 4]
 
 
 @pytest.mark.parametrize("jobs", [1, 2])
 def test_a_task_that_fails_ends_the_run_with_its_own_words(jobs: int) -> None:
     with pytest.raises(ConfigError, match="number is 2"):
-        run_tasks(refuse, [1, 2, 3], [0, 0, 0], jobs=jobs, say="test")
+        run_tasks(refuse, [1, 2, 3], [0, 0, 0], jobs=jobs, title="test")
 
 
 def test_a_worker_that_dies_ends_the_run() -> None:
     with pytest.raises(StreamError, match="a worker process died"):
-        run_tasks(die, [1, 2], [0, 0], jobs=2, say="test")
+        run_tasks(die, [1, 2], [0, 0], jobs=2, title="test")

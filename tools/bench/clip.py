@@ -12,6 +12,7 @@ from nodes.publisher.public_messages import Received
 from nodes.renderer.recording import VideoFile
 from nodes.renderer.sinks import label_png
 from stream.settings.config import parse_size
+from tools.evaluation.measures import region_similarity
 
 OBJECT = 1  # the planet: always in sight
 
@@ -31,8 +32,7 @@ class Clip:
     def _iou(self, message: Received) -> float:
         mask = message.label_image() == OBJECT
         truth = self.scene.draw(message.masks.stamp.frame_id)[1] == OBJECT
-        union = np.count_nonzero(mask | truth)
-        return np.count_nonzero(mask & truth) / union if union else 1.0
+        return region_similarity(truth, mask)
 
 
 def draw_clip(folder: Path, size: str, fps: float, frames: int) -> Clip:

@@ -17,7 +17,7 @@ from tools.bench.usage import Usage
 
 WARM_UP = 25  # frames that are not counted: start-up, first prompts
 SAMPLE_S = 0.25  # between two looks into /proc
-LAST_LOOK = 3  # frames before the end, when all processes are still there, is looked in any case
+LAST_SAMPLE = 3  # frames before the end, when all processes are still there, a sample is taken in any case
 TRUTH_EVERY = 10  # frames; the IoU of each would cost more time than the run
 
 RATE_TARGET = 30.0  # frames/s, lossless, 854x480, one object, two cores
@@ -56,18 +56,18 @@ def _lossless(clip: Clip, options: argparse.Namespace) -> dict[tuple[str, str, s
     warm_up = min(WARM_UP, options.frames // 3)
     arrivals: list[tuple[int, float]] = []
     samples: list[Sample] = []
-    seen = []
+    compared = []  # with the truth
     with GraphRun(_arguments(clip, options)) as run:
         sampled_s = 0.0
         for message in run.messages("pipeline, lossless"):
             frame_id, now_s = message.masks.stamp.frame_id, time.monotonic()
             if frame_id >= warm_up:
                 arrivals.append((frame_id, now_s))
-                if now_s - sampled_s >= SAMPLE_S or frame_id == options.frames - LAST_LOOK:
+                if now_s - sampled_s >= SAMPLE_S or frame_id == options.frames - LAST_SAMPLE:
                     sampled_s = now_s
                     samples.append(Sample(frame_id, run.usage()))
             if frame_id % TRUTH_EVERY == 0:
-                seen.append(message)
+                compared.append(message)
         summary = run.summary()
 
     (first_id, first_s), (last_id, last_s) = arrivals[0], arrivals[-1]
@@ -83,7 +83,7 @@ def _lossless(clip: Clip, options: argparse.Namespace) -> dict[tuple[str, str, s
         (part, "rate", "frames/s"): rate,
         (part, "wall", "ms/frame"): wall_ms,
         (part, "CPU", "ms/frame"): sum(cpu_ms.values()),
-        (part, "mean IoU", ""): clip.mean_iou(seen),
+        (part, "mean IoU", ""): clip.mean_iou(compared),
         **{(part, f"CPU of {node}", "ms/frame"): ms for node, ms in cpu_ms.items()},
         # A frame's time is what all processes spend on it, as the hops are summed over all of them too; against the
         # wall clock, on which the stages work side by side, the same milliseconds look larger.

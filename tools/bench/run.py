@@ -59,25 +59,25 @@ class GraphRun:
             self.process.kill()
             self.process.wait()
 
-    def messages(self, say: str = "") -> Iterator[Received]:
-        """Every masks message until the run has ended; StreamError when it fails. `say` opens lines on the progress."""
+    def messages(self, title: str = "") -> Iterator[Received]:
+        """Every masks message until the run has ended; StreamError when it fails. `title` opens progress lines."""
         listener = self._connect()
-        heard_s = said_s = began_s = time.monotonic()
+        received_s = printed_s = began_s = time.monotonic()
         while True:
             parts = listener.recv(50)
             now_s = time.monotonic()
             if parts is not None:
-                heard_s = now_s
+                received_s = now_s
                 received = _unpacked(parts)
-                if say and now_s - said_s >= PROGRESS_S:
-                    said_s = now_s
+                if title and now_s - printed_s >= PROGRESS_S:
+                    printed_s = now_s
                     print(
-                        f"{say}: frame {received.masks.stamp.frame_id} after {now_s - began_s:.0f} s", file=sys.stderr
+                        f"{title}: frame {received.masks.stamp.frame_id} after {now_s - began_s:.0f} s", file=sys.stderr
                     )
                 yield received
             elif self.process.poll() is not None:
                 return self._check()
-            elif now_s - heard_s > SILENCE_S:
+            elif now_s - received_s > SILENCE_S:
                 raise StreamError(f"no masks came for {SILENCE_S:g} s; its log ends: {self._log_end()}")
 
     def usage(self) -> dict[str, Usage]:

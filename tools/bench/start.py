@@ -1,4 +1,4 @@
-"""How long a person waits: for --help, and for the first mask of the demo; and what the processes weigh."""
+"""How long a person waits: for --help, and for the first mask of the demo; and how much memory the processes hold."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from tools.bench.usage import Usage
 
 HELP_TARGET_S = 0.5
 FIRST_MASK_TARGET_S = 3.0
-WEIGH_AT = 25  # frames after which the memory is read
+MEMORY_AT = 25  # frames after which the memory is read
 
 
 def measure(options: argparse.Namespace) -> list[Row]:
@@ -41,6 +41,6 @@ def _first_mask(options: argparse.Namespace) -> tuple[float, dict[str, Usage]]:
         for message in run.messages():
             if not first_ns and any(o.area for o in message.masks.objects):
                 first_ns = message.published_ns
-            if first_ns and message.masks.stamp.frame_id >= WEIGH_AT:
+            if first_ns and message.masks.stamp.frame_id >= MEMORY_AT:
                 return (first_ns - run.started_ns) / 1e9, run.usage()
     raise AssertionError("the demo has more frames than that")

@@ -17,7 +17,7 @@ from stream.arrays import Array
 from stream.errors import ConfigError
 from stream.geometry import resize_mask
 from stream.settings.config import Config
-from tools.evaluation.cores import Cores, lossless
+from tools.evaluation.in_process import InProcessGraph, lossless
 from tools.evaluation.layout import VideoSequence, ids_of, sequences_of
 from tools.evaluation.measures import region_similarity
 from tools.evaluation.pool import Tick, run_tasks
@@ -47,7 +47,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
         if len(s.frames) < 2 or 0 not in s.annotations:
             raise ConfigError(f"sequence {s.name}: needs two frames and an annotation of the first")
     tasks = [Task(s, config) for s in sequences]
-    rows = run_tasks(prompt, tasks, [len(COLUMNS)] * len(tasks), jobs=options.jobs, say="first")
+    rows = run_tasks(prompt, tasks, [len(COLUMNS)] * len(tasks), jobs=options.jobs, title="first")
     return {
         "sequences": {s.name: row for s, row in zip(sequences, rows, strict=True)},
         "mean": {column: float(np.mean([row[column] for row in rows])) for column in COLUMNS},
@@ -60,10 +60,10 @@ def prompt(task: Task, tick: Tick) -> dict[str, float]:
     rgb, following = (read_picture(path).rgb for path in task.sequence.frames[:2])
     row = {}
     for column, (kind, with_frame) in COLUMNS.items():
-        cores = Cores(task.config)
+        graph = InProcessGraph(task.config)
         if with_frame:
-            cores.step(following)
-        masks = cores.step(rgb, [make_prompt(kind, i, _mask(truth, i, rgb), rgb) for i in ids_of(truth)])
+            graph.step(following)
+        masks = graph.step(rgb, [make_prompt(kind, i, _mask(truth, i, rgb), rgb) for i in ids_of(truth)])
         labels = resize_mask(masks[-1].label_image(), truth.shape)
         row[column] = 100 * float(np.mean([region_similarity(truth == i, labels == i) for i in ids_of(truth)]))
         tick()

@@ -27,28 +27,28 @@ from stream.errors import ConfigError, PromptError, nearest
 VOID = 255  # beside other ids: a pixel that counts for nothing (DAVIS 2017); alone it is the object (DAVIS 2016)
 RESOLUTIONS = ("", "480p", "Full-Resolution")
 PARTS = ("", "valid_all_frames", "all_frames/valid_all_frames", "valid", "train_all_frames", "train")
-NAMED = 8  # missing files that a message lists by name
+MAX_LISTED = 8  # missing files that a message lists by name
 
 
 @dataclass(frozen=True)
 class VideoSequence:
-    """One sequence of a data set; what it holds is read when it is asked for."""
+    """One sequence of a data set; its files are read when they are needed."""
 
     name: str
     stems: tuple[str, ...]  # names of its frames in order: 00000, 00001, ...
     frames: tuple[Path, ...]  # one a stem; empty where masks of another program are scored
     annotations: dict[int, Path]  # by frame index
     merge: bool = False  # all ids > 0 are one object
-    wanted: frozenset[str] | None = None  # stems that a submission holds; None: all
+    submitted: frozenset[str] | None = None  # stems that a submission holds; None: all
 
     @cached_property
     def merged(self) -> bool:
-        """Whether all ids are one object: asked for, or a picture of 0 and 255 alone, as in DAVIS 2016."""
+        """Whether all ids are one object: by option, or because of a picture of 0 and 255 alone, as in DAVIS 2016."""
         return self.merge or ids_of(read_label_file(self.annotations[min(self.annotations)])) == [VOID]
 
     @cached_property
     def has_truth(self) -> bool:
-        """Whether annotations tell more than where objects begin: one of them repeats an object."""
+        """Whether annotations do more than show where objects begin: one of them repeats an object."""
         seen: set[int] = set()
         for index in sorted(self.annotations):
             ids = set(ids_of(self.labels(index)[0]))
@@ -70,43 +70,42 @@ def find_sequences(root: Path, names: Sequence[str] = (), *, merge: bool = False
     """The sequences of a data set with their frames, those named or all; ConfigError says what is missing."""
     frames = _folder(root, "JPEGImages", "--root")
     annotations = _folder(root, "Annotations", "--root")
-    wanted = _wanted(annotations)
-    found = []
+    submitted = _submitted(annotations)
+    sequences = []
     for name in _names(annotations, names):
         if not (frames / name).is_dir():
             raise ConfigError(f"sequence {name}: no folder {frames / name}; its frames are needed there")
         pictures = sorted((p for p in (frames / name).iterdir() if p.suffix.lower() in PICTURES), key=natural_order)
         stems = tuple(p.stem for p in pictures)
-        found.append(
-            VideoSequence(name, stems, tuple(pictures), _by_index(annotations / name, stems), merge, wanted.get(name))
-        )
-    return found
+        by_index = _by_index(annotations / name, stems)
+        sequences.append(VideoSequence(name, stems, tuple(pictures), by_index, merge, submitted.get(name)))
+    return sequences
 
 
 def find_truth(folder: Path, names: Sequence[str] = (), *, merge: bool = False) -> list[VideoSequence]:
     """The sequences of a data set, or of a folder of annotations, without their frames: each annotation is a frame."""
     annotations = folder if _has_pngs_below(folder) else _folder(folder, "Annotations", "--truth")
-    found = []
+    sequences = []
     for name in _names(annotations, names):
         stems = tuple(p.stem for p in _pngs(annotations / name))
-        found.append(VideoSequence(name, stems, (), _by_index(annotations / name, stems), merge))
-    return found
+        sequences.append(VideoSequence(name, stems, (), _by_index(annotations / name, stems), merge))
+    return sequences
 
 
 def find_results(folder: Path, sequence: VideoSequence) -> list[Path]:
     """A label image for each frame of the sequence; ConfigError names those that are missing."""
-    here = next((f for f in (folder / sequence.name, folder / "Annotations" / sequence.name) if f.is_dir()), None)
-    if here is None:
+    results = next((f for f in (folder / sequence.name, folder / "Annotations" / sequence.name) if f.is_dir()), None)
+    if results is None:
         raise ConfigError(
             f"--results {folder}: no folder {sequence.name}; needs SEQUENCE/00000.png, one for each frame"
         )
-    missing = [f"{stem}.png" for stem in sequence.stems if not (here / f"{stem}.png").is_file()]
+    missing = [f"{stem}.png" for stem in sequence.stems if not (results / f"{stem}.png").is_file()]
     if missing:
         raise ConfigError(
-            f"{here}: {len(missing)} of {len(sequence.stems)} frames are missing: {_listed(missing)}; "
+            f"{results}: {len(missing)} of {len(sequence.stems)} frames are missing: {_listed(missing)}; "
             "needs a label image for every frame of the truth"
         )
-    return [here / f"{stem}.png" for stem in sequence.stems]
+    return [results / f"{stem}.png" for stem in sequence.stems]
 
 
 def read_label_file(path: Path) -> Array:
@@ -155,28 +154,28 @@ def _folder(root: Path, kind: str, option: str) -> Path:
     raise ConfigError(f"{option} {root}: no folder {kind} in it; needs the layout of DAVIS, YouTube-VOS or MOSE")
 
 
-def _names(annotations: Path, asked: Sequence[str]) -> list[str]:
-    there = sorted(p.name for p in annotations.iterdir() if p.is_dir())
-    for name in asked:
-        if name not in there:
-            raise ConfigError(f"sequence {name!r}: not in {annotations}; {nearest(name, there)}")
-    if not there:
+def _names(annotations: Path, requested: Sequence[str]) -> list[str]:
+    available = sorted(p.name for p in annotations.iterdir() if p.is_dir())
+    for name in requested:
+        if name not in available:
+            raise ConfigError(f"sequence {name!r}: not in {annotations}; {nearest(name, available)}")
+    if not available:
         raise ConfigError(f"{annotations}: holds no sequences; needs a folder a sequence")
-    return list(asked) or there
+    return list(requested) or available
 
 
 def _by_index(folder: Path, stems: Sequence[str]) -> dict[int, Path]:
     index = {stem: i for i, stem in enumerate(stems)}
     files = _pngs(folder)
-    strange = [p.name for p in files if p.stem not in index]
-    if strange:
-        raise ConfigError(f"{folder}: {_listed(strange)} belong to no frame; names must be those of the frames")
+    unmatched = [p.name for p in files if p.stem not in index]
+    if unmatched:
+        raise ConfigError(f"{folder}: {_listed(unmatched)} belong to no frame; names must be those of the frames")
     if not files:
         raise ConfigError(f"{folder}: holds no *.png; an annotation of the first frame, at least, is needed")
     return {index[p.stem]: p for p in files}
 
 
-def _wanted(annotations: Path) -> dict[str, frozenset[str]]:
+def _submitted(annotations: Path) -> dict[str, frozenset[str]]:
     """Stems that a submission holds, by sequence, as YouTube-VOS' meta.json names them; empty where there is none."""
     path = annotations.parent / "meta.json"
     if not path.is_file():
@@ -200,4 +199,5 @@ def _pngs(folder: Path) -> list[Path]:
 
 def _listed(names: Iterable[str]) -> str:
     listed = list(names)
-    return ", ".join(listed[:NAMED]) + (f" and {len(listed) - NAMED} more" if len(listed) > NAMED else "")
+    more = f" and {len(listed) - MAX_LISTED} more" if len(listed) > MAX_LISTED else ""
+    return ", ".join(listed[:MAX_LISTED]) + more

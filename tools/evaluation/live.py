@@ -3,9 +3,9 @@
 Frame t is on screen from t / fps until the next one comes. What counts for it is the newest mask that the consumer had
 received `due_ms` after it appeared: by default one frame's time, just before it leaves the screen. A mask that comes
 later counts for the frames that are on screen then, so lateness and frames passed over cost accuracy. The column
-`J&F_at_once` asks for the mask the moment the frame appears (due_ms = 0), which no live system has: even a perfect one
+`J&F_at_once` scores the mask at the moment the frame appears (due_ms = 0), which no live system has: even a perfect one
 shows the mask of the frame before. `answered` is the share of frames that masks came for; with --loss, `J&F_loss` is
-what a lossless run of the same cores (`vos`) has more.
+what a lossless run of the same stages (`vos`) has more.
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ from stream.geometry import resize_mask
 from stream.messages import Masks, Prompt
 from tools.bench.run import GraphRun
 from tools.evaluation import vos
-from tools.evaluation.cores import lossless
+from tools.evaluation.in_process import lossless
 from tools.evaluation.layout import VideoSequence, ids_of, sequences_of
 from tools.evaluation.page import Chapter, write_page
 from tools.evaluation.pool import Tick, run_tasks
@@ -47,43 +47,44 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     overrides = dict(options.overrides)
     if options.fps != FALLBACK_FPS:
         overrides["capture.folder_fps"] = options.fps
-    config = lossless(options.config, overrides)  # a wrong key is told before the first run
+    config = lossless(options.config, overrides)  # a wrong key is an error before the first run
     sequences = sequences_of(options)
     for s in sequences:
         if 0 not in s.annotations or not s.has_truth:
             raise ConfigError(f"sequence {s.name}: live scoring needs truth, and objects on the first frame")
-    laid = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
-    arguments = ["--config", options.config, *(a for text in laid for a in ("--set", text))]
+    assignments = [f"{key}={json.dumps(value)}" for key, value in overrides.items()]
+    arguments = ["--config", options.config, *(a for text in assignments for a in ("--set", text))]
     tasks = [Task(s, tuple(arguments), options.prompt, options.fps) for s in sequences]
     # One at a time, whatever --jobs says: two graphs would take each other's cores.
-    heard = run_tasks(listen, tasks, [len(s.frames) for s in sequences], jobs=1, say="live")
+    recordings = run_tasks(listen, tasks, [len(s.frames) for s in sequences], jobs=1, title="live")
     due_ms = 1e3 / options.fps if options.due is None else options.due
-    scores = [h.score(due_ms) for h in heard]
+    scores = [r.score(due_ms) for r in recordings]
     report = table(scores, None)
-    _add(report, AT_ONCE, [h.score(0.0) for h in heard])
-    for h in heard:
-        report["sequences"][h.task.sequence.name][ANSWERED] = 100 * len(h.masks) / len(h.task.sequence.frames)
-        if (late := h.masks[0].stamp.frame_id) > 0:
+    _add(report, AT_ONCE, [r.score(0.0) for r in recordings])
+    for r in recordings:
+        report["sequences"][r.task.sequence.name][ANSWERED] = 100 * len(r.masks) / len(r.task.sequence.frames)
+        if (first_id := r.masks[0].stamp.frame_id) > 0:
             print(
-                f"live: {h.task.sequence.name}: the graph was not ready when it began; the prompt of frame 0 was taken "
-                f"on frame {late}",
+                f"live: {r.task.sequence.name}: the graph was not ready when it began; the prompt of frame 0 was taken "
+                f"on frame {first_id}",
                 file=sys.stderr,
             )
-    report["mean"][ANSWERED] = 100 * sum(len(h.masks) for h in heard) / sum(len(s.frames) for s in sequences)
+    report["mean"][ANSWERED] = 100 * sum(len(r.masks) for r in recordings) / sum(len(s.frames) for s in sequences)
     if options.loss:
-        work = [vos.Task(s, config, options.prompt, None) for s in sequences]
-        outcomes = run_tasks(vos.follow, work, [len(s.frames) for s in sequences], jobs=1, say="live: lossless")
-        for outcome, live in zip(outcomes, scores, strict=True):  # objects that begin later were not asked for here
-            outcome.score.objects = {i: outcome.score.objects[i] for i in live.objects}
-        _add(report, LOSS, [o.score for o in outcomes])
+        lossless_tasks = [vos.Task(s, config, options.prompt, None) for s in sequences]
+        outcomes = run_tasks(
+            vos.follow, lossless_tasks, [len(s.frames) for s in sequences], jobs=1, title="live: lossless"
+        )
+        # A live run is prompted on the first frame alone.
+        _add(report, LOSS, [o.score.of(live.objects) for o, live in zip(outcomes, scores, strict=True)])
         for row in (*report["sequences"].values(), report["mean"]):
             row[LOSS] -= row["J&F"]
-    ages = np.concatenate([h.ages_ms() for h in heard])
+    ages = np.concatenate([r.ages_ms() for r in recordings])
     report["latency_ms"] = {f"p{q}": float(np.percentile(ages, q)) for q in (50, 95, 99)}  # capture to the consumer
     report["frames"] = {"shown": sum(len(s.frames) for s in sequences), "received": len(ages)}
     report["due_ms"] = due_ms
     if options.html:
-        chapters = [Chapter(h.task.sequence, s, h.on_screen(due_ms)) for h, s in zip(heard, scores, strict=True)]
+        chapters = [Chapter(r.task.sequence, s, r.on_screen(due_ms)) for r, s in zip(recordings, scores, strict=True)]
         write_page(options.html, f"live: {options.config} at {options.fps:g} frames/s", report, chapters)
     return report
 
@@ -106,31 +107,32 @@ class Task:
 
 
 @dataclass
-class Heard:
-    """What the consumer got: masks, and when (ns of this host's monotonic clock, which is also the graph's)."""
+class Recording:
+    """What a consumer of the graph received: masks, and when (ns of the monotonic clock that the graph uses, too)."""
 
     task: Task
     masks: list[Masks] = field(default_factory=list)
-    at_ns: list[int] = field(default_factory=list)
+    arrivals_ns: list[int] = field(default_factory=list)
 
     def ages_ms(self) -> Array:
         """(K,): capture to arrival, of each message."""
-        return np.array([at - m.stamp.captured_ns for m, at in zip(self.masks, self.at_ns, strict=True)]) / 1e6
+        return np.array([at - m.stamp.captured_ns for m, at in zip(self.masks, self.arrivals_ns, strict=True)]) / 1e6
 
     def on_screen(self, due_ms: float) -> Callable[[int], Array]:
         """Frame index -> the (H, W) label image at hand `due_ms` after the frame appeared; empty before any."""
         sequence, period_ns = self.task.sequence, 1e9 / self.task.fps
         size = sequence.labels(0)[0].shape
-        # A frame that was read late is captured late, yet it was to be seen at its own time: the promptest tells it.
+        # A frame that was read late is captured late, yet it was to be seen at its own time: the start is reckoned
+        # from the frame with the least delay.
         start_ns = min(m.stamp.captured_ns - m.stamp.frame_id * period_ns for m in self.masks)
         due_ns = start_ns + period_ns * np.arange(len(sequence.frames)) + due_ms * 1e6
-        had = np.searchsorted(np.array(self.at_ns), due_ns, side="right")  # how many messages had come by then
+        received = np.searchsorted(np.array(self.arrivals_ns), due_ns, side="right")  # messages, until then
         newest = list(accumulate(self.masks, _newer))  # of those
 
         def labels(index: int) -> Array:
-            if had[index] == 0:
+            if received[index] == 0:
                 return np.zeros(size, np.uint8)
-            return resize_mask(newest[had[index] - 1].label_image(), size)
+            return resize_mask(newest[received[index] - 1].label_image(), size)
 
         return labels
 
@@ -151,21 +153,21 @@ def _newer(one: Masks, other: Masks) -> Masks:
     return other if other.stamp.frame_id >= one.stamp.frame_id else one
 
 
-def listen(task: Task, tick: Tick) -> Heard:
-    """Play one sequence and hear what is published."""
-    heard, ticked = Heard(task), 0
+def listen(task: Task, tick: Tick) -> Recording:
+    """Play one sequence and record what is published."""
+    recording, ticked = Recording(task), 0
     with tempfile.TemporaryDirectory(prefix="spl-live-") as folder:
         source = ["--source", str(task.sequence.frames[0].parent), "--realtime"]
         with GraphRun([*task.arguments, *source, *first_prompts(task, Path(folder))]) as run:
             for message in run.messages():
-                heard.at_ns.append(time.monotonic_ns())
-                heard.masks.append(message.masks)
+                recording.arrivals_ns.append(time.monotonic_ns())
+                recording.masks.append(message.masks)
                 for _ in range(ticked, message.masks.stamp.frame_id + 1):
                     tick()
                 ticked = message.masks.stamp.frame_id + 1
-    if not heard.masks:
+    if not recording.masks:
         raise StreamError(f"sequence {task.sequence.name}: the graph ended without publishing masks")
-    return heard
+    return recording
 
 
 def first_prompts(task: Task, folder: Path) -> list[str]:

@@ -1,4 +1,4 @@
-"""Mask tracks of a video in JSON (YouTube-VIS' form, which UVO shares) in; tracks whose overlap can be asked for out.
+"""Mask tracks of a video in JSON (YouTube-VIS' form, which UVO shares) in; the tracks and their overlaps out.
 
 truth    {"videos": [{"id", "width", "height", "length"}], "annotations": [{"video_id", "category_id", "iscrowd",
          "segmentations": [RLE or null, one a frame]}]}

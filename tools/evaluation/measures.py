@@ -21,7 +21,7 @@ QUARTERS = 4  # decay: the first quarter against the last
 
 @dataclass(frozen=True)
 class Statistics:
-    """What is told of one measure of one object over its frames, 0..1."""
+    """What one measure says of one object over its frames, 0..1."""
 
     mean: float
     recall: float  # share of the frames above RECALL_ABOVE

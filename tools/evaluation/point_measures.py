@@ -17,7 +17,7 @@ NEAR_PX = 8  # what a curve over time shows
 
 @dataclass(frozen=True)
 class Trajectories:
-    """N points over T frames: where they are, and where they are told to be."""
+    """N points over T frames: where they are, and where a tracker says they are."""
 
     true_xy: Array  # (T, N, 2)
     true_visible: Array  # (T, N) bool
@@ -39,20 +39,20 @@ class Trajectories:
         """The row of one clip, 0..100.
 
         `delta_K`: share of the truly visible positions that are met within K px; `delta`: its mean over all K.
-        `OA`: share of the frames on which visibility is told rightly. `AJ`: mean over K of true positives over all
-        truly visible and all false positives; a point told visible is true where it truly is, and within K px.
+        `OA`: share of the frames whose visibility is right. `AJ`: mean over K of true positives over all
+        truly visible and all false positives; a point called visible is a true positive where it is, and within K px.
         """
         counts, distance = self.counts, self.distance
         seen = self.true_visible & counts
-        told = self.visible & counts
+        claimed = self.visible & counts  # the tracker calls it visible
         row = {"AJ": 0.0, "delta": 0.0, "OA": 100 * _share((self.true_visible == self.visible) & counts, counts)}
         jaccards = []
         for px in WITHIN_PX:
             near = distance < px
             row[f"delta_{px}"] = 100 * _share(near & seen, seen)
-            hits = int((told & seen & near).sum())
-            wrong = int((told & ~(seen & near)).sum())
-            jaccards.append(hits / (int(seen.sum()) + wrong) if seen.any() or wrong else 1.0)
+            hits = int((claimed & seen & near).sum())
+            false = int((claimed & ~(seen & near)).sum())
+            jaccards.append(hits / (int(seen.sum()) + false) if seen.any() or false else 1.0)
         row["delta"] = float(np.mean([row[f"delta_{px}"] for px in WITHIN_PX]))
         row["AJ"] = 100 * float(np.mean(jaccards))
         return row

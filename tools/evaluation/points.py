@@ -17,22 +17,21 @@ import numpy as np
 
 from stream.arrays import Array
 from stream.errors import ConfigError
-from stream.messages import Prompt, Tracks
+from stream.messages import VISIBLE, Message, Prompt, Tracks
 from stream.settings.config import Config
-from tools.evaluation.cores import Tracker, lossless
 from tools.evaluation.drawn_clips import DrawnClip, demo_clip, scene_clip
+from tools.evaluation.in_process import InProcessTracker, lossless
 from tools.evaluation.point_measures import Trajectories
 from tools.evaluation.points_page import Chapter, chapter_of, write_page
 from tools.evaluation.pool import Tick, run_tasks
 
-# The first seeds from 200 001 on (tools/fit_lite.py knows none of them) that show 60 points or more on bodies of more
-# than a twentieth of the frame. They move by 3 to 7 px a frame, 200002 by 15.
+# The first seeds from 200 001 on that show 60 points or more on bodies of more than a twentieth of the frame;
+# tools/fit_lite.py draws none of them. They move by 3 to 7 px a frame, 200002 by 15.
 SCENES = (200_001, 200_002, 200_004, 200_008, 200_010, 200_011)
 CLIPS: dict[str, Callable[[int], DrawnClip]] = {  # name -> a clip of so many frames
     "demo": demo_clip,
     **{f"scene-{seed}": functools.partial(scene_clip, seed) for seed in SCENES},
 }
-VISIBLE = 0.5  # a point told with a higher probability is taken for seen (SAM-PT, TAP-Vid)
 
 
 @dataclass(frozen=True)
@@ -61,7 +60,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     names = chosen(options.sequences)
     config = lossless(options.config, {**options.overrides, "tracker.reinit": False})
     tasks = [Task(name, options.frames, config, options.offline, options.html is not None) for name in names]
-    outcomes = run_tasks(track, tasks, [options.frames] * len(tasks), jobs=options.jobs, say="points")
+    outcomes = run_tasks(track, tasks, [options.frames] * len(tasks), jobs=options.jobs, title="points")
     rows = {task.clip: outcome.row for task, outcome in zip(tasks, outcomes, strict=True)}
     mean = {column: float(np.mean([row[column] for row in rows.values()])) for column in rows[names[0]]}
     if options.html:
@@ -83,14 +82,14 @@ def chosen(text: str) -> list[str]:
 def track(task: Task, tick: Tick) -> Outcome:
     """Draw one clip, track its points and score them."""
     clip = CLIPS[task.clip](task.frames)
-    asked = np.flatnonzero(clip.query_frames() >= 0)
-    true_xy, true_visible, queries = clip.points_xy[:, asked], clip.visible[:, asked], clip.query_frames()[asked]
+    queried = np.flatnonzero(clip.query_frames() >= 0)
+    true_xy, true_visible, queries = clip.points_xy[:, queried], clip.visible[:, queried], clip.query_frames()[queried]
     if task.offline:
         xy, visible = _offline(task.config, clip, true_xy, queries)
     else:
         xy, visible = _live(task.config, clip, true_xy, queries, tick)
-    found = Trajectories(true_xy, true_visible, xy, visible, queries)
-    return Outcome(found.scores(), chapter_of(task.clip, clip.frames, found) if task.pictured else None)
+    trajectories = Trajectories(true_xy, true_visible, xy, visible, queries)
+    return Outcome(trajectories.scores(), chapter_of(task.clip, clip.frames, trajectories) if task.pictured else None)
 
 
 def groups(clip: DrawnClip, true_xy: Array, queries: Array) -> list[Array]:
@@ -102,23 +101,23 @@ def groups(clip: DrawnClip, true_xy: Array, queries: Array) -> list[Array]:
 
 
 def _live(config: Config, clip: DrawnClip, true_xy: Array, queries: Array, tick: Tick) -> tuple[Array, Array]:
-    """(T, N, 2) positions and (T, N) visibility, as the live graph's tracker tells them frame by frame."""
+    """(T, N, 2) positions and (T, N) visibility, as the live graph's tracker answers frame by frame."""
     members = dict(enumerate(groups(clip, true_xy, queries), start=1))
     xy, visible = np.zeros(true_xy.shape, np.float32), np.zeros(true_xy.shape[:2], bool)
 
-    def note(answers: list[Tracks]) -> None:
-        for tracks in answers:
-            for told in tracks.objects:
-                own = members[told.object_id]
-                xy[tracks.frame.stamp.frame_id, own] = told.xy
-                visible[tracks.frame.stamp.frame_id, own] = told.visibility > VISIBLE
+    def note(messages: list[Message]) -> None:
+        for tracks in messages:
+            for track in tracks.objects if isinstance(tracks, Tracks) else ():
+                points = members[track.object_id]
+                xy[tracks.frame.stamp.frame_id, points] = track.xy
+                visible[tracks.frame.stamp.frame_id, points] = track.visibility > VISIBLE
 
-    tracker = Tracker(config)
+    tracker = InProcessTracker(config)
     for index, rgb in enumerate(clip.frames):
-        begin = {object_id: own for object_id, own in members.items() if queries[own[0]] == index}
         prompts = [
-            Prompt(object_id=object_id, xy=true_xy[index, own], labels=np.ones(len(own), np.uint8))
-            for object_id, own in begin.items()
+            Prompt(object_id=object_id, xy=true_xy[index, points], labels=np.ones(len(points), np.uint8))
+            for object_id, points in members.items()
+            if queries[points[0]] == index
         ]
         note(tracker.step(rgb, prompts))
         tick()
@@ -127,11 +126,11 @@ def _live(config: Config, clip: DrawnClip, true_xy: Array, queries: Array, tick:
 
 
 def _offline(config: Config, clip: DrawnClip, true_xy: Array, queries: Array) -> tuple[Array, Array]:
-    """The same by the offline tracker of the paper, which sees the whole clip in both directions (spec b)."""
+    """The same by the paper's offline tracker, which sees the clip in both directions (docs/sam_pt.md, b)."""
     from nodes.tracker.backends import make_model
     from tools.offline.chaining import two_way
 
     model = make_model(config.tracker)
     features = [model.encode(rgb) for rgb in clip.frames]
-    chained, _ = two_way(model, features, queries, true_xy[queries, np.arange(len(queries))], config.tracker.horizon)
-    return chained.xy, chained.probability > VISIBLE
+    tracked, _ = two_way(model, features, queries, true_xy[queries, np.arange(len(queries))], config.tracker.horizon)
+    return tracked.xy, tracked.probability > VISIBLE

@@ -16,11 +16,11 @@ from tools.evaluation.page import curves, film, write_document
 from tools.evaluation.point_measures import NEAR_PX, Trajectories
 
 WIDTH_PX = 480
-RING, TOLD, FALSE = (255, 255, 255), (36, 145, 255), (230, 40, 30)  # RGB
+RING, TRACKED, FALSE = (255, 255, 255), (36, 145, 255), (230, 40, 30)  # RGB
 WORDS = (
     f"Blue curve: share of the truly visible points met within {NEAR_PX} px; orange: share of all points whose "
-    "visibility is told rightly. In the pictures a ring is where a visible point is, a blue dot where it is told, "
-    "a red dot a point that is told visible and is not. Dotted lines in a chart are its worst moments."
+    "visibility is right. In the pictures a ring is where a visible point is, a blue dot where it was tracked to, "
+    "a red dot a point that is called visible and is not. Dotted lines in a chart are its worst moments."
 )
 
 
@@ -39,24 +39,24 @@ class Chapter:
 
     name: str
     frames: list[int]
-    near: list[float]
-    told: list[float]
+    near: list[float]  # share of the visible points met within NEAR_PX
+    right: list[float]  # share of the points whose visibility is right
     worst: list[Still]
     best: list[Still]
 
 
-def chapter_of(name: str, pictures: Array, found: Trajectories) -> Chapter:
+def chapter_of(name: str, pictures: Array, trajectories: Trajectories) -> Chapter:
     """The chapter of a clip, its frames (T, H, W, 3) uint8."""
-    frames, near, told = found.curves()
+    frames, near, right = trajectories.curves()
     at = dict(zip(frames, near, strict=True))
     worst = choose(frames, [-at[t] for t in frames])
     rest = [t for t in frames if t not in worst]
     best = choose(rest, [at[t] for t in rest])
 
     def stills(chosen: Sequence[int]) -> list[Still]:
-        return [Still(t, at[t], _still(pictures[t], found, t)) for t in chosen]
+        return [Still(t, at[t], _still(pictures[t], trajectories, t)) for t in chosen]
 
-    return Chapter(name, frames, near, told, stills(worst), stills(best))
+    return Chapter(name, frames, near, right, stills(worst), stills(best))
 
 
 def write_page(
@@ -74,14 +74,14 @@ def write_page(
         f"<section class=scroll><table><thead><tr><th>clip</th>{heads}</tr></thead><tbody>{body}</tbody>"
         f"<tfoot>{line('mean', mean)}</tfoot></table></section>"
     )
-    told = {c.name: c for c in chapters}
-    write_document(path, title, WORDS, [table, *(_section(told[n], rows[n]) for n in names)])
+    by_name = {c.name: c for c in chapters}
+    write_document(path, title, WORDS, [table, *(_section(by_name[n], rows[n]) for n in names)])
 
 
 def _section(chapter: Chapter, row: Mapping[str, float]) -> str:
     name = escape(chapter.name)
     figures = f"<b class=j>within {NEAR_PX} px {row[f'delta_{NEAR_PX}']:.1f}</b> <b class=f>OA {row['OA']:.1f}</b>"
-    lines = {"lf": chapter.told, "lj": chapter.near}
+    lines = {"lf": chapter.right, "lj": chapter.near}
     what = f"position and occlusion accuracy of {chapter.name} over time"
     drawn = curves(chapter.frames, lines, [s.frame for s in chapter.worst], what) if chapter.frames else ""
     strips = "".join(
@@ -94,7 +94,7 @@ def _section(chapter: Chapter, row: Mapping[str, float]) -> str:
     )
 
 
-def _still(rgb: Array, found: Trajectories, frame: int) -> bytes:
+def _still(rgb: Array, trajectories: Trajectories, frame: int) -> bytes:
     """A JPEG of one frame, with its points that count there."""
     scale = WIDTH_PX / rgb.shape[1]
     picture = cv2.resize(rgb, (WIDTH_PX, round(rgb.shape[0] * scale)), interpolation=cv2.INTER_AREA)
@@ -103,15 +103,15 @@ def _still(rgb: Array, found: Trajectories, frame: int) -> bytes:
         x, y = np.rint(np.clip(xy * scale, -2000, 2000) * 16).astype(int)
         return int(x), int(y)
 
-    for i in np.flatnonzero(found.counts[frame]):
-        true, told = place(found.true_xy[frame, i]), place(found.xy[frame, i])
-        seen, said = bool(found.true_visible[frame, i]), bool(found.visible[frame, i])
-        if seen and said:
-            cv2.line(picture, true, told, RING, 1, cv2.LINE_AA, 4)
-        if seen:
+    for i in np.flatnonzero(trajectories.counts[frame]):
+        true, tracked = place(trajectories.true_xy[frame, i]), place(trajectories.xy[frame, i])
+        visible, claimed = bool(trajectories.true_visible[frame, i]), bool(trajectories.visible[frame, i])
+        if visible and claimed:
+            cv2.line(picture, true, tracked, RING, 1, cv2.LINE_AA, 4)
+        if visible:
             cv2.circle(picture, true, 3 * 16, RING, 1, cv2.LINE_AA, 4)
-        if said:
-            cv2.circle(picture, told, 2 * 16, TOLD if seen else FALSE, -1, cv2.LINE_AA, 4)
+        if claimed:
+            cv2.circle(picture, tracked, 2 * 16, TRACKED if visible else FALSE, -1, cv2.LINE_AA, 4)
     ok, jpeg = cv2.imencode(".jpg", cv2.cvtColor(picture, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, JPEG_QUALITY])
     assert ok
     return jpeg.tobytes()

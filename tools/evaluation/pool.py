@@ -18,9 +18,9 @@ T = TypeVar("T")
 R = TypeVar("R")
 Tick = Callable[[], None]  # called by a task after each of its frames
 
-LOOK_S = 0.2  # between two looks at the workers
+POLL_S = 0.2  # between two looks at the workers
 
-_ticks: Any = None  # of a worker: where it tells of each frame
+_ticks: Any = None  # of a worker: how many frames all workers have done
 _stop: Any = None  # of a worker: set when the run is to end
 
 
@@ -29,7 +29,7 @@ class StoppedError(Exception):
 
 
 def run_tasks(
-    work: Callable[[T, Tick], R], tasks: Sequence[T], frames: Sequence[int], *, jobs: int, say: str
+    work: Callable[[T, Tick], R], tasks: Sequence[T], frames: Sequence[int], *, jobs: int, title: str
 ) -> list[R]:
     """`work` of each task; `frames` is how often each will tick. The first task that fails ends all of them."""
     from rich.console import Console
@@ -38,33 +38,33 @@ def run_tasks(
     columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeRemainingColumn())
     console = Console(stderr=True)
     with Progress(*columns, console=console, disable=not sys.stderr.isatty(), transient=True) as bar:
-        row = bar.add_task(f"{say}: frames", total=sum(frames))
-        said = Plain(say, sum(frames))
+        row = bar.add_task(f"{title}: frames", total=sum(frames))
+        lines = PlainProgress(title, sum(frames))
 
         def tick(count: int = 1) -> None:
             bar.advance(row, count)
-            said.advance(count)
+            lines.advance(count)
 
         if jobs == 1 or len(tasks) == 1:
             return [work(task, tick) for task in tasks]
         return _in_processes(work, tasks, min(jobs, len(tasks)), tick)
 
 
-class Plain:
+class PlainProgress:
     """Progress where there is no terminal: a line every few seconds."""
 
     PERIOD_S = 10.0
 
-    def __init__(self, say: str, total: int) -> None:
-        self.say, self.total, self.done = say, total, 0
-        self.said_s = time.monotonic()
+    def __init__(self, title: str, total: int) -> None:
+        self.title, self.total, self.done = title, total, 0
+        self.printed_s = time.monotonic()
 
     def advance(self, count: int) -> None:
         """So many frames more are done."""
         self.done += count
-        if not sys.stderr.isatty() and time.monotonic() - self.said_s > self.PERIOD_S:
-            self.said_s = time.monotonic()
-            print(f"{self.say}: {self.done} of {self.total} frames", file=sys.stderr, flush=True)
+        if not sys.stderr.isatty() and time.monotonic() - self.printed_s > self.PERIOD_S:
+            self.printed_s = time.monotonic()
+            print(f"{self.title}: {self.done} of {self.total} frames", file=sys.stderr, flush=True)
 
 
 def _in_processes(work: Callable[[T, Tick], R], tasks: Sequence[T], jobs: int, tick: Callable[[int], None]) -> list[R]:
@@ -75,12 +75,12 @@ def _in_processes(work: Callable[[T, Tick], R], tasks: Sequence[T], jobs: int, t
     pool = ProcessPoolExecutor(jobs, context, _begin, (ticks, stop, threads))
     try:
         futures: list[Future[R]] = [pool.submit(_do, work, task) for task in tasks]
-        told, pending = 0, set(futures)
+        counted, pending = 0, set(futures)
         while pending:
-            done, pending = wait(pending, LOOK_S, FIRST_EXCEPTION)
+            done, pending = wait(pending, POLL_S, FIRST_EXCEPTION)
             ticked = ticks.value
-            tick(ticked - told)
-            told = ticked
+            tick(ticked - counted)
+            counted = ticked
             for future in done:
                 _raise(future.exception())
         return [future.result() for future in futures]

@@ -16,9 +16,9 @@ from tools.evaluation.scoring import Score, score_results, table
 def measure(options: argparse.Namespace) -> dict[str, Any]:
     """What --json writes."""
     sequences = find_truth(options.truth, names_of(options), merge=options.merge)
-    files = [find_results(options.results, s) for s in sequences]  # before the work: what is missing is told at once
+    files = [find_results(options.results, s) for s in sequences]  # before the work: a missing file ends it at once
     tasks = [Task(s, tuple(f)) for s, f in zip(sequences, files, strict=True)]
-    scores = run_tasks(compare, tasks, [len(f) for f in files], jobs=options.jobs, say="score")
+    scores = run_tasks(compare, tasks, [len(f) for f in files], jobs=options.jobs, title="score")
     report = table(scores, None)
     if options.html:
         chapters = [Chapter(t.sequence, s, t.labels) for t, s in zip(tasks, scores, strict=True)]

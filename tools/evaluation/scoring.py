@@ -6,7 +6,8 @@ sequence's figure is the mean over its objects, the figure in all the mean over 
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
+from copy import copy
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -24,7 +25,7 @@ Row = dict[str, float | None]
 
 
 @dataclass
-class Scored:
+class ObjectScore:
     """J and F of one object, frame by frame."""
 
     frames: list[int] = field(default_factory=list)
@@ -44,11 +45,11 @@ class Score:
     def __init__(self, sequence: VideoSequence) -> None:
         self.name = sequence.name
         self.last = len(sequence.stems) - 1
-        self.objects: dict[int, Scored] = {}  # every object that has begun
+        self.objects: dict[int, ObjectScore] = {}  # every object that has begun
 
     def begin(self, object_id: int) -> None:
         """The object was shown to the tracker on this frame: it counts from the next one on."""
-        self.objects[object_id] = Scored()
+        self.objects[object_id] = ObjectScore()
 
     def step(self, index: int, truth: Array, void: Array | None, labels: Array) -> None:
         """Score the (H, W) label image of frame `index`; call it before `begin` of objects that begin there."""
@@ -59,6 +60,12 @@ class Score:
             scored.frames.append(index)
             scored.J.append(j)
             scored.F.append(f)
+
+    def of(self, object_ids: Collection[int]) -> Score:
+        """The score of these objects alone."""
+        part = copy(self)
+        part.objects = {i: self.objects[i] for i in object_ids}
+        return part
 
     def curve(self, measure: str) -> tuple[list[int], list[float]]:
         """(frames, values 0..1): the mean of J or F over the objects, frame by frame."""
@@ -89,21 +96,21 @@ def mean_row(rows: Sequence[dict[str, float]]) -> Row:
 
 def score_results(sequence: VideoSequence, results: Sequence[Path], tick: Tick = lambda: None) -> Score:
     """The score of a label image a frame, whoever wrote them; ConfigError where they don't fit the truth."""
-    score, found = Score(sequence), set[int]()
+    score, result_ids = Score(sequence), set[int]()
     for index, path in enumerate(results):
         labels, (truth, void) = read_label_file(path), sequence.labels(index)
         if labels.shape != truth.shape:
-            came, needed = (f"{size[1]}x{size[0]}" for size in (labels.shape, truth.shape))
-            raise ConfigError(f"{path}: is {came}, its truth {needed}; needs masks of the truth's size")
+            actual, needed = (f"{size[1]}x{size[0]}" for size in (labels.shape, truth.shape))
+            raise ConfigError(f"{path}: is {actual}, its truth {needed}; needs masks of the truth's size")
         if sequence.merged:
             labels = (labels != 0).astype(np.uint8)
         score.step(index, truth, void, labels)
-        found |= set(ids_of(labels))
+        result_ids |= set(ids_of(labels))
         for object_id in ids_of(truth):
             if object_id not in score.objects:
                 score.begin(object_id)
         tick()
-    if strange := sorted(found - score.objects.keys()):
-        known = ", ".join(map(str, score.objects))
-        raise ConfigError(f"{results[0].parent}: holds object {strange[0]}; the truth has only {known}")
+    if extra_ids := sorted(result_ids - score.objects.keys()):
+        true_ids = ", ".join(map(str, score.objects))
+        raise ConfigError(f"{results[0].parent}: holds object {extra_ids[0]}; the truth has only {true_ids}")
     return score

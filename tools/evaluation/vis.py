@@ -39,9 +39,9 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     """What --json writes: percentages; null where there is no truth of such a size."""
     truth, results = read_truth(options.truth), read_results(options.results)
     videos = [v.id for v in truth.videos]
-    strange = {t.video_id for t in results} - set(videos)
-    if strange:
-        raise ConfigError(f"--results: video {min(strange)} is not in the truth")
+    unmatched = {t.video_id for t in results} - set(videos)
+    if unmatched:
+        raise ConfigError(f"--results: video {min(unmatched)} is not in the truth")
     if not options.by_category:
         truth_of, found_of = _split(truth.annotations, same=True), _split(results, same=True)
     else:
@@ -49,11 +49,11 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     categories = sorted({category for _, category in truth_of})
     keys = [(video, category) for category in categories for video in videos]
     pairs = [(_best(found_of.get(key, [])), truth_of.get(key, [])) for key in keys]
-    overlapping = run_tasks(compare, pairs, [1] * len(pairs), jobs=options.jobs, say="vis")
+    overlapping = run_tasks(compare, pairs, [1] * len(pairs), jobs=options.jobs, title="vis")
     columns: dict[str, list[float]] = {}
     for category in categories:
-        own = [i for i, (_, c) in enumerate(keys) if c == category]
-        for name, value in summary([pairs[i] for i in own], [overlapping[i] for i in own]).items():
+        in_category = [i for i, (_, c) in enumerate(keys) if c == category]
+        for name, value in summary([pairs[i] for i in in_category], [overlapping[i] for i in in_category]).items():
             columns.setdefault(name, []).append(value)
     return {"mean": {name: _mean(values) for name, values in columns.items()}}
 
@@ -145,5 +145,5 @@ def _best(found: list[Track]) -> list[Track]:
 
 def _mean(values: Sequence[float]) -> float | None:
     """In percent, over the categories that have truth."""
-    known = [v for v in values if not np.isnan(v)]
-    return 100 * float(np.mean(known)) if known else None
+    defined = [v for v in values if not np.isnan(v)]
+    return 100 * float(np.mean(defined)) if defined else None

@@ -16,7 +16,7 @@ from stream.arrays import Array
 from stream.geometry import resize_mask
 from stream.messages import Masks
 from stream.settings.config import Config
-from tools.evaluation.cores import Cores, lossless
+from tools.evaluation.in_process import InProcessGraph, lossless
 from tools.evaluation.layout import VideoSequence, ids_of, sequences_of
 from tools.evaluation.page import Chapter, write_page
 from tools.evaluation.pool import Tick, run_tasks
@@ -29,10 +29,10 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     config = lossless(options.config, options.overrides)
     sequences = sequences_of(options)
     save = options.save
-    if save is not None and any(s.wanted is not None for s in sequences):
+    if save is not None and any(s.submitted is not None for s in sequences):
         save = save / "Annotations"  # as the server of YouTube-VOS wants it
     tasks = [Task(s, config, options.prompt, save) for s in sequences]
-    outcomes = run_tasks(follow, tasks, [len(s.frames) for s in sequences], jobs=options.jobs, say="vos")
+    outcomes = run_tasks(follow, tasks, [len(s.frames) for s in sequences], jobs=options.jobs, title="vos")
     report = table([o.score for o in outcomes], 1e3 * sum(o.spent_s for o in outcomes) / sum(len(o) for o in outcomes))
     if options.html:
         chapters = [Chapter(s, o.score, o.labels) for s, o in zip(sequences, outcomes, strict=True)]
@@ -69,20 +69,20 @@ class Outcome:
 
 def follow(task: Task, tick: Tick) -> Outcome:
     """Follow every object of a sequence from the frame it begins on, and score its masks as they come."""
-    cores, judge = Cores(task.config), Judge(task)
+    graph, judge = InProcessGraph(task.config), Judge(task)
     for index, path in enumerate(task.sequence.frames):
         rgb = read_picture(path).rgb
-        begun = judge.beginnings(index)
-        prompts = [make_prompt(task.prompt, i, resize_mask(m, rgb.shape[:2]), rgb) for i, m in begun.items()]
-        judge.take(cores.step(rgb, prompts))
+        beginnings = judge.beginnings(index)
+        prompts = [make_prompt(task.prompt, i, resize_mask(m, rgb.shape[:2]), rgb) for i, m in beginnings.items()]
+        judge.take(graph.step(rgb, prompts))
         tick()
-    judge.take(cores.finish())
+    judge.take(graph.finish())
     judge.pass_over(len(task.sequence.frames))
-    return Outcome(judge.score, cores.spent_s, judge.masks, judge.size)
+    return Outcome(judge.score, graph.spent_s, judge.masks, judge.size)
 
 
 class Judge:
-    """Knows the annotations: says where objects begin, compares masks with the truth, and writes them."""
+    """Reads the annotations: says where objects begin, compares masks with the truth, and writes them."""
 
     def __init__(self, task: Task) -> None:
         self.task = task
@@ -91,18 +91,18 @@ class Judge:
         self.masks: list[Masks | None] = []
         first, _ = self.sequence.labels(min(self.sequence.annotations))
         self.size = (first.shape[0], first.shape[1])
-        self._begun: dict[int, dict[int, Array]] = {}  # frame -> true mask of each object that begins there
-        self._known: set[int] = set()
+        self._beginnings: dict[int, dict[int, Array]] = {}  # frame -> true mask of each object that begins there
+        self._begun_ids: set[int] = set()
 
     def beginnings(self, index: int) -> dict[int, Array]:
         """The true mask, (H, W) uint8, of each object that begins on a frame."""
         if index not in self.sequence.annotations:
             return {}
         truth, _ = self.sequence.labels(index)
-        new = [i for i in ids_of(truth) if i not in self._known]
-        self._known |= set(new)
-        self._begun[index] = {i: (truth == i).astype(np.uint8) for i in new}
-        return self._begun[index]
+        new = [i for i in ids_of(truth) if i not in self._begun_ids]
+        self._begun_ids |= set(new)
+        self._beginnings[index] = {i: (truth == i).astype(np.uint8) for i in new}
+        return self._beginnings[index]
 
     def take(self, masks: Sequence[Masks]) -> None:
         """The masks of the next frames; one that none came for counts as empty."""
@@ -119,19 +119,19 @@ class Judge:
         index = len(self.masks)
         self.masks.append(masks)
         labels = label_image_of(masks, self.size)
-        begun = self._begun.pop(index, {})
+        beginnings = self._beginnings.pop(index, {})
         if self.sequence.has_truth and index in self.sequence.annotations:
             self.score.step(index, *self.sequence.labels(index), labels)
-        for object_id in begun:
+        for object_id in beginnings:
             self.score.begin(object_id)
-        self._save(index, labels, begun)
+        self._save(index, labels, beginnings)
 
-    def _save(self, index: int, labels: Array, begun: dict[int, Array]) -> None:
+    def _save(self, index: int, labels: Array, beginnings: dict[int, Array]) -> None:
         """Write one label image; where an object begins it holds the mask that was given, as the servers expect."""
         stem = self.sequence.stems[index]
-        if self.task.save is None or (self.sequence.wanted is not None and stem not in self.sequence.wanted):
+        if self.task.save is None or (self.sequence.submitted is not None and stem not in self.sequence.submitted):
             return
-        for object_id, mask in begun.items():
+        for object_id, mask in beginnings.items():
             if self.task.prompt == "mask":
                 labels[labels == object_id] = 0
                 labels[mask != 0] = object_id
