@@ -10,9 +10,10 @@ from builders import point_prompt as points
 from nodes.tracker.answers import Answer
 from nodes.tracker.point_model import Trajectories
 from nodes.tracker.tracking import PointTracker
+from stream.messages import Seeds
 from stream.settings.options import TrackerOptions
 
-__all__ = ["SIZE", "Drift", "at_boundary", "box", "frame", "points", "positions", "run", "seeds", "tracker"]
+__all__ = ["SIZE", "Drift", "box", "frame", "points", "positions", "run", "seeds", "seeds_at_boundary", "tracker"]
 
 
 class Drift:

@@ -1,4 +1,4 @@
-"""Pixels with known labels in, the weights of a small network out: what tools/fit_lite.py fits with."""
+"""Pixels with true labels in, the weights of a small network out: what tools/fit_lite.py fits with."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from itertools import pairwise
 import cv2
 import numpy as np
 
-from nodes.decoder.lite.fusion import Network
+from nodes.decoder.lite.fusion import FusionNetwork
 from stream.arrays import Array
 
 NEAR_PX = 6  # of the true outline: where half of the samples lie
@@ -26,7 +26,7 @@ class Samples:
     weight: Array
 
 
-def pick(planes: Array, truth: Array, rng: np.random.Generator, count: int) -> Samples:
+def sample_pixels(planes: Array, truth: Array, rng: np.random.Generator, count: int) -> Samples:
     """Some pixels of a frame; each counts for those it stands for, against the object's area."""
     edge = cv2.morphologyEx((truth > 0.5).astype(np.uint8), cv2.MORPH_GRADIENT, np.ones((3, 3), np.uint8))
     near = np.flatnonzero(cv2.distanceTransform(1 - edge, cv2.DIST_L2, 3) <= NEAR_PX)
@@ -41,14 +41,14 @@ def pick(planes: Array, truth: Array, rng: np.random.Generator, count: int) -> S
     return Samples(planes.reshape(len(planes), -1)[:, index].T.copy(), truth.ravel()[index], counts.astype(np.float32))
 
 
-def joined(parts: Sequence[Samples]) -> Samples:
+def join_samples(parts: Sequence[Samples]) -> Samples:
     """All of them as one."""
     if not parts:
         return Samples(*(np.zeros(shape, np.float32) for shape in ((0, 0), 0, 0)))
     return Samples(*(np.concatenate([getattr(p, name) for p in parts]) for name in ("cues", "truth", "weight")))
 
 
-def fit(data: Samples, epochs: int, seed: int) -> Network:
+def fit_network(data: Samples, epochs: int, seed: int) -> FusionNetwork:
     """The network by AdamW, one-cycle rate, weighted cross-entropy on soft labels."""
     rng = np.random.default_rng(seed)
     mean, spread = data.cues.mean(axis=0), data.cues.std(axis=0) + 1e-3
@@ -82,10 +82,10 @@ def fit(data: Samples, epochs: int, seed: int) -> Network:
                 second[k] += 0.001 * (g * g - second[k])
                 change = first[k] / (1 - 0.9**step) / (np.sqrt(second[k] / (1 - 0.999**step)) + 1e-8)
                 p -= np.float32(rate) * (change + (DECAY * p if p.ndim == 2 else 0)).astype(np.float32)
-    return Network(w[0] / spread, b[0] - w[0] @ (mean / spread), w[1], b[1], w[2][0].copy(), float(b[2][0]))
+    return FusionNetwork(w[0] / spread, b[0] - w[0] @ (mean / spread), w[1], b[1], w[2][0].copy(), float(b[2][0]))
 
 
-def written(network: Network) -> dict[str, object]:
+def network_to_json(network: FusionNetwork) -> dict[str, object]:
     """A network as JSON holds it: five digits are enough."""
 
     def short(values: Array) -> object:

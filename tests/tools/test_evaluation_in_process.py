@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from itertools import pairwise
+
 import numpy as np
 import pytest
 from builders import mask_prompt, moving_square, point_prompt
@@ -42,8 +44,7 @@ def test_points_are_drawn_anew_from_the_seeds_that_came_back() -> None:
     masks, _, _ = followed(lossless("lite"))
     points = [m.objects[0].xy for m in masks]
     steps = [
-        np.abs(after - before).max() if after.shape == before.shape else np.inf
-        for before, after in zip(points, points[1:], strict=False)
+        np.abs(after - before).max() if after.shape == before.shape else np.inf for before, after in pairwise(points)
     ]
     jumps = [i + 1 for i, step in enumerate(steps) if step > 8]  # the square moves by 3 px a frame
     assert jumps
@@ -57,7 +58,7 @@ def test_a_tracker_alone_keeps_the_points_it_was_given() -> None:
     tracks = [m for m in [*sent, *tracker.finish()] if isinstance(m, Tracks)]
     assert [t.frame.stamp.frame_id for t in tracks] == list(range(FRAMES))
     for i, t in enumerate(tracks):
-        np.testing.assert_allclose(t.objects[0].xy, np.array(start) + [3 * i, 0], atol=1.0)
+        np.testing.assert_allclose(t.objects[0].xy, np.add(start, (3 * i, 0)), atol=1.0)
 
 
 def test_a_graph_that_is_given_the_same_clip_again_answers_the_same() -> None:

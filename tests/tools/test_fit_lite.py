@@ -1,4 +1,4 @@
-"""Fitting the lite preset's weights: it learns what can be learnt, and the same twice."""
+"""Fitting the lite preset's weights: a network fits what it can fit, and the same twice."""
 
 from __future__ import annotations
 
@@ -19,10 +19,10 @@ def ring(count: int, seed: int) -> network_fitting.Samples:
     return network_fitting.Samples(xy, inside, np.ones(count, np.float32))
 
 
-def test_a_network_learns_what_no_line_can_part_and_the_same_twice():
+def test_a_network_fits_what_no_line_can_part_and_the_same_twice():
     data, unseen = ring(40_000, 0), ring(5_000, 1)
-    network = network_fitting.fit(data, 60, 0)
-    assert np.array_equal(network_fitting.fit(data, 2, 0).w1, network_fitting.fit(data, 2, 0).w1)
+    network = network_fitting.fit_network(data, 60, 0)
+    assert np.array_equal(network_fitting.fit_network(data, 2, 0).w1, network_fitting.fit_network(data, 2, 0).w1)
     planes = np.ascontiguousarray(unseen.cues.T).reshape(2, 50, 100)
     right = (network(planes).ravel() > 0) == (unseen.truth > 0.5)
     assert right.mean() > 0.93
@@ -37,26 +37,26 @@ def test_the_compiled_network_gives_what_its_layers_say():
     one = w1 @ x + b1[:, None]
     two = w2 @ np.maximum(one, 0.1 * one) + b2[:, None]
     wanted = w3 @ np.maximum(two, 0.1 * two) + 0.5
-    assert fusion.Network(w1, b1, w2, b2, w3, 0.5)(planes).ravel() == pytest.approx(wanted, abs=1e-2, rel=1e-3)
+    assert fusion.FusionNetwork(w1, b1, w2, b2, w3, 0.5)(planes).ravel() == pytest.approx(wanted, abs=1e-2, rel=1e-3)
 
 
 def test_weights_survive_being_written(tmp_path, monkeypatch):
-    network = network_fitting.fit(ring(9_000, 0), 1, 0)
+    network = network_fitting.fit_network(ring(9_000, 0), 1, 0)
     file = tmp_path / "weights.json"
-    file.write_text(json.dumps({"follow": network_fitting.written(network)}))
+    file.write_text(json.dumps({"follow": network_fitting.network_to_json(network)}))
     monkeypatch.setattr(fusion, "WEIGHTS", file)
-    fusion.fitted.cache_clear()
-    assert fusion.fitted("follow").w1 == pytest.approx(network.w1, rel=1e-4)
-    fusion.fitted.cache_clear()
+    fusion.load_network.cache_clear()
+    assert fusion.load_network("follow").w1 == pytest.approx(network.w1, rel=1e-4)
+    fusion.load_network.cache_clear()
 
 
-def test_the_weights_that_ship_fit_the_cues_that_are_gathered():
+def test_the_weights_that_ship_fit_the_cues_that_are_collected():
     for name, count in (
         ("follow", len(cues.NAMES)),
         ("points", len(prompt_cues.NAMES)),
         ("box", len(prompt_cues.NAMES)),
     ):
-        network = fusion.fitted(name)
+        network = fusion.load_network(name)
         assert network.w1.shape == (32, count)
         assert np.isfinite(network.w1).all()
 
@@ -71,12 +71,12 @@ def test_a_tiny_fit_writes_all_networks(tmp_path, monkeypatch, capsys):
     assert "follow: fitted to" in capsys.readouterr().out
 
 
-def test_what_is_learnt_from_a_clip_is_the_same_bit_for_bit_wherever_its_arrays_lie(monkeypatch):
+def test_the_samples_of_a_clip_are_the_same_bit_for_bit_wherever_its_arrays_lie(monkeypatch):
     monkeypatch.setattr(fit_lite, "FRAMES", 4)
-    first_follow, first_prompts = fit_lite.learnt_from(3, fusion.hand_set, (4, 13), True)
+    first_follow, first_prompts = fit_lite.draw_samples(3, fusion.fuse_by_hand, (4, 13), True)
     for size in (3_000, 70_001, 500_003):
         moved = np.empty(size, np.uint8)  # what comes after it lies elsewhere
-        follow, prompts = fit_lite.learnt_from(3, fusion.hand_set, (4, 13), True)
+        follow, prompts = fit_lite.draw_samples(3, fusion.fuse_by_hand, (4, 13), True)
         assert np.array_equal(follow.cues, first_follow.cues)
         assert all(np.array_equal(prompts[kind].cues, first_prompts[kind].cues) for kind in ("points", "box"))
         del moved
@@ -85,6 +85,6 @@ def test_what_is_learnt_from_a_clip_is_the_same_bit_for_bit_wherever_its_arrays_
 @pytest.mark.parametrize(
     ("arguments", "word"), [(["--clips", "0"], "--clips"), (["--out", "/nowhere/at/all.json"], "does not exist")]
 )
-def test_wrong_arguments_are_told_in_a_line(arguments, word, capsys):
+def test_wrong_arguments_are_reported_in_a_line(arguments, word, capsys):
     assert fit_lite.main(arguments) == 2
     assert word in capsys.readouterr().err

@@ -1,7 +1,7 @@
 """One step of an object that was in sight on the last frame: its memory and the new frame in, a soft mask out.
 
 flow back to the last frame -> the soft mask carried along, and the object's own similarity
--> a window round it at working size -> cues per pixel -> raw logits -> smoothed up to the picture's edges
+-> a window around it at working size -> cues per pixel -> raw logits -> smoothed up to the image's edges
 """
 
 from __future__ import annotations
@@ -11,38 +11,39 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from nodes.decoder.lite import fusion, poses
+from nodes.decoder.lite import fusion
 from nodes.decoder.lite.cues import Cues, sigmoid
-from nodes.decoder.lite.frame_analysis import Picture, axes, clip_window, grow
-from nodes.decoder.lite.fusion import Fusion
-from nodes.decoder.lite.object_memory import Memory
-from nodes.decoder.lite.view import WINDOW_PAD, WORKING_PX, View, box_of, look_at, padded
+from nodes.decoder.lite.frame_analysis import FrameAnalysis, clip_window, grow_window, pixel_axes
+from nodes.decoder.lite.fusion import CueFusion
+from nodes.decoder.lite.object_memory import ObjectMemory
+from nodes.decoder.lite.view import WINDOW_PAD, WORKING_PX, View, bounding_window, make_view, pad_window
 from nodes.decoder.mask_model import Window
 from stream import geometry
 from stream.arrays import Array
+from stream.similarity import fit_similarity, frame_to_frame
 
 COARSE_PX = 10_000  # of the pass that finds where the object is
-PRESENT_SHARE = 0.4  # chance above which a pixel belongs to the object's box
-REGION_PAD, REGION_PAD_PX = 0.35, 40  # round the last box: how far an object may move in a frame
-SURE = 0.7
-MOTION_POINTS = 300  # pixels that the similarity is fitted to
-MOTION_AGREE_PX = 3.0  # px of the flow picture
+PRESENT_PROBABILITY = 0.4  # above it, a pixel belongs to the object's bounding box
+REACH_SHARE, REACH_PX = 0.35, 40  # around the last box: how far an object may move in a frame
+SURE_PROBABILITY = 0.7  # above it, a pixel's flow is the object's
+MOTION_POINTS = 300  # pixels that a similarity is fitted to
+MOTION_AGREE_PX = 3.0  # px of the flow image: a pixel that the similarity misses by more is an outlier
 
 
 @dataclass(frozen=True)
-class Candidate:
-    """What was answered on a frame, until the verdict on it comes."""
+class MaskEstimate:
+    """One object's mask on a frame as the model sees it, before the segmenter's verdict on it."""
 
     view: View
     logits: Array  # (h, w) float32, working size
-    soft: Array  # (h, w) float32
-    look: Array | None = None  # (h, w) float32, what colours alone say; None where nobody asked them
+    soft_mask: Array  # (h, w) float32
+    colour_logits: Array | None = None  # (h, w) float32, what colours alone say; None where no cues were made
 
     @classmethod
-    def of(cls, view: View, cues: Cues, raw: Array) -> Candidate:
-        """The candidate that raw logits (h, w) make."""
-        logits = fusion.settled(raw, view.rgb)
-        return cls(view, logits, sigmoid(logits), fusion.look(cues.planes))
+    def from_cues(cls, view: View, cues: Cues, raw: Array) -> MaskEstimate:
+        """The estimate that raw logits (h, w) make."""
+        logits = fusion.smooth_logits(raw, view.rgb)
+        return cls(view, logits, sigmoid(logits), fusion.fuse_colours(cues.planes))
 
     @property
     def window(self) -> Window:
@@ -51,56 +52,58 @@ class Candidate:
 
 
 def follow(
-    memory: Memory,
-    picture: Picture,
-    weigh: Fusion | None = None,
+    memory: ObjectMemory,
+    analysis: FrameAnalysis,
+    fuse: CueFusion | None = None,
     working_px: int = WORKING_PX,
     pad: float = WINDOW_PAD,
-) -> Candidate | None:
+) -> MaskEstimate | None:
     """The object on this frame, where its memory expects it; None where nothing of its mask is left in the frame.
 
-    The pose in the memory moves along. `weigh` makes logits of cues; the fitted network if not given.
+    The pose in the memory moves along. `fuse` makes logits of cues; the fitted network if not given.
     """
-    region = region_of(memory, picture)
+    region = reachable_window(memory, analysis)
     shrink = max(1.0, float(np.sqrt(region[2] * region[3] / COARSE_PX)))
     size = (max(8, round(region[3] / shrink)), max(8, round(region[2] / shrink)))
-    flow, (x, y) = picture.flow(region, size), axes(region, size)
-    soft = memory.last_soft(x + flow[..., 0], y + flow[..., 1])
-    step = _own_motion(soft, x, y, flow, picture.unit)
-    memory.move(step)
-    box = box_of(soft > PRESENT_SHARE, region)
+    flow, (x, y) = analysis.sample_flow(region, size), pixel_axes(region, size)
+    carried = memory.sample_mask(x + flow[..., 0], y + flow[..., 1])
+    step = _fit_object_motion(carried, x, y, flow, analysis.flow_px)
+    memory.move_by(step)
+    box = bounding_window(carried > PRESENT_PROBABILITY, region)
     if box[2] == 0:
         return None
-    view = look_at(picture.rgb, padded(box, picture.size, pad), working_px)
-    cues = gather(memory, picture, view, step)
-    return Candidate.of(view, cues, (weigh or fusion.fitted("follow"))(cues.planes))
+    view = make_view(analysis.rgb, pad_window(box, analysis.size, pad), working_px)
+    cues = collect_cues(memory, analysis, view, step)
+    return MaskEstimate.from_cues(view, cues, (fuse or fusion.load_network("follow"))(cues.planes))
 
 
-def gather(memory: Memory, picture: Picture, view: View, step: Array) -> Cues:
-    """Every cue of a view, with what was in sight on the last frame."""
-    cues, flow, (x, y) = Cues(view), picture.flow(view.window, view.size), axes(view.window, view.size)
-    u, v = memory.in_view(x + flow[..., 0], y + flow[..., 1])
-    soft = cv2.remap(memory.soft, u, v, cv2.INTER_LINEAR)
-    cues.carried(soft)
-    cues.before(memory.nearby, memory.view.lab, u, v)
-    cues.colours(memory.places, memory.whole, *memory.canonical(view))
-    cues.motion(picture, flow, soft, step)
+def collect_cues(memory: ObjectMemory, analysis: FrameAnalysis, view: View, step: Array) -> Cues:
+    """Every cue of a view, of an object that was in sight on the last frame and has moved by `step` (2, 3)."""
+    cues, flow = Cues(view), analysis.sample_flow(view.window, view.size)
+    x, y = pixel_axes(view.window, view.size)
+    u, v = memory.frame_to_view_xy(x + flow[..., 0], y + flow[..., 1])
+    soft_mask = cv2.remap(memory.soft_mask, u, v, cv2.INTER_LINEAR)
+    cues.add_carried_mask(soft_mask)
+    cues.add_last_frame(memory.last_frame_colours, memory.view.lab, u, v)
+    cues.add_object_colours(memory.cell_colours, memory.overall_colours, *memory.canonical_xy(view))
+    cues.add_motion(analysis, flow, soft_mask, step)
     cues.finish()
     return cues
 
 
-def region_of(memory: Memory, picture: Picture) -> Window:
+def reachable_window(memory: ObjectMemory, analysis: FrameAnalysis) -> Window:
     """Where the object can be on this frame, from where it was on the last."""
-    box = box_of(memory.soft > PRESENT_SHARE, memory.view.window)
-    pad = max(round(REGION_PAD_PX * picture.unit), round(REGION_PAD * max(box[2], box[3])))
-    return clip_window(grow(box, pad), picture.size)
+    box = bounding_window(memory.soft_mask > PRESENT_PROBABILITY, memory.view.window)
+    pad = max(round(REACH_PX * analysis.flow_px), round(REACH_SHARE * max(box[2], box[3])))
+    return clip_window(grow_window(box, pad), analysis.size)
 
 
-def _own_motion(carried: Array, x: Array, y: Array, flow: Array, unit: float) -> Array:
+def _fit_object_motion(carried: Array, x: Array, y: Array, flow: Array, flow_px: float) -> Array:
     """The similarity from the last frame to this one that fits the flow of the object's sure pixels."""
-    sure = np.flatnonzero(carried > SURE)
+    sure = np.flatnonzero(carried > SURE_PROBABILITY)
     sure = sure[:: max(1, len(sure) // MOTION_POINTS)]
     rows, columns = np.divmod(sure, carried.shape[1])
-    now = np.stack([x[0, columns], y[rows, 0]], axis=1)
-    fitted = poses.fit(now + flow.reshape(-1, 2)[sure], now, MOTION_AGREE_PX * unit)
+    current = np.stack([x[0, columns], y[rows, 0]], axis=1)
+    previous = current + flow.reshape(-1, 2)[sure]
+    fitted = fit_similarity(previous, current, frame_to_frame(MOTION_AGREE_PX * flow_px))
     return geometry.IDENTITY if fitted is None else fitted

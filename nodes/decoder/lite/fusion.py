@@ -21,13 +21,13 @@ from stream.arrays import Array
 WEIGHTS = Path(__file__).with_name("fusion_weights.json")
 STRENGTH, CONTRAST, ROUNDS = 20.0, 8.0, 3  # of the smoothing; contrast in grey levels of an edge that it stops at
 GAIN = 1.5  # of the smoothed logits; smoothing has flattened them
-CLIP = 3.0  # of an averaged log ratio, in the hand-set formula: no colour is proof
+MAX_COLOUR_LOGIT = 3.0  # of an averaged log ratio, in the hand-set formula: no colour is proof
 
-Fusion = Callable[[Array], Array]  # cues (C, h, w) -> raw logits (h, w)
+CueFusion = Callable[[Array], Array]  # cues (C, h, w) -> raw logits (h, w)
 
 
 @dataclass(frozen=True)
-class Network:
+class FusionNetwork:
     """Fitted weights of one network of two hidden layers; inputs in columns."""
 
     w1: Array  # (A, C)
@@ -38,7 +38,7 @@ class Network:
     b3: float
 
     @cached_property
-    def padded(self) -> Array:
+    def padded_w1(self) -> Array:
         """w1 with columns of zeros, as the compiled loop wants it."""
         return np.pad(self.w1, ((0, 0), (0, -self.w1.shape[1] % 4)))
 
@@ -46,33 +46,34 @@ class Network:
         """(h, w) raw logits of cues (C, h, w)."""
         out = np.empty(planes[0].size, np.float32)
         flat = planes.reshape(len(planes), -1)
-        kernels.network(flat, self.padded, self.b1, self.w2, self.b2, self.w3, self.b3, out)
+        kernels.run_network(flat, self.padded_w1, self.b1, self.w2, self.b2, self.w3, self.b3, out)
         return out.reshape(planes.shape[1:])
 
 
 @cache
-def fitted(name: str) -> Network:
+def load_network(name: str) -> FusionNetwork:
     """The network that ships under a name: follow, points, box."""
-    told = json.loads(WEIGHTS.read_text())[name]
-    w1, b1, w2, b2, w3 = (np.ascontiguousarray(told[key], np.float32) for key in ("w1", "b1", "w2", "b2", "w3"))
-    return Network(w1, b1, w2, b2, w3, float(told["b3"]))
+    values = json.loads(WEIGHTS.read_text())[name]
+    w1, b1, w2, b2, w3 = (np.ascontiguousarray(values[key], np.float32) for key in ("w1", "b1", "w2", "b2", "w3"))
+    return FusionNetwork(w1, b1, w2, b2, w3, float(values["b3"]))
 
 
-def hand_set(planes: Array) -> Array:
-    """(h, w) raw logits of cues (C, h, w) without fitted numbers: where fitting begins, and what judges a search."""
-    return np.asarray(0.5 * planes[ROW["carried"]] + 2 * planes[ROW["depth_wide"]] + look(planes), np.float32)
+def fuse_by_hand(planes: Array) -> Array:
+    """(h, w) raw logits of cues (C, h, w) without fitted numbers: for the first round of fitting, and for searches."""
+    return np.asarray(0.5 * planes[ROW["carried"]] + 2 * planes[ROW["depth_wide"]] + fuse_colours(planes), np.float32)
 
 
-def look(planes: Array) -> Array:
-    """(h, w): what colours alone say."""
-    nearby, first, recent, everywhere = (
-        np.clip(planes[ROW[f"mean_{name}"]], -CLIP, CLIP) for name in ("nearby", "first", "recent", "first_all")
+def fuse_colours(planes: Array) -> Array:
+    """(h, w) raw logits of the colour cues alone, without fitted numbers."""
+    nearby, first, recent, overall = (
+        np.clip(planes[ROW[f"mean_{name}"]], -MAX_COLOUR_LOGIT, MAX_COLOUR_LOGIT)
+        for name in ("nearby", "first", "recent", "first_overall")
     )
-    return np.asarray(0.5 * nearby + 0.35 * first + 0.3 * recent + 0.15 * everywhere)
+    return np.asarray(0.5 * nearby + 0.35 * first + 0.3 * recent + 0.15 * overall)
 
 
-def settled(raw: Array, rgb: Array) -> Array:
-    """(h, w) logits: raw ones smoothed inside the edges of the picture, sure pixels counting more."""
-    z = np.clip(raw, -5, 5)
-    sure = np.float32(0.2) * np.abs(z) + np.float32(0.05)
-    return np.asarray(GAIN * kernels.smooth(z, sure, rgb, STRENGTH, CONTRAST, ROUNDS), np.float32)
+def smooth_logits(raw: Array, rgb: Array) -> Array:
+    """(h, w) logits: raw ones smoothed inside the edges of the image, sure pixels counting more."""
+    clipped = np.clip(raw, -5, 5)
+    sure = np.float32(0.2) * np.abs(clipped) + np.float32(0.05)
+    return np.asarray(GAIN * kernels.smooth(clipped, sure, rgb, STRENGTH, CONTRAST, ROUNDS), np.float32)

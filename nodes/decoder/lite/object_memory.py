@@ -1,4 +1,7 @@
-"""What `lite` remembers of one object, bounded whatever the length of the feed (under 32 MB)."""
+"""What `lite` remembers of one object: its last mask, pose, motion, colours and template.
+
+Bounded whatever the length of the feed (under 32 MB).
+"""
 
 from __future__ import annotations
 
@@ -8,167 +11,211 @@ import cv2
 import numpy as np
 
 from nodes.decoder.lite import poses
-from nodes.decoder.lite.appearance import OBJECT_MASS, Nearby, Places
-from nodes.decoder.lite.relocate import Look, settle, take_look
-from nodes.decoder.lite.view import View, look_at, padded, shrunk
+from nodes.decoder.lite.colour_histograms import OBJECT_MASS, HistogramGrid, LastFrameHistograms
+from nodes.decoder.lite.template import Template, align, cut_template
+from nodes.decoder.lite.view import View, make_view, pad_window, shrink_mask
 from stream import geometry
 from stream.arrays import Array
 
-RECENT_RATE = 0.1  # of the adapting colours per place, a frame; those over the whole window at half of it
-PART_RATE = 0.05  # while much of the object is hidden: what covers it is not its look
+RECENT_RATE = 0.1  # of the recent colours per cell, a frame; those over the whole window at half of it
+PARTLY_HIDDEN_RATE = 0.05  # while much of the object is hidden: what covers it has other colours
 WHOLE_SHARE = 0.75  # of the area it had: more than this in sight counts as whole
-IN_SIGHT_SHARE = 0.9  # of the area: a look is taken of no less
-LOOK_EVERY = 4  # frames between two looks
-STIFF_MISMATCH = 0.1  # between two looks (relocate.py): below this the object keeps its shape
-MISSED_TURN = 0.012  # radians between two looks; where flow sees the turn, its pose is the better one
+TEMPLATE_SHARE = 0.9  # of the area: a template is cut out of no less
+TEMPLATE_INTERVAL = 4  # frames between two templates, at least
+RIGID_MISMATCH = 0.1  # between two templates (template.py): below this the object keeps its shape
+MISSED_ROTATION = 0.012  # radians between two templates; where flow sees the rotation, its pose is the better one
 MOTION_RATE = 0.25  # of the smoothed motion, a frame
+VANISHED_SHARE = 0.02  # of the object's area: a mask smaller than this has vanished,
+VANISHED_PX = 12.0  # and so has one smaller than this
 
 
-@dataclass
-class Motion:
-    """How an object moves a frame, smoothed: what it goes on doing while it is out of sight."""
+@dataclass(frozen=True)
+class SmoothedMotion:
+    """How an object moves a frame: what it is expected to go on doing while it is out of sight."""
 
     shift: Array = field(default_factory=lambda: np.zeros(2))  # of its middle, px
-    turn: float = 0.0  # radians
-    stiff: bool = False  # `turn` was measured between two looks: dense flow has no say in it
+    rotation: float = 0.0  # radians
+    rigid: bool = False  # `rotation` was measured between two templates: dense flow does not change it
 
-    def learn(self, shift: Array, turn: float) -> None:
-        """Blend in one frame's motion."""
-        self.shift = self.shift + MOTION_RATE * (shift - self.shift)
-        if not self.stiff:
-            self.turn += MOTION_RATE * (turn - self.turn)
+    def blended(self, shift: Array, rotation: float) -> SmoothedMotion:
+        """With one frame's motion blended in."""
+        smoothed = self.shift + MOTION_RATE * (shift - self.shift)
+        if self.rigid:
+            return replace(self, shift=smoothed)
+        return replace(self, shift=smoothed, rotation=self.rotation + MOTION_RATE * (rotation - self.rotation))
 
 
 @dataclass
-class Memory:
+class ObjectMemory:
     """One object."""
 
     view: View  # of the last frame on which it was in sight
-    soft: Array  # (h, w) float32 0..1, its chance in that view
+    soft_mask: Array  # (h, w) float32 0..1, its probability in that view
     pose: Array  # (2, 3) canonical px -> frame px; the identity on the first frame
     centre: Array  # (2,) middle of the object in canonical px
-    places: Places  # colours per place on the object
-    whole: Places  # colours over the window
-    nearby: Nearby  # colours per place in `view`
+    cell_colours: HistogramGrid  # per cell of the object's own coordinates
+    overall_colours: HistogramGrid  # over the window
+    last_frame_colours: LastFrameHistograms  # per cell of `view`
     first_area: float  # px, on the first frame
     area: float  # px it covers when nothing hides it
-    look: Look
-    motion: Motion = field(default_factory=Motion)
-    absent: int = 0  # frames since its mask was last believed
-    look_age: int = 0  # when the look was taken, and
-    tried: int = 0  # when it was last compared
+    template: Template
+    motion: SmoothedMotion
+    absent_frames: int = 0  # since its mask was last believed
     searches: int = 0  # while it was absent
     age: int = 0  # frames
-    placed: tuple[View, Array, Array, Array] | None = None  # what `canonical` was asked last: view and pose; its answer
+    template_age: int = 0  # its age when the template was cut out,
+    compared_age: int = 0  # and when the template was last compared with a frame
+    _canonical: tuple[View, Array, Array, Array] | None = None  # view, pose, and what `canonical_xy` made of them
 
     @classmethod
-    def of(cls, rgb: Array, mask: Array) -> Memory:
-        """The memory of an object whose (H, W) mask, not empty, was just given."""
+    def from_mask(cls, rgb: Array, mask: Array, motion: SmoothedMotion | None = None) -> ObjectMemory:
+        """The memory of an object whose (H, W) mask, not empty, was just given; its motion, if that is known."""
         bbox = cv2.boundingRect(mask)
-        view = look_at(rgb, padded(bbox, (mask.shape[0], mask.shape[1])))
-        soft = shrunk(mask, view)
+        view = make_view(rgb, pad_window(bbox, (mask.shape[0], mask.shape[1])))
+        soft_mask = shrink_mask(mask, view)
         pose = geometry.IDENTITY.copy()
         area = float(np.count_nonzero(mask))
         memory = cls(
             view=view,
-            soft=soft,
+            soft_mask=soft_mask,
             pose=pose,
             centre=np.array([bbox[0] + (bbox[2] - 1) / 2, bbox[1] + (bbox[3] - 1) / 2]),
-            places=Places(bbox),
-            whole=Places(None),
-            nearby=Nearby(),
+            cell_colours=HistogramGrid(bbox),
+            overall_colours=HistogramGrid(None),
+            last_frame_colours=LastFrameHistograms(),
             first_area=area,
             area=area,
-            look=take_look(rgb, mask, pose),
+            template=cut_template(rgb, mask, pose),
+            motion=motion or SmoothedMotion(),
         )
-        weight, (x, y) = memory._weight(view, soft), memory.canonical(view)
-        memory.places.begin(view, x, y, soft, weight)
-        memory.whole.begin(view, x, y, soft, weight)
-        memory.nearby.learn(view, soft, np.abs(2 * soft - 1))
+        weight, (x, y) = memory._pixel_weight(view, soft_mask), memory.canonical_xy(view)
+        memory.cell_colours.fill(view, x, y, soft_mask, weight)
+        memory.overall_colours.fill(view, x, y, soft_mask, weight)
+        memory.last_frame_colours.replace(view, soft_mask, np.abs(2 * soft_mask - 1))
         return memory
 
-    def last_soft(self, x: Array, y: Array) -> Array:
-        """The last soft mask at frame px x, y (h, w); 0 outside its window."""
-        return np.asarray(cv2.remap(self.soft, *self.in_view(x, y), cv2.INTER_LINEAR))
+    # --- reading ----------------------------------------------------------------------------------------------------
 
-    def in_view(self, x: Array, y: Array) -> tuple[Array, Array]:
+    @property
+    def middle(self) -> Array:
+        """(2,) frame px: where the object's centre is at its pose."""
+        return geometry.apply(self.pose, self.centre[None])[0]
+
+    def sample_mask(self, x: Array, y: Array) -> Array:
+        """The last soft mask at frame px x, y (h, w); 0 outside its window."""
+        return np.asarray(cv2.remap(self.soft_mask, *self.frame_to_view_xy(x, y), cv2.INTER_LINEAR))
+
+    def frame_to_view_xy(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Frame px as working px of the last view, float32."""
         wx, wy, width, height = self.view.window
-        h, w = self.soft.shape
+        h, w = self.soft_mask.shape
         kx, ky = np.float32(w / width), np.float32(h / height)
         half = np.float32(0.5)
         return (x - np.float32(wx) + half) * kx - half, (y - np.float32(wy) + half) * ky - half
 
-    def canonical(self, view: View) -> tuple[Array, Array]:
-        """x, y (h, w) float32 of a view's pixels in the object's own coordinates; worked out once a frame."""
-        if self.placed is None or self.placed[0] is not view or self.placed[1] is not self.pose:
-            self.placed = (view, self.pose, *view.canonical(self.pose))
-        return self.placed[2:]
+    def canonical_xy(self, view: View) -> tuple[Array, Array]:
+        """x, y (h, w) float32 of a view's pixels in the object's own coordinates; computed once a frame."""
+        if self._canonical is None or self._canonical[0] is not view or self._canonical[1] is not self.pose:
+            self._canonical = (view, self.pose, *view.canonical_xy(self.pose))
+        return self._canonical[2:]
 
-    def keep(self, view: View, soft: Array) -> None:
-        """Take a frame's soft mask as the last one."""
-        self.view, self.soft = view, soft
-        self.nearby.learn(view, soft, np.abs(2 * soft - 1))
+    # --- masks and colours ------------------------------------------------------------------------------------------
 
-    def learn(self, frames: int = 1) -> None:
-        """Adapt to the last frame kept, on which the object was seen clearly.
+    def begin_frame(self) -> None:
+        """Count a frame."""
+        self.age += 1
 
-        Its colours stand for those of `frames` frames; 0: they are not learnt this time.
+    def count_absent(self) -> None:
+        """Count a frame on which the object has no mask."""
+        self.absent_frames += 1
+
+    def store_mask(self, view: View, soft_mask: Array) -> None:
+        """Take a frame's soft mask as the last one; where too little is left of it, the object is absent."""
+        self.view, self.soft_mask = view, soft_mask
+        self.last_frame_colours.replace(view, soft_mask, np.abs(2 * soft_mask - 1))
+        visible_px = float((soft_mask > 0.5).sum()) * view.frame_px
+        vanished = visible_px <= max(VANISHED_SHARE * self.area, VANISHED_PX)
+        self.absent_frames = self.absent_frames + 1 if vanished else 0
+
+    def adapt(self, frames: int = 1) -> None:
+        """Adapt area and colours to the last mask stored, on which the object was seen clearly.
+
+        Its colours stand for those of `frames` frames; 0: they are left as they are.
         """
-        view, soft = self.view, self.soft
-        seen = float(soft.sum()) * view.px
-        whole = seen > WHOLE_SHARE * self.area
-        self.area = max(seen, (0.99 if whole else 0.999) * self.area)
+        view, soft_mask = self.view, self.soft_mask
+        visible_px = float(soft_mask.sum()) * view.frame_px
+        whole = visible_px > WHOLE_SHARE * self.area
+        self.area = max(visible_px, (0.99 if whole else 0.999) * self.area)
         if not frames:
             return
-        rate, weight, (x, y) = RECENT_RATE if whole else PART_RATE, self._weight(view, soft), self.canonical(view)
-        self.whole.learn(view, x, y, soft, weight, _over(frames, 0.5 * rate))
-        self.places.learn(view, x, y, soft, weight, _over(frames, rate))
+        rate = RECENT_RATE if whole else PARTLY_HIDDEN_RATE
+        weight, (x, y) = self._pixel_weight(view, soft_mask), self.canonical_xy(view)
+        self.overall_colours.blend(view, x, y, soft_mask, weight, _rate_over(frames, 0.5 * rate))
+        self.cell_colours.blend(view, x, y, soft_mask, weight, _rate_over(frames, rate))
 
-    def remember_look(self, rgb: Array, mask: Array, every: int = LOOK_EVERY) -> bool:
-        """Compare the (H, W) mask's picture with the last look; keep it as the new one if all of it is in sight.
+    def _pixel_weight(self, view: View, soft_mask: Array) -> Array:
+        """(h, w): what each pixel counts. Unsure ones count nothing; an object weighs the same at every size."""
+        area = max(self.first_area * geometry.scale_of(self.pose) ** 2, 1.0)
+        return np.asarray(np.abs(2 * soft_mask - 1) * np.float32(OBJECT_MASS * view.frame_px / area))
 
-        False where it is too early, or of no use: looks are `every` frames apart, or more.
-        Between two looks that match well the object has kept its shape. Their similarity then tells its pose and its
-        turn, of which dense flow sees a third too little.
+    # --- the template -----------------------------------------------------------------------------------------------
+
+    def update_template(self, rgb: Array, mask: Array, interval: int = TEMPLATE_INTERVAL) -> bool:
+        """Compare the object under a (H, W) mask with the template; cut out a new one if all of it is in sight.
+
+        False where that is too early, or of no use: templates are `interval` frames apart, or more. Between two that
+        match well the object has kept its shape. Their similarity then gives its pose and its rotation, of which dense
+        flow sees a third too little.
         """
-        frames = self.age - self.look_age
-        if frames < every and not self.motion.stiff:
+        frames = self.age - self.template_age
+        if frames < interval and not self.motion.rigid:
             return False
-        in_sight = cv2.countNonZero(mask) > IN_SIGHT_SHARE * self.area and not _at_edge(mask)
-        if frames < every if in_sight else not self.motion.stiff:
+        in_sight = cv2.countNonZero(mask) > TEMPLATE_SHARE * self.area and not _touches_edge(mask)
+        if frames < interval if in_sight else not self.motion.rigid:
             return False
-        self.tried = self.age
-        moved = geometry.compose(self.pose, geometry.inverse(self.look.pose))
-        found = settle(rgb, mask, self.look, moved, rounds=1)
-        stiff = found is not None and found.mismatch < STIFF_MISMATCH
-        if found is not None and stiff and abs(poses.angle_between(self.pose, found.pose)) > MISSED_TURN:
-            self.pose = found.pose
+        self.compared_age = self.age
+        moved = geometry.compose(self.pose, geometry.inverse(self.template.pose))
+        match = align(rgb, mask, self.template, moved, rounds=1)
+        rigid = match is not None and match.mismatch < RIGID_MISMATCH
+        if match is not None and rigid and abs(poses.angle_between(self.pose, match.pose)) > MISSED_ROTATION:
+            self.pose = match.pose
         if not in_sight:
             return True
-        if stiff:
-            moved = geometry.compose(self.pose, geometry.inverse(self.look.pose))
-            middle = self.look.centre
-            shift = (geometry.apply(moved, middle[None])[0] - middle) / frames
-            self.motion = Motion(shift, poses.angle_of(moved) / frames)
-        self.motion.stiff = stiff
-        self.look, self.look_age = take_look(rgb, mask, self.pose), self.age
+        self.motion = self._motion_since_template(frames) if rigid else replace(self.motion, rigid=False)
+        self.template, self.template_age = cut_template(rgb, mask, self.pose), self.age
         return True
 
-    def drift(self) -> None:
-        """One frame out of sight: go on as before."""
-        middle = geometry.apply(self.pose, self.centre[None])[0]
-        self.pose = geometry.compose(poses.about(middle, self.motion.turn, 1.0, self.motion.shift), self.pose)
+    def _motion_since_template(self, frames: int) -> SmoothedMotion:
+        moved = geometry.compose(self.pose, geometry.inverse(self.template.pose))
+        middle = self.template.centre
+        shift = (geometry.apply(moved, middle[None])[0] - middle) / frames
+        return SmoothedMotion(shift, poses.angle_of(moved) / frames, rigid=True)
 
-    def move(self, step: Array) -> None:
+    # --- the pose ---------------------------------------------------------------------------------------------------
+
+    def move_by(self, step: Array) -> None:
         """Follow the similarity that carried what was in sight from the last frame to this one."""
-        middle = geometry.apply(self.pose, self.centre[None])[0]
+        middle = self.middle
         shift = geometry.apply(step, middle[None])[0] - middle
-        if float((self.soft > 0.5).sum()) * self.view.px > WHOLE_SHARE * self.area:
-            self.motion.learn(shift, poses.angle_of(step))
-        elif self.motion.stiff:  # the rest that is in sight tells the turn of the whole badly
-            step = poses.about(middle, self.motion.turn, 1.0, shift)
+        if float((self.soft_mask > 0.5).sum()) * self.view.frame_px > WHOLE_SHARE * self.area:
+            self.motion = self.motion.blended(shift, poses.angle_of(step))
+        elif self.motion.rigid:  # the part in sight shows the rotation of the whole badly
+            step = poses.similarity_about(middle, self.motion.rotation, 1.0, shift)
         self.pose = geometry.compose(step, self.pose)
+
+    def move_as_before(self) -> None:
+        """Continue the smoothed motion for one frame out of sight."""
+        step = poses.similarity_about(self.middle, self.motion.rotation, 1.0, self.motion.shift)
+        self.pose = geometry.compose(step, self.pose)
+
+    def move_to(self, pose: Array) -> None:
+        """Take the pose at which the object was found again."""
+        self.pose = pose
+
+    def count_search(self) -> int:
+        """Count a search for the absent object; how many there have been."""
+        self.searches += 1
+        return self.searches
 
     def resize(self, scale: Array) -> None:
         """Follow a change of the frame size; `scale` (2, 3) carries old frame px to new ones."""
@@ -178,19 +225,14 @@ class Memory:
         self.view = replace(self.view, window=window)
         self.pose = geometry.compose(scale, self.pose)
         self.area *= geometry.scale_of(scale) ** 2
-        self.motion.shift = self.motion.shift * np.array([scale[0, 0], scale[1, 1]])
-
-    def _weight(self, view: View, soft: Array) -> Array:
-        """(h, w): what each pixel counts. Unsure ones teach nothing; an object weighs the same at every size."""
-        area = max(self.first_area * geometry.scale_of(self.pose) ** 2, 1.0)
-        return np.asarray(np.abs(2 * soft - 1) * np.float32(OBJECT_MASS * view.px / area))
+        self.motion = replace(self.motion, shift=self.motion.shift * np.array([scale[0, 0], scale[1, 1]]))
 
 
-def _over(frames: int, rate: float) -> float:
+def _rate_over(frames: int, rate: float) -> float:
     """A rate a frame as one for so many frames."""
     return rate if frames == 1 else 1 - float((1 - rate) ** frames)
 
 
-def _at_edge(mask: Array) -> bool:
+def _touches_edge(mask: Array) -> bool:
     """Whether a mask touches the frame's edge: part of the object may be outside."""
     return bool(mask[:2].any() or mask[-2:].any() or mask[:, :2].any() or mask[:, -2:].any())

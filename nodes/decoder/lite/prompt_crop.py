@@ -1,4 +1,4 @@
-"""The part of a frame that a prompt is about, at working size, and the tools that masks are cut out with there."""
+"""The part of a frame that a prompt is about, at working size, and the functions that cut masks out there."""
 
 from __future__ import annotations
 
@@ -9,11 +9,11 @@ from nodes.decoder.mask_model import Window
 from stream.arrays import Array
 
 MAX_PX = 16_000  # working px of a crop; GrabCut costs 2 ms per thousand
-KEEP_SHARE = 0.1  # a part this large against the largest one is kept
-PLAIN_LEVELS = 0.7  # grey levels of standard deviation: less is no picture
+MIN_PART_SHARE = 0.1  # of the largest part: smaller ones are dropped
+PLAIN_LEVELS = 0.7  # grey levels of standard deviation: less shows nothing to tell apart
 
 
-class Crop:
+class PromptCrop:
     """A part of the frame at working size, and the way back."""
 
     def __init__(self, rgb: Array, x1: float, y1: float, x2: float, y2: float) -> None:
@@ -36,55 +36,55 @@ class Crop:
         part = image[self.y : self.y + self.height, self.x : self.x + self.width]
         return np.asarray(cv2.resize(part, (self.w, self.h), interpolation=cv2.INTER_AREA))
 
-    def to_crop(self, xy: Array) -> Array:
+    def frame_to_crop_xy(self, xy: Array) -> Array:
         """Frame px to working px."""
         return np.asarray((xy - [self.x, self.y] + 0.5) / self.factor - 0.5, np.float32)
 
-    def to_frame(self, mask: Array) -> Array:
+    def mask_to_frame(self, mask: Array) -> Array:
         """(H, W) uint8 from a mask at working size."""
         full = np.zeros(self.size, np.uint8)
         grown = cv2.resize(mask.astype(np.float32), (self.width, self.height), interpolation=cv2.INTER_LINEAR)
         full[self.y : self.y + self.height, self.x : self.x + self.width] = grown > 0.5
         return full
 
-    def lab(self) -> Array:
-        """(h, w, 3) float32, a little blurred: what ways are measured on."""
+    def blurred_lab(self) -> Array:
+        """(h, w, 3) float32, a little blurred: what geodesic distances are measured on."""
         return np.asarray(cv2.cvtColor(cv2.GaussianBlur(self.rgb, (0, 0), 1), cv2.COLOR_RGB2LAB), np.float32)
 
 
-def discs(image: Array, xy: Array, radius: int, value: int) -> None:
+def draw_discs(image: Array, xy: Array, radius: int, value: int) -> None:
     """Draw discs of a value at points (N, 2)."""
     for x, y in np.rint(xy).astype(int):
         cv2.circle(image, (int(x), int(y)), radius, int(value), -1)
 
 
-def grabcut(picture: Array, trimap: Array) -> Array:
-    """(h, w) uint8 after one round; the probable parts as they are where there is nothing to tell apart."""
-    ours = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
-    # on a plain picture it finds nothing, and its graph cut takes seconds to do so
-    if min(ours.sum(), (~ours).sum()) < 16 or float(picture.std(axis=(0, 1)).max()) < PLAIN_LEVELS:
-        return np.asarray(ours, np.uint8)
+def run_grabcut(image: Array, trimap: Array) -> Array:
+    """(h, w) uint8: the object after one round of GrabCut; its probable part as given where the image is plain."""
+    inside = (trimap == cv2.GC_FGD) | (trimap == cv2.GC_PR_FGD)
+    # on a plain image it finds nothing, and its graph cut takes seconds to do so
+    if min(inside.sum(), (~inside).sum()) < 16 or float(image.std(axis=(0, 1)).max()) < PLAIN_LEVELS:
+        return np.asarray(inside, np.uint8)
     cv2.setRNGSeed(72)  # its k-means start is random: the same prompt must give the same mask
     models = np.zeros((1, 65)), np.zeros((1, 65))
-    out, _, _ = cv2.grabCut(np.ascontiguousarray(picture), trimap.copy(), None, *models, 1, cv2.GC_INIT_WITH_MASK)
+    out, _, _ = cv2.grabCut(np.ascontiguousarray(image), trimap.copy(), None, *models, 1, cv2.GC_INIT_WITH_MASK)
     return np.asarray((out == cv2.GC_FGD) | (out == cv2.GC_PR_FGD), np.uint8)
 
 
-def cleaned(mask: Array, clicks: Array) -> Array:
+def clean_mask(mask: Array, clicks: Array) -> Array:
     """The mask without small parts that no click is in, and with small holes filled."""
     count, parts, stats, _ = cv2.connectedComponentsWithStats(mask, connectivity=8)
     if count <= 1:
         return mask
     areas = stats[:, cv2.CC_STAT_AREA].copy()
     areas[0] = 0
-    keep = areas >= KEEP_SHARE * areas.max()
+    large = areas >= MIN_PART_SHARE * areas.max()
     for x, y in np.rint(clicks).astype(int):
         if 0 <= y < mask.shape[0] and 0 <= x < mask.shape[1]:
-            keep[parts[y, x]] = True
-    keep[0] = False
-    kept = keep[parts]
-    holes, labels, hole_stats, _ = cv2.connectedComponentsWithStats((~kept).astype(np.uint8), connectivity=4)
+            large[parts[y, x]] = True
+    large[0] = False
+    cleaned = large[parts]
+    holes, labels, hole_stats, _ = cv2.connectedComponentsWithStats((~cleaned).astype(np.uint8), connectivity=4)
     for i in range(1, holes):
-        if hole_stats[i, cv2.CC_STAT_AREA] < 0.01 * kept.sum():
-            kept[labels == i] = True
-    return np.asarray(kept, np.uint8)
+        if hole_stats[i, cv2.CC_STAT_AREA] < 0.01 * cleaned.sum():
+            cleaned[labels == i] = True
+    return np.asarray(cleaned, np.uint8)

@@ -1,7 +1,7 @@
-"""A window of a frame at working size, with what is needed of each pixel: the object-following part of `lite`.
+"""A window of a frame in, its view out: the window at working size, with what cues need of each pixel.
 
-Small objects are worked on at full resolution, large ones shrunk, so that a step costs about the same for all (and J
-gains about 5 points over a fixed half resolution).
+Small objects are worked on at full resolution, large ones are shrunk, so that a step costs about the same for
+all (and J gains about 5 points over a fixed half resolution).
 """
 
 from __future__ import annotations
@@ -12,21 +12,21 @@ import cv2
 import numpy as np
 
 from nodes.decoder.lite import kernels
-from nodes.decoder.lite.frame_analysis import axes, clip_window
+from nodes.decoder.lite.frame_analysis import clip_window, pixel_axes
 from nodes.decoder.mask_model import Window
 from stream import geometry
 from stream.arrays import Array
 
 WORKING_PX = 18_000  # of a window: 36 000 cost nearly twice as much and gain nothing
 WINDOW_PAD, WINDOW_PAD_PX = 0.3, 24  # round the object's box: share of its side, at least px
-NARROW_PAD = 0.2  # of one object among others: what is seen as sharply then takes three quarters of the pixels
+NARROW_PAD = 0.2  # of one object among others: as sharp, with three quarters of the pixels
 MIN_SIDE = 8  # working px
-CHROMA_LOW, CHROMA_SPAN = 72.0, 112.0  # 8-bit a and b of nearly all pictures lie in 72..184
-TOP = kernels.BINS - 1.001
+CHROMA_LOW, CHROMA_SPAN = 72.0, 112.0  # 8-bit a and b of nearly all images lie in 72..184
+MAX_CODE = kernels.BINS - 1.001
 
-_LUMA = np.minimum(np.arange(256) * (kernels.BINS - 1) / 255, TOP)
-_CHROMA = np.clip((np.arange(256) - CHROMA_LOW) * (kernels.BINS - 1) / CHROMA_SPAN, 0, TOP)
-CODES = np.stack([_LUMA, _CHROMA, _CHROMA]).astype(np.float32)  # (3, 256) of each level of L, a, b
+_LUMA = np.minimum(np.arange(256) * (kernels.BINS - 1) / 255, MAX_CODE)
+_CHROMA = np.clip((np.arange(256) - CHROMA_LOW) * (kernels.BINS - 1) / CHROMA_SPAN, 0, MAX_CODE)
+CODE_OF_LEVEL = np.stack([_LUMA, _CHROMA, _CHROMA]).astype(np.float32)  # (3, 256) of each level of L, a, b
 
 # OpenCV makes its tables for Lab at the first use, which takes 0.15 s: here, and not on the first frame of a feed.
 cv2.cvtColor(np.zeros((1, 1, 3), np.uint8), cv2.COLOR_RGB2LAB)
@@ -56,18 +56,18 @@ class View:
         return np.array([x + 0.5 * kx - 0.5, y + 0.5 * ky - 0.5, kx, ky], np.float32)
 
     @property
-    def px(self) -> float:
-        """Frame px that one working px stands for."""
+    def frame_px(self) -> float:
+        """Frame px (an area) that one working px stands for."""
         return self.window[2] * self.window[3] / self.base.size
 
-    def canonical(self, pose: Array) -> tuple[Array, Array]:
+    def canonical_xy(self, pose: Array) -> tuple[Array, Array]:
         """x, y (h, w) float32 of each pixel in an object's own coordinates."""
-        x, y = axes(self.window, self.size)
+        x, y = pixel_axes(self.window, self.size)
         m = geometry.inverse(pose).astype(np.float32)
         return m[0, 0] * x + (m[0, 1] * y + m[0, 2]), m[1, 0] * x + (m[1, 1] * y + m[1, 2])
 
 
-def look_at(rgb: Array, window: Window, working_px: int = WORKING_PX) -> View:
+def make_view(rgb: Array, window: Window, working_px: int = WORKING_PX) -> View:
     """The view of a window that lies inside the frame."""
     x, y, width, height = window
     factor = max(1.0, float(np.sqrt(width * height / working_px)))
@@ -75,30 +75,32 @@ def look_at(rgb: Array, window: Window, working_px: int = WORKING_PX) -> View:
     part = rgb[y : y + height, x : x + width]
     small = cv2.resize(part, (w, h), interpolation=cv2.INTER_AREA) if (w, h) != (width, height) else part.copy()
     lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
-    codes, base, fraction = (
-        np.empty((3, h * w), np.float32),
-        np.empty(h * w, np.int32),
-        np.empty((3, h * w), np.float32),
-    )
-    kernels.split_codes(lab.reshape(-1, 3), CODES, codes, base, fraction)
-    return View(window, small, lab, codes, base, fraction)
+    return View(window, small, lab, *split_colours(lab))
 
 
-def shrunk(mask: Array, view: View) -> Array:
+def split_colours(lab: Array) -> tuple[Array, Array, Array]:
+    """`codes` (3, n), `base` (n,) and `fraction` (3, n) of a `View`, of an (h, w, 3) uint8 Lab image."""
+    n = lab.shape[0] * lab.shape[1]
+    codes, base, fraction = np.empty((3, n), np.float32), np.empty(n, np.int32), np.empty((3, n), np.float32)
+    kernels.split_codes(lab.reshape(-1, 3), CODE_OF_LEVEL, codes, base, fraction)
+    return codes, base, fraction
+
+
+def shrink_mask(mask: Array, view: View) -> Array:
     """(h, w) float32: the part of a (H, W) mask that a view shows, at its working size."""
     x, y, width, height = view.window
     part = mask[y : y + height, x : x + width].astype(np.float32)
     return np.asarray(cv2.resize(part, view.size[::-1], interpolation=cv2.INTER_AREA))
 
 
-def padded(bbox: Window, size: tuple[int, int], pad: float = WINDOW_PAD) -> Window:
+def pad_window(bbox: Window, size: tuple[int, int], pad: float = WINDOW_PAD) -> Window:
     """The window round a bounding box, inside the frame (H, W); `pad` is a share of the box's side."""
     x, y, width, height = bbox
     px, py = (max(WINDOW_PAD_PX, round(pad * n)) for n in (width, height))
     return clip_window((x - px, y - py, width + 2 * px, height + 2 * py), size)
 
 
-def box_of(mask: Array, window: Window) -> Window:
+def bounding_window(mask: Array, window: Window) -> Window:
     """The bounding box, in frame px, of a mask at a window's working size; width 0 when it is empty."""
     x, y, width, height = cv2.boundingRect(mask.astype(np.uint8))
     kx, ky = window[2] / mask.shape[1], window[3] / mask.shape[0]

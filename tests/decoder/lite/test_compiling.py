@@ -31,7 +31,7 @@ def triple(x):
 @pytest.fixture(autouse=True)
 def first_start(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A process that has told nothing yet, with the cache where it is by default."""
-    monkeypatch.setattr(compiling, "_told", set())
+    monkeypatch.setattr(compiling, "_logged", set())
     monkeypatch.setattr(numba.config, "CACHE_DIR", "")
     caplog.set_level(logging.INFO)
 
@@ -66,7 +66,7 @@ def test_loops_are_compiled_once_and_it_is_said_that_this_takes_time(
 def test_a_second_start_compiles_nothing_and_says_nothing(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     load(tmp_path)
     caplog.clear()
-    compiling._told.clear()
+    compiling._logged.clear()
     again = load(tmp_path)
     assert (again.double.stats.cache_misses, again.triple.stats.cache_misses) == ({}, {})
     assert again.triple(4.0) == 12
@@ -94,7 +94,7 @@ def test_the_folder_of_numba_cache_dir_is_used_as_the_line_says(
     assert list((tmp_path / "cache").rglob("*.nbi"))
 
 
-def test_a_damaged_file_is_told_and_does_not_end_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_damaged_file_is_logged_and_does_not_end_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     load(tmp_path)
     caplog.clear()
     for kept in (tmp_path / "__pycache__").glob("*.nbi"):

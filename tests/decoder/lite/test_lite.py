@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 
 from nodes.decoder.lite.backend import Lite
-from nodes.decoder.lite.frame_analysis import Picture
-from nodes.decoder.lite.kernels import geodesic
-from nodes.decoder.lite.prompt_masks import first_mask
+from nodes.decoder.lite.frame_analysis import FrameAnalysis
+from nodes.decoder.lite.kernels import geodesic_distance
+from nodes.decoder.lite.prompt_masks import make_first_mask
 from nodes.decoder.mask_model import Query, Verdict
 from nodes.decoder.segmentation import Segmenter
 from stream.crops import uncrop_mask
@@ -196,7 +196,7 @@ POINTS = Prompt(
 )
 def test_every_kind_of_prompt_makes_a_first_mask(prompt, least):
     rgb, truth = draw(60)
-    assert iou(first_mask(rgb, prompt), truth) >= least
+    assert iou(make_first_mask(rgb, prompt), truth) >= least
 
 
 @pytest.mark.parametrize(
@@ -217,7 +217,7 @@ def test_every_kind_of_prompt_makes_a_first_mask(prompt, least):
 @pytest.mark.parametrize("plain", [False, True])
 def test_odd_prompts_are_answered_and_the_next_frames_too(prompt, plain):
     rgb = np.full((*SIZE, 3), 90, np.uint8) if plain else GROUND
-    mask = first_mask(rgb, prompt)
+    mask = make_first_mask(rgb, prompt)
     assert mask.shape == SIZE
     assert set(np.unique(mask)) <= {0, 1}
     segmenter = Segmenter(Lite())
@@ -230,7 +230,7 @@ def test_geodesic_distance_grows_with_the_way_and_with_the_edges_on_it():
     lab[:, 15:] = 50
     seeds = np.zeros((20, 30), bool)
     seeds[10, 5] = True
-    far = geodesic(lab, seeds)
+    far = geodesic_distance(lab, seeds)
     assert far[10, 5] == 0
     assert far[10, 14] == pytest.approx(27)
     assert far[10, 15] == pytest.approx(30 + 150)
@@ -311,8 +311,8 @@ def test_twenty_objects_are_followed_at_once_and_share_no_pixel():
 def test_a_prompt_in_motion_is_answered_better_with_the_frame_before():
     clip = [draw(60 + 6 * t) for t in range(2)]
     prompt = Prompt(object_id=1, box=(60, 44, 122, 106))  # drawn loosely
-    before = Picture(clip[0][0], None)
-    alone = first_mask(clip[1][0], prompt)
-    moving = first_mask(clip[1][0], prompt, None, Picture(clip[1][0], before.gray))
+    previous = FrameAnalysis(clip[0][0], None)
+    alone = make_first_mask(clip[1][0], prompt)
+    moving = make_first_mask(clip[1][0], prompt, None, FrameAnalysis(clip[1][0], previous.gray))
     assert iou(moving, clip[1][1]) >= iou(alone, clip[1][1]) - 0.02
     assert iou(moving, clip[1][1]) > 0.7

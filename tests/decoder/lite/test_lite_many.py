@@ -33,9 +33,11 @@ def test_a_crowd_of_twenty_is_followed_to_the_end_and_shares_no_pixel(crowd):
     assert followed(masks[-1], crowd.labels[-1]) == 20
 
 
-def test_objects_that_take_turns_all_learn_and_all_have_a_new_look(crowd):
+def test_objects_that_adapt_on_alternate_frames_all_adapt_and_all_have_a_new_template(crowd):
     lite = Lite()
     run(lite, crowd, 6)
     for memory in lite.memories.values():
-        assert memory.look_age > 0
-        assert not np.array_equal(memory.whole.mass[:, 2:], memory.whole.mass[:, :2])  # adapted, and as at first
+        assert memory.template_age > 0
+        assert not np.array_equal(
+            memory.overall_colours.mass[:, 2:], memory.overall_colours.mass[:, :2]
+        )  # adapted, and as at first

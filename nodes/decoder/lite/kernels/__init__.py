@@ -2,23 +2,23 @@
 
 Everything here would take numpy three to twenty times as long. Signatures are written out, so that compiling happens
 when this package is first imported and never in the middle of a feed. Loops that call each other share a file, with
-their constants: what numba has kept of a loop it takes for good until the loop's own file changes.
+their constants: numba uses the loop that it cached until the loop's own file changes.
 """
 
 from __future__ import annotations
 
 from nodes.decoder.lite.kernels.colours import BINS, COLOURS, slice_four, slice_two, splat, split_codes
-from nodes.decoder.lite.kernels.distances import geodesic
-from nodes.decoder.lite.kernels.layers import network
-from nodes.decoder.lite.kernels.moving import motion
+from nodes.decoder.lite.kernels.distances import geodesic_distance
+from nodes.decoder.lite.kernels.layers import run_network
+from nodes.decoder.lite.kernels.motion import compare_motion
 from nodes.decoder.lite.kernels.smoothing import smooth
 
 __all__ = [
     "BINS",
     "COLOURS",
-    "geodesic",
-    "motion",
-    "network",
+    "compare_motion",
+    "geodesic_distance",
+    "run_network",
     "slice_four",
     "slice_two",
     "smooth",

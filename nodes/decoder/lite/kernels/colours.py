@@ -1,4 +1,4 @@
-"""Colour memories: pixels are added to masses by place and colour, and masses are read at places and colours.
+"""Colour histograms: pixels are added to masses by place and colour, and masses are read at places and colours.
 
 Colour codes are continuous bin coordinates (3, n) float32 in 0..BINS-1: Lab scaled to BINS bins a channel. Masses come
 in rows of one cell and colour; object first, surroundings second.
@@ -34,11 +34,19 @@ def split_codes(lab: Array, bins: Array, codes: Array, base: Array, fraction: Ar
 
 @compiled("void(f4[:,::1], i4, i4, f4[::1], f4[::1], i4[::1], f4[:,::1], f4, f4[:,::1])")
 def slice_two(
-    mass: Array, rows: int, columns: int, u: Array, v: Array, base: Array, fraction: Array, least: float, out: Array
+    mass: Array,
+    rows: int,
+    columns: int,
+    u: Array,
+    v: Array,
+    base: Array,
+    fraction: Array,
+    prior_mass: float,
+    out: Array,
 ) -> None:
     """Read two masses (rows * columns * COLOURS, 2) at places u, v (cells) and colours: bilinear, trilinear.
 
-    out: (2, n), their ratio, each with `least` more, and 1 + their sum. There is nothing off the grid.
+    out: (2, n), their ratio, each with `prior_mass` more, and 1 + their sum. There is nothing off the grid.
     """
     for i in range(u.size):
         x, y = int(np.floor(u[i])), int(np.floor(v[i]))
@@ -65,7 +73,7 @@ def slice_two(
                         w1 -= w2
                         a += w1 * mass[at, 0] + w2 * mass[at + 1, 0]
                         b += w1 * mass[at, 1] + w2 * mass[at + 1, 1]
-        out[0, i], out[1, i] = (a + least) / (b + least), 1 + a + b
+        out[0, i], out[1, i] = (a + prior_mass) / (b + prior_mass), 1 + a + b
 
 
 @compiled("void(f4[:,::1], i4, i4, f4, f4[::1], f4[::1], i4[::1], f4[:,::1], f4, f4[:,::1])")
@@ -78,7 +86,7 @@ def slice_four(
     v: Array,
     base: Array,
     fraction: Array,
-    least: float,
+    prior_mass: float,
     out: Array,
 ) -> None:
     """As `slice_two` for four masses a row: the first two, and two more that are worth `scale` each; out: (4, n)."""
@@ -113,8 +121,8 @@ def slice_four(
                         d += w1 * mass[at, 3] + w2 * mass[at + 1, 3]
         c *= scale
         d *= scale
-        out[0, i], out[1, i] = (a + least) / (b + least), 1 + a + b
-        out[2, i], out[3, i] = (c + least) / (d + least), 1 + c + d
+        out[0, i], out[1, i] = (a + prior_mass) / (b + prior_mass), 1 + a + b
+        out[2, i], out[3, i] = (c + prior_mass) / (d + prior_mass), 1 + c + d
 
 
 @compiled("void(f4[:,::1], i4, i4, i4, f4[::1], f4[::1], f4[:,::1], f4[::1], f4[::1], i4, i4)")
@@ -126,7 +134,7 @@ def splat(
     u: Array,
     v: Array,
     codes: Array,
-    soft: Array,
+    soft_mask: Array,
     weight: Array,
     start: int,
     step: int,
@@ -152,5 +160,5 @@ def splat(
                     continue
                 w = wy * (fx if dx else 1 - fx) * weight[i]
                 at = (row * columns + column) * COLOURS + colour
-                mass[at, first] += w * soft[i]
-                mass[at, first + 1] += w * (1 - soft[i])
+                mass[at, first] += w * soft_mask[i]
+                mass[at, first + 1] += w * (1 - soft_mask[i])

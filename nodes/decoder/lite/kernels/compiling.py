@@ -1,4 +1,4 @@
-"""Loops over arrays in, the same loops compiled by numba out; kept on disk wherever there is a place for them."""
+"""Loops over arrays in, the same loops compiled by numba out; cached on disk wherever a folder can be written to."""
 
 from __future__ import annotations
 
@@ -12,11 +12,12 @@ from numba.core.errors import NumbaError
 log = logging.getLogger(__name__)
 F = TypeVar("F", bound=Callable[..., Any])
 
-# What is kept knows its own file only: after a change here, or to a constant from another file, `make clean`.
+# The cache notices changes of a loop's own file only: after a change here, or to a constant that a loop takes from
+# another file, `make clean`.
 OPTIONS = {"nogil": True, "fastmath": {"contract", "reassoc", "arcp", "nsz"}, "error_model": "numpy"}
-TAKES = "about 20 s"  # for all of them; 15 s measured on one core of a cloud machine
+COMPILE_TIME = "about 20 s"  # for all of them; 15 s measured on one core of a cloud machine
 
-_told: set[str] = set()
+_logged: set[str] = set()
 
 
 def compiled(signature: str) -> Callable[[F], F]:
@@ -28,18 +29,18 @@ def compiled(signature: str) -> Callable[[F], F]:
         except NumbaError:  # of the loop itself
             raise
         except Exception as error:  # of the cache, of many types: no folder, a full disk, a damaged file
-            _tell(
+            _log_once(
                 logging.WARNING,
                 f"the lite decoder's loops cannot be kept on disk ({_reason(error)}); every start compiles them, which "
-                f"takes {TAKES}. Set NUMBA_CACHE_DIR to a folder that this user may write to",
+                f"takes {COMPILE_TIME}. Set NUMBA_CACHE_DIR to a folder that this user may write to",
             )
             fast = numba.njit(signature, **OPTIONS)(loop)
         else:
             stats = getattr(fast, "stats", None)  # none under NUMBA_DISABLE_JIT
             if stats is not None and stats.cache_misses:
-                _tell(
+                _log_once(
                     logging.INFO,
-                    f"compiling the lite decoder's loops, {TAKES}; kept for later starts in {stats.cache_path}",
+                    f"compiling the lite decoder's loops, {COMPILE_TIME}; kept for later starts in {stats.cache_path}",
                 )
         return fast
 
@@ -52,8 +53,8 @@ def _reason(error: Exception) -> str:
     return f"{type(error).__name__}: {error}"
 
 
-def _tell(level: int, text: str) -> None:
-    """Once a process, however many loops it is true of."""
-    if text not in _told:
-        _told.add(text)
+def _log_once(level: int, text: str) -> None:
+    """Log a text once a process, however many loops it is true of."""
+    if text not in _logged:
+        _logged.add(text)
         log.log(level, text)

@@ -32,10 +32,10 @@ def _layer(inputs: Array, weights: Array, bias: Array, out: Array) -> None:
 
 
 @compiled("void(f4[:,::1], f4[:,::1], f4[::1], f4[:,::1], f4[::1], f4[::1], f4, f4[::1])")
-def network(cues: Array, w1: Array, b1: Array, w2: Array, b2: Array, w3: Array, b3: float, out: Array) -> None:
+def run_network(cues: Array, w1: Array, b1: Array, w2: Array, b2: Array, w3: Array, b3: float, out: Array) -> None:
     """Logits (n,) of cues (C, n): two hidden layers with leaky ReLU 0.1; w1 (A, C and zeros up to a multiple of 4).
 
-    In blocks of pixels that stay in the first cache.
+    It works in blocks of pixels that stay in the first cache.
     """
     block = 256
     n = cues.shape[1]

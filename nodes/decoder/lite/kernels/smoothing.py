@@ -1,4 +1,4 @@
-"""Smoothing up to a picture's edges, and no further."""
+"""Smoothing inside the edges of an image, and not across them."""
 
 from __future__ import annotations
 

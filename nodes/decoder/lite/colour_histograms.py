@@ -1,8 +1,8 @@
-"""What an object looks like: colours of object and surroundings counted per place and colour.
+"""What an object looks like: colour histograms of the object and of what surrounds it.
 
-A `Places` counts per cell of the object's own coordinate frame (its px on the frame it was first seen on), so that a
-white belly below a brown back stays two things; twice, as on the first frame and adapting. With a single cell it counts
-over the whole window. `Nearby` counts per cell of the last frame's window: what was here a moment ago.
+A `HistogramGrid` holds a histogram for each cell of the object's own coordinate frame (its px on the frame it was first
+seen on), so that a white belly below a brown back stays two things; twice: as on the first frame, and adapting. With a
+single cell it covers the whole window. `LastFrameHistograms` holds one for each cell of the last frame's window.
 """
 
 from __future__ import annotations
@@ -18,10 +18,10 @@ CELLS = 10  # along the longer side of the object's first bounding box
 MARGIN_CELLS = 3  # around it, for the surroundings
 OBJECT_MASS = 5000.0  # an object's pixels weigh this much in all, whatever its size: cells then hold about 50
 MIN_SCALE = 1e-3
-NEARBY_PX = 16  # working px a cell
+LAST_FRAME_CELL_PX = 16  # working px
 
 
-class Places:
+class HistogramGrid:
     """Masses per cell and colour. The four of a cell and colour (first object, first surroundings; recent object,
     recent surroundings) lie side by side, because reading them is what costs: one cache line serves all.
     """
@@ -36,57 +36,57 @@ class Places:
             self.columns = int(np.ceil(width / self.cell_px)) + 2 * MARGIN_CELLS
             self.rows = int(np.ceil(height / self.cell_px)) + 2 * MARGIN_CELLS
         self.mass = np.zeros((self.rows * self.columns * COLOURS, 4), np.float32)
-        self.turn = 0  # pixels learnt from are the odd and the even ones in turn
+        self.additions = 0  # frames added: the even and the odd pixels are added on alternate frames
         self.recent_scale = 1.0  # a recent mass is worth this much: fading them all each frame would cost 5 ms
 
-    def begin(self, view: View, x: Array, y: Array, soft: Array, weight: Array) -> None:
-        """Take the first frame's pixels at canonical places x, y (h, w): `soft` their chance to be the object."""
-        self._add(view, x, y, soft, weight)
+    def fill(self, view: View, x: Array, y: Array, soft_mask: Array, weight: Array) -> None:
+        """Take the first frame's pixels at canonical x, y (h, w), each with its weight."""
+        self._add(view, x, y, soft_mask, weight)
         self.mass[:, :2] = self.mass[:, 2:]
 
-    def learn(self, view: View, x: Array, y: Array, soft: Array, weight: Array, rate: float) -> None:
-        """Blend one frame's pixels into the adapting masses."""
+    def blend(self, view: View, x: Array, y: Array, soft_mask: Array, weight: Array, rate: float) -> None:
+        """Blend one frame's pixels into the recent masses."""
         self.recent_scale *= 1 - rate
         if self.recent_scale < MIN_SCALE:
             self.mass[:, 2:] *= self.recent_scale
             self.recent_scale = 1.0
-        # every second pixel, in turn: half the cost, and no worse
-        self._add(view, x, y, soft, weight * np.float32(2 * rate / self.recent_scale), 2)
+        # every second pixel, even and odd ones in alternation: half the cost, and no worse
+        self._add(view, x, y, soft_mask, weight * np.float32(2 * rate / self.recent_scale), 2)
 
-    def ask(self, view: View, x: Array, y: Array, least: float, out: Array) -> None:
-        """At canonical places, (4, n): the first masses' ratio, object to surroundings and each with `least` more, and
-        1 + their sum; the same of the recent ones.
+    def read(self, view: View, x: Array, y: Array, prior_mass: float, out: Array) -> None:
+        """At canonical x, y, (4, n): the first masses' ratio, object to surroundings and each with `prior_mass` more,
+        and 1 + their sum; the same of the recent ones.
         """
         u, v = self._cells(x, y)
         scale, base, fraction = self.recent_scale, view.base, view.fraction
-        kernels.slice_four(self.mass, self.rows, self.columns, scale, u, v, base, fraction, least, out)
+        kernels.slice_four(self.mass, self.rows, self.columns, scale, u, v, base, fraction, prior_mass, out)
 
     def _cells(self, x: Array, y: Array) -> tuple[Array, Array]:
         if self.rows == self.columns == 1:
-            nowhere = np.zeros(x.size, np.float32)
-            return nowhere, nowhere
+            origin = np.zeros(x.size, np.float32)
+            return origin, origin
         per_px, half = np.float32(1 / self.cell_px), np.float32(0.5)
         return ((x - self.origin[0]) * per_px - half).ravel(), ((y - self.origin[1]) * per_px - half).ravel()
 
-    def _add(self, view: View, x: Array, y: Array, soft: Array, weight: Array, step: int = 1) -> None:
+    def _add(self, view: View, x: Array, y: Array, soft_mask: Array, weight: Array, step: int = 1) -> None:
         u, v = self._cells(x, y)
-        start = self.turn % step
-        self.turn += 1
+        start = self.additions % step
+        self.additions += 1
         grid = (self.rows, self.columns)
-        kernels.splat(self.mass, 2, *grid, u, v, view.codes, soft.ravel(), weight.ravel(), start, step)
+        kernels.splat(self.mass, 2, *grid, u, v, view.codes, soft_mask.ravel(), weight.ravel(), start, step)
 
 
-class Nearby:
-    """Colours of object and surroundings per place in the last frame's window; forgotten after one frame."""
+class LastFrameHistograms:
+    """Colours of object and surroundings per cell of the last frame's window; replaced on every frame."""
 
     def __init__(self) -> None:
         self.rows = self.columns = 0
         self._buffer = np.zeros((0, 2), np.float32)
 
-    def learn(self, view: View, soft: Array, weight: Array) -> None:
+    def replace(self, view: View, soft_mask: Array, weight: Array) -> None:
         """Take a frame's pixels in place of the last one's."""
         h, w = view.size
-        self.rows, self.columns = h // NEARBY_PX + 2, w // NEARBY_PX + 2
+        self.rows, self.columns = h // LAST_FRAME_CELL_PX + 2, w // LAST_FRAME_CELL_PX + 2
         needed = self.rows * self.columns * COLOURS
         if len(self._buffer) < needed:
             self._buffer = np.zeros((needed, 2), np.float32)
@@ -95,14 +95,14 @@ class Nearby:
         u, v = self._cells(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
         u, v = np.tile(u, h), np.repeat(v, w)
         grid = (self.rows, self.columns)
-        kernels.splat(self._buffer, 0, *grid, u, v, view.codes, soft.ravel(), weight.ravel(), 0, 1)
+        kernels.splat(self._buffer, 0, *grid, u, v, view.codes, soft_mask.ravel(), weight.ravel(), 0, 1)
 
-    def ask(self, view: View, x: Array, y: Array, least: float, out: Array) -> None:
-        """At places x, y (h, w), working px of the last frame's window, (2, n): as `Places.ask` of its two masses."""
+    def read(self, view: View, x: Array, y: Array, prior_mass: float, out: Array) -> None:
+        """At x, y (h, w), working px of the last frame's window, (2, n): as `HistogramGrid.read` of its two masses."""
         u, v = self._cells(x, y)
-        kernels.slice_two(self._buffer, self.rows, self.columns, u, v, view.base, view.fraction, least, out)
+        kernels.slice_two(self._buffer, self.rows, self.columns, u, v, view.base, view.fraction, prior_mass, out)
 
     @staticmethod
     def _cells(x: Array, y: Array) -> tuple[Array, Array]:
-        per_px, half = np.float32(1 / NEARBY_PX), np.float32(0.5)
+        per_px, half = np.float32(1 / LAST_FRAME_CELL_PX), np.float32(0.5)
         return (x * per_px + half).ravel(), (y * per_px + half).ravel()

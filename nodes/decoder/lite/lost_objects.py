@@ -1,0 +1,67 @@
+"""Search for an object that is out of sight: its memory and a frame in, a mask estimate out where it was found.
+
+One search a call, on odd ones near the place where the object should be, on even ones in the whole frame at one of
+several guessed rotations.
+"""
+
+from __future__ import annotations
+
+import cv2
+import numpy as np
+
+from nodes.decoder.lite import fusion, poses, template
+from nodes.decoder.lite.cues import Cues
+from nodes.decoder.lite.following import MaskEstimate
+from nodes.decoder.lite.object_memory import ObjectMemory
+from nodes.decoder.lite.view import make_view, pad_window, shrink_mask
+from nodes.decoder.mask_model import Window
+from stream.arrays import Array
+
+ROTATIONS = 15  # guesses of a lost object's rotation, 24 degrees apart: alignment corrects half of that
+REACH_PX = 2  # a frame out of sight, around the place where the object should be,
+REACH_FRAMES = 30  # for so many frames
+
+
+def search_lost(rgb: Array, countable: Array, memory: ObjectMemory, working_px: int) -> MaskEstimate | None:
+    """The object where it was found, its pose moved there; None where it was not.
+
+    `countable` (H, W) uint8 is 0 where another object's mask is in front.
+    """
+    size = (rgb.shape[0], rgb.shape[1])
+    angle, region = _plan_search(memory, size)
+    match = template.search(rgb, countable, memory.template, angle, region)
+    if match is None:
+        return None
+    memory.move_to(match.pose)
+    mask = template.draw_mask(memory.template, memory.pose, size) * countable
+    if not mask.any():
+        return None
+    view = make_view(rgb, pad_window(cv2.boundingRect(mask), size), working_px)
+    cues = Cues(view)
+    cues.add_carried_mask(shrink_mask(mask, view))
+    cues.add_object_colours(memory.cell_colours, memory.overall_colours, *memory.canonical_xy(view))
+    cues.finish()
+    # the network was fitted to objects that were in sight on the last frame; this one has no flow and no last mask
+    return MaskEstimate.from_cues(view, cues, fusion.fuse_by_hand(cues.planes))
+
+
+def _plan_search(memory: ObjectMemory, size: tuple[int, int]) -> tuple[float, Window]:
+    """The rotation since the template, radians, and the region of the frame (H, W) to search next."""
+    angle = poses.angle_of(memory.pose) - poses.angle_of(memory.template.pose)
+    searches = memory.count_search()
+    frame = (0, 0, size[1], size[0])
+    if searches % 2 == 0:  # the rotation may not be as expected, either: try others in order, near ones first
+        guess = searches // 2 % ROTATIONS
+        return angle + (guess + 1) // 2 * (2 * np.pi / ROTATIONS) * (1 if guess % 2 else -1), frame
+    middle = memory.middle.clip((0, 0), (size[1], size[0]))
+    reach = memory.template.side + REACH_PX * min(memory.absent_frames, REACH_FRAMES)
+    x, y = np.rint(middle).astype(int) - reach
+    return angle, _intersect((int(x), int(y), 2 * reach, 2 * reach), frame)
+
+
+def _intersect(window: Window, region: Window) -> Window:
+    """The part of a window inside a region, a px a side at least."""
+    x1, y1 = max(window[0], region[0]), max(window[1], region[1])
+    x2 = min(window[0] + window[2], region[0] + region[2])
+    y2 = min(window[1] + window[3], region[1] + region[3])
+    return x1, y1, max(x2 - x1, 1), max(y2 - y1, 1)
