@@ -40,7 +40,7 @@ def make_model(config: Decoder) -> MaskModel:
 
 
 def make_object_search(config: Decoder, model: MaskModel, encode: Callable[[Frame], Embedding]) -> BeginSearch:
-    """What begins a search for objects on a frame by `model`, which is one of the SAM family (`decoder.auto`)."""
+    """What begins a search for objects on a frame by `model`, which belongs to the SAM family (`decoder.auto`)."""
     from nodes.decoder.sam.automatic_masks import GeneratorRules, MaskGenerator
     from nodes.decoder.sam.sam_pt import SamPt
 

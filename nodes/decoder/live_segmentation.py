@@ -79,7 +79,7 @@ class LiveSegmenter:
         """The messages about a frame, and the Seeds of those that the model has finished since the last."""
         messages: list[Masks | Seeds] = list(self.collect())
         if self.segmenter.size not in (None, tracks.frame.size):
-            self.propagator.clear()  # what waits is of the old size: the tracker asks for those masks anew
+            self.propagator.clear()  # what waits is of the old size: the tracker asks for those masks again
             self.waiting.clear()
         now = self._situation(tracks)
         job = self.segmenter.prepare(tracks)

@@ -82,10 +82,10 @@ class ObjectDiscovery:
 class DiscoveryTask:
     """A search under way, as a `SlicedTask`."""
 
-    def __init__(self, search: ObjectSearch, frame_id: int, finished: Callable[[tuple[Proposal, ...]], None]) -> None:
+    def __init__(self, search: ObjectSearch, frame_id: int, on_finish: Callable[[tuple[Proposal, ...]], None]) -> None:
         self.search = search
         self.frame_id = frame_id
-        self.finished = finished
+        self.on_finish = on_finish
 
     def step(self) -> bool:
         """Do a slice; True when it was the last. A model without an answer ends the search with what was found."""
@@ -97,4 +97,4 @@ class DiscoveryTask:
 
     def finish(self) -> None:
         """Pass on what was found."""
-        self.finished(self.search.found())
+        self.on_finish(self.search.found())

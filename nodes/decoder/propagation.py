@@ -1,7 +1,7 @@
 """The last decoded masks and the points of a newer frame in, the masks carried there out: `origin: propagated`.
 
-The visible positive points of an object tell how it moved since its mask was decoded: by a similarity, or an affine
-map where there are many of them, well spread. Points that were drawn anew on the decoded frame carry where they were
+The visible positive points of an object show how it moved since its mask was decoded: by a similarity, or an affine
+map where there are many of them, well spread. Points that were drawn on the decoded frame later carry where they were
 then. Points drawn on another frame have no past: the motion up to there is kept, and goes on from where they are first
 seen.
 """
@@ -27,7 +27,7 @@ AGREE_SHARE = 0.5  # of the points: fewer that agree on a motion are not the poi
 MANY_POINTS = 6  # that an affine map needs
 SPREAD = 0.15  # of the mask's diagonal: how far they have to be spread across their narrow direction for it
 SHEAR = 2.0  # how much more an affine map may stretch one direction than another: beyond, it is a fit gone wrong
-RESTING = 0.5  # what the score of a mask is worth where no point tells how it moved
+RESTING = 0.5  # what the score of a mask is worth where no point shows how it moved
 
 
 @dataclass
@@ -56,7 +56,7 @@ class CarriedMask:
             redrawn = step is None
         if step is not None:
             self.motion = geometry.compose(step, self.before)
-        else:  # no point tells how it moved: the mask rests where it was last
+        else:  # no point shows how it moved: the mask rests where it was last
             agreeing = RESTING
         if redrawn:
             self.before, self.track = self.motion, track

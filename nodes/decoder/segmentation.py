@@ -118,13 +118,13 @@ class Segmenter:
             self.forget(object_id)
         # The Tracks that follow a ReinitRequest: their objects have begun, and their Seeds have been sent.
         repeated = isinstance(request, Tracks) and frame.stamp == self._requested
-        obeyed = self._obeyed(request, alive, repeated)
-        waiting = {i: p for i, p in self._unanswered.items() if i in alive and i not in obeyed}
+        prompts = self._prompts(request, alive, repeated)
+        waiting = {i: p for i, p in self._unanswered.items() if i in alive and i not in prompts}
         self._unanswered.clear()
         for object_id in alive - self.objects.keys():
             self.objects[object_id] = SegmentedObject(self.options, self.traits)
         queries = [
-            Query(track, (waiting | obeyed).get(track.object_id), self.objects[track.object_id].state == "lost")
+            Query(track, (waiting | prompts).get(track.object_id), self.objects[track.object_id].state == "lost")
             for track in request.objects
         ]
         return Job(
@@ -169,9 +169,9 @@ class Segmenter:
                 o.rescale(size[0] * size[1] / (self.size[0] * self.size[1]))
         self.size = size
 
-    def _obeyed(self, request: Tracks | ReinitRequest, alive: set[int], repeated: bool) -> dict[int, Prompt]:
+    def _prompts(self, request: Tracks | ReinitRequest, alive: set[int], repeated: bool) -> dict[int, Prompt]:
         """The frame's prompt to obey for each object. A `restore` of an object with a mask is not one."""
-        obeyed: dict[int, Prompt] = {}
+        prompts: dict[int, Prompt] = {}
         for prompt in request.prompts:
             o = self.objects.get(prompt.object_id)
             # A decoder that was restarted may get frames before the prompts: then the object is there without a mask.
@@ -179,8 +179,8 @@ class Segmenter:
                 continue
             if prompt.kind != "refine" and o is not None and not repeated:
                 self.forget(prompt.object_id)
-            obeyed[prompt.object_id] = prompt
-        return obeyed
+            prompts[prompt.object_id] = prompt
+        return prompts
 
     def _ask_model(self, job: Job) -> Decoded | None:
         """The model's answer; None where it has none."""

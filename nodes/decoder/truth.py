@@ -1,4 +1,4 @@
-"""How well a clip with known truth is followed: label images and masks in, the mean IoU over visible objects out."""
+"""How well a clip is followed, by its truth: label images and masks in, the mean IoU over visible objects out."""
 
 from __future__ import annotations
 

@@ -12,7 +12,7 @@ REACH = 12.0  # low-res px: the radius of a disc
 
 
 class DiscSam:
-    """A `SamNetwork` whose logits are a disc's distance, and whose predicted IoU is told."""
+    """A `SamNetwork` whose logits are a disc's distance, and whose predicted IoU is given."""
 
     device = torch.device("cpu")
     side = SIDE

@@ -119,14 +119,14 @@ def test_an_object_that_is_no_longer_tracked_is_forgotten():
     assert segmenter.model.forgotten == [1]
 
 
-def test_a_restored_object_that_is_still_known_keeps_its_own_state_and_is_answered_with_a_seed():
+def test_a_restored_object_that_has_a_mask_keeps_its_own_state_and_is_answered_with_a_seed():
     model = ScriptedModel()
     segmenter = Segmenter(model)
     mask = np.zeros(SIZE, np.uint8)
     mask[:9, :9] = 1
     restore = Prompt(object_id=1, kind="restore", mask=mask)
     segmenter.step(tracks(0, 1, prompts=[restore]))
-    assert model.queries[0].prompt is restore  # it was not known: the given mask is all there is
+    assert model.queries[0].prompt is restore  # the object is new: the given mask is all there is
     seeds = segmenter.step(tracks(1, 1, prompts=[restore]))[1]
     assert model.queries[0].prompt is None
     assert [s.bbox for s in seeds.objects] == [(10, 10, 20, 20)]
@@ -148,7 +148,7 @@ def test_frames_passed_over_are_counted_anew_in_each_session():
     assert gaps == [0, 0, 3, 0, 1]
 
 
-def test_a_new_frame_size_is_told_to_the_model_and_areas_follow():
+def test_the_model_learns_of_a_new_frame_size_and_areas_follow():
     model = ScriptedModel({1: (10, 10, 10, 10)})
     segmenter = Segmenter(model)
     segmenter.step(tracks(0, 1, boundary=True))

@@ -155,14 +155,14 @@ def _errors(
 
 def _masks(model: str, sams: dict[Variant, Sam], embeddings: dict[Variant, SamEmbedding], batch: Prompted) -> list[Row]:
     """What becomes of the masks of two passes at a smaller side, or half precision. Random weights exaggerate it."""
-    found = {v: batch.ours(sam, embeddings[v], 0) > 0 for v, sam in sams.items()}
-    exact, *others = found
+    masks = {v: batch.ours(sam, embeddings[v], 0) > 0 for v, sam in sams.items()}
+    exact, *others = masks
     return [
         row(
             model,
             f"masks, {_name(v)}, with those of {_name(exact)}, random weights",
             "IoU",
-            [mask_iou(found[v], found[exact])],
+            [mask_iou(masks[v], masks[exact])],
         )
         for v in others
     ]

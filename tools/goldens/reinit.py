@@ -60,8 +60,8 @@ def _trace(golden: dict[str, Any], variant: Variant, horizon: int, seen: int) ->
 
     def segment(window: Window) -> Array:
         left, objects = frames - window.start, list(window.objects)
-        found = areas[objects, window.start : window.start + horizon]
-        for m, own in zip(objects, found, strict=True):
+        window_areas = areas[objects, window.start : window.start + horizon]
+        for m, own in zip(objects, window_areas, strict=True):
             stored[m][window.start : window.start + len(own)] = own.tolist()
         windows.append(
             {
@@ -72,7 +72,7 @@ def _trace(golden: dict[str, Any], variant: Variant, horizon: int, seen: int) ->
                 "objects": objects,
             }
         )
-        return found
+        return window_areas
 
     walk(frames, golden["query_start"], horizon, variant, segment, lambda m, frame: None)
     return windows, stored

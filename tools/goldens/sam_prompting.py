@@ -80,7 +80,7 @@ def compare_case(golden: Golden, case: str, sam: Sam, embedding: SamEmbedding) -
     results = run_passes(recorder, embedding, prompts, rules, np.random.default_rng(0))
     calls = [call for of_object in recorder.calls for call in of_object]
     logits = sam.upscale(results.low_res, embedding).numpy()
-    logits[~results.kept] = -np.inf
+    logits[~results.has_mask] = -np.inf
     rows = [differing(f"{case}: calls", len(calls), golden[f"{case}/n_calls"])]
     if rows[0].ok and calls:
         rows += _compare_calls(golden, case, calls, sam, embedding)

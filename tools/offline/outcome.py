@@ -60,7 +60,7 @@ class Outcome:
             self.iou.pop((m, frame), None)
             if results.passes[row] > 0:
                 self.iou[m, frame] = float(results.iou[row])
-            if results.kept[row]:
+            if results.has_mask[row]:
                 self.low_res[m, frame] = results.low_res[row].cpu()
 
     def take_over(self, other: Outcome, m: int, theirs: int, ours: int) -> None:

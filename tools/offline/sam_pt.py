@@ -143,10 +143,10 @@ class _Pass:
     def _window(self, window: Window) -> Array:
         """Track and segment the frames of a window: the areas of its masks (objects, frames), px."""
         f, left = window.start, len(self.clip.frames) - window.start
-        seen, kept = min(self.p.tracker_horizon, left), min(self.p.horizon, left)
-        self._track(window.objects, [0] * len(window.objects), f, seen, kept)
-        areas = np.zeros((len(window.objects), kept), np.int64)
-        for s in range(kept):
+        seen, length = min(self.p.tracker_horizon, left), min(self.p.horizon, left)
+        self._track(window.objects, [0] * len(window.objects), f, seen, length)
+        areas = np.zeros((len(window.objects), length), np.int64)
+        for s in range(length):
             self._segment(f + s, window.objects)
             areas[:, s] = [self.outcome.mask(m, f + s).sum() for m in window.objects]
         return areas
@@ -156,8 +156,8 @@ class _Pass:
         self.outcome.replaced[m, frame] = mask
         self.points[m] = self.draw(mask.astype(np.uint8), self.clip.frames[frame], m, frame)
 
-    def _track(self, objects: Sequence[int], starts: Sequence[int], first: int, seen: int, kept: int) -> None:
-        """Follow the points of some objects over `seen` frames from `first` on, and keep `kept` of them.
+    def _track(self, objects: Sequence[int], starts: Sequence[int], first: int, seen: int, length: int) -> None:
+        """Follow the points of some objects over `seen` frames from `first` on, and keep `length` of them.
 
         `starts`: the frame of each object's points, counted from `first`.
         """
@@ -170,7 +170,7 @@ class _Pass:
         ends = np.cumsum([len(self.points[m][0]) for m in objects])[:-1]
         columns = zip(np.split(chained.xy, ends, axis=1), np.split(codes, ends, axis=1), strict=True)
         for m, (xy, own) in zip(objects, columns, strict=True):
-            for s in range(kept):
+            for s in range(length):
                 self.outcome.points[m, first + s] = TrackedPoints(xy[s], self.points[m][1], own[s])
 
     def _chain(self, features: Sequence[Features], starts: Array, query_xy: Array) -> Chained:

@@ -1,7 +1,7 @@
 """A normalised square image in, SAM's image features out: the ViT of SAM and HQ-SAM, at any input side.
 
 With the tensors of the packages' module, and what that computes, with less: attention is fused, relative positions are
-its additive bias; what windows at the border are padded with is known without computing it.
+its additive bias; what windows at the border are padded with needs no computing.
 """
 
 from __future__ import annotations
@@ -70,8 +70,8 @@ class Block(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(1, grid, grid, C) of the same."""
         qkv = self.qkv(self.norm1(x))
-        found = self._in_windows(qkv) if self.window else self._everywhere(qkv)
-        x = x + self.proj(found)
+        attended = self._in_windows(qkv) if self.window else self._everywhere(qkv)
+        x = x + self.proj(attended)
         after: Tensor = x + self.mlp(self.norm2(x))
         return after
 
@@ -82,8 +82,8 @@ class Block(nn.Module):
         at_once = max(1, min(self.heads, BIAS_BYTES[q.device.type] // (g**4 * q.element_size())))
         bias = q.new_empty(1, at_once, g * g, g, g)  # one piece of memory for all: fresh pages cost half as much again
         parts = zip(q.split(at_once, 1), k.split(at_once, 1), v.split(at_once, 1), strict=True)
-        found = torch.cat([self._attend(*part, g, bias) for part in parts], dim=1)
-        return found.transpose(1, 2).reshape(1, g, g, -1)
+        attended = torch.cat([self._attend(*part, g, bias) for part in parts], dim=1)
+        return attended.transpose(1, 2).reshape(1, g, g, -1)
 
     def _in_windows(self, qkv: Tensor) -> Tensor:
         """Attention within windows. Patches beyond the border are zeros, whose projection is the bias alone."""
@@ -94,8 +94,8 @@ class Block(nn.Module):
         split = padded.view(n, s, n, s, 3, self.heads, -1).permute(4, 0, 2, 5, 1, 3, 6)
         q, k, v = split.reshape(3, n * n, self.heads, s * s, -1)
         bias = q.new_empty(n * n, self.heads, s * s, s, s)
-        found = self._attend(q, k, v, s, bias).view(n, n, self.heads, s, s, -1)
-        return found.permute(0, 3, 1, 4, 2, 5).reshape(1, n * s, n * s, -1)[:, :g, :g]
+        attended = self._attend(q, k, v, s, bias).view(n, n, self.heads, s, s, -1)
+        return attended.permute(0, 3, 1, 4, 2, 5).reshape(1, n * s, n * s, -1)[:, :g, :g]
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, size: int, bias: Tensor) -> Tensor:
         """Attention with relative positions; q, k, v (b, heads, size * size, c). The bias is written to `bias`."""

@@ -201,8 +201,8 @@ class PromptDecoder(nn.Module):
         queries = block.norm1(queries)
         keys, values, asking = read.chunk(3, dim=2)
         cross = block.cross_attn_token_to_image
-        found = self._attend(cross.q_proj(queries + embedded), keys, values, None)
-        queries = block.norm2(queries + cross.out_proj(found))
+        attended = self._attend(cross.q_proj(queries + embedded), keys, values, None)
+        queries = block.norm2(queries + cross.out_proj(attended))
         queries = block.norm3(queries + block.mlp(queries))
         back = block.cross_attn_image_to_token
         return queries, self._attend(asking, back.k_proj(queries + embedded), back.v_proj(queries), tokens.allowed)
@@ -221,8 +221,8 @@ class PromptDecoder(nn.Module):
         scores = scores.view(of_positions.shape) + of_positions
         attention = (scores / math.sqrt(c)).softmax(dim=-1).flatten(1, 2)
         seen = (attention @ image).view(-1, heads, n, image.shape[2]) @ v_weight.transpose(1, 2)
-        found: Tensor = final.out_proj(seen.transpose(1, 2).flatten(2) + final.v_proj.bias)
-        return found
+        attended: Tensor = final.out_proj(seen.transpose(1, 2).flatten(2) + final.v_proj.bias)
+        return attended
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, allowed: Tensor | None) -> Tensor:
         """(B, n, c) of q (B, n, c), k and v (B, m, c), c shared among the heads."""

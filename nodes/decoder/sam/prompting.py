@@ -32,11 +32,11 @@ class ObjectPrompt:
     box: tuple[float, float, float, float] | None = None  # x1, y1, x2, y2, frame px: the user's, until there is a mask
     low_res: torch.Tensor | None = None  # (256, 256) float32: the mask that the user gave, as mask input
     certain: bool = False  # the user's word: the IoU threshold does not apply
-    answered: bool = False  # its mask was given: its points are here as negative ones of the others
+    only_for_others: bool = False  # its mask was given: its points are negative ones of the others
 
     @property
     def enough(self) -> bool:
-        """Whether there is anything to find an object by: negative points alone tell what it is not."""
+        """Whether there is anything to find an object by: negative points alone say what it is not."""
         return bool((self.labels == 1).any()) or self.box is not None or self.low_res is not None
 
 
@@ -57,7 +57,7 @@ class PassResults:
 
     low_res: torch.Tensor  # (M, 256, 256) float32, on the device: logits of the last pass; 0 where there was none
     iou: Array  # (M,) float32: its predicted IoU; -inf where there was no pass
-    kept: Array  # (M,) bool: there was a pass, and the IoU is not below the threshold
+    has_mask: Array  # (M,) bool: there was a pass, and the IoU is not below the threshold
     passes: Array  # (M,) int
 
 
@@ -102,8 +102,8 @@ def run_passes(
             boxes[refined] = mask_boxes(network, embedding, low_res[refined])
             active = active[(step < opening[active]) | ~np.isnan(boxes[active, 0])]
     certain = np.array([prompt.certain for prompt in prompts], bool)
-    kept = (passes > 0) & (certain | (iou >= rules.iou_threshold))
-    return PassResults(low_res, iou, kept, passes)
+    has_mask = (passes > 0) & (certain | (iou >= rules.iou_threshold))
+    return PassResults(low_res, iou, has_mask, passes)
 
 
 def visible(xy: Array, visibility: Array, size: tuple[int, int]) -> Array:
@@ -135,8 +135,8 @@ def mask_boxes(network: SamNetwork, embedding: SamEmbedding, low_res: torch.Tens
         rows, columns, enough = _occupied(network.upscale(part, embedding) > 0)
         left, top = columns.argmax(axis=1), rows.argmax(axis=1)
         right, bottom = (flags.shape[1] - 1 - flags[:, ::-1].argmax(axis=1) for flags in (columns, rows))
-        found = np.stack([left, top, right, bottom], axis=1).astype(np.float32)
-        boxes.append(np.where(enough[:, None], found, np.float32(np.nan)))
+        corners = np.stack([left, top, right, bottom], axis=1).astype(np.float32)
+        boxes.append(np.where(enough[:, None], corners, np.float32(np.nan)))
     return np.concatenate(boxes)
 
 
@@ -161,7 +161,7 @@ def _occupied(masks: torch.Tensor) -> tuple[Array, Array, Array]:
 def _is_prompted(own: ObjectPrompt, whole: ObjectPrompt, rules: PassRules) -> bool:
     """Whether SAM is asked for an object, by its own points and by all of them (with those of the others)."""
     by_negatives = rules.prompt_by_negatives and len(whole.xy) > 0
-    return not own.answered and (own.enough or by_negatives)
+    return not own.only_for_others and (own.enough or by_negatives)
 
 
 def _points(prompt: ObjectPrompt, step: int) -> tuple[Array, Array]:

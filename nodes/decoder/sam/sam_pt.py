@@ -64,20 +64,20 @@ class SamPt:
         self, embedding: SamEmbedding, queries: Sequence[Query], refinement_passes: int
     ) -> tuple[list[Logits], int]:
         """As `decode`, with at most so many refinement passes; and how many passes there were in all."""
-        given = {i: mask for i, q in enumerate(queries) if (mask := _given(q.prompt)) is not None}
+        given_masks = {i: mask for i, q in enumerate(queries) if (mask := _given(q.prompt)) is not None}
         prompts = [
-            replace(_tracked(q, embedding), answered=True) if i in given else self._prompt_of(q, embedding)
+            replace(_tracked(q, embedding), only_for_others=True) if i in given_masks else self._prompt_of(q, embedding)
             for i, q in enumerate(queries)
         ]
         rules = self._rules(refinement_passes)
         results = prompting.run_passes(self.network, embedding, prompts, rules, self.rng)
         answers = [_dropped(float(iou)) for iou in results.iou]
-        kept = np.flatnonzero(results.kept)
-        for part in np.array_split(kept, -(-len(kept) // prompting.at_once(embedding.frame_size)) or 1):
+        rows = np.flatnonzero(results.has_mask)
+        for part in np.array_split(rows, -(-len(rows) // prompting.at_once(embedding.frame_size)) or 1):
             if len(part):
                 for i, logits in zip(part, self.network.upscale(results.low_res[part], embedding), strict=True):
                     answers[i] = _cropped(logits, float(results.iou[i]))
-        for i, mask in given.items():
+        for i, mask in given_masks.items():
             answers[i] = _answer_given(mask)
         return answers, int(results.passes.max(initial=0))
 

@@ -58,6 +58,6 @@ class WindowAttention(nn.Module):
         """(windows, N, C) of the same."""
         qkv = self.qkv(self.norm(x)).view(*x.shape[:2], self.heads, -1).transpose(1, 2)
         q, k, v = qkv.split(self.parts, dim=3)
-        found = functional.scaled_dot_product_attention(q, k, v, attn_mask=self.bias[None])
-        after: Tensor = self.proj(found.transpose(1, 2).flatten(2))
+        attended = functional.scaled_dot_product_attention(q, k, v, attn_mask=self.bias[None])
+        after: Tensor = self.proj(attended.transpose(1, 2).flatten(2))
         return after

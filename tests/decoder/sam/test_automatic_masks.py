@@ -25,7 +25,7 @@ SIZE = (128, 256)  # 1 low-res px is 1 px
 
 
 class Things(DiscSam):
-    """A SAM whose three masks of a point are the discs of the picture that it lies on, rated as told, or nothing."""
+    """A SAM whose three masks of a point are the discs of the picture that it lies on, rated as given, or nothing."""
 
     def __init__(self, *things, slope: float = 5.0) -> None:
         super().__init__()
@@ -105,7 +105,7 @@ def test_of_a_whole_and_its_parts_the_best_is_an_object_and_what_it_covers_is_no
     assert radii(found) == pytest.approx([18, 32, 50], abs=1)  # each has most of its pixels beside the better ones
 
 
-def test_masks_that_sam_rates_above_one_are_ranked_and_told_as_one():
+def test_masks_that_sam_rates_above_one_are_ranked_and_reported_as_one():
     found = search(Things((60, 60, 20, 1.01), (180, 70, 25, 1.03)))
     assert places(found) == [(180, 70), (60, 60)]
     assert [o.score for o in found] == [1.0, 1.0]
@@ -121,7 +121,7 @@ def test_no_more_masks_are_held_at_frame_size_than_fit(monkeypatch):
     assert len(backend.calls) == 26  # 256 points, 10 in a slice
 
 
-def test_no_more_are_given_than_asked_for():
+def test_no_more_are_given_than_are_wanted():
     backend = Things((40, 60, 18, 0.9), (100, 60, 18, 0.99), (200, 60, 18, 0.95))
     assert places(search(backend, most=2)) == [(100, 60), (200, 60)]
 
@@ -143,7 +143,7 @@ def test_a_mask_of_a_few_pixels_or_of_the_whole_frame_is_none(thing):
     assert search(Things(thing), side=64) == ()
 
 
-def test_what_is_known_is_not_found_again():
+def test_what_is_followed_already_is_not_found_again():
     backend = Things((60, 60, 20, 0.9), (180, 70, 25, 0.95))
     covered = np.zeros(SIZE, bool)
     covered[:, 175:] = True  # more than half of the second
@@ -181,12 +181,12 @@ def test_suppression_agrees_with_the_pairwise_rule():
         shared = max(w, 0) * max(h, 0)
         return shared / (a[2] * a[3] + b[2] * b[3] - shared)
 
-    kept = []
+    pairwise = []
     for i in range(len(boxes)):
-        if all(iou(boxes[i], boxes[j]) <= 0.5 for j in kept):
-            kept.append(i)
-    assert suppress(boxes, 0.5) == kept
-    assert 5 < len(kept) < 60
+        if all(iou(boxes[i], boxes[j]) <= 0.5 for j in pairwise):
+            pairwise.append(i)
+    assert suppress(boxes, 0.5) == pairwise
+    assert 5 < len(pairwise) < 60
     assert suppress(np.zeros((0, 4)), 0.5) == []
 
 
@@ -201,12 +201,12 @@ def test_the_deepest_pixel_lies_on_the_object_even_where_its_middle_does_not():
 
 def test_a_search_goes_in_slices_and_says_what_it_has():
     backend = Things((60, 60, 20, 0.9), (180, 70, 25, 0.95))
-    survey = MaskGenerator(
+    generator = MaskGenerator(
         backend, lambda: backend.encode(np.zeros((*SIZE, 3), np.uint8)), None, 10, GeneratorRules(side=16)
     )
-    assert survey.found() == ()
-    steps = [survey.step()]
+    assert generator.found() == ()
+    steps = [generator.step()]
     while not steps[-1]:
-        steps.append(survey.step())
+        steps.append(generator.step())
     assert len(steps) == 1 + 16 * 16 // 64
-    assert len(survey.found()) == 2
+    assert len(generator.found()) == 2

@@ -69,7 +69,7 @@ def test_refinement_stops_for_an_object_whose_mask_has_no_two_pixels():
     covered = prompt((50, 60), negatives=[(50, 60)])  # the negative point takes all that the positive one gives
     results = run(sam, covered, prompt((150, 60), negatives=[(190, 100)]), refinement_passes=4)
     assert results.passes.tolist() == [2, 6]
-    assert results.kept.tolist() == [True, True]
+    assert results.has_mask.tolist() == [True, True]
 
 
 def test_the_positives_of_the_other_objects_are_negatives():
@@ -97,15 +97,15 @@ def test_a_limit_on_the_others_points_takes_a_random_choice_that_the_seed_decide
     assert set(chosen(1)) <= {x for x, _ in others}
 
 
-def test_without_a_visible_positive_nothing_is_asked_and_there_is_no_mask():
+def test_without_a_visible_positive_nothing_is_prompted_and_there_is_no_mask():
     sam = DiscSam()
     results = run(sam, prompt(negatives=[(50, 60)]), prompt())
     assert sam.calls == []
-    assert results.kept.tolist() == [False, False]
+    assert results.has_mask.tolist() == [False, False]
     assert np.isneginf(results.iou).all()
 
 
-def test_the_reference_prompts_by_negatives_alone_where_it_is_told_to():
+def test_the_reference_prompts_by_negatives_alone():
     sam = DiscSam()
     run(sam, prompt(negatives=[(50, 60)]), refinement_passes=0, prompt_by_negatives=True)
     assert labels_of(sam) == [[[]], [[0]]]
@@ -113,11 +113,11 @@ def test_the_reference_prompts_by_negatives_alone_where_it_is_told_to():
 
 def test_a_mask_below_the_iou_threshold_is_dropped_and_its_score_kept():
     results = run(DiscSam(iou=0.6), prompt((50, 60)), prompt((150, 60), certain=True))
-    assert results.kept.tolist() == [False, True]  # what the user asks for on this frame is shown
+    assert results.has_mask.tolist() == [False, True]  # what the user asks for on this frame is shown
     assert results.iou == pytest.approx([0.6, 0.6])
 
 
-def test_a_box_or_a_mask_of_the_user_is_asked_with_until_there_is_a_mask():
+def test_a_box_or_a_mask_of_the_user_is_prompted_with_until_there_is_a_mask():
     sam = DiscSam()
     prior = torch.ones(LOW_RES, LOW_RES)
     run(sam, prompt((50, 60), box=(10, 20, 110, 100)), prompt((150, 60), low_res=prior), refinement_passes=1)
@@ -127,9 +127,9 @@ def test_a_box_or_a_mask_of_the_user_is_asked_with_until_there_is_a_mask():
     assert sam.calls[1].boxes[0].tolist() != [10, 20, 110, 100]
 
 
-def test_an_answered_object_is_not_asked_for_but_its_points_count():
+def test_an_object_whose_mask_was_given_is_not_prompted_but_its_points_count():
     sam = DiscSam()
-    results = run(sam, prompt((50, 60), answered=True), prompt((150, 60)), refinement_passes=0)
+    results = run(sam, prompt((50, 60), only_for_others=True), prompt((150, 60)), refinement_passes=0)
     assert labels_of(sam) == [[[1, 0]]]
     assert results.passes.tolist() == [0, 1]
 

@@ -96,13 +96,13 @@ def test_a_box_means_the_same_place_at_any_frame_size():
 
 def test_what_passes_on_a_frame_share_is_computed_once(monkeypatch):
     sam = small_sam()
-    asked = []
+    calls = []
     share = sam.decoder.share
-    monkeypatch.setattr(sam.decoder, "share", lambda *of: asked.append(of) or share(*of))
+    monkeypatch.setattr(sam.decoder, "share", lambda *of: calls.append(of) or share(*of))
     first, second = sam.encode(FRAME), sam.encode(FRAME[::-1])
     for embedding in (first, first, second, second):
         sam.predict(embedding, prompts_of(OBJECTS[:2]))
-    assert len(asked) == 2
+    assert len(calls) == 2
 
 
 @pytest.mark.parametrize("kind", ["sam", "hq_sam"])

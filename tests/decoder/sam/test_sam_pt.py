@@ -1,4 +1,4 @@
-"""SAM-PT as a mask model: what it asks of SAM for tracked points and for the user's prompts."""
+"""SAM-PT as a mask model: how it prompts SAM with tracked points and for the user's prompts."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def decode(model, *queries):
     return model.decode(model.encode(np.zeros((*SIZE, 3), np.uint8)), queries)
 
 
-def asked_points(sam, pass_=0, row=0):
+def prompted_points(sam, pass_=0, row=0):
     call = sam.calls[pass_]
     return [(*xy, int(label)) for xy, label in zip(call.xy[row].tolist(), call.labels[row], strict=True) if label >= 0]
 
@@ -60,7 +60,7 @@ def test_hidden_points_are_left_out_and_without_a_positive_the_mask_is_empty():
     answers = decode(SamPt(sam), Query(hidden), Query(track((50, 60), object_id=2)))
     assert [a.window[2] > 0 for a in answers] == [False, True]
     assert answers[0].score == 0
-    assert asked_points(sam) == [(50, 60, 1)]
+    assert prompted_points(sam) == [(50, 60, 1)]
 
 
 def test_a_low_predicted_iou_gives_no_mask_but_keeps_its_score():
@@ -71,24 +71,24 @@ def test_a_low_predicted_iou_gives_no_mask_but_keeps_its_score():
     assert answer.score == 0
 
 
-def test_clicks_on_a_new_object_are_all_that_is_asked_with():
+def test_clicks_on_a_new_object_are_all_that_it_is_prompted_with():
     sam = DiscSam(iou=0.3)
-    planted = track((50, 60), (120, 60))
+    tracked_points = track((50, 60), (120, 60))
     prompt = clicks((50, 60), (150, 90), labels=[1, 0])
-    (answer,) = decode(SamPt(sam, refinement_passes=0), Query(planted, prompt))
-    assert asked_points(sam, pass_=1) == [(50, 60, 1), (150, 90, 0)]
+    (answer,) = decode(SamPt(sam, refinement_passes=0), Query(tracked_points, prompt))
+    assert prompted_points(sam, pass_=1) == [(50, 60, 1), (150, 90, 0)]
     assert answer.window[2] > 0  # the user's word: no threshold
 
 
 def test_clicks_that_refine_join_the_tracked_points_once():
     sam = DiscSam()
-    planted = track((50, 60), (100, 60), (102, 61))  # the tracker has planted the clicks as points already
+    tracked_points = track((50, 60), (100, 60), (102, 61))  # the tracker tracks the clicks as points already
     prompt = clicks((100, 60), (140, 90), labels=[0, 1], kind="refine")
-    decode(SamPt(sam, refinement_passes=0), Query(planted, prompt))
-    assert asked_points(sam, pass_=1) == [(50, 60, 1), (102, 61, 1), (100, 60, 0), (140, 90, 1)]
+    decode(SamPt(sam, refinement_passes=0), Query(tracked_points, prompt))
+    assert prompted_points(sam, pass_=1) == [(50, 60, 1), (102, 61, 1), (100, 60, 0), (140, 90, 1)]
 
 
-def test_a_box_is_asked_as_a_box():
+def test_a_box_is_prompted_as_a_box():
     sam = DiscSam()
     decode(SamPt(sam, refinement_passes=0), Query(track(), Prompt(object_id=1, box=(10, 20, 90, 100))))
     assert sam.calls[0].boxes[0].tolist() == [10, 20, 90, 100]
@@ -112,7 +112,7 @@ def test_the_points_of_an_object_whose_mask_is_given_tell_what_the_others_are_no
     sam = DiscSam()
     restored = Query(track((40, 50)), Prompt(object_id=1, kind="restore", mask=a_mask()))
     decode(SamPt(sam, refinement_passes=0), restored, Query(track((120, 60), object_id=2)))
-    assert asked_points(sam) == [(120, 60, 1), (40, 50, 0)]
+    assert prompted_points(sam) == [(120, 60, 1), (40, 50, 0)]
 
 
 def test_a_mask_with_clicks_is_corrected_by_them():
