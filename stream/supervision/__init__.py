@@ -1,1 +1,1 @@
-"""The supervisor: keeps the nodes alive, holds the session of prompts and objects, serves requests, publishes the status."""
+"""The supervisor: keeps the nodes alive, holds the session of prompts and objects, serves requests."""
