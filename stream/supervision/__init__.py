@@ -1,1 +1,1 @@
-"""The supervisor: nodes kept alive, a session of prompts and objects, control, status."""
+"""The supervisor: keeps the nodes alive, holds the session of prompts and objects, serves requests."""

@@ -118,7 +118,7 @@ class Session:
             self._start_tracker()
 
     def on_found(self, found: Found, now_s: float) -> None:
-        """The decoder has found objects that nobody asked for (--auto): follow them, the best first."""
+        """The decoder has found objects that no prompt named (--auto): follow them, the best first."""
         late = found.requested and self.discovery_done  # from before a restart of the decoder
         # On a finished clip the tracker waits with the very frame of these masks; on a live feed it has gone on.
         exact = found.requested and not self.config.live
