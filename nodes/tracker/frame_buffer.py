@@ -1,4 +1,4 @@
-"""The newest frames of the feed with their features: encoded once, kept for a bounded time, found by frame_id."""
+"""The newest frames of the feed with their features: encoded once, held for a bounded time, found by frame_id."""
 
 from __future__ import annotations
 
@@ -29,28 +29,35 @@ class FrameBuffer:
     def __init__(self, length: int) -> None:
         self.frames: deque[BufferedFrame] = deque(maxlen=length)
 
-    def push(self, frame: Frame, features: Features) -> None:
-        """Keep the newest frame; the oldest one goes when the ring is full."""
-        self.frames.append(BufferedFrame(frame, features))
+    def push(self, frame: Frame, features: Features) -> BufferedFrame:
+        """Hold the newest frame; the oldest one goes when the buffer is full."""
+        buffered = BufferedFrame(frame, features)
+        self.frames.append(buffered)
+        return buffered
 
     def clear(self) -> None:
         """Forget every frame."""
         self.frames.clear()
 
     @property
+    def newest(self) -> Frame | None:
+        """The frame pushed last; None when the buffer is empty."""
+        return self.frames[-1].frame if self.frames else None
+
+    @property
     def ids(self) -> list[int]:
         """The frame_ids, oldest first."""
-        return [kept.frame_id for kept in self.frames]
+        return [buffered.frame_id for buffered in self.frames]
 
     def find(self, frame_id: int) -> BufferedFrame | None:
-        """The kept frame of that id; None when it is not (or no longer) there."""
-        return next((kept for kept in self.frames if kept.frame_id == frame_id), None)
+        """The frame of that id; None when it is not (or no longer) in the buffer."""
+        return next((buffered for buffered in self.frames if buffered.frame_id == frame_id), None)
 
     def features(self, ids: Sequence[int]) -> list[Features]:
-        """The features of the frames `ids`, which are in the ring, in the order of the ring."""
+        """The features of the frames `ids`, which are in the buffer, in the order of the buffer."""
         wanted = set(ids)
-        return [kept.features for kept in self.frames if kept.frame_id in wanted]
+        return [buffered.features for buffered in self.frames if buffered.frame_id in wanted]
 
     def count_from(self, start: int) -> int:
         """How many frames there are from id `start` on, that one included."""
-        return sum(kept.frame_id >= start for kept in self.frames)
+        return sum(buffered.frame_id >= start for buffered in self.frames)

@@ -94,7 +94,7 @@ def _bound(at: Array, count: Array) -> tuple[Array, Array]:
     floor = np.add.reduceat(r, start)  # f(c)
     reach = np.maximum(floor / count, NEAR)[cluster]
     weight = 1 / (r + reach)
-    turn = u * u  # in complex numbers u.v = Re(u conj(v)); of unit vectors (u.v)^2 = (1 + Re(u^2 conj(v)^2)) / 2
-    slope, curve, uneven = (np.add.reduceat(part, start)[cluster] for part in (u, weight, weight * turn))
+    u2 = u * u  # in complex numbers u.v = Re(u conj(v)); of unit vectors (u.v)^2 = (1 + Re(u^2 conj(v)^2)) / 2
+    slope, curve, uneven = (np.add.reduceat(part, start)[cluster] for part in (u, weight, weight * u2))
     h = np.minimum(r, reach)
-    return h * (h * (curve - (turn * uneven.conj()).real) / 4 - (u * slope.conj()).real), floor
+    return h * (h * (curve - (u2 * uneven.conj()).real) / 4 - (u * slope.conj()).real), floor

@@ -1,4 +1,4 @@
-"""How a set of points moved: similarities as (2, 3) matrices, and masks carried by them."""
+"""How an object's points moved: a (2, 3) similarity whatever their number, and masks carried by it."""
 
 from __future__ import annotations
 
@@ -6,25 +6,23 @@ import cv2
 import numpy as np
 
 from stream.arrays import Array
-from stream.geometry import IDENTITY, scale_of
+from stream.geometry import IDENTITY
+from stream.similarity import OVER_A_WINDOW, fit_similarity
 
 
-def fit_similarity(source_xy: Array, target_xy: Array) -> Array:
-    """The (2, 3) similarity (rotation, scale, shift) that carries `source_xy` (N, 2) to `target_xy`, px.
+def estimate_motion(source_xy: Array, target_xy: Array) -> Array:
+    """The (2, 3) map that carries `source_xy` (N, 2) to `target_xy`, px.
 
-    One point gives a shift, none the identity. Outliers are set aside by RANSAC (OpenCV seeds it itself: repeatable).
+    A robust similarity; the median shift where the points agree on none, or are fewer than three; the identity where
+    there is no point.
     """
-    n = len(source_xy)
-    if n == 0:
+    if len(source_xy) == 0:
         return IDENTITY.copy()
+    fitted = fit_similarity(source_xy, target_xy, OVER_A_WINDOW)
+    if fitted is not None:
+        return fitted
     shift = np.quantile(target_xy - source_xy, 0.5, axis=0)
-    moved = np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
-    if n < 3:  # two points fix a similarity exactly, and so does any noise on them
-        return moved
-    fitted, _ = cv2.estimateAffinePartial2D(
-        np.asarray(source_xy, np.float32), np.asarray(target_xy, np.float32), ransacReprojThreshold=3.0
-    )
-    return moved if fitted is None or not 0.5 < scale_of(fitted) < 2.0 else np.asarray(fitted, np.float64)
+    return np.array([[1, 0, shift[0]], [0, 1, shift[1]]], np.float64)
 
 
 def carry_mask(mask: Array, similarity: Array, size: tuple[int, int]) -> Array:

@@ -3,7 +3,8 @@
 A tracker slower than its feed passes frames over. Taking whatever is newest would space a window's frames unevenly, and
 the point model was trained on even ones. So each window gets a stride, the same for all its frames, chosen at its start
 from how long the frames of the last one took, and the masks that the decoder made of its boundary. A frame that comes
-before its turn is let go; one that was missed, because a step took longer than ever, is replaced by the next there is.
+before the stride is over is let go; one that was missed, because a step took longer than ever, is replaced by the next
+there is.
 """
 
 from __future__ import annotations
@@ -26,23 +27,24 @@ class Pacer:
         self.last_id: int | None = None  # frame_id taken last
         self.last_ns = 0  # when that was captured
         self.taken_s = 0.0  # when it was taken
-        self.busy = False  # the last frame's step is not over
-        self.period_s = 0.0  # between two frames of the feed; 0: not known yet
-        self.spent_s: list[float] = []  # by each frame of this window, from taking it to being ready for the next
+        self.in_step = False  # the last frame's step is not over
+        self.period_s = 0.0  # between two frames of the feed; 0: not measured yet
+        self.step_times_s: list[float] = []  # of each frame of this window, from taking it to being ready for the next
         self.slowest_s = 0.0  # in the window before
-        self.window_s = 0.0  # how long the masks of a boundary take to come: the next window may not end earlier
-        self.warm = False  # the first step is over, which tells nothing: caches fill, libraries load
-        self.timed = False  # a whole window has been timed
+        self.masks_s = 0.0  # how long the masks of a boundary take to come: the next window may not end earlier
+        self.awaited_masks: tuple[int, float] | None = None  # frame_id whose masks are on their way, and since when
+        self.warmed_up = False  # the first step is over, whose time says nothing: caches fill, libraries load
+        self.timed_a_window = False
 
     def ready(self, now_s: float) -> None:
         """The tracker could take a frame now."""
-        if self.busy:
-            self.busy = False
-            if not self.warm:
-                self.warm = True
+        if self.in_step:
+            self.in_step = False
+            if not self.warmed_up:
+                self.warmed_up = True
                 return
-            self.spent_s.append(now_s - self.taken_s)
-            if not self.timed:
+            self.step_times_s.append(now_s - self.taken_s)
+            if not self.timed_a_window:
                 self._choose()
 
     def early(self, now_s: float) -> bool:
@@ -50,28 +52,38 @@ class Pacer:
         return self.last_id is not None and now_s - self.taken_s < (self.stride - 1.5) * self.period_s
 
     def wants(self, frame_id: int) -> bool:
-        """True if it is this frame's turn, or its turn is past. A count that starts anew is always taken."""
+        """True if the stride ends with this frame, or ended before it. A count that begins again is always taken."""
         return self.last_id is None or not self.last_id < frame_id < self.last_id + self.stride
 
     def take(self, frame_id: int, captured_ns: int, now_s: float) -> None:
         """That frame is tracked now."""
         if self.last_id is not None and frame_id > self.last_id:
             self.period_s = max(captured_ns - self.last_ns, 0) / 1e9 / (frame_id - self.last_id)
-        self.last_id, self.last_ns, self.taken_s, self.busy = frame_id, captured_ns, now_s, True
+        self.last_id, self.last_ns, self.taken_s, self.in_step = frame_id, captured_ns, now_s, True
 
-    def turn(self) -> None:
+    def masks_asked_for(self, frame_id: int, now_s: float) -> None:
+        """A window ends on that frame, and the decoder is asked for its masks."""
+        self.awaited_masks = (frame_id, now_s)
+
+    def masks_came(self, frame_id: int, now_s: float) -> None:
+        """The masks of that frame have come."""
+        if self.awaited_masks is not None and self.awaited_masks[0] == frame_id:
+            self.masks_s = now_s - self.awaited_masks[1]
+            self.awaited_masks = None
+
+    def end_window(self) -> None:
         """A window ends: choose the stride of the next."""
-        if self.spent_s:
+        if self.step_times_s:
             self._choose()
-            self.timed, self.slowest_s = True, max(self.spent_s)
-        self.spent_s = []
+            self.timed_a_window, self.slowest_s = True, max(self.step_times_s)
+        self.step_times_s = []
 
     def _choose(self) -> None:
         """Every frame, while most steps are quick enough; else by the slowest of this window and the one before."""
         if not self.period_s:
             return
-        slow = sorted(self.spent_s)[len(self.spent_s) // 2]
-        if MARGIN * slow > self.period_s:  # a frame that is missed breaks the spacing; one that waits costs little
-            slow = max(*self.spent_s, self.slowest_s)
-        slow = max(slow, self.window_s / self.steps)
-        self.stride = max(1, math.ceil(MARGIN * slow / self.period_s))
+        step_s = sorted(self.step_times_s)[len(self.step_times_s) // 2]
+        if MARGIN * step_s > self.period_s:  # a frame that is missed breaks the spacing; one that waits costs little
+            step_s = max(*self.step_times_s, self.slowest_s)
+        step_s = max(step_s, self.masks_s / self.steps)
+        self.stride = max(1, math.ceil(MARGIN * step_s / self.period_s))

@@ -6,7 +6,6 @@ SAM-PT's patch-similarity filter. Off unless asked for: the paper found that it 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -22,16 +21,14 @@ XYZ = np.array([[0.412453, 0.357580, 0.180423], [0.212671, 0.715160, 0.072169], 
 WHITE = np.array([0.95047, 1.0, 1.08883])
 
 
-@dataclass
 class PatchFilter:
-    """The query points of one draw, and which of them have been given up since."""
+    """Query points that were drawn together, and which of them have been given up since."""
 
-    query: Array  # (N, 27) float32: the patches that they were drawn on
-    threshold: float = THRESHOLD
-    rejected: Array = field(init=False)  # (N,) bool; for good: a point that has slid off does not come back by itself
-
-    def __post_init__(self) -> None:
-        self.rejected = np.zeros(len(self.query), bool)
+    def __init__(self, query: Array, threshold: float = THRESHOLD, rejected: Array | None = None) -> None:
+        self.query = query  # (N, 27) float32: the patches that they were drawn on
+        self.threshold = threshold
+        # (N,) bool; for good: a point that has slid off does not come back by itself
+        self.rejected = np.zeros(len(query), bool) if rejected is None else rejected
 
     def step(self, rgb: Array, xy: Array, visible: Array) -> Array:
         """(N,) bool: which of the points at `xy` (N, 2) still count as visible on the next frame."""
@@ -42,9 +39,11 @@ class PatchFilter:
 
 def concatenate(filters: Sequence[PatchFilter]) -> PatchFilter:
     """One filter for the points of several; their threshold is the same."""
-    one = PatchFilter(np.concatenate([f.query for f in filters]), filters[0].threshold)
-    one.rejected = np.concatenate([f.rejected for f in filters])
-    return one
+    return PatchFilter(
+        np.concatenate([f.query for f in filters]),
+        filters[0].threshold,
+        np.concatenate([f.rejected for f in filters]),
+    )
 
 
 def patches(rgb: Array, xy: Array) -> Array:
@@ -57,8 +56,8 @@ def patches(rgb: Array, xy: Array) -> Array:
             weight = np.abs(1 - dx - (at[..., 0] - corner[..., 0])) * np.abs(1 - dy - (at[..., 1] - corner[..., 1]))
             x, y = (corner[..., 0] + dx).astype(np.int64), (corner[..., 1] + dy).astype(np.int64)
             inside = (x >= 0) & (y >= 0) & (x < rgb.shape[1]) & (y < rgb.shape[0])
-            picked = rgb[np.clip(y, 0, rgb.shape[0] - 1), np.clip(x, 0, rgb.shape[1] - 1)]
-            value += np.where(inside, weight, 0)[..., None] * lab(picked)
+            pixels = rgb[np.clip(y, 0, rgb.shape[0] - 1), np.clip(x, 0, rgb.shape[1] - 1)]
+            value += np.where(inside, weight, 0)[..., None] * lab(pixels)
     return value.reshape(len(xy), -1).astype(np.float32)
 
 

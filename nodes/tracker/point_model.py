@@ -10,7 +10,7 @@ import numpy as np
 
 from stream.arrays import Array
 
-Features = Any  # what a model keeps of one frame; opaque to the tracker, which only holds it in its ring
+Features = Any  # what a model computes of one frame; opaque to the tracker, which only holds it in its frame buffer
 
 
 @dataclass(frozen=True)
@@ -20,7 +20,7 @@ class Points:
     xy: Array  # (N, 2) float32, frame px, on the anchor frame
     labels: Array  # (N,) uint8, 1 positive, 0 negative
     object_ids: Array  # (N,) int32; the positives of one object move together
-    memory: Array  # (N, C) float32: what `describe` said where each point was drawn
+    descriptors: Array  # (N, C) float32: what `describe` returned where each point was drawn
 
     def __len__(self) -> int:
         return int(self.xy.shape[0])
@@ -38,19 +38,22 @@ class Trajectories:
 
 
 class PointModel(Protocol):
-    """Follows points through a window of frames. Holds no state of the feed: the tracker's ring and `Points` are it."""
+    """Follows points through a window of frames.
+
+    It holds no state of the feed: that lies in the tracker's frame buffer and in `Points`.
+    """
 
     def encode(self, rgb: Array) -> Features:
         """What the model needs of a frame, (H, W, 3) uint8; called once a frame, however many windows see it."""
 
     def describe(self, features: Features, xy: Array) -> Array:
-        """(N, C) float32: what points drawn at `xy` (N, 2) look like there (PIPS: the 128 numbers of spec a.4)."""
+        """(N, C) float32: what points drawn at `xy` (N, 2) look like (PIPS: 128 numbers, docs/sam_pt.md, a.4)."""
 
-    def relink(self, memory: Array, features: Features, xy: Array, visibility: Array) -> Array:
-        """The memory of points that start their next window at `xy` without having been drawn anew.
+    def relink(self, descriptors: Array, features: Features, xy: Array, visibility: Array) -> Array:
+        """The descriptors of points that start their next window at `xy` without having been drawn anew.
 
-        PIPS returns it unchanged (the query frame's feature serves all later windows); a template matcher may refresh
-        the points that are visible.
+        PIPS returns them unchanged (the query frame's feature serves all later windows); a template matcher may refresh
+        those of the points that are visible.
         """
 
     def link(self, visibility: Array) -> Array:
@@ -59,10 +62,10 @@ class PointModel(Protocol):
         `visibility`: (S, N) of that window. A causal model takes the last frame; PIPS the last clearly visible one.
         """
 
-    def track(self, window: Sequence[Features], points: Points, known: Trajectories | None) -> Trajectories:
+    def track(self, window: Sequence[Features], points: Points, earlier: Trajectories | None) -> Trajectories:
         """The trajectories of `points` in all frames of `window`, the anchor frame included.
 
-        `known` is the last answer for the earlier frames of the same window. A causal model extends it; PIPS, which
+        `earlier` is the last answer for the first frames of the same window. A causal model extends it; PIPS, which
         pads a short window by repeating its newest frame, revises it.
         """
 
@@ -73,5 +76,5 @@ def concatenate(parts: Sequence[Points]) -> Points:
         xy=np.concatenate([p.xy for p in parts]),
         labels=np.concatenate([p.labels for p in parts]),
         object_ids=np.concatenate([p.object_ids for p in parts]),
-        memory=np.concatenate([p.memory for p in parts]),
+        descriptors=np.concatenate([p.descriptors for p in parts]),
     )

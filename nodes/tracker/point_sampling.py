@@ -1,4 +1,4 @@
-"""A mask or the user's points in, a point_set of query points with their anchor on a frame of the ring out."""
+"""A mask or the user's points in, a point set with its anchor on a frame of the buffer out."""
 
 from __future__ import annotations
 
@@ -10,9 +10,10 @@ from nodes.tracker import query_points
 from nodes.tracker.frame_buffer import BufferedFrame
 from nodes.tracker.patch_filter import PatchFilter, patches
 from nodes.tracker.point_model import PointModel
-from nodes.tracker.point_set import PointSet, draw
+from nodes.tracker.point_set import PointSet, new_point_set
 from nodes.tracker.query_points import RandomSource, SeededSource
 from stream.arrays import Array
+from stream.settings.options import TrackerOptions
 
 RandomSources = Callable[[int, int], RandomSource]  # object_id, frame_id -> where the random choices come from
 
@@ -20,37 +21,32 @@ RandomSources = Callable[[int, int], RandomSource]  # object_id, frame_id -> whe
 class PointSampler:
     """How many points an object gets, of which kind, and by which random choices."""
 
-    def __init__(
-        self,
-        model: PointModel,
-        positive_points: int,
-        negative_points: int,
-        patch_similarity: float,
-        seed: int,
-        chance: RandomSources | None = None,
-    ) -> None:
+    def __init__(self, model: PointModel, options: TrackerOptions, random_sources: RandomSources | None = None) -> None:
         self.model = model
-        self.positive_points = positive_points
-        self.negative_points = negative_points
-        self.patch_similarity = patch_similarity  # 0: no filter
-        self.seed = seed
-        self.chance = chance or self._own_chance
+        self.positive_points = options.positive_points
+        self.negative_points = options.negative_points
+        self.patch_similarity = options.patch_similarity  # 0: no filter
+        self.seed = options.seed
+        self.random_sources = random_sources or self._seeded_source
 
-    def draw(self, kept: BufferedFrame, object_id: int, mask: Array) -> PointSet:
+    def sample(self, buffered: BufferedFrame, object_id: int, mask: Array) -> PointSet:
         """New points from a mask: positives by k-medoids, negatives by the mixed rule (paper, sections 3.1 and 4.2)."""
-        draws = self.chance(object_id, kept.frame_id)
-        positives = query_points.draw_positives(mask, self.positive_points, draws)
-        negatives = query_points.draw_negatives(mask, kept.frame.rgb, self.negative_points, draws)
+        source = self.random_sources(object_id, buffered.frame_id)
+        positives = query_points.draw_positives(mask, self.positive_points, source)
+        negatives = query_points.draw_negatives(mask, buffered.frame.rgb, self.negative_points, source)
         labels = np.repeat(np.array([1, 0], np.uint8), [len(positives), len(negatives)])
-        return self.plant(kept, object_id, np.concatenate([positives, negatives]), labels)
+        return self.place(buffered, object_id, np.concatenate([positives, negatives]), labels)
 
-    def plant(self, kept: BufferedFrame, object_id: int, xy: Array, labels: Array) -> PointSet:
-        """New points at given places (N, 2), frame px."""
-        point_set = draw(self.model, kept.frame_id, kept.features, object_id, xy, labels)
+    def place(self, buffered: BufferedFrame, object_id: int, xy: Array, labels: Array) -> PointSet:
+        """New points at given positions (N, 2), frame px."""
+        xy = np.array(xy, np.float32)
+        patch_filter = None
         if self.patch_similarity > 0:
-            point_set.filter = PatchFilter(patches(kept.frame.rgb, point_set.xy), self.patch_similarity)
-        return point_set
+            patch_filter = PatchFilter(patches(buffered.frame.rgb, xy), self.patch_similarity)
+        return new_point_set(
+            self.model, buffered.frame_id, buffered.features, object_id, xy, labels, patch_filter=patch_filter
+        )
 
-    def _own_chance(self, object_id: int, frame_id: int) -> RandomSource:
+    def _seeded_source(self, object_id: int, frame_id: int) -> RandomSource:
         """The same for the same object and frame, whatever the other objects do."""
         return SeededSource(self.seed, object_id, frame_id)

@@ -15,47 +15,47 @@ class PromptQueue:
     """All that waits for the next frame."""
 
     def __init__(self) -> None:
-        self._waiting: list[tuple[Literal["add", "refine", "remove"], Prompt]] = []
+        self._requests: list[tuple[Literal["add", "refine", "remove"], Prompt]] = []
 
     def add(self, prompt: Prompt) -> None:
         """A new object; an id that is taken is given to the new object."""
-        self._waiting.append(("add", prompt))
+        self._requests.append(("add", prompt))
 
     def refine(self, prompt: Prompt) -> None:
         """More points for an object."""
-        self._waiting.append(("refine", prompt))
+        self._requests.append(("refine", prompt))
 
     def remove(self, object_id: int) -> None:
         """An object less; an id that is unknown stays so."""
-        self._waiting.append(("remove", Prompt(object_id=object_id)))
+        self._requests.append(("remove", Prompt(object_id=object_id)))
 
     def ids(self, alive: dict[int, TrackedObject]) -> list[int]:
         """The ids of the objects that there will be once all is carried out."""
         ids = dict.fromkeys(alive)
-        for order, prompt in self._waiting:
-            if order == "add":
+        for action, prompt in self._requests:
+            if action == "add":
                 ids[prompt.object_id] = None
-            elif order == "remove":
+            elif action == "remove":
                 ids.pop(prompt.object_id, None)
         return list(ids)
 
     def carry_out(self, alive: dict[int, TrackedObject], size: tuple[int, int]) -> list[Prompt]:
         """Change the objects as asked for; the prompts that begin on a frame of that size (H, W)."""
         prompts: list[Prompt] = []
-        for order, prompt in self._waiting:
-            if order == "remove":
+        for action, prompt in self._requests:
+            if action == "remove":
                 alive.pop(prompt.object_id, None)
                 prompts = [p for p in prompts if p.object_id != prompt.object_id]
                 continue
-            fitting = _fitting(prompt, size)
-            if order == "add":
-                alive[prompt.object_id] = TrackedObject(prompt.object_id, fitting)
+            resized = _resized(prompt, size)
+            if action == "add":
+                alive[prompt.object_id] = TrackedObject(prompt.object_id, resized)
             if prompt.object_id in alive:
-                prompts.append(fitting)
-        self._waiting.clear()
+                prompts.append(resized)
+        self._requests.clear()
         return prompts
 
 
-def _fitting(prompt: Prompt, size: tuple[int, int]) -> Prompt:
+def _resized(prompt: Prompt, size: tuple[int, int]) -> Prompt:
     """The prompt with its mask at the frame's size: it may have been given just before the size changed."""
     return prompt if prompt.mask is None else replace(prompt, mask=resize_mask(prompt.mask, size))

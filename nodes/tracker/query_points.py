@@ -1,10 +1,10 @@
 """A mask in, query points out: random, k-medoids, Shi-Tomasi and mixed (paper, section 3.1), as SAM-PT draws them.
 
 Every rule takes a (H, W) mask and n, and answers (n, 2) float32, frame px, each a pixel of the mask. Fewer pixels than
-points are repeated in turn, without drawing. An empty mask gives no points at all, (0, 2): SAM-PT's own code gives
-(0, 0) n times, and throws these away later because they lie on the frame's edge.
+points are repeated in reading order, without drawing. An empty mask gives no points at all, (0, 2): SAM-PT's own code
+gives (0, 0) n times, and throws these away later because they lie on the frame's edge.
 
-RandomSources comes from the caller's `RandomSource`, so the same seed draws the same points.
+Random choices come from the caller's `RandomSource`, so the same seed draws the same points.
 """
 
 from __future__ import annotations
@@ -24,68 +24,68 @@ MIN_ERODED_PX = 10
 
 
 class RandomSource(Protocol):
-    """Where chance comes from."""
+    """Where random choices come from."""
 
     def first(self, n: int, k: int) -> Array:
         """(k,) int: the first k of a random permutation of 0..n-1."""
 
 
 class SeededSource:
-    """RandomSource of numpy's generator, which takes the seed: a number, or several, such as seed, object and frame."""
+    """numpy's generator, by its seed: a number, or several, such as seed, object and frame."""
 
     def __init__(self, *seed: int) -> None:
         self.rng = np.random.default_rng(seed)
 
     def first(self, n: int, k: int) -> Array:
-        # a permutation of a whole frame costs ms; k distinct picks follow the same law
+        # a permutation of a whole frame costs ms; k distinct picks have the same distribution
         return self.rng.choice(n, k, replace=False)
 
 
-def draw_positives(mask: Array, n: int, draws: RandomSource | np.random.Generator) -> Array:
+def draw_positives(mask: Array, n: int, source: RandomSource | np.random.Generator) -> Array:
     """(n, 2): the positive points of an object, by k-medoids (paper, table 2)."""
-    return by_kmedoids(mask, n, _draws(draws))
+    return by_kmedoids(mask, n, _as_source(source))
 
 
-def draw_negatives(mask: Array, rgb: Array, n: int, draws: RandomSource | np.random.Generator) -> Array:
+def draw_negatives(mask: Array, rgb: Array, n: int, source: RandomSource | np.random.Generator) -> Array:
     """(n, 2): the negative points of an object, by the mixed rule on everything outside its mask."""
-    return by_mixed((mask == 0).astype(np.uint8), rgb, n, _draws(draws))
+    return by_mixed((mask == 0).astype(np.uint8), rgb, n, _as_source(source))
 
 
-def by_random(mask: Array, n: int, draws: RandomSource) -> Array:
+def by_random(mask: Array, n: int, source: RandomSource) -> Array:
     """(n, 2): the first n of a random permutation of the mask's pixels."""
     inside = np.flatnonzero(mask != 0)
     if len(inside) < n:
-        return _in_turn(mask, inside, n)
-    return _xy(mask, inside[draws.first(len(inside), n)])
+        return _repeat(mask, inside, n)
+    return _xy(mask, inside[source.first(len(inside), n)])
 
 
-def by_kmedoids(mask: Array, n: int, draws: RandomSource, subset: int = KMEDOIDS_SUBSET) -> Array:
+def by_kmedoids(mask: Array, n: int, source: RandomSource, subset: int = KMEDOIDS_SUBSET) -> Array:
     """(n, 2): the medoids of n clusters of (a random subset of) the mask's pixels."""
     inside = np.flatnonzero(mask != 0)
     if len(inside) < n:
-        return _in_turn(mask, inside, n)
+        return _repeat(mask, inside, n)
     if n == 0:
         return np.zeros((0, 2), np.float32)  # nothing is drawn either
-    pixels = _xy(mask, inside[draws.first(len(inside), min(len(inside), subset))])
+    pixels = _xy(mask, inside[source.first(len(inside), min(len(inside), subset))])
     return np.asarray(pixels[kmedoids(pixels, n)])
 
 
-def by_shi_tomasi(mask: Array, rgb: Array, n: int, draws: RandomSource) -> Array:
+def by_shi_tomasi(mask: Array, rgb: Array, n: int, source: RandomSource) -> Array:
     """(n, 2): the strongest corners inside the mask, strongest first, missing ones filled by k-medoids."""
     if np.count_nonzero(mask) < n:
-        return _in_turn(mask, np.flatnonzero(mask != 0), n)
+        return _repeat(mask, np.flatnonzero(mask != 0), n)
     found = corners(mask, rgb, n)
-    return np.concatenate([found, by_kmedoids(mask, n - len(found), draws, FILL_SUBSET)])
+    return np.concatenate([found, by_kmedoids(mask, n - len(found), source, FILL_SUBSET)])
 
 
-def by_mixed(mask: Array, rgb: Array, n: int, draws: RandomSource) -> Array:
+def by_mixed(mask: Array, rgb: Array, n: int, source: RandomSource) -> Array:
     """(n, 2): n // 4 by k-medoids, n // 3 by Shi-Tomasi, the rest random (n = 1: one random)."""
     clustered, strong = n // 4, n // 3
     return np.concatenate(
         [
-            by_kmedoids(mask, clustered, draws),
-            by_shi_tomasi(mask, rgb, strong, draws),
-            by_random(mask, n - clustered - strong, draws),
+            by_kmedoids(mask, clustered, source),
+            by_shi_tomasi(mask, rgb, strong, source),
+            by_random(mask, n - clustered - strong, source),
         ]
     )
 
@@ -123,8 +123,8 @@ def _diagonal(mask: Array) -> float:
     return float(np.hypot(width - 1, height - 1))
 
 
-def _in_turn(mask: Array, inside: Array, n: int) -> Array:
-    """n of the pixels in reading order, again and again; none of none."""
+def _repeat(mask: Array, inside: Array, n: int) -> Array:
+    """n of the pixels in reading order, from the first again after the last; none of an empty mask."""
     return _xy(mask, np.resize(inside, n if len(inside) else 0))
 
 
@@ -134,12 +134,12 @@ def _xy(mask: Array, inside: Array) -> Array:
     return np.stack([x, y], axis=1).astype(np.float32)
 
 
-class _Generator(SeededSource):
-    """The draws of a generator that is already there."""
+class _GeneratorSource(SeededSource):
+    """A generator that is already there."""
 
     def __init__(self, rng: np.random.Generator) -> None:
         self.rng = rng
 
 
-def _draws(draws: RandomSource | np.random.Generator) -> RandomSource:
-    return _Generator(draws) if isinstance(draws, np.random.Generator) else draws
+def _as_source(source: RandomSource | np.random.Generator) -> RandomSource:
+    return _GeneratorSource(source) if isinstance(source, np.random.Generator) else source

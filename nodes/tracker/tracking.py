@@ -1,7 +1,7 @@
-"""Frames and prompts in, every object's tracked points out: the horizon, its anchor, and re-seeding.
+"""Frames and prompts in, every object's tracked points out: the horizon, its anchor, and re-initialisation.
 
 A window is the anchor frame and up to `horizon - 1` newer ones. Its last frame is the boundary: there every point
-starts its next window, and the decoder is asked for masks (`Tracks.boundary`). Its answer, `Seeds`, replaces an
+starts its next window, and the decoder is asked for masks (`Tracks.seeds_for`). Its answer, `Seeds`, replaces an
 object's points by new ones drawn from the mask on the very frame it belongs to, caught up over the frames seen since
 (paper, section 3.2, step 4; variant A). Until it comes, and for an object that it leaves out, the old points go on.
 
@@ -10,21 +10,18 @@ object's points by new ones drawn from the mask on the very frame it belongs to,
                                        Seeds of 7 arrive: new points start on 7 and are tracked over 8, 9
 
 Without re-initialisation points live on, and each starts its next window where the model saw it clearly last (`link:
-visible`; spec b.5). Then `emit: horizon` answers with the frames that no later window will revise.
+visible`; docs/sam_pt.md, b.5). Then `emit: horizon` answers with the frames that no later window will revise.
 """
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Literal
-
-import numpy as np
-from msgspec.structs import replace
+from collections.abc import Iterable, Sequence
 
 from nodes.tracker import windows
-from nodes.tracker.frame_buffer import FrameBuffer
+from nodes.tracker.answers import Answer, PendingFrames, redone_tracks, request_reinit
+from nodes.tracker.frame_buffer import BufferedFrame, FrameBuffer
+from nodes.tracker.linking import make_linking
 from nodes.tracker.point_model import PointModel
 from nodes.tracker.point_sampling import PointSampler, RandomSources
 from nodes.tracker.point_set import PointSet
@@ -32,58 +29,31 @@ from nodes.tracker.prompt_queue import PromptQueue
 from nodes.tracker.tracked_object import TrackedObject
 from stream.crops import uncrop_mask
 from stream.errors import PromptError
-from stream.messages import Frame, Prompt, Seeds, Tracks
+from stream.messages import Frame, Prompt, ReinitRequest, Seeds, Tracks
+from stream.settings.options import TrackerOptions
 
 log = logging.getLogger(__name__)
 
-RING_HORIZONS = 2  # how long a seed may be on its way and still be caught up, in horizons
-
-
-@dataclass(frozen=True)
-class Pending:
-    """A frame whose Tracks wait, and the objects whose window ended on it."""
-
-    frame: Frame
-    due: tuple[int, ...]
-
-    @property
-    def frame_id(self) -> int:
-        """The count that capture gave it."""
-        return self.frame.stamp.frame_id
+BUFFER_HORIZONS = 2  # how long Seeds may be on their way and still be caught up, in horizons
 
 
 class PointTracker:
-    """Follow the query points of every object through a live feed, one horizon at a time."""
+    """Follow the query points of every object through a feed, one horizon at a time."""
 
-    def __init__(
-        self,
-        model: PointModel,
-        *,
-        horizon: int = 8,
-        emit: Literal["frame", "horizon"] = "frame",
-        reinit: bool = True,
-        reinit_variant: Literal["A", "B", "C", "D"] = "A",
-        link: Literal["auto", "boundary", "visible"] = "auto",
-        positive_points: int = 8,
-        negative_points: int = 1,
-        patch_similarity: float = 0.0,
-        seed: int = 72,
-        chance: RandomSources | None = None,
-        wait_for_seed: bool = False,
-        redo_boundary: bool = False,
-    ) -> None:
+    def __init__(self, model: PointModel, options: TrackerOptions, random_sources: RandomSources | None = None) -> None:
         self.model = model
-        self.horizon = horizon
-        self.emit = emit
-        self.reinit = reinit  # draw points anew from each boundary mask; off: only for objects that have none
-        self.together = not reinit or reinit_variant in ("A", "D")  # the windows of all objects end on the same frame
-        self.goes_back = reinit and reinit_variant != "A"  # seeds may be of an earlier frame than the last of a window
-        self.link_visible = link == "visible" or (link == "auto" and not reinit)
-        self.sampler = PointSampler(model, positive_points, negative_points, patch_similarity, seed, chance)
-        self.wait_for_seed = wait_for_seed
-        # a boundary frame is told again, with the points drawn on it, for the masks that count (paper; variant A alone)
-        self.redo_boundary = redo_boundary and self.reinit and not self.goes_back
-        self.buffer = FrameBuffer(RING_HORIZONS * horizon)
+        self.horizon = options.horizon
+        self.emit = options.emit
+        self.reinit = options.reinit  # draw points anew from each boundary mask; off: only for objects that have none
+        # the windows of all objects end on the same frame
+        self.together = not options.reinit or options.reinit_variant in ("A", "D")
+        # Seeds may be of an earlier frame than the last of a window
+        self.goes_back = options.reinit and options.reinit_variant != "A"
+        self.wait_for_seed = options.wait_for_seed
+        self.redo_boundary = options.redo_boundary
+        self.sampler = PointSampler(model, options, random_sources)
+        self.buffer = FrameBuffer(BUFFER_HORIZONS * options.horizon)
+        self.linking = make_linking(model, self.buffer, options)
         self.reset()
 
     def reset(self) -> None:
@@ -91,30 +61,30 @@ class PointTracker:
         self.buffer.clear()
         self.objects: dict[int, TrackedObject] = {}
         self.prompt_queue = PromptQueue()  # taken on the next frame
-        self.pending: list[Pending] = []  # frames whose Tracks wait for the boundary (emit: horizon)
-        self.awaited: set[int] = set()  # frame_ids whose Seeds have not come
-        self.reviving = False
-        self.draft: Tracks | None = None  # of a boundary frame that is to be told again, with its new points
-        self.turned = True  # no window is open that would want evenly spaced frames
+        self.pending = PendingFrames()
+        self.awaited_seeds: set[int] = set()  # frame_ids whose Seeds have not come
+        self.decoder_is_new = False  # the decoder was restarted, and has not been given the objects yet
+        self.reinit_request: ReinitRequest | None = None  # for a boundary frame whose Tracks follow, with new points
+        self.window_ended = True  # no window is open that needs evenly spaced frames
 
     @property
-    def waiting(self) -> bool:
+    def must_wait(self) -> bool:
         """True while a lossless feed must hold its next frame back, because Seeds are on their way."""
-        return self.wait_for_seed and bool(self.awaited)
+        return self.wait_for_seed and bool(self.awaited_seeds)
 
     @property
-    def ahead(self) -> bool:
+    def a_window_ahead(self) -> bool:
         """True when a whole window has been tracked past a frame whose Seeds are still on their way.
 
-        A live feed stops there, too: further on, the frame would leave the ring and the Seeds would come too late.
+        A live feed stops there, too: further on, the frame would leave the buffer and the Seeds would come too late.
         """
-        return bool(self.awaited) and self.buffer.count_from(min(self.awaited)) >= self.horizon
+        return bool(self.awaited_seeds) and self.buffer.count_from(min(self.awaited_seeds)) >= self.horizon
 
     def give_up_waiting(self) -> None:
         """Go on without the Seeds that are on their way; they are still used should they come."""
-        self.awaited.clear()
+        self.awaited_seeds.clear()
 
-    # --- what is asked for: it takes effect on the next frame -------------------------------------------------------
+    # --- prompts: they take effect on the next frame ----------------------------------------------------------------
 
     def add(self, prompt: Prompt) -> None:
         """Track a new object; an id that is taken is given to the new object."""
@@ -131,13 +101,13 @@ class PointTracker:
         self.prompt_queue.remove(object_id)
 
     def restore(self, prompt: Prompt) -> None:
-        """Track an object again after a node died: its prompt holds the last known mask, maybe a second old."""
+        """Track an object again after a node was restarted: its prompt holds its last mask, maybe a second old."""
         self.prompt_queue.add(prompt)
 
-    def revive(self) -> None:
-        """Tell a decoder that was restarted of every object: `restore` prompts go out with the next frame."""
-        self.reviving = True
-        self.awaited.clear()
+    def decoder_restarted(self) -> None:
+        """Give the decoder every object again: `restore` prompts go out with the next frame."""
+        self.decoder_is_new = True
+        self.awaited_seeds.clear()
 
     @property
     def object_ids(self) -> list[int]:
@@ -146,88 +116,86 @@ class PointTracker:
 
     # --- a frame ----------------------------------------------------------------------------------------------------
 
-    def step(self, frame: Frame) -> list[Tracks]:
+    def step(self, frame: Frame) -> list[Answer]:
         """Take the newest frame; answer with its tracks, or (emit: horizon) with all since the last answer.
 
-        A frame with prompts or at a boundary is always answered at once. A frame not newer than the last is ignored.
+        A frame with prompts or at a boundary is always answered at once. A boundary frame that is to be decoded twice
+        is answered with a ReinitRequest, and by the next step with its Tracks. A frame not newer than the last is
+        ignored.
         """
-        newest = self.buffer.frames[-1].frame if self.buffer.frames else None
-        if newest is not None and not _follows(frame, newest):
+        newest = self.buffer.newest
+        if newest is not None and not _is_newer(frame, newest):
             return []
-        frame_id = frame.stamp.frame_id
         features = self.model.encode(frame.rgb)  # a ModelError leaves everything as it was: the frame is passed over
-        answers = self._finals()
-        prompts = self._turn_to(frame, newest)
+        redone = self._redone_boundary()
+        prompts = self._follow_changes(frame, newest)
         prompts += self.prompt_queue.carry_out(self.objects, frame.size)
         due = self._due(prompts)
-        self.buffer.push(frame, features)
-        self._plant(prompts, frame)
-        self.pending.append(Pending(frame, due))
-        answers += self._answer(prompts, due)
-        self._turn_windows(due)
-        self.turned = bool(due) or not self.objects
+        buffered = self.buffer.push(frame, features)
+        self._place_points(prompts, buffered)
+        self.pending.push(frame, due)
+        answers = self._answer(prompts, due)
+        self._start_windows(due, buffered)
+        self.window_ended = bool(due) or not self.objects
         if prompts or (due and self.reinit):
-            self.awaited.add(frame_id)
+            self.awaited_seeds.add(buffered.frame_id)
         if due and self.redo_boundary:
-            answers[-1] = self.draft = replace(answers[-1], stage="draft")
-        return answers
+            self.reinit_request = request_reinit(answers.pop())
+            return [*redone, *answers, self.reinit_request]
+        return [*redone, *answers]
 
-    def flush(self) -> list[Tracks]:
+    def flush(self) -> list[Answer]:
         """The tracks of the frames that still wait: the feed has ended."""
-        if self.draft is not None:  # the clip ends with the window: there is no next one to draw points for (spec e.1)
-            return [replace(self.draft, stage="final")]
+        if self.reinit_request is not None:
+            # The clip ends with the window: no window follows that points would be drawn for (docs/sam_pt.md, e.1).
+            return [redone_tracks(self.reinit_request, self.reinit_request.objects)]
         if not self.pending:
             return []
-        self._reach(self._point_sets(), self.pending[-1].frame_id)
-        return self._tell(self.pending[-1].frame_id, [])
+        self.linking.reach(self._point_sets(self.objects), self.pending.newest_id)
+        return [*self.pending.take(self.pending.newest_id, self.objects, [])]
 
     def reseed(self, seeds: Seeds) -> None:
         """Take the decoder's answer: new points on the frame it belongs to, caught up by the next step."""
-        self.awaited = {i for i in self.awaited if i > seeds.frame_id}
+        self.awaited_seeds = {i for i in self.awaited_seeds if i > seeds.frame_id}
         for seed in seeds.objects:
             frame_id = seeds.frame_id if seed.frame_id < 0 else seed.frame_id
-            kept = self.buffer.find(frame_id)
-            if kept is None or kept.frame.size != seeds.size or kept.frame.stamp.epoch != seeds.epoch:
+            buffered = self.buffer.find(frame_id)
+            if buffered is None or buffered.frame.size != seeds.size or buffered.frame.stamp.epoch != seeds.epoch:
                 log.info("seeds of frame %d came too late; the old points stay", frame_id)
                 continue
-            known = self.objects.get(seed.object_id)
-            if known is None or frame_id < known.mask_frame or seed.bbox[2] == 0:
+            tracked = self.objects.get(seed.object_id)
+            if tracked is None or frame_id < tracked.mask_frame or seed.bbox[2] == 0:
                 continue
-            known.keep_mask(seed, seeds.size, frame_id)
-            if self.goes_back and known.anchor is not None and frame_id < known.anchor:
-                for o in self.objects.values() if self.together else [known]:
+            tracked.keep_mask(seed, seeds.size, frame_id)
+            if self.goes_back and tracked.anchor is not None and frame_id < tracked.anchor:
+                for o in self.objects.values() if self.together else [tracked]:
                     o.go_back([i for i in self.buffer.ids if i >= frame_id], self.horizon)
-            if self.reinit or not known.point_sets:
-                drawn = self.sampler.draw(kept, seed.object_id, uncrop_mask(seed.bbox, seed.mask, seeds.size))
-                known.replace_points([self._caught_up(drawn, known.ends)])
+            if self.reinit or not tracked.point_sets:
+                drawn = self.sampler.sample(buffered, seed.object_id, uncrop_mask(seed.bbox, seed.mask, seeds.size))
+                tracked.replace_points([self.linking.catch_up(drawn, tracked.window_ends)])
 
     # --- parts of a step --------------------------------------------------------------------------------------------
 
-    def _turn_to(self, frame: Frame, newest: Frame | None) -> list[Prompt]:
-        """The prompts that a change of the feed or of the decoder calls for; a new geometry empties the ring."""
+    def _follow_changes(self, frame: Frame, newest: Frame | None) -> list[Prompt]:
+        """The `restore` prompts that a new frame size or a new decoder calls for.
+
+        A new size, or a frame count that begins again, empties the frame buffer.
+        """
         if newest is None:
             return []
         resized = frame.size != newest.size
         recounted = frame.stamp.frame_id <= newest.stamp.frame_id
         if resized or recounted:
             self.buffer.clear()
-            self.awaited.clear()
+            self.awaited_seeds.clear()
             self.pending.clear()  # their features are gone: these frames are passed over
             for o in self.objects.values():
                 o.rescale(newest.size, frame.size, newest.stamp.frame_id, frame.stamp.frame_id)
-        if not (self.reviving or resized):
+        if not (self.decoder_is_new or resized):
             return []
-        self.reviving = False
+        self.decoder_is_new = False
         on = frame if resized or recounted else newest  # where the masks have been carried to
-        return [o.restoring(on.stamp.frame_id) for o in self.objects.values()]
-
-    def _finals(self) -> list[Tracks]:
-        """The boundary frame once more, with the points that were drawn on it since."""
-        draft, self.draft = self.draft, None
-        if draft is None:
-            return []
-        objects = tuple(self.objects[i].track_at(draft.frame) for i in (o.object_id for o in draft.objects))
-        return [replace(draft, objects=objects, stage="final")]
+        return [o.restore_prompt(on.stamp.frame_id) for o in self.objects.values()]
 
     def _due(self, prompts: Sequence[Prompt]) -> tuple[int, ...]:
         """The objects for which the frame that comes now is the last of their window.
@@ -246,90 +214,55 @@ class PointTracker:
             due = list(self.objects.values())
         return tuple(o.object_id for o in due)
 
-    def _plant(self, prompts: list[Prompt], frame: Frame) -> None:
+    def _place_points(self, prompts: list[Prompt], buffered: BufferedFrame) -> None:
         """Make query points of the points that were given for this frame; describe those that a new size moved."""
-        kept = self.buffer.frames[-1]
         if len(self.buffer.frames) == 1:
-            for point_set in self._point_sets():
-                point_set.memory = np.array(self.model.describe(kept.features, point_set.xy))
+            for point_set in self._point_sets(self.objects):
+                point_set.describe_again(self.model, buffered.features)
         for prompt in prompts:
             if prompt.xy is None or prompt.labels is None or prompt.kind == "restore":
                 continue
-            new = self.sampler.plant(kept, prompt.object_id, prompt.xy, prompt.labels)
-            known = self.objects[prompt.object_id]
-            known.replace_points([*known.point_sets, new])
+            placed = self.sampler.place(buffered, prompt.object_id, prompt.xy, prompt.labels)
+            tracked = self.objects[prompt.object_id]
+            tracked.replace_points([*tracked.point_sets, placed])
 
     def _answer(self, prompts: list[Prompt], due: tuple[int, ...]) -> list[Tracks]:
         """Run the windows as far as an answer needs it; the tracks of the pending frames that can be given out now."""
-        newest, point_sets = self.pending[-1].frame_id, self._point_sets()
-        at_once = self.emit == "frame" or bool(prompts) or not self.objects
-        if self.link_visible and not self.reinit:
-            windows.settle(self.model, self.buffer, point_sets, self.horizon)
-            if not at_once:  # what lies before every anchor, no window will revise
-                settled = windows.oldest_anchor(point_sets)
-                return self._tell(newest if settled is None else settled, prompts)
-        elif due:
-            self._reach([point_set for i in due for point_set in self.objects[i].point_sets], newest)
-            at_once = True
-        if not at_once:
+        newest, point_sets = self.pending.newest_id, self._point_sets(self.objects)
+        settled = self.linking.settle(point_sets, newest)
+        if settled is None and due:
+            self.linking.reach(self._point_sets(due), newest)
+            settled = newest
+        if self.emit == "frame" or prompts or not self.objects:
+            settled = newest
+        if settled is None:
             return []
-        windows.advance(self.model, self.buffer, point_sets)
-        return self._tell(newest, prompts)
+        if settled == newest:
+            windows.advance(self.model, self.buffer, point_sets)
+        return self.pending.take(settled, self.objects, prompts)
 
-    def _reach(self, point_sets: Sequence[PointSet], frame_id: int) -> None:
-        """Let points reach the last frame of their window."""
-        if self.link_visible:
-            windows.settle(self.model, self.buffer, point_sets, self.horizon, until=frame_id)
-        else:
-            windows.advance(self.model, self.buffer, point_sets, until=frame_id)
-
-    def _turn_windows(self, due: tuple[int, ...]) -> None:
+    def _start_windows(self, due: tuple[int, ...], buffered: BufferedFrame) -> None:
         """Start the next window of the objects `due` on the newest frame, and the first one of those that are new."""
-        kept, oldest = self.buffer.frames[-1], self.buffer.ids[0]
-        for known in (self.objects[i] for i in due):
-            known.end_window(kept.frame_id, oldest)
-            if self.reinit or not self.link_visible:
-                known.point_sets = windows.link_all(self.model, known.point_sets, kept.frame_id, kept.features)
-            for point_set in known.point_sets:
-                point_set.forget_before(oldest)
+        oldest = self.buffer.ids[0]
+        for tracked in (self.objects[i] for i in due):
+            tracked.next_window(buffered.frame_id, self.linking.link(tracked.point_sets, buffered), oldest)
         running = [o.anchor for o in self.objects.values() if o.anchor is not None]
-        for known in self.objects.values():
-            if known.anchor is None:
-                known.anchor = running[0] if running and self.together else kept.frame_id
+        for tracked in self.objects.values():
+            if tracked.anchor is None:
+                tracked.start_window(running[0] if running and self.together else buffered.frame_id)
 
-    def _caught_up(self, drawn: PointSet, ends: list[int]) -> PointSet:
-        """Freshly drawn points, taken over the windows that have ended since as if they had been drawn in time."""
-        if not len(drawn):
-            return drawn
-        if self.link_visible and not self.reinit:
-            windows.settle(self.model, self.buffer, [drawn], self.horizon)
-            return drawn
-        for end in [i for i in ends if i > drawn.anchors[0]]:
-            self._reach([drawn], end)
-            [features] = self.buffer.features([end])
-            [drawn] = windows.link_all(self.model, [drawn], end, features)
-        return drawn
+    def _redone_boundary(self) -> list[Tracks]:
+        """The Tracks of a boundary frame that only a ReinitRequest went out for, with the points drawn on it since."""
+        request, self.reinit_request = self.reinit_request, None
+        if request is None:
+            return []
+        return [redone_tracks(request, [self.objects[o.object_id].track_at(request.frame) for o in request.objects])]
 
-    def _point_sets(self) -> list[PointSet]:
-        return [point_set for known in self.objects.values() for point_set in known.point_sets]
-
-    def _tell(self, until: int, prompts: list[Prompt]) -> list[Tracks]:
-        """The tracks of the pending frames up to id `until`; the prompts belong to the newest frame."""
-        newest = self.pending[-1].frame_id
-        told = [p for p in self.pending if p.frame_id <= until]
-        self.pending = self.pending[len(told) :]
-        return [
-            Tracks(
-                frame=p.frame,
-                objects=tuple(o.track_at(p.frame) for o in self.objects.values()),
-                prompts=tuple(prompts) if p.frame_id == newest else (),
-                due=p.due,
-            )
-            for p in told
-        ]
+    def _point_sets(self, object_ids: Iterable[int]) -> list[PointSet]:
+        return [point_set for i in object_ids for point_set in self.objects[i].point_sets]
 
 
-def _follows(frame: Frame, newest: Frame) -> bool:
-    """Whether a frame is newer. A session that counts from the start again (capture died) is."""
+def _is_newer(frame: Frame, newest: Frame) -> bool:
+    """Whether a frame follows the newest. One of a session that counts from the start again (capture died) does."""
     new, old = frame.stamp, newest.stamp
     return new.frame_id > old.frame_id or new.session > old.session

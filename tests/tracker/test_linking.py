@@ -9,6 +9,7 @@ from tracker_examples import frame, points
 from nodes.tracker.point_model import Trajectories
 from nodes.tracker.tracking import PointTracker
 from stream.messages import Prompt
+from stream.settings.options import TrackerOptions
 from tools.offline.chaining import chain, two_way
 
 HORIZON = 8
@@ -29,15 +30,15 @@ class Winding:
     def describe(self, features, xy):
         return np.asarray(xy, np.float32)
 
-    def relink(self, memory, features, xy, visibility):
-        return memory
+    def relink(self, descriptors, features, xy, visibility):
+        return descriptors
 
     def link(self, visibility):
         clear = visibility[1:] > 0.5
         last = len(clear) - np.argmax(clear[::-1], axis=0)
         return np.where(clear.any(axis=0), last, 1)
 
-    def track(self, window, points, known):
+    def track(self, window, points, earlier):
         self.runs.append((window[0], len(window), len(points)))
         shape = (len(window), len(points))
         frames = np.array(window, np.float32)[:, None]
@@ -45,7 +46,7 @@ class Winding:
             [np.broadcast_to(frames - window[0], shape), np.broadcast_to(np.sin(frames * (window[0] + 1)), shape)], -1
         )
         xy[0] = points.xy
-        phase = points.memory.sum(axis=1)[None] + 7 * frames + 3 * window[0] + len(window)
+        phase = points.descriptors.sum(axis=1)[None] + 7 * frames + 3 * window[0] + len(window)
         return Trajectories(xy.astype(np.float32), (np.sin(phase) * 0.5 + 0.5).astype(np.float32))
 
 
@@ -58,7 +59,7 @@ def xy_of(n: int) -> np.ndarray:
 
 
 def scripted(**options) -> PointTracker:
-    return PointTracker(Winding(), **options)
+    return PointTracker(Winding(), TrackerOptions(**options))
 
 
 def test_each_point_goes_on_from_the_last_frame_that_shows_it_clearly():
@@ -80,7 +81,7 @@ def test_points_that_share_a_frame_share_a_run():
 def test_without_reinit_the_live_tracker_settles_where_the_offline_chain_does():
     n, frames = 6, 30
     offline = chain(Winding(), clip(frames + 8), np.zeros(n, int), xy_of(n))
-    live = scripted(reinit=False)
+    live = scripted(reinit=False, link="visible")
     live.add(Prompt(object_id=1, xy=xy_of(n), labels=np.ones(n, np.uint8)))
     compared = 0
     for i in range(frames):
@@ -98,13 +99,13 @@ def test_without_reinit_the_live_tracker_settles_where_the_offline_chain_does():
 def test_emit_horizon_without_reinit_gives_out_what_no_later_window_revises():
     n, frames = 6, 40
     offline = chain(Winding(), clip(frames), np.zeros(n, int), xy_of(n))
-    live = scripted(reinit=False, emit="horizon")
+    live = scripted(reinit=False, link="visible", emit="horizon")
     live.add(Prompt(object_id=1, xy=xy_of(n), labels=np.ones(n, np.uint8)))
-    told = [t for i in range(frames) for t in live.step(frame(i))]
-    assert all(len(live.pending) <= HORIZON for _ in told)
-    told += live.flush()
-    assert [t.frame.stamp.frame_id for t in told] == list(range(frames))
-    for t in told:
+    tracks = [t for i in range(frames) for t in live.step(frame(i))]
+    assert all(len(live.pending) <= HORIZON for _ in tracks)
+    tracks += live.flush()
+    assert [t.frame.stamp.frame_id for t in tracks] == list(range(frames))
+    for t in tracks:
         np.testing.assert_allclose(t.objects[0].xy, offline.xy[t.frame.stamp.frame_id], err_msg=str(t.frame.stamp))
 
 
@@ -113,8 +114,8 @@ def test_linking_inside_each_horizon_equals_the_chain_over_that_horizon():
     offline = chain(Winding(), clip(8), np.zeros(n, int), xy_of(n))
     live = scripted(reinit=True, link="visible", emit="horizon")
     live.add(Prompt(object_id=1, xy=xy_of(n), labels=np.ones(n, np.uint8)))
-    told = [t for i in range(8) for t in live.step(frame(i))]
-    for t in told[1:]:
+    tracks = [t for i in range(8) for t in live.step(frame(i))]
+    for t in tracks[1:]:
         np.testing.assert_allclose(t.objects[0].xy, offline.xy[t.frame.stamp.frame_id])
     assert set(live.objects[1].point_sets[0].anchors.tolist()) == {7}
 

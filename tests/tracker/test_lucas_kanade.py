@@ -35,7 +35,7 @@ def clip(frames: int = 12, occluder: bool = True) -> list[np.ndarray]:
 def query(model: LucasKanade, features, xy) -> Points:
     xy = np.array(xy, np.float32)
     labels, ids = np.ones(len(xy), np.uint8), np.ones(len(xy), np.int32)
-    return Points(xy=xy, labels=labels, object_ids=ids, memory=model.describe(features, xy))
+    return Points(xy=xy, labels=labels, object_ids=ids, descriptors=model.describe(features, xy))
 
 
 def track(pictures, xy):
@@ -48,26 +48,26 @@ GRID = [(x, y) for x in (38, 46, 54, 62) for y in (48, 60, 72)]
 
 
 def test_points_follow_the_object_to_a_pixel():
-    said = track(clip(8, occluder=False), GRID)
+    tracked = track(clip(8, occluder=False), GRID)
     expected = np.array(GRID) + 2.0 * np.arange(8)[:, None, None] * (1, 0)
-    assert np.abs(said.xy - expected).max() < 1.0
-    assert said.visibility.min() > 0.5
+    assert np.abs(tracked.xy - expected).max() < 1.0
+    assert tracked.visibility.min() > 0.5
 
 
 def test_a_covered_point_is_hidden_and_carried_by_the_rest_of_its_object():
-    said = track(clip(8), GRID)
+    tracked = track(clip(8), GRID)
     at = np.array(GRID) + np.array([14, 0])  # on frame 7 the bar covers x 40..61 down to y 80
     covered = (at[:, 0] < 58) & (at[:, 0] > 44)
     assert covered.sum() == 3
-    assert (said.visibility[7][covered] <= 0.5).all()
-    assert (said.visibility[7][at[:, 0] > 68] > 0.5).all()
-    assert np.abs(said.xy[7][covered] - at[covered]).max() < 1.0
+    assert (tracked.visibility[7][covered] <= 0.5).all()
+    assert (tracked.visibility[7][at[:, 0] > 68] > 0.5).all()
+    assert np.abs(tracked.xy[7][covered] - at[covered]).max() < 1.0
 
 
 def test_a_covered_point_is_visible_again_once_the_cover_has_gone():
-    said = track(clip(12), GRID)
-    assert (said.visibility[11] > 0.5).all()
-    assert np.abs(said.xy[11] - np.array(GRID) - (22, 0)).max() < 1.0
+    tracked = track(clip(12), GRID)
+    assert (tracked.visibility[11] > 0.5).all()
+    assert np.abs(tracked.xy[11] - np.array(GRID) - (22, 0)).max() < 1.0
 
 
 def test_an_object_that_is_covered_whole_has_no_visible_point():
@@ -80,12 +80,12 @@ def test_extending_a_window_frame_by_frame_says_the_same_as_running_it_at_once()
     model = LucasKanade()
     window = [model.encode(rgb) for rgb in clip(8)]
     points = query(model, window[0], GRID)
-    known = None
+    extended = None
     for n in range(1, 9):
-        known = model.track(window[:n], points, known)
+        extended = model.track(window[:n], points, extended)
     whole = model.track(window, points, None)
-    assert np.array_equal(known.xy, whole.xy)
-    assert np.array_equal(known.visibility, whole.visibility)
+    assert np.array_equal(extended.xy, whole.xy)
+    assert np.array_equal(extended.visibility, whole.visibility)
 
 
 def test_no_points_and_a_plain_picture_are_no_trouble():

@@ -23,7 +23,7 @@ def follow(costs_s, frames: int = 60) -> list[int]:
         now += costs_s(len(taken))
         taken.append(newest)
         if len(taken) % (HORIZON - 1) == 1 and len(taken) > 1:
-            pacer.turn()
+            pacer.end_window()
     return taken
 
 
@@ -66,10 +66,12 @@ def test_a_slower_boundary_frame_does_not_break_the_spacing():
     assert all(len(set(g)) == 1 for g in spacing[3:]), spacing
 
 
-def test_a_count_that_starts_anew_is_taken():
+def test_a_count_that_begins_again_is_taken():
     pacer = Pacer()
-    pacer.take(500, 0, 0.0)
-    pacer.stride = 5
+    for i, at_s in ((495, 0.0), (496, 0.1), (500, 0.3)):  # steps of 4.3 periods
+        pacer.take(i, int(i * PERIOD_S * 1e9), at_s)
+        pacer.ready(at_s + 4.3 * PERIOD_S)
+    assert pacer.stride == 5
     assert [pacer.wants(i) for i in (3, 502, 505)] == [True, False, True]
 
 
@@ -79,6 +81,7 @@ def test_a_window_lasts_as_long_as_the_masks_of_its_boundary_take():
         pacer.ready(i * PERIOD_S)
         pacer.take(i, int(i * PERIOD_S * 1e9), i * PERIOD_S)
         pacer.ready(i * PERIOD_S + 0.001)
-    pacer.window_s = 7.0
-    pacer.turn()
+    pacer.masks_asked_for(7, now_s=1.0)
+    pacer.masks_came(7, now_s=8.0)
+    pacer.end_window()
     assert pacer.stride == 29  # 7 s over 7 steps of 40 ms, and the margin

@@ -19,24 +19,24 @@ def picture(size: tuple[int, int] = (80, 100)) -> np.ndarray:
 
 
 def draw(rule: str, mask: np.ndarray, n: int, seed: int = 72) -> np.ndarray:
-    draws = SeededSource(seed)
+    source = SeededSource(seed)
     if rule == "positives":
-        return query_points.draw_positives(mask, n, draws)
+        return query_points.draw_positives(mask, n, source)
     if rule == "negatives":
-        return query_points.draw_negatives(1 - mask, picture(mask.shape), n, draws)
+        return query_points.draw_negatives(1 - mask, picture(mask.shape), n, source)
     if rule == "random":
-        return query_points.by_random(mask, n, draws)
-    return query_points.by_shi_tomasi(mask, picture(mask.shape), n, draws)
+        return query_points.by_random(mask, n, source)
+    return query_points.by_shi_tomasi(mask, picture(mask.shape), n, source)
 
 
-class Recorded:
-    """RandomSource the first numbers in order, and keeps what it was asked for."""
+class InOrderSource:
+    """Chooses the first numbers in order, and records how many of how many."""
 
     def __init__(self) -> None:
-        self.asked: list[tuple[int, int]] = []
+        self.choices: list[tuple[int, int]] = []
 
     def first(self, n: int, k: int) -> np.ndarray:
-        self.asked.append((n, k))
+        self.choices.append((n, k))
         return np.arange(k)
 
 
@@ -59,7 +59,7 @@ def test_an_empty_mask_gives_no_points(rule):
 
 
 @pytest.mark.parametrize("rule", RULES)
-def test_fewer_pixels_than_points_are_repeated_in_turn(rule):
+def test_fewer_pixels_than_points_are_repeated(rule):
     mask = np.zeros((80, 100), np.uint8)
     mask[10, 20:23] = 1
     xy = draw(rule, mask, 8)
@@ -106,7 +106,7 @@ def test_the_mixed_rule_holds_its_shares():
         assert query_points.by_mixed(disc(), picture(), n, SeededSource(0)).shape == (n, 2)
 
 
-def test_a_generator_serves_as_well_as_draws_that_were_seeded_alike():
+def test_a_generator_gives_the_points_of_a_source_that_was_seeded_alike():
     rng = np.random.default_rng([72, 3, 8])
     assert np.array_equal(
         query_points.draw_positives(disc(), 8, rng), query_points.draw_positives(disc(), 8, SeededSource(72, 3, 8))
@@ -116,18 +116,18 @@ def test_a_generator_serves_as_well_as_draws_that_were_seeded_alike():
 def test_a_large_mask_is_clustered_by_a_subset_and_missing_corners_by_a_larger_one():
     large = np.ones((80, 100), np.uint8)
     plain = np.full((80, 100, 3), 90, np.uint8)
-    draws = Recorded()
-    query_points.by_kmedoids(large, 4, draws)
-    query_points.by_shi_tomasi(large, plain, 4, draws)
-    query_points.by_kmedoids(disc(), 4, draws)
+    source = InOrderSource()
+    query_points.by_kmedoids(large, 4, source)
+    query_points.by_shi_tomasi(large, plain, 4, source)
+    query_points.by_kmedoids(disc(), 4, source)
     pixels = int(disc().sum())
-    assert draws.asked == [(8000, 1800), (8000, 2000), (pixels, pixels)]
+    assert source.choices == [(8000, 1800), (8000, 2000), (pixels, pixels)]
 
 
-def test_nothing_is_drawn_by_chance_where_corners_are_enough():
-    draws = Recorded()
-    query_points.by_shi_tomasi(disc(), picture(), 4, draws)
-    assert draws.asked == []
+def test_nothing_is_chosen_at_random_where_corners_are_enough():
+    source = InOrderSource()
+    query_points.by_shi_tomasi(disc(), picture(), 4, source)
+    assert source.choices == []
 
 
 def test_a_negative_corner_may_lie_at_the_border_of_the_frame():

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import numpy as np
-from tracker_examples import SIZE, at_boundary, box, frame, points, positions, run, seeds, tracker
+from tracker_examples import SIZE, box, frame, points, positions, run, seeds, seeds_at_boundary, tracker
 
 from stream.crops import uncrop_mask
-from stream.messages import Prompt
+from stream.messages import Prompt, ReinitRequest, Tracks
 
 
 def test_a_box_has_no_points_until_the_seed_comes():
@@ -35,7 +35,7 @@ def test_a_seed_that_comes_late_ends_where_one_in_time_would_have():
     assert len(positions(a)) == 9
 
 
-def test_a_seed_that_is_older_than_the_ring_or_than_the_last_one_is_ignored():
+def test_a_seed_that_is_older_than_the_frame_buffer_or_than_the_last_one_is_ignored():
     t = tracker()
     t.add(points())
     run(t, range(16))
@@ -61,10 +61,10 @@ def test_an_object_that_the_seeds_leave_out_keeps_its_old_points():
 
 
 def test_without_reinit_points_live_on_and_seeds_only_fill_objects_that_have_none():
-    t = tracker(reinit=False)
+    t = tracker(reinit=False, link="visible")
     t.add(points(1))
     t.add(box(2))
-    out = run(t, range(20), at_boundary)
+    out = run(t, range(20), seeds_at_boundary)
     assert positions(out[-1], 1).tolist() == [[39, 20], [43, 30]]
     assert len(positions(out[-1], 2)) == 9
 
@@ -85,22 +85,22 @@ def test_a_lossless_feed_waits_for_its_seeds_and_can_give_up():
     waited = []
     for i in range(8):
         t.step(frame(i))
-        waited.append(t.waiting)
+        waited.append(t.must_wait)
         if i == 0:
             t.reseed(seeds(0, 1))
     assert waited == [True] + [False] * 6 + [True]
     t.give_up_waiting()
-    assert not t.waiting
-    assert not tracker().waiting
+    assert not t.must_wait
+    assert not tracker().must_wait
 
 
-def test_a_decoder_that_was_restarted_is_told_the_last_mask_where_it_is_now():
+def test_a_restarted_decoder_gets_the_last_mask_where_it_is_now():
     t = tracker()
     t.add(box(1))
     run(t, (0,))
     t.reseed(seeds(0, 1))
     run(t, range(1, 11))  # over the boundary at 7, whose mask was bad: the old one is carried on
-    t.revive()
+    t.decoder_restarted()
     (prompt,) = t.step(frame(11))[0].prompts
     assert prompt.kind == "restore"
     expected = uncrop_mask((50, 20, 10, 12), np.ones((12, 10), np.uint8), SIZE)
@@ -112,7 +112,7 @@ def test_a_decoder_that_died_before_its_first_mask_is_asked_again():
     t = tracker()
     t.add(box(1))
     run(t, range(2))
-    t.revive()
+    t.decoder_restarted()
     assert t.step(frame(2))[0].prompts == (box(1),)
 
 
@@ -140,12 +140,12 @@ def test_a_seed_of_an_earlier_frame_takes_its_object_back_there():
     t.add(points(1))
     t.add(points(2))
     out = run(t, range(8))
-    assert out[-1].due == (1, 2)
+    assert (out[-1].boundary, out[-1].seeds_for) == (True, (1, 2))
     t.reseed(seeds(7, 1, of=4))
     t.reseed(seeds(7, 2))
-    assert not t.awaited
+    assert not t.awaited_seeds
     later = run(t, range(8, 16))
-    assert {tracks.frame.stamp.frame_id: tracks.due for tracks in later if tracks.due} == {11: (1,), 14: (2,)}
+    assert {x.frame.stamp.frame_id: x.seeds_for for x in later if x.boundary} == {11: (1,), 14: (2,)}
     drawn = positions(later[0])  # frame 8: four steps after the seed's frame
     assert (drawn[:8, 0] >= 40 + 4).all()
     assert (drawn[:8, 0] < 50 + 4).all()
@@ -159,8 +159,8 @@ def test_variant_d_keeps_all_windows_together():
     run(t, range(8))
     t.reseed(seeds(7, 1, of=5))  # the mask of object 2 was bad
     later = run(t, range(8, 14))
-    assert [tracks.frame.stamp.frame_id for tracks in later if tracks.due] == [12]
-    assert later[4].due == (1, 2)
+    assert [x.frame.stamp.frame_id for x in later if x.boundary] == [12]
+    assert later[4].seeds_for == (1, 2)
 
 
 def test_a_seed_that_takes_an_object_far_back_ends_the_windows_that_fit_in_between():
@@ -168,33 +168,34 @@ def test_a_seed_that_takes_an_object_far_back_ends_the_windows_that_fit_in_betwe
     t.add(points(1))
     run(t, range(14))
     t.reseed(seeds(7, 1, of=1))  # of the first window; it took six frames to come
-    assert t.objects[1].ends == [8]
-    assert run(t, range(14, 16))[-1].due == (1,)
+    assert t.objects[1].window_ends == [8]
+    assert run(t, range(14, 16))[-1].seeds_for == (1,)
     assert max(t.model.lengths) <= 8
 
 
 def test_a_live_feed_runs_no_more_than_one_window_ahead_of_its_masks():
     t = tracker()
     t.add(points())
-    run(t, range(1), at_boundary)
+    run(t, range(1), seeds_at_boundary)
     t.reseed(seeds(0, 1))
-    assert not t.ahead
+    assert not t.a_window_ahead
     run(t, range(1, 14))
-    assert not t.ahead
+    assert not t.a_window_ahead
     run(t, [14])
-    assert t.ahead
+    assert t.a_window_ahead
     t.reseed(seeds(7, 1))
-    assert not t.ahead
+    assert not t.a_window_ahead
 
 
-def test_a_boundary_frame_of_a_finished_clip_is_told_again_with_its_new_points():
+def test_a_boundary_frame_of_a_finished_clip_is_requested_first_and_tracked_again_with_its_new_points():
     t = tracker(wait_for_seed=True, redo_boundary=True)
     t.add(points())
-    out = run(t, range(10), lambda tracks: at_boundary(tracks) if tracks.stage != "final" else None)
-    told = [(x.frame.stamp.frame_id, x.stage) for x in out]
-    assert told == [*((i, "only") for i in range(7)), (7, "draft"), (7, "final"), (8, "only"), (9, "only")]
-    draft, final = (x for x in out if x.frame.stamp.frame_id == 7)
-    assert final.due == draft.due == (1,)
+    out = run(t, range(10), seeds_at_boundary)
+    kinds = [(x.frame.stamp.frame_id, type(x)) for x in out]
+    assert kinds == [*((i, Tracks) for i in range(7)), (7, ReinitRequest), (7, Tracks), (8, Tracks), (9, Tracks)]
+    request, final = (x for x in out if x.frame.stamp.frame_id == 7)
+    assert request.seeds_for == (1,)
+    assert (final.boundary, final.seeds_for) == (True, ())  # nobody answers it with Seeds once more
     assert set(positions(final)[:, 0]) <= set(range(42, 53))  # on the seed's mask
     np.testing.assert_array_equal(positions(out[-2]) - positions(final), np.broadcast_to([1, 0], (9, 2)))
 
@@ -202,13 +203,14 @@ def test_a_boundary_frame_of_a_finished_clip_is_told_again_with_its_new_points()
 def test_a_clip_that_ends_with_a_window_keeps_the_points_that_the_window_brought():
     t = tracker(wait_for_seed=True, redo_boundary=True, emit="horizon")
     t.add(points())
-    out = run(t, range(8), at_boundary)
+    out = run(t, range(8), seeds_at_boundary)
     (final,) = t.flush()
-    assert final.stage == "final"
+    assert (type(out[-1]), type(final)) == (ReinitRequest, Tracks)
+    assert (final.boundary, final.seeds_for) == (True, ())
     np.testing.assert_array_equal(positions(final), positions(out[-1]))
 
 
-def test_a_removed_object_does_not_come_back_when_its_boundary_is_told_again():
+def test_a_removed_object_does_not_come_back_when_its_boundary_is_tracked_again():
     t = tracker(wait_for_seed=True, redo_boundary=True)
     t.add(points(1))
     t.add(points(2, ((30, 30),)))
@@ -220,16 +222,28 @@ def test_a_removed_object_does_not_come_back_when_its_boundary_is_told_again():
 
 
 def test_a_new_object_ends_the_windows_of_the_others_only_where_the_paper_is_followed_to_the_letter():
-    for redo, due in ((True, (1, 2)), (False, ())):
+    for redo, kind, asked_about in ((True, ReinitRequest, (1, 2)), (False, Tracks, (2,))):
         t = tracker(wait_for_seed=True, redo_boundary=redo)
         t.add(points(1))
-        run(t, range(3), at_boundary)
+        run(t, range(3), seeds_at_boundary)
         t.add(points(2, ((30, 30),)))
-        [told] = t.step(frame(3))
-        assert told.due == due
+        [answer] = t.step(frame(3))
+        assert (type(answer), answer.seeds_for) == (kind, asked_about)
+        assert [p.object_id for p in answer.prompts] == [2]
 
 
-def test_a_live_feed_never_tells_a_frame_twice():
+def test_the_prompts_of_a_boundary_frame_go_along_when_it_is_tracked_again():
+    t = tracker(wait_for_seed=True, redo_boundary=True)
+    t.add(points(1))
+    run(t, range(3), seeds_at_boundary)
+    t.add(points(2, ((30, 30),)))
+    request, final, _ = run(t, (3, 4), seeds_at_boundary)
+    assert [p.object_id for p in request.prompts] == [p.object_id for p in final.prompts] == [2]
+
+
+def test_a_live_feed_never_answers_a_frame_twice():
     t = tracker()
     t.add(points())
-    assert {x.stage for x in run(t, range(20), at_boundary)} == {"only"}
+    assert [(x.frame.stamp.frame_id, type(x)) for x in run(t, range(20), seeds_at_boundary)] == [
+        (i, Tracks) for i in range(20)
+    ]

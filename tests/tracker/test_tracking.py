@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tracker_examples import SIZE, Drift, at_boundary, box, frame, points, positions, run, seeds, tracker
+from tracker_examples import SIZE, Drift, box, frame, points, positions, run, seeds, seeds_at_boundary, tracker
 
 from nodes.tracker.tracking import PointTracker
 from stream.errors import ModelError, PromptError
 from stream.messages import Frame, Stamp
+from stream.settings.options import TrackerOptions
 
 
 def test_a_boundary_comes_every_seven_frames_of_a_horizon_of_eight():
@@ -28,7 +29,7 @@ def test_windows_count_frames_seen_and_not_frames_passed_over():
 def test_every_frame_is_encoded_once_and_no_window_is_longer_than_the_horizon():
     t = tracker()
     t.add(points())
-    run(t, range(40), at_boundary)
+    run(t, range(40), seeds_at_boundary)
     assert t.model.encoded == list(range(40))
     assert max(t.model.lengths) == 8
 
@@ -44,7 +45,7 @@ def test_both_emit_modes_agree_on_every_frame_with_a_causal_model():
     for emit in ("frame", "horizon"):
         t = tracker(emit=emit)
         t.add(points())
-        streams[emit] = run(t, range(30), at_boundary) + t.flush()
+        streams[emit] = run(t, range(30), seeds_at_boundary) + t.flush()
     assert [x.frame.stamp.frame_id for x in streams["horizon"]] == list(range(30))
     for a, b in zip(streams["frame"], streams["horizon"], strict=True):
         assert a.boundary == b.boundary
@@ -152,7 +153,7 @@ def test_points_at_the_border_count_as_invisible():
     assert out[3].objects[0].visibility.tolist() == [0, 1, 0, 1]
 
 
-def test_the_ring_stays_bounded_on_a_long_feed():
+def test_the_frame_buffer_stays_bounded_on_a_long_feed():
     t = tracker()
     t.add(points())
     run(t, range(500))
@@ -178,14 +179,14 @@ class Failing(Drift):
             raise ModelError("out of memory")
         return super().encode(rgb)
 
-    def track(self, window, points, known):
+    def track(self, window, points, earlier):
         if self.broken == "track":
             raise ModelError("not a number")
-        return super().track(window, points, known)
+        return super().track(window, points, earlier)
 
 
 def test_a_frame_that_the_model_cannot_encode_is_passed_over_and_the_next_goes_on():
-    t, healthy = PointTracker(Failing()), tracker()
+    t, healthy = PointTracker(Failing(), TrackerOptions()), tracker()
     for each in (t, healthy):
         each.add(points())
         run(each, range(3))
@@ -198,7 +199,7 @@ def test_a_frame_that_the_model_cannot_encode_is_passed_over_and_the_next_goes_o
 
 
 def test_points_wait_unseen_while_the_model_has_no_answer():
-    t = PointTracker(Failing())
+    t = PointTracker(Failing(), TrackerOptions())
     t.add(points())
     run(t, range(3))
     t.model.broken = "track"

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 from unittest import mock
 
 import numpy as np
@@ -22,6 +22,7 @@ from stream.arrays import Array
 from stream.crops import crop_mask
 from stream.geometry import Size
 from stream.messages import Frame, Prompt, Seed, Seeds, Stamp
+from stream.settings.options import Emit, TrackerOptions
 from tools.bench.plain_pips import plain_features, plain_maps, plain_window
 
 NEGATIVES = 1  # points of an object
@@ -51,15 +52,12 @@ class Spent:
 class Ours:
     """The product's tracker on the demo scene, with a decoder that always answers at once, and with the same masks."""
 
-    def __init__(
-        self, network: Pips, size: Size, objects: int, positives: int, emit: Literal["frame", "horizon"]
-    ) -> None:
+    def __init__(self, network: Pips, size: Size, objects: int, positives: int, emit: Emit) -> None:
         self.network = network
         self.scene = DemoScene(size)
         self.masks = discs(size, objects)
-        self.tracker = PointTracker(
-            PipsModel(network), horizon=S, emit=emit, positive_points=positives, negative_points=NEGATIVES
-        )
+        options = TrackerOptions(horizon=S, emit=emit, positive_points=positives, negative_points=NEGATIVES)
+        self.tracker = PointTracker(PipsModel(network), options)
         self.count = 0
         for object_id, mask in self.masks.items():
             self.tracker.add(Prompt(object_id=object_id, mask=mask))
@@ -78,10 +76,10 @@ class Ours:
     def _step(self, frame: Frame) -> int:
         """The number of frames that the tracker answers for."""
         answers = self.tracker.step(frame)
-        for tracks in answers:
-            if tracks.boundary or tracks.prompts:
+        for answer in answers:
+            if answer.seeds_for:
                 seeds = tuple(_seed(object_id, mask) for object_id, mask in self.masks.items())
-                stamp = tracks.frame.stamp
+                stamp = answer.frame.stamp
                 self.tracker.reseed(Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=frame.size, objects=seeds))
         return len(answers)
 

@@ -12,13 +12,13 @@ import copy
 import sys
 import time
 from dataclasses import dataclass, field
-from typing import Literal
 
 import torch
 
 from nodes.tracker.pips.checkpoint import load_pips
 from nodes.tracker.pips.network import Pips
 from stream.geometry import Size
+from stream.settings.options import Emit
 from stream.weights.devices import choose_device, cpu_has_bfloat16
 from tools.bench import operations
 from tools.bench.pips_runs import NEGATIVES, NEW, Cost, Ours, Plain, Spent, encode_one
@@ -32,7 +32,7 @@ TINY = (64, 96)
 HORIZON_TARGET, FRAME_TARGET, BFLOAT16_TARGET = 1 / 3, 1 / 2, 1 / 6  # ours / plain
 TARGETS_AT = (576, 1024), 1  # size, objects
 HALF = "bfloat16"
-MODES: dict[str, tuple[Literal["frame", "horizon"], float]] = {  # name -> emit, target
+MODES: dict[str, tuple[Emit, float]] = {  # name -> emit, target
     "emit: horizon": ("horizon", HORIZON_TARGET),
     "emit: frame": ("frame", FRAME_TARGET),
     f"emit: horizon, {HALF}": ("horizon", BFLOAT16_TARGET),

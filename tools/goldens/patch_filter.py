@@ -28,8 +28,8 @@ def compare(path: Path, folder: Path, weights: Weights) -> list[Row]:
     rows = [farthest("similarities", found.reshape(shape), golden["similarities"], SIMILARITY)]
     for name in golden:
         if name.startswith(THRESHOLDS):
-            told = name.removeprefix(THRESHOLDS)
-            threshold = None if told == "None" else float(told)
+            text = name.removeprefix(THRESHOLDS)
+            threshold = None if text == "None" else float(text)
             codes = code(frames, starts, query_xy, xy, visible.reshape(xy.shape[:2]), threshold)
-            rows.append(differing(f"codes, threshold {told}", codes.reshape(shape), golden[name]))
+            rows.append(differing(f"codes, threshold {text}", codes.reshape(shape), golden[name]))
     return rows

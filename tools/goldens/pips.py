@@ -38,14 +38,14 @@ def compare_functions(path: Path, folder: Path, weights: Weights) -> list[Row]:
     """The functions without weights: embedding, lookup, correlation."""
     golden = Golden(path)
 
-    def told(name: str) -> Tensor:
+    def tensor(name: str) -> Tensor:
         return torch.from_numpy(golden[name])
 
-    lookup, *_ = build_pyramids(told("lookup_map").unsqueeze(0))
-    correlation = correlate(build_pyramids(told("corr_fmaps")), told("corr_targets"), told("corr_coords"))
+    lookup, *_ = build_pyramids(tensor("lookup_map").unsqueeze(0))
+    correlation = correlate(build_pyramids(tensor("corr_fmaps")), tensor("corr_targets"), tensor("corr_coords"))
     return [
-        farthest("emb_out", embed(told("emb_in")), golden["emb_out"], FEATURES),
-        farthest("lookup_out", look_up(lookup, told("lookup_xy")), golden["lookup_out"], FEATURES),
+        farthest("emb_out", embed(tensor("emb_in")), golden["emb_out"], FEATURES),
+        farthest("lookup_out", look_up(lookup, tensor("lookup_xy")), golden["lookup_out"], FEATURES),
         farthest("corr_out", correlation, golden["corr_out"], FEATURES),
     ]
 

@@ -1,4 +1,4 @@
-"""`query_points_*.npz`: the points that every rule draws from one mask, against ours with the same random draws."""
+"""`query_points_*.npz`: the points that every rule draws from one mask, against ours with the same random choices."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from nodes.tracker.medoids import distance_sum, kmedoids
 from stream.arrays import Array
 from stream.errors import ConfigError
 from tools.goldens.found import Weights
-from tools.goldens.recorded_choices import TorchDraws
+from tools.goldens.recorded_choices import TorchSource
 from tools.goldens.rows import Golden, Row, differing, farthest, relative, unpack
 
 TIES = 0.01  # medoids may differ where pixels tie for the start; then their distance sum counts
@@ -55,7 +55,7 @@ def _kmedoids(golden: Golden, case: str, mask: Array, k: int) -> list[Row]:
         relative(f"{case}: distance sum", ours, theirs, TIES),
     ]
     if np.array_equal(medoids, golden[f"{case}/medoid_indices"]):
-        got = rules.by_kmedoids(mask, k, TorchDraws())
+        got = rules.by_kmedoids(mask, k, TorchSource())
         rows.append(farthest(f"{case}, px", got, golden[f"{case}/points_xy"], 0.0))
     return rows
 
@@ -93,17 +93,17 @@ def _distance_sum(case: str, mask: Array, got: Array, golden: Array) -> list[Row
 
 def _clustered(mask: Array) -> Array:
     """(P, 2): the pixels that k-medoids takes, the first that are drawn."""
-    return rules.by_random(mask, min(rules.KMEDOIDS_SUBSET, int(np.count_nonzero(mask))), TorchDraws())
+    return rules.by_random(mask, min(rules.KMEDOIDS_SUBSET, int(np.count_nonzero(mask))), TorchSource())
 
 
 def _draw(rule: str, mask: Array, image: Array, n: int) -> Array:
-    draws = TorchDraws()
+    source = TorchSource()
     if rule == "random":
-        return rules.by_random(mask, n, draws)
+        return rules.by_random(mask, n, source)
     if rule == "kmedoids":
-        return rules.by_kmedoids(mask, n, draws)
+        return rules.by_kmedoids(mask, n, source)
     if rule == "shi_tomasi":
-        return rules.by_shi_tomasi(mask, image, n, draws)
+        return rules.by_shi_tomasi(mask, image, n, source)
     if rule == "mixed":
-        return rules.by_mixed(mask, image, n, draws)
+        return rules.by_mixed(mask, image, n, source)
     raise ConfigError(f"the golden file names a rule {rule!r}; known: random, kmedoids, shi_tomasi, mixed")

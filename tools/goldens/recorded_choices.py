@@ -1,4 +1,4 @@
-"""A seed in, the random draws of the reference out: it takes them from PyTorch's global generator."""
+"""A seed in, the random choices of the reference out: it takes them from PyTorch's global generator."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from stream.arrays import Array
 SEED = 72  # of SAM-PT's evaluation
 
 
-class TorchDraws:
+class TorchSource:
     """`query_points.RandomSource` in the order of the reference; a seed restarts the global generator."""
 
     def __init__(self, seed: int | None = SEED) -> None:

@@ -1,4 +1,4 @@
-"""`tracker_*.npz`: points chained over a clip, forwards and backwards (spec b), against ours."""
+"""`tracker_*.npz`: points chained over a clip, forwards and backwards (docs/sam_pt.md, b), against ours."""
 
 from __future__ import annotations
 
@@ -9,13 +9,13 @@ import numpy as np
 
 from nodes.tracker.pips.backend import PipsModel
 from stream.arrays import Array
+from stream.messages import VISIBLE
 from tools.goldens.found import Weights
 from tools.goldens.rows import Golden, Row, clip_of, differing, farthest
 from tools.offline.chaining import Link, two_way
 
 PIXELS = 2e-3
 PROBABILITY = 1e-3  # that of the logits; a probability moves a quarter as far
-VISIBLE = 0.5
 
 
 def compare(path: Path, folder: Path, weights: Weights) -> list[Row]:

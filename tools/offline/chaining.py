@@ -1,7 +1,7 @@
 """A finished clip's features and query points in, their trajectories over the whole clip out: the offline tracker.
 
-The same windows as live (spec b), chained from each point's query frame to the end, and for the frames before it on the
-reversed clip. Live tracking cannot look back; this is for comparison with the paper.
+The same windows as live (docs/sam_pt.md, b), chained from each point's query frame to the end, and for the frames
+before it on the reversed clip. Live tracking cannot look back; this is for comparison with the paper.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ import numpy as np
 
 from nodes.tracker import windows
 from nodes.tracker.point_model import Features, PointModel
-from nodes.tracker.point_set import PointSet, draw
+from nodes.tracker.point_set import PointSet, new_point_set
 from stream.arrays import Array
 
 HORIZON = 8  # frames: what PIPS' weights expect
@@ -24,12 +24,12 @@ class Clip:
     """All frames of a clip on a timeline: the id of a frame is its index."""
 
     def __init__(self, features: Sequence[Features]) -> None:
-        self.all = features
+        self._features = features
         self.ids = range(len(features))
 
     def features(self, ids: Sequence[int]) -> list[Features]:
         """The features of those frames."""
-        return [self.all[i] for i in ids]
+        return [self._features[i] for i in ids]
 
 
 @dataclass(frozen=True)
@@ -44,27 +44,27 @@ class Chained:
 def chain(
     model: PointModel, features: Sequence[Features], query_frames: Array, query_xy: Array, horizon: int = HORIZON
 ) -> Chained:
-    """Follow points (N,), (N, 2) from their query frames to the end of the clip (spec b, one direction)."""
+    """Follow points (N,), (N, 2) from their query frames to the end of the clip (docs/sam_pt.md, b, one direction)."""
     clip, xy = Clip(features), np.asarray(query_xy, np.float32)
     frames, n = np.asarray(query_frames, np.int64), len(query_xy)
     point_sets: list[PointSet] = []
     members: dict[int, Array] = {}  # id(point_set) -> (n,) which points it holds
     for start in sorted(set(frames.tolist())):
-        own = np.flatnonzero(frames == start)
-        point_sets.append(draw(model, start, features[start], 0, xy[own], np.ones(len(own))))
-        members[id(point_sets[-1])] = own
+        rows = np.flatnonzero(frames == start)
+        point_sets.append(new_point_set(model, start, features[start], 0, xy[rows], np.ones(len(rows))))
+        members[id(point_sets[-1])] = rows
     links: list[Link] = []
 
-    def linked(anchor: int, point_set: PointSet, row: int, to: int, real: int) -> None:
+    def note_link(anchor: int, point_set: PointSet, row: int, to: int, real: int) -> None:
         links.append((anchor, int(members[id(point_set)][row]), to, real))
 
-    windows.settle(model, clip, point_sets, horizon, until=len(features) - 1, linked=linked)
+    windows.settle(model, clip, point_sets, horizon, until=len(features) - 1, on_link=note_link)
     path = np.repeat(xy[None], len(features), axis=0)
     probability = np.zeros((len(features), n), np.float32)
     for point_set in point_sets:
-        own = members[id(point_set)]
-        for i, (at, seen) in point_set.path.items():
-            path[i, own], probability[i, own] = at, seen
+        columns = members[id(point_set)]
+        for i, (path_xy, visibility) in point_set.path.items():
+            path[i, columns], probability[i, columns] = path_xy, visibility
     return Chained(path, probability, links)
 
 

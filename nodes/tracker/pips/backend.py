@@ -1,8 +1,8 @@
 """The point model of the paper: PIPS behind the `PointModel` protocol, frames and points in frame px.
 
-A frame is fitted into `size`, encoded once, and kept as a pyramid of feature maps. A window is at most 8 frames; a
-shorter one is filled by repeating its newest frame, as the reference does at the end of a clip, so that every new frame
-is answered at once and the answers are revised as the window fills.
+A frame is fitted into `size` and encoded once, into a pyramid of feature maps. A window is at most 8 frames; a shorter
+one is filled by repeating its newest frame, as the reference does at the end of a clip (docs/sam_pt.md, b.2), so that
+every new frame is answered at once and the answers are revised as the window fills.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ from stream.weights import published
 from stream.weights.devices import choose_device, choose_precision
 
 CLEARLY_VISIBLE = np.float32(0.9)  # probability above which a point may start its next window
-LESS_CLEARLY = np.float32(0.02)  # by so much that is lowered until a frame is found
+THRESHOLD_STEP = np.float32(0.02)  # by so much that is lowered until a frame is found
 
 
 @dataclass(frozen=True)
@@ -36,8 +36,8 @@ class PipsFeatures:
     """A frame as PIPS wants it."""
 
     pyramid: Pyramid
-    frame: Size  # of the frame that came
-    shown: Size  # of the frame that was encoded
+    frame_size: Size  # of the frame that came
+    encoded_size: Size  # that it was fitted into
 
 
 class PipsModel:
@@ -50,61 +50,65 @@ class PipsModel:
 
     def encode(self, rgb: Array) -> PipsFeatures:
         """The feature maps of a frame (H, W, 3); ConfigError when it is too small."""
-        frame = rgb.shape[0], rgb.shape[1]
-        shown = frame if self.size is None else fit(frame, self.size, self.network.smallest_px)
-        image = rgb.copy() if shown == frame else cv2.resize(rgb, shown[::-1], interpolation=cv2.INTER_LINEAR)
+        frame_size = rgb.shape[0], rgb.shape[1]
+        size = frame_size if self.size is None else fit(frame_size, self.size, self.network.smallest_px)
+        image = rgb.copy() if size == frame_size else cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_LINEAR)
         frames_bchw = torch.from_numpy(image).to(self.device).permute(2, 0, 1).unsqueeze(0)
-        return PipsFeatures(self.network.encode(frames_bchw)[0], frame, shown)
+        return PipsFeatures(self.network.encode(frames_bchw)[0], frame_size, size)
 
     def describe(self, features: PipsFeatures, xy: Array) -> Array:
         """(N, 128) float32: the map's features at `xy`."""
-        on_map = torch.from_numpy(_to_shown(features, xy)).to(self.device)
-        described: Array = self.network.describe(features.pyramid, on_map).cpu().numpy()
-        return described
+        encoded_xy = torch.from_numpy(_to_encoded_xy(features, xy)).to(self.device)
+        descriptors: Array = self.network.describe(features.pyramid, encoded_xy).cpu().numpy()
+        return descriptors
 
-    def relink(self, memory: Array, features: PipsFeatures, xy: Array, visibility: Array) -> Array:
-        """The same: what a point looked like where it was drawn serves all its windows."""
-        return memory
+    def relink(self, descriptors: Array, features: PipsFeatures, xy: Array, visibility: Array) -> Array:
+        """The same: what a point looked like where it was drawn serves all its windows (docs/sam_pt.md, b.3)."""
+        return descriptors
 
     def link(self, visibility: Array) -> Array:
-        """(N,) int: the latest frame on which each point is clearly visible, or as clearly as it gets."""
+        """(N,) int: the latest frame on which each point is clearly visible, or as clearly as it gets.
+
+        The threshold sinks until a frame is found (docs/sam_pt.md, b.5).
+        """
         later = visibility[1:].astype(np.float32)
         last = len(visibility) - 1
         at = np.ones(visibility.shape[1], np.int64)
-        lost = ~np.isnan(later).any(axis=0)  # a NaN is above no threshold
+        unlinked = ~np.isnan(later).any(axis=0)  # a NaN is above no threshold
         threshold = CLEARLY_VISIBLE
-        while lost.any():
+        while unlinked.any():
             above = later > threshold
-            found = lost & above.any(axis=0)
+            found = unlinked & above.any(axis=0)
             at[found] = last - above[::-1, found].argmax(axis=0)
-            lost &= ~found
-            threshold = np.float32(threshold - LESS_CLEARLY)  # in float32, as the reference counts
+            unlinked &= ~found
+            threshold = np.float32(threshold - THRESHOLD_STEP)  # in float32, as the reference counts
         return at
 
-    def track(self, window: Sequence[PipsFeatures], points: Points, known: Trajectories | None) -> Trajectories:
+    def track(self, window: Sequence[PipsFeatures], points: Points, earlier: Trajectories | None) -> Trajectories:
         """The trajectories of `points` in the frames of `window`, all of them estimated anew."""
         assert 1 <= len(window) <= S, f"PIPS sees at most {S} frames, got {len(window)}"
-        assert len({f.shown for f in window}) == 1, f"frames of one size, got {[f.shown for f in window]}"
+        sizes = {f.encoded_size for f in window}
+        assert len(sizes) == 1, f"the frames of a window have one size, got {sizes}"
         n = len(points)
-        anchor = np.ones((1, n), np.float32) if known is None else known.visibility[:1]
+        anchor = np.ones((1, n), np.float32) if earlier is None else earlier.visibility[:1]
         if n == 0 or len(window) == 1:
             return Trajectories(np.repeat(points.xy[None], len(window), axis=0), np.repeat(anchor, len(window), axis=0))
         pyramids = [f.pyramid for f in window] + [window[-1].pyramid] * (S - len(window))
-        run = self.network.follow(
+        estimates = self.network.follow(
             pyramids,
-            torch.from_numpy(_to_shown(window[0], points.xy)).to(self.device),
-            torch.from_numpy(np.array(points.memory, np.float32)).to(self.device),
+            torch.from_numpy(_to_encoded_xy(window[0], points.xy)).to(self.device),
+            torch.from_numpy(np.array(points.descriptors, np.float32)).to(self.device),
         )
-        xy = run.iterates[-1, : len(window)].cpu().numpy()
-        visibility = run.visibility_logits[: len(window)].sigmoid().cpu().numpy()
+        xy = estimates.iterates[-1, : len(window)].cpu().numpy()
+        visibility = estimates.visibility_logits[: len(window)].sigmoid().cpu().numpy()
         self._check(xy, visibility)
-        to_frame = geometry.rescaling(window[0].shown, window[0].frame)
+        to_frame = geometry.rescaling(window[0].encoded_size, window[0].frame_size)
         xy = geometry.apply(to_frame, xy.reshape(-1, 2)).reshape(xy.shape)
         xy[0], visibility[0] = points.xy, anchor[0]
         return Trajectories(xy, visibility)
 
     def _check(self, xy: Array, visibility: Array) -> None:
-        """Nobody downstream can tell a NaN from a place: refuse it here."""
+        """Refuse NaN and infinity here: no reader of the tracks checks its numbers."""
         bad = np.asarray(~(np.isfinite(xy).all(axis=(0, 2)) & np.isfinite(visibility).all(axis=0)))
         if bad.any():
             precision = str(self.network.precision).removeprefix("torch.")
@@ -125,8 +129,8 @@ def make_pips(config: Tracker) -> PipsModel:
 
 def checkpoint_path(config: Tracker) -> Path:
     """Where the weights are: the file or folder that the config names, else what tools/fetch_weights.py has got."""
-    own = Path(config.checkpoint).expanduser()
-    return own if config.checkpoint and own.is_dir() else published.find(WEIGHTS, config.checkpoint)
+    path = Path(config.checkpoint).expanduser()
+    return path if config.checkpoint and path.is_dir() else published.find(WEIGHTS, config.checkpoint)
 
 
 def parse_size(text: str) -> Size | None:
@@ -138,13 +142,15 @@ def parse_size(text: str) -> Size | None:
 
 
 def fit(frame: Size, into: Size, smallest: int) -> Size:
-    """The size of a frame that is scaled to fit, its shape kept unless a side would fall below the smallest."""
+    """The size of a frame that is scaled to fit; its shape changes only where a side would fall below the smallest."""
     height, width = geometry.Letterbox(frame, into).size
     return max(height, smallest), max(width, smallest)
 
 
-def _to_shown(features: PipsFeatures, xy: Array) -> Array:
-    """(N, 2) float32: points in frame px, in px of the frame that was encoded."""
+def _to_encoded_xy(features: PipsFeatures, xy: Array) -> Array:
+    """(N, 2) float32, px of the encoded size, of points in frame px."""
     if not np.isfinite(xy).all():
-        raise ModelError("a query point lies at NaN or infinity; PIPS needs places on the frame")
-    return geometry.apply(geometry.rescaling(features.frame, features.shown), np.array(xy, np.float32).reshape(-1, 2))
+        raise ModelError("a query point lies at NaN or infinity; PIPS needs positions on the frame")
+    return geometry.apply(
+        geometry.rescaling(features.frame_size, features.encoded_size), np.array(xy, np.float32).reshape(-1, 2)
+    )

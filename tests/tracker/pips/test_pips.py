@@ -75,7 +75,7 @@ def test_more_points_than_the_cache_holds_say_the_same(model, features):
 
 def test_no_points_make_no_trajectories(model, features):
     points = query(model, features[0], [])
-    assert points.memory.shape == (0, 128)
+    assert points.descriptors.shape == (0, 128)
     said = model.track(features[:5], points, None)
     assert (said.xy.shape, said.visibility.shape) == ((5, 0, 2), (5, 0))
 
@@ -103,7 +103,7 @@ def test_more_than_eight_frames_are_refused(model, features):
 def test_the_feature_of_the_first_window_serves_all_later_ones(model, features):
     points = query(model, features[0], XY)
     visibility = np.array([0, 1, 0, 1, 0], np.float32)
-    assert model.relink(points.memory, features[7], points.xy + 1, visibility) is points.memory
+    assert model.relink(points.descriptors, features[7], points.xy + 1, visibility) is points.descriptors
 
 
 def test_frames_are_fitted_into_the_size_and_points_come_back_in_frame_px():
@@ -111,7 +111,7 @@ def test_frames_are_fitted_into_the_size_and_points_come_back_in_frame_px():
     frames = clip(3)  # 64 x 96, fitted to 96 x 144
     large = [cv2.resize(f, (144, 96), interpolation=cv2.INTER_LINEAR) for f in frames]
     window, same = [fitted.encode(f) for f in frames], [native.encode(f) for f in large]
-    assert window[0].shown == (96, 144)
+    assert window[0].encoded_size == (96, 144)
     said = fitted.track(window, query(fitted, window[0], XY), None)
     on_large = geometry.apply(geometry.rescaling(SIZE, (96, 144)), np.array(XY, np.float32))
     expected = native.track(same, query(native, same[0], on_large), None)
@@ -144,7 +144,7 @@ def test_a_frame_smaller_than_the_coarsest_map_needs_is_refused_with_both_sizes(
     model = PipsModel(network(stride))
     with pytest.raises(ConfigError, match=rf"{least - 1}x200 px .* at stride {stride} it needs {least} or more"):
         model.encode(np.zeros((least - 1, 200, 3), np.uint8))
-    assert model.encode(np.zeros((least, least + 6, 3), np.uint8)).shown == (least, least + 6)
+    assert model.encode(np.zeros((least, least + 6, 3), np.uint8)).encoded_size == (least, least + 6)
 
 
 def test_a_network_that_says_nan_is_not_believed(features):
