@@ -23,6 +23,7 @@ DOORS = {
     "av": {"nodes/capture/video.py", "nodes/capture/label_images.py", "nodes/renderer/sinks.py", "tools/clips/lens.py"},
     "numba": {"nodes/decoder/lite/kernels/compiling.py"},
     "rich": {"stream/supervision/dashboard.py", "tools"},
+    "httpx2": {"tools/fetch/transfer.py"},
 }
 
 
