@@ -16,9 +16,8 @@ from pathlib import Path
 import pytest
 
 from stream.weights.published import Checkpoint
-from tools.fetch.checking import FetchError
-from tools.fetch.fetching import fetch
-from tools.fetch.progress import Lines
+from tools.fetch.disk import FetchError
+from tools.fetch_weights import FetchProgress, fetch
 
 
 def weights(size: int = 300_000, seed: int = 0) -> bytes:
@@ -151,7 +150,7 @@ class Fetch:
         self.part = folder / "tiny.pth.part"
 
     def __call__(self, checkpoint: Checkpoint, url: str = "") -> str:
-        return fetch(checkpoint, self.folder, Lines("tiny", self.out, clock=lambda: 0.0), url, self.waits.append)
+        return fetch(checkpoint, self.folder, FetchProgress("tiny", self.out), url, self.waits.append)
 
     @property
     def left(self) -> list[str]:

@@ -10,17 +10,24 @@ python tools/fetch_weights.py --offline pips          open no connection: check,
 from __future__ import annotations
 
 import argparse
-import contextlib
+import os
 import sys
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 from urllib.parse import urlsplit
+
+from rich.console import Console
+from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TimeRemainingColumn, TransferSpeedColumn
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools run from any folder
 
 from stream.errors import CheckpointError, ConfigError, StreamError
+from stream.settings.addresses import redact
+from stream.weights import verifying
 from stream.weights.published import PART, PUBLISHED, Checkpoint, folder, published, readable
+from tools.fetch.disk import GZIP_START, FetchError, explained, locked, unpack
 
 COMMANDS = ("list", "get", "verify")
 
@@ -121,49 +128,145 @@ def state(checkpoint: Checkpoint, where: Path) -> str:
 
 def verify(rows: list[Checkpoint], where: Path) -> int:
     """Check the files of `rows`, or all that are there; the exit code is that of the first that is wrong or missing."""
-    from tools.fetch.fetching import check_there
-
-    code = 0
     there = rows or [c for c in PUBLISHED.values() if (where / c.file).is_file()]
     if not there:
         print(f"nothing to verify in {where}")
-    for c in there:
-        try:
-            if not (where / c.file).is_file():
-                raise CheckpointError(f"{where / c.file}: not there; `python tools/fetch_weights.py {c.name}` gets it")
-            print(f"{c.name}: {check_there(where / c.file, c)}: {where / c.file}", flush=True)
-        except StreamError as error:
-            code = code or _tell(error)
-    return code
+    return _each(there, where, _verified)
 
 
 def get(rows: list[Checkpoint], where: Path, url: str, offline: bool) -> int:
     """Fetch `rows` one after the other; the exit code is that of the first that failed."""
+    return _each(rows, where, _at_hand if offline else lambda checkpoint, where: _fetched(checkpoint, where, url))
+
+
+def _each(rows: list[Checkpoint], where: Path, act: Callable[[Checkpoint, Path], str]) -> int:
+    """Print what `act` says of each; one failure does not keep it from the others."""
     code = 0
     for c in rows:
         try:
-            words = _at_hand(c, where) if offline else _fetched(c, where, url)
-            print(f"{c.name}: {words}: {where / c.file}", flush=True)
+            print(f"{c.name}: {act(c, where)}: {where / c.file}", flush=True)
         except StreamError as error:
             code = code or error.exit_code
             _tell(error)
     return code
 
 
-def _fetched(checkpoint: Checkpoint, where: Path, url: str) -> str:
-    from tools.fetch.fetching import fetch
-    from tools.fetch.progress import progress_of
-
-    with contextlib.closing(progress_of(checkpoint.name)) as progress:
-        return fetch(checkpoint, where, progress, url)
+def _verified(checkpoint: Checkpoint, where: Path) -> str:
+    file = where / checkpoint.file
+    if not file.is_file():
+        raise CheckpointError(f"{file}: not there; `python tools/fetch_weights.py {checkpoint.name}` gets it")
+    return check_there(file, checkpoint)
 
 
 def _at_hand(checkpoint: Checkpoint, where: Path) -> str:
-    from tools.fetch.fetching import check_there, how_to_place
+    """What --offline says of it: the check of what is there, or what to do by hand."""
+    file = where / checkpoint.file
+    if not file.is_file():
+        raise CheckpointError(
+            f"{checkpoint.name}: {file}: not there, and --offline opens no connection; bring {checkpoint.urls[0]} from "
+            f"elsewhere, save it under that name, then `python tools/fetch_weights.py verify {checkpoint.name}`"
+        )
+    return f"there already, {check_there(file, checkpoint)}"
 
-    if not (where / checkpoint.file).is_file():
-        raise CheckpointError(how_to_place(checkpoint, where))
-    return f"there already, {check_there(where / checkpoint.file, checkpoint)}"
+
+def _fetched(checkpoint: Checkpoint, where: Path, url: str) -> str:
+    with FetchProgress(checkpoint.name) as progress:
+        return fetch(checkpoint, where, progress, url)
+
+
+class FetchProgress(Progress):
+    """rich's bar on a terminal; elsewhere, where rich is silent until the end, a line for each tenth of the file."""
+
+    def __init__(self, name: str, out: TextIO | None = None) -> None:
+        console = Console(file=out or sys.stderr, markup=False, highlight=False, soft_wrap=True)
+        size = DownloadColumn(binary_units=True)
+        columns = ("{task.description}", BarColumn(), size, TransferSpeedColumn(), TimeRemainingColumn())
+        super().__init__(*columns, console=console, disable=not console.is_terminal)
+        self.add_task(name, total=None)
+        self._next_line = 0.0  # bytes
+
+    def update(self, task_id: TaskID, *, total: float | None = None, completed: float | None = None, **_: Any) -> None:
+        """So many bytes are there, of so many (None: unknown)."""
+        super().update(task_id, total=total, completed=completed)
+        done, whole = int(completed or 0), int(total or 0)
+        if self.disable and (done >= self._next_line or done == whole):
+            self._next_line = done + (whole / 10 or 64 << 20)
+            share = f" of {readable(whole)} ({100 * done // whole} %)" if whole else ""
+            self.console.print(f"{self.tasks[0].description}: {readable(done)}{share}")
+
+
+def fetch(
+    checkpoint: Checkpoint, where: Path, bar: Progress, url: str = "", sleep: Callable[[float], object] = time.sleep
+) -> str:
+    """Have the checkpoint in `where`, from `url` if given; the answer says what its check found.
+
+    CheckpointError: no address gives it. FetchError: broke off, or what came is wrong.
+    """
+    target = where / checkpoint.file
+    if not target.is_file():
+        with locked(target):
+            if not target.is_file():  # another process may have fetched it a moment ago
+                return _bring(checkpoint, target, bar, (url,) if url else checkpoint.urls, sleep)
+    return f"there already, {check_there(target, checkpoint)}"
+
+
+def check_there(file: Path, checkpoint: Checkpoint) -> str:
+    """What the check of a file in its place says; FetchError if it is wrong. It stays: it may be the user's own."""
+    try:
+        verdict = verifying.verify(file, checkpoint)
+    except OSError as error:
+        raise FetchError(f"{file} can't be read ({error.strerror})") from None
+    if not verdict.right:
+        raise FetchError(f"{file}: {verdict.words}; move it away and fetch it again")
+    return verdict.words
+
+
+def _bring(
+    checkpoint: Checkpoint, target: Path, bar: Progress, urls: tuple[str, ...], sleep: Callable[[float], object]
+) -> str:
+    """Fetch the file from the first address that gives it, and put it in its place once it has been checked."""
+    try:
+        from tools.fetch.transfer import Transfer
+    except ModuleNotFoundError as error:
+        raise ConfigError(f"the package {error.name} is missing; `pip install -r requirements.txt` gets it") from None
+    part = target.with_name(target.name + PART)
+    transfer = Transfer(checkpoint, part, part.with_name(part.name + ".json"), bar, sleep)
+    failures: list[str] = []
+    for url in urls:
+        try:
+            transfer.run(url)
+        except CheckpointError as error:
+            failures.append(str(error))
+            if url != urls[-1]:
+                bar.console.print(f"{error}; trying the next address")
+            continue
+        bar.console.print(f"{checkpoint.name}: checking it")
+        verdict, place = _place(checkpoint, part, target)
+        transfer.discard()
+        if not verdict.right:
+            wrong = f"what came from {redact(url)} is {verdict.words}"
+            raise FetchError(f"{wrong}; it is kept as {place.name}, which nothing loads")
+        return verdict.words
+    raise CheckpointError("; ".join(dict.fromkeys(failures)))
+
+
+def _place(checkpoint: Checkpoint, part: Path, target: Path) -> tuple[verifying.Verdict, Path]:
+    """Unpack `part` if it is an archive, check it, and put it at `target`, at once and whole; aside if it is wrong."""
+    unpacked, fault = target.with_name(target.name + ".unpacked"), ""
+    try:
+        with part.open("rb") as file:
+            packed = file.read(len(GZIP_START)) == GZIP_START
+        if packed:
+            fault = unpack(part, checkpoint.published_as or checkpoint.file, unpacked)
+        came = unpacked if packed and not fault else part
+        verdict = verifying.Verdict(False, fault) if fault else verifying.verify(came, checkpoint)
+        place = target if verdict.right else target.with_name(target.name + ".bad")
+        with explained(came), came.open("rb+") as file:
+            os.fsync(file.fileno())
+            came.replace(place)
+        return verdict, place
+    finally:
+        unpacked.unlink(missing_ok=True)  # an archive that there was no room to unpack stays for another time
 
 
 if __name__ == "__main__":

@@ -12,8 +12,7 @@ import pytest
 from weights_server import PAYLOAD, Fetch, WeightsServer, archive, row
 
 from stream.weights.published import Checkpoint
-from tools.fetch.checking import FetchError
-from tools.fetch.part import locked
+from tools.fetch.disk import FetchError, locked
 
 Usage = collections.namedtuple("Usage", "total used free")
 

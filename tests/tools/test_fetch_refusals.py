@@ -100,3 +100,12 @@ def test_messages_hide_the_password_of_an_address(server: WeightsServer, fetchin
         fetching(row(PAYLOAD), f"{server.url}?token=hunter2")
     assert "hunter2" not in str(caught.value) + fetching.out.getvalue()
     assert "hunter2" in server.requests[0][0]
+
+
+def test_a_proxy_that_cannot_be_used_is_told_in_one_sentence(
+    server: WeightsServer, fetching: Fetch, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("all_proxy", "gopher://proxy.example")
+    with pytest.raises(CheckpointError, match=r"tiny.pth can't be fetched \(.*gopher"):
+        fetching(row(PAYLOAD, server.url))
+    assert server.requests == []

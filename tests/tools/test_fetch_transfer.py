@@ -9,7 +9,7 @@ from weights_server import PAYLOAD, Fetch, WeightsServer, broken_off, row, weigh
 
 from stream.errors import CheckpointError
 from tools.fetch import transfer
-from tools.fetch.checking import FetchError
+from tools.fetch.disk import FetchError
 
 
 def test_what_is_fetched_is_checked_and_put_in_its_place(server: WeightsServer, fetching: Fetch) -> None:

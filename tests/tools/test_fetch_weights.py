@@ -16,8 +16,7 @@ from weights_server import PAYLOAD, WeightsServer, row
 from stream.weights.published import PUBLISHED
 from tools import fetch_weights
 from tools.fetch import transfer
-from tools.fetch.fetching import fetch
-from tools.fetch.progress import Lines, progress_of
+from tools.fetch_weights import FetchProgress, fetch
 
 
 @pytest.fixture
@@ -101,13 +100,25 @@ def test_one_failure_does_not_keep_the_others_from_being_fetched(
 def test_ctrl_c_keeps_what_came(
     table: Path, server: WeightsServer, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def interrupted(self: Lines, done: int) -> None:
+    def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr(Lines, "advance", interrupted)
+    monkeypatch.setattr(FetchProgress, "update", interrupted)
     assert fetch_weights.main(["tiny"]) == 1
     assert "stopped; what came is kept" in capsys.readouterr().err
     assert (table / "tiny.pth.part").stat().st_size > 0
+
+
+def test_without_the_package_that_fetches_the_command_names_what_to_install(
+    table: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delitem(sys.modules, "tools.fetch.transfer")
+    monkeypatch.setitem(sys.modules, "httpx2", None)
+    assert fetch_weights.main(["tiny"]) == 2
+    told = capsys.readouterr().err
+    assert "httpx2 is missing; `pip install -r requirements.txt` gets it" in told
+    assert told.count("\n") == 1
+    assert fetch_weights.main(["list"]) == 0
 
 
 @pytest.mark.parametrize(
@@ -152,10 +163,7 @@ def test_a_terminal_gets_a_bar_with_rate_and_time_left(server: WeightsServer, tm
             return True
 
     out = Terminal()
-    progress = progress_of("tiny", out)
-    try:
+    with FetchProgress("tiny", out) as progress:
         fetch(row(PAYLOAD, server.url), tmp_path, progress)
-    finally:
-        progress.close()
     assert "tiny" in out.getvalue()
     assert "293.0/293.0 KiB" in out.getvalue()

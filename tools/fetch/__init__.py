@@ -1,1 +1,1 @@
-"""What `tools/fetch_weights.py` is made of: the transfer, the file on its way, the check, the progress."""
+"""What `tools/fetch_weights.py` fetches with: the transfer, and the files that it writes."""

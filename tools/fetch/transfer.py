@@ -1,221 +1,160 @@
-"""One address to one file: an HTTP transfer that goes on where the last one broke off. Proxies come by environment."""
+"""From one address to the bytes of a file, over HTTP: what breaks off goes on. Proxies come by environment."""
 
 from __future__ import annotations
 
-import email.message
-import http.client
+import contextlib
+import json
 import re
 import socket
-import ssl
-import time
-import urllib.error
-import urllib.request
 from collections.abc import Callable
+from dataclasses import dataclass
+from itertools import chain
+from pathlib import Path
+from typing import NamedTuple
+
+import httpx2
+from rich.progress import Progress
 
 from stream.errors import CheckpointError
 from stream.settings.addresses import redact
 from stream.weights.published import Checkpoint, readable
-from tools.fetch.checking import GZIP_START, FetchError, is_text
-from tools.fetch.part import Origin, Part, check_room
-from tools.fetch.progress import Progress
+from tools.fetch.disk import GZIP_START, FetchError, check_room, explained, write
 
 TIMEOUT_S = 30.0  # of the connection, and of each wait for more
 TRIES = 5  # in a row that bring less than ...
 WORTH_IT = 1 << 20  # ... so many bytes each; then the fetch gives up
 BACKOFF_S, BACKOFF_MAX_S = 1.0, 30.0  # between tries: doubles
-BLOCK = 1 << 20
-HEAD = 64  # bytes that tell weights from a page
-_PASSING = {408, 425, 429, 500, 502, 503, 504}  # answers that may be another one a moment later
+_TEXT = re.compile(rb"\s*(<|\{|version https://git-lfs)")  # a page, an error in JSON, the pointer of a large file
+_BUSY = (408, 425, 429, 500, 502, 503, 504)  # answers that may be another one a moment later
+_REFUSED = {401: "the server wants a login", 403: "the server refuses it", 404: "no such file on the server"}
 
 
-class BrokenError(Exception):
-    """The connection broke, or the server is busy: the same again may work."""
+class Origin(NamedTuple):
+    """What the bytes that came so far are part of."""
 
-    def __init__(self, why: str, wait_s: float = 0.0) -> None:
-        super().__init__(why)
-        self.wait_s = wait_s  # what the server asks for
+    url: str = ""
+    validator: str = ""  # strong ETag or date of the file: another one is another file
+    total: int = 0  # bytes; 0: the server did not say
 
 
+@dataclass
 class Transfer:
-    """Bring `url` into `part`."""
+    """The bytes of a file that came so far, in `part`; `origin_file` says what they are part of."""
 
-    def __init__(
-        self,
-        url: str,
-        part: Part,
-        checkpoint: Checkpoint,
-        progress: Progress,
-        sleep: Callable[[float], object] = time.sleep,
-    ) -> None:
-        self.url = url
-        self.shown = redact(url)
-        self.part = part
-        self.checkpoint = checkpoint
-        self.progress = progress
-        self.sleep = sleep
+    checkpoint: Checkpoint
+    part: Path
+    origin_file: Path  # JSON of the Origin
+    bar: Progress  # its one task is told how many bytes are there, its console what happens
+    sleep: Callable[[float], object]
 
-    def run(self) -> None:
+    @property
+    def size(self) -> int:
+        return self.part.stat().st_size if self.part.exists() else 0
+
+    def discard(self) -> None:
+        """Forget what came."""
+        self.part.unlink(missing_ok=True)
+        self.origin_file.unlink(missing_ok=True)
+
+    def run(self, url: str) -> None:
         """Leave the whole file in `part`. CheckpointError: can't be had here; FetchError: it broke off half-way."""
+        headers = {"User-Agent": "sam-pt-live", "Accept-Encoding": "identity"}  # packed bytes could not be continued
+        try:
+            with httpx2.Client(headers=headers, timeout=TIMEOUT_S, follow_redirects=True) as client:
+                self._persist(client, url, redact(url))
+        except (httpx2.TooManyRedirects, httpx2.InvalidURL, ImportError, ValueError) as error:  # or a proxy's address
+            raise CheckpointError(f"{redact(url)} can't be fetched ({error})") from None
+
+    def _persist(self, client: httpx2.Client, url: str, shown: str) -> None:
+        """Try until all is there, as long as that brings something."""
         idle = 0  # tries in a row that brought nothing to speak of
         while True:
-            before = self.part.size
+            before = self.size
             try:
-                self._try()
-                return
-            except BrokenError as error:
-                idle = 0 if self.part.size - before >= WORTH_IT else idle + 1
-                if idle == TRIES:
-                    raise self._given_up(error) from None
-                wait_s = min(max(BACKOFF_S * 2 ** (idle - 1), error.wait_s), BACKOFF_MAX_S) if idle else 0.0
-                self.progress.note(f"{self.shown}: {error}; going on" + (f" in {wait_s:g} s" if wait_s else ""))
-                self.sleep(wait_s)
-            finally:
-                self.part.close()
+                return self._try(client, url, shown)
+            except httpx2.TransportError as error:
+                why = f"{shown}: {_in_words(error)}"
+            idle = 0 if self.size - before >= WORTH_IT else idle + 1
+            if idle == TRIES:
+                kept = f"{readable(self.size)} are kept, the same command goes on from there"
+                kind, rest = (FetchError, kept) if self.size else (CheckpointError, "try again later")
+                raise kind(f"{why}, {TRIES} times in a row; {rest}")
+            wait_s = min(BACKOFF_S * 2 ** (idle - 1), BACKOFF_MAX_S) if idle else 0.0
+            self.bar.console.print(f"{why}; going on in {wait_s:g} s")
+            self.sleep(wait_s)
 
-    def _given_up(self, error: BrokenError) -> Exception:
-        """What to raise when patience has ended."""
-        if not self.part.size:
-            return CheckpointError(f"{self.shown}: {error}, {TRIES} times in a row; try again later")
-        return FetchError(
-            f"{self.shown}: {error}, {TRIES} times in a row; "
-            f"{readable(self.part.size)} are kept, the same command goes on from there"
-        )
-
-    def _try(self) -> None:
+    def _try(self, client: httpx2.Client, url: str, shown: str) -> None:
         """Ask for what is missing and write what comes."""
-        origin = self.part.origin()
-        if origin is not None and origin.url != self.shown:
-            origin = None  # another address: it starts anew, but only when its bytes come
-        if origin is not None and origin.total and self.part.size >= origin.total:
+        origin = Origin()
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            origin = Origin(*json.loads(self.origin_file.read_text()))
+        size = self.size if origin.url == shown else 0  # other bytes than this address' are not continued
+        if size and size == origin.total:
             return  # nothing is missing; the check says whether it is the file
-        try:
-            with self._ask(origin) as response:
-                self._receive(response, origin)
-        except urllib.error.HTTPError as error:
-            self._refused(error, origin)
-        except urllib.error.URLError as error:
-            self._unreachable(error.reason)
-        except CheckpointError:  # an OSError, too
-            raise
-        except (OSError, http.client.HTTPException) as error:
-            raise BrokenError(_reason(error)) from None
+        wanted = {"Range": f"bytes={size}-", "If-Range": origin.validator}
+        headers = {name: value for name, value in wanted.items() if size and value}
+        with client.stream("GET", url, headers=headers) as response:
+            self._receive(response, shown, size, origin)
 
-    def _ask(self, origin: Origin | None) -> http.client.HTTPResponse:
-        # identity: a file that is packed for the way could not be continued
-        headers = {"User-Agent": "sam-pt-live", "Accept-Encoding": "identity"}
-        if origin is not None:
-            headers["Range"] = f"bytes={self.part.size}-"
-            if origin.validator:
-                headers["If-Range"] = origin.validator
-        # A new opener: the environment's proxies are read when it is made.
-        opener = urllib.request.build_opener()
-        response: http.client.HTTPResponse = opener.open(
-            urllib.request.Request(self.url, headers=headers), timeout=TIMEOUT_S
-        )
-        return response
-
-    def _receive(self, response: http.client.HTTPResponse, origin: Origin | None) -> None:
-        offset, total = _extent(response)
-        offered = Origin(self.shown, _validator(response.headers), total)
-        if offset and (origin is None or offset != self.part.size or not _same(origin, offered)):
-            self.part.discard()  # not what was asked for, or of another file
-            raise BrokenError("the server's file has changed")
-        if "html" in response.headers.get_content_type():
-            raise self._no_weights("a page (HTML)")
-        if origin is not None and not offset:
-            self.progress.note(f"{self.shown}: the server starts from the beginning")
-        head = b"" if offset else response.read(HEAD)
-        if is_text(head):
-            raise self._no_weights(f"text ({head[:24]!r})")
-        size = 0 if offset or head.startswith(GZIP_START) else self.checkpoint.size  # an archive's size is its own
-        if total and size and total != size:
+    def _receive(self, response: httpx2.Response, shown: str, size: int, origin: Origin) -> None:
+        """Write what comes, where it goes on after `size` bytes of `origin` or starts from the beginning."""
+        code, header, (offset, total) = response.status_code, response.headers.get, _extent(response)
+        tag = header("ETag", "W/")  # a weak one may stand for other bytes
+        offered = Origin(shown, header("Last-Modified", "") if tag.startswith("W/") else tag, total)
+        if offset and (offset != size or any(a and b and a != b for a, b in zip(origin, offered, strict=True))):
+            self.discard()
+            raise httpx2.ReadError("the server's file has changed")
+        if code == 416:
+            return  # the server has no more than this
+        if code in _BUSY:
+            raise httpx2.ReadError(f"the server is busy (HTTP {code})")
+        if not response.is_success:
+            reason = _REFUSED.get(code, "the server can't serve it")
+            raise CheckpointError(f"{shown}: {reason} (HTTP {code}); another address can be given by --url")
+        blocks, head = response.iter_raw(), b""
+        while not offset and len(head) < 64 and (block := next(blocks, b"")):  # enough to tell weights from a page
+            head += block
+        if (page := "html" in header("Content-Type", "")) or _TEXT.match(head):
+            what = "a page (HTML)" if page else f"text ({head[:24]!r})"
             raise CheckpointError(
-                f"{self.shown} is not the published {self.checkpoint.file}: {total:,} bytes instead of {size:,}"
+                f"{shown} gave {what} instead of weights; a login page, or moved: look at it, or give --url"
             )
-        check_room(self.part.path.parent, max(total - offset, 0))
-        self.part.begin(offered, anew=not offset)
-        self.progress.start(total, offset)
-        block, came = head or response.read1(BLOCK), offset
-        while block:
-            self.part.write(block)
-            came += len(block)
-            self.progress.advance(came)
-            block = response.read1(BLOCK)
-        if came < (total or size):
-            raise BrokenError(f"the connection broke after {readable(came)} of {readable(total or size)}")
-
-    def _no_weights(self, what: str) -> CheckpointError:
-        return CheckpointError(
-            f"{self.shown} gave {what} instead of weights; a login page of the network, or the address has changed: "
-            f"open it in a browser, or give another by --url"
-        )
-
-    def _refused(self, error: urllib.error.HTTPError, origin: Origin | None) -> None:
-        """Tell what an HTTP status means for the user."""
-        code, headers = error.code, error.headers
-        error.close()
-        if code == 416 and origin is not None:
-            if _last_number(headers.get("Content-Range", "")) == self.part.size:
+        whole = total if offset or head.startswith(GZIP_START) else self.checkpoint.size  # an archive has its own
+        if total and whole and total != whole:
+            sizes = f"{total:,} bytes instead of {whole:,}"
+            raise CheckpointError(f"{shown} is not the published {self.checkpoint.file}: {sizes}")
+        check_room(self.part.parent, max(total - offset, 0))
+        if size and not offset:
+            self.bar.console.print(f"{shown}: the server starts from the beginning")
+        with explained(self.part):
+            self.origin_file.write_text(json.dumps(offered))
+        came = offset
+        with contextlib.suppress(httpx2.RemoteProtocolError):  # the body ended early: said below, with numbers
+            for came in write(self.part, chain([head], blocks), append=offset > 0):
+                self.bar.update(self.bar.task_ids[0], completed=came, total=total or None)
+            if came >= whole:
                 return
-            self.part.discard()
-            raise BrokenError("the server's file has changed")
-        if code in _PASSING:
-            asked = headers.get("Retry-After", "")
-            raise BrokenError(f"the server is busy (HTTP {code})", float(asked) if asked.isdigit() else 0.0)
-        reasons = {
-            401: "the server wants a login",
-            403: "the server refuses it",
-            404: "no such file on the server; published addresses change",
-            407: "the proxy wants a login; give it in $https_proxy",
-            410: "the file is gone from the server",
-        }
-        reason = reasons.get(code, "the server can't serve it")
-        raise CheckpointError(f"{self.shown}: {reason} (HTTP {code}); another address can be given by --url")
-
-    def _unreachable(self, reason: object) -> None:
-        """Tell why no connection came about; some reasons pass by themselves."""
-        host = redact(self.shown.split("/")[2].rpartition("@")[2])
-        if isinstance(reason, socket.gaierror):
-            raise CheckpointError(
-                f"{host}: the name can't be resolved ({reason.strerror}); is there a network, or a proxy to be named "
-                f"in $https_proxy? Without one, --offline says where to put the file"
-            )
-        if isinstance(reason, ssl.SSLCertVerificationError):
-            raise CheckpointError(f"{host}: its certificate is not trusted ({reason.verify_message})")
-        if isinstance(reason, (TimeoutError, ConnectionResetError, ssl.SSLError)):
-            raise BrokenError(_reason(reason))
-        words = getattr(reason, "strerror", None) or reason
-        raise CheckpointError(f"{host} can't be reached ({words}); is there a network, or a proxy in between?")
+        raise httpx2.ReadError(f"the connection broke after {readable(came)} of {readable(whole)}")
 
 
-def _extent(response: http.client.HTTPResponse) -> tuple[int, int]:
-    """Where the bytes that come begin in the file, and its size (0: unknown)."""
-    content_range = response.headers.get("Content-Range", "")
-    if response.status == 206 and (match := re.match(r"bytes (\d+)-", content_range)):
-        return int(match[1]), _last_number(content_range)
-    length = response.headers.get("Content-Length", "")
-    return 0, int(length) if length.isdigit() else 0
-
-
-def _last_number(content_range: str) -> int:
-    """The file's size in `bytes 5-9/10` or `bytes */10`; 0 where it is not said."""
-    match = re.search(r"/(\d+)$", content_range)
-    return int(match[1]) if match else 0
-
-
-def _validator(headers: email.message.Message) -> str:
-    """What If-Range may hold: a strong ETag, else the date of the last change."""
-    tag = headers.get("ETag", "")
-    return tag if tag and not tag.startswith("W/") else headers.get("Last-Modified", "")
-
-
-def _same(old: Origin, new: Origin) -> bool:
-    """Whether both are of one file, as far as the server tells."""
-    tags = old.validator == new.validator or not (old.validator and new.validator)
-    return tags and (old.total == new.total or not (old.total and new.total))
-
-
-def _reason(error: Exception) -> str:
-    if isinstance(error, TimeoutError):
+def _in_words(error: httpx2.TransportError) -> str:
+    """What broke; CheckpointError where trying again would be of no use."""
+    reason: BaseException = error
+    while reason.__context__ is not None:  # httpx wraps the system's own error
+        reason = reason.__context__
+    if isinstance(error, httpx2.TimeoutException):
         return f"nothing came for {TIMEOUT_S:g} s"
-    return f"the connection broke ({getattr(error, 'strerror', None) or error or type(error).__name__})"
+    if isinstance(error, (httpx2.ReadError, httpx2.RemoteProtocolError)) or isinstance(reason, ConnectionResetError):
+        return str(error) or "the connection broke"
+    what = ": the name can't be resolved" if isinstance(reason, socket.gaierror) else " can't be reached"
+    what = f"{error.request.url.netloc.decode()}{what} ({getattr(reason, 'strerror', None) or reason})"
+    advice = "is there a network, or a proxy to be named in $https_proxy? If not, --offline says where to put the file"
+    raise CheckpointError(f"{what}; {advice}")
+
+
+def _extent(response: httpx2.Response) -> tuple[int, int]:
+    """Where the bytes that come begin in the file, and its size (0: unknown)."""
+    found = re.match(r"bytes (?:(\d+)-\d+|\*)/(\d*)", response.headers.get("Content-Range", ""))
+    if found and response.status_code in (206, 416):
+        return int(found[1] or found[2] or 0), int(found[2] or 0)
+    return 0, int(response.headers.get("Content-Length", 0))
