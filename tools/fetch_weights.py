@@ -24,7 +24,7 @@ from rich.progress import BarColumn, DownloadColumn, Progress, TaskID, TimeRemai
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools run from any folder
 
 from stream.errors import CheckpointError, ConfigError, StreamError
-from stream.settings.addresses import redact
+from stream.settings.secrets import redact
 from stream.weights import verifying
 from stream.weights.published import PART, PUBLISHED, Checkpoint, folder, published, readable
 from tools.fetch.disk import GZIP_START, FetchError, explained, locked, unpack

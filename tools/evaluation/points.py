@@ -106,8 +106,8 @@ def _live(config: Config, clip: DrawnClip, true_xy: Array, queries: Array, tick:
     xy, visible = np.zeros(true_xy.shape, np.float32), np.zeros(true_xy.shape[:2], bool)
 
     def note(messages: list[Message]) -> None:
-        for tracks in messages:
-            for track in tracks.objects if isinstance(tracks, Tracks) else ():
+        for tracks in (m for m in messages if isinstance(m, Tracks)):
+            for track in tracks.objects:
                 points = members[track.object_id]
                 xy[tracks.frame.stamp.frame_id, points] = track.xy
                 visible[tracks.frame.stamp.frame_id, points] = track.visibility > VISIBLE

@@ -16,7 +16,7 @@ import httpx2
 from rich.progress import Progress
 
 from stream.errors import CheckpointError
-from stream.settings.addresses import redact
+from stream.settings.secrets import redact
 from stream.weights.published import Checkpoint, readable
 from tools.fetch.disk import GZIP_START, FetchError, check_room, explained, write
 
