@@ -34,7 +34,7 @@ class Capture(Section, frozen=True):
     backoff_s: Positive = 0.5  # doubles up to backoff_max_s
     backoff_max_s: Positive = 30.0
     backoff_jitter: Share = 0.2
-    healthy_after_s: Positive = 30.0  # the back-off starts anew after so long without a break
+    healthy_after_s: Positive = 30.0  # the back-off begins at its base again after so long without a break
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     camera_size: Annotated[str, Meta(pattern=r"^(\d+x\d+)?$")] = (
         ""  # WIDTHxHEIGHT asked of a camera; empty: its default
