@@ -122,7 +122,7 @@ class Blocks:
     def _convolve(
         self, conv: nn.Conv2d, maps: Sequence[Map], out: Tensor, rows: int, then: Callable[[int, Tensor, Scratch], None]
     ) -> None:
-        """Fill `out` (h, w, C), a block of `rows` at a time, and call `then` with each block while it is in the cache."""
+        """Fill `out` (h, w, C), `rows` at a time, and call `then` with each block while it is in the cache."""
         kernel, side, stride = self._kernel(conv), conv.kernel_size[0], conv.stride[0]
         if side == 1:
             maps, stride = [m._replace(values=m.values[::stride, ::stride]) for m in maps], 1

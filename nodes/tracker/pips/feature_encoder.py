@@ -69,7 +69,7 @@ class Encoder(nn.Module):
         return maps[0] if len(maps) == 1 else torch.cat(maps)
 
     def stages(self, frame_bchw: Tensor) -> dict[str, Tensor]:
-        """The map of one frame (1, 3, H, W), and those before it: conv1, layer1 .. layer4, conv2; convs before their norm."""
+        """The map of one frame (1, 3, H, W), and conv1, layer1 .. layer4, conv2 before it: convs before their norm."""
         stages: dict[str, Tensor] = {}
         stages["fmap"] = self._encode(frame_bchw, self._layers(frame_bchw), stages)
         return stages

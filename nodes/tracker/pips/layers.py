@@ -1,7 +1,7 @@
 """The layers of the PIPS encoder: maps in, maps out, whole ones on any device. `blocks.py` does the same on CPUs.
 
-Every convolution but the last is followed by instance norm (docs/sam_pt.md, a.2): a map minus its own mean, over its own
-deviation, which need the complete map. So scale and shift go along with a map, and its reader applies norm and ReLU.
+Every convolution but the last is followed by instance norm (docs/sam_pt.md, a.2): a map minus its own mean, over its
+own deviation, which need the complete map. So scale and shift go along with a map, and its reader applies norm and ReLU.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ class WholeMaps:
         return Map(frames_bchw.to(self.dtype, memory_format=torch.channels_last))
 
     def conv(self, conv: nn.Conv2d, maps: Sequence[Map], into: str, rectify: bool = True) -> Map:
-        """The convolution, and the norm that its reader applies; mean and variance are float32 whatever the values are."""
+        """The convolution, and the norm that its reader applies; mean and variance are always float32."""
         x = torch.cat([self._read(m) for m in maps], dim=1) if len(maps) > 1 else self._read(maps[0])
         weight = conv.weight.to(self.dtype, memory_format=torch.channels_last)
         values = functional.conv2d(x, weight, None, conv.stride, conv.padding)

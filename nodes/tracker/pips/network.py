@@ -7,7 +7,9 @@
                        features                           /
            -> features on each frame -> visibility
 
-Points do not influence each other: they only share the run (docs/sam_pt.md, a). Tensors that hold S frames of N points are (S, N, ...):
+Points do not influence each other: they only share the run (docs/sam_pt.md, a).
+
+Tensors that hold S frames of N points are (S, N, ...):
 then both halves of the mixer are plain matrix products over all points, without a transposition.
 """
 
@@ -158,7 +160,7 @@ class Pips(nn.Module):
     ) -> Estimates:
         """Where points go that are at `xy` (N, 2), px, on the first of 8 frames and look like `features` (N, 128).
 
-        `watch` is called with `corr`, `flow`, `mixer_in` (S, N, ...), `mixer_out` (N, 1040) and `feature_change` of every
+        `watch` is called with `corr`, `flow`, `mixer_in` (S, N, ...), `mixer_out` (N, 1040) and `feature_change` of each
         iteration.
         """
         assert len(pyramids) == S, f"PIPS sees {S} frames, got {len(pyramids)}"
