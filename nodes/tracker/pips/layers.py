@@ -1,7 +1,7 @@
 """The layers of the PIPS encoder: maps in, maps out, whole ones on any device. `blocks.py` does the same on CPUs.
 
 Every convolution but the last is followed by instance norm (docs/sam_pt.md, a.2): a map minus its own mean, over its
-own deviation, which need the complete map. So scale and shift go along with a map, and its reader applies norm and ReLU.
+own deviation, which need the complete map. So scale and shift go along with a map; its reader applies norm and ReLU.
 """
 
 from __future__ import annotations

@@ -160,7 +160,7 @@ class Pips(nn.Module):
     ) -> Estimates:
         """Where points go that are at `xy` (N, 2), px, on the first of 8 frames and look like `features` (N, 128).
 
-        `watch` is called with `corr`, `flow`, `mixer_in` (S, N, ...), `mixer_out` (N, 1040) and `feature_change` of each
+        `watch` is called with `corr`, `flow`, `mixer_in` (S, N, ...), `mixer_out` (N, 1040) and `feature_change`, each
         iteration.
         """
         assert len(pyramids) == S, f"PIPS sees {S} frames, got {len(pyramids)}"
