@@ -68,9 +68,9 @@ def plain_window(w: Weights, maps: Tensor, xy: Tensor, features: Tensor, stride:
         waves = torch.stack([waves.sin(), waves.cos()], dim=-1).flatten(2)
         tokens = torch.cat([feature, correlation, waves, flow], dim=2).transpose(0, 1)
         change = _mix(w, tokens).view(n, S, 2 + channels).transpose(0, 1)
-        turn = functional.group_norm(change[..., 2:].reshape(-1, channels), 1, w["norm.weight"], w["norm.bias"])
-        turn = functional.linear(turn, w["ffeat_updater.0.weight"], w["ffeat_updater.0.bias"])
-        feature = feature + functional.gelu(turn).view_as(feature)
+        update = functional.group_norm(change[..., 2:].reshape(-1, channels), 1, w["norm.weight"], w["norm.bias"])
+        update = functional.linear(update, w["ffeat_updater.0.weight"], w["ffeat_updater.0.bias"])
+        feature = feature + functional.gelu(update).view_as(feature)
         coords = coords + change[..., :2]
         coords[0] = start
     logits = functional.linear(feature, w["vis_predictor.0.weight"], w["vis_predictor.0.bias"])

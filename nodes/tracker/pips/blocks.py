@@ -1,11 +1,12 @@
 """The layers of the PIPS encoder on the CPU: the same numbers as from whole maps, in about half the time.
 
-A map is (h, w, C) and is worked on by blocks of rows, which stay in the processor's cache through everything that is
-done to them: norm and ReLU of what is read, convolution, sums for the norm of what is written. A frame at 576x1024 thus
-moves its largest maps (38 MB) through memory once a layer, not five times. Convolutions of 3x3 are Winograd's.
+A map is (h, w, C) and is computed in blocks of rows, which stay in the processor's cache through the whole layer: norm
+and ReLU of the input, convolution, sums for the norm of the output. A frame at 576x1024 thus moves its largest maps
+(38 MB) through memory once a layer, not five times. Convolutions of 3x3 are Winograd's.
 
-Blocks are shared out to threads of our own, which meet once a layer. Torch's threads would meet in every operation,
-thousands of times a frame, and where a neighbour needs one of two cores each meeting waits for the scheduler.
+Blocks are distributed over our own threads, which synchronise once a layer. Torch's threads would synchronise in every
+operation, thousands of times a frame, and where another process needs one of two cores, each time waits for the
+scheduler.
 """
 
 from __future__ import annotations
@@ -22,11 +23,11 @@ from nodes.tracker.pips.layers import EPSILON, Map, Size
 from nodes.tracker.pips.scratch import Scratch
 from nodes.tracker.pips.winograd import Winograd
 
-PIXELS = 2048  # of a block: 0.5 to 2 MB, and Python's own work is 5 % of it
-LEAST_ROWS = 8  # of a block: the 2 rows that its neighbours read as well are a quarter
-MOST_THREADS = 8  # Python's own work is done by one thread at a time
+PIXELS = 2048  # of a block: 0.5 to 2 MB, and Python's overhead is 5 % of it
+LEAST_ROWS = 8  # of a block: the 2 border rows, which neighbouring blocks read as well, are a quarter
+MOST_THREADS = 8  # Python's overhead runs on one thread at a time
 
-Kernel = Callable[[Tensor, Tensor, Scratch], None]  # a block that has its border in, its outputs out
+Kernel = Callable[[Tensor, Tensor, Scratch], None]  # a block with its border in, its outputs out
 
 
 class Blocks:
@@ -34,7 +35,7 @@ class Blocks:
 
     def __init__(self, dtype: torch.dtype) -> None:
         self.dtype = dtype  # of maps and weights; the norms' sums are float32 whatever it is
-        self._kept = Scratch()  # maps, by the names that the encoder gives them
+        self._maps = Scratch()  # by the names that the encoder gives them
         self._scratches = [Scratch() for _ in range(MOST_THREADS)]
         self._kernels: dict[nn.Conv2d, Kernel] = {}  # with their weights prepared
         self._pool = ThreadPoolExecutor(MOST_THREADS, "encoder")
@@ -44,16 +45,16 @@ class Blocks:
         return Map(frames_bchw[0].permute(1, 2, 0))
 
     def conv(self, conv: nn.Conv2d, maps: Sequence[Map], into: str, rectify: bool = True) -> Map:
-        """The convolution, and the norm that waits."""
+        """The convolution, and the norm that its reader applies."""
         h, w = (-(-side // conv.stride[0]) for side in maps[0].values.shape[:2])
         kernel = self._kernel(conv)
         down, across = kernel.tile if isinstance(kernel, Winograd) else (1, 1)
-        values = self._kept(into, _up(h, down), _up(w, across), conv.out_channels, dtype=self.dtype)
-        rows = _up(_rows(values), down)
+        values = self._maps(into, _round_up(h, down), _round_up(w, across), conv.out_channels, dtype=self.dtype)
+        rows = _round_up(_rows_per_block(values), down)
         moments = Moments(-(-h // rows), conv.out_channels)
 
         def measure(i: int, block: Tensor, scratch: Scratch) -> None:
-            moments.take(i, block[: h - i * rows, :w], scratch)
+            moments.add_block(i, block[: h - i * rows, :w], scratch)
 
         self._convolve(conv, maps, values, rows, measure)
         return Map(values[:h, :w], *moments.norm(), rectify)
@@ -61,7 +62,7 @@ class Blocks:
     def add(self, skip: Map, y: Map) -> Map:
         """The sum, where the values of `skip` were."""
         out = skip.values
-        rows = _rows(out)
+        rows = _rows_per_block(out)
 
         def work(i: int, scratch: Scratch) -> None:
             block = out[i * rows : (i + 1) * rows]
@@ -74,10 +75,10 @@ class Blocks:
         return Map(out)
 
     def resize(self, maps: Sequence[Map], size: Size) -> list[Map]:
-        """Each by a thread; one that has the size already is taken as it is."""
+        """Each on a thread; a map that has the size already is returned as it is."""
         shapes = [(*size, m.values.shape[2]) for m in maps]
         resized = [
-            m.values if m.values.shape == shape else self._kept(f"resized {i}", *shape, dtype=self.dtype)
+            m.values if m.values.shape == shape else self._maps(f"resized {i}", *shape, dtype=self.dtype)
             for i, (m, shape) in enumerate(zip(maps, shapes, strict=True))
         ]
 
@@ -91,14 +92,14 @@ class Blocks:
         return [Map(values) for values in resized]
 
     def project(self, conv: nn.Conv2d, y: Map) -> Tensor:
-        """The last layer; its memory is the caller's."""
+        """The last layer, in memory of its own."""
         out = torch.empty(*y.values.shape[:2], conv.out_channels)
 
         def add_bias(i: int, block: Tensor, scratch: Scratch) -> None:
             assert conv.bias is not None
             block += conv.bias
 
-        self._convolve(conv, [y], out, _rows(out), add_bias)
+        self._convolve(conv, [y], out, _rows_per_block(out), add_bias)
         return _bchw(out)
 
     def show(self, y: Map) -> Tensor:
@@ -121,7 +122,7 @@ class Blocks:
     def _convolve(
         self, conv: nn.Conv2d, maps: Sequence[Map], out: Tensor, rows: int, then: Callable[[int, Tensor, Scratch], None]
     ) -> None:
-        """Fill `out` (h, w, C), a block of `rows` at a time, and do something with each block while it is at hand."""
+        """Fill `out` (h, w, C), `rows` at a time, and call `then` with each block while it is in the cache."""
         kernel, side, stride = self._kernel(conv), conv.kernel_size[0], conv.stride[0]
         if side == 1:
             maps, stride = [m._replace(values=m.values[::stride, ::stride]) for m in maps], 1
@@ -137,14 +138,14 @@ class Blocks:
         self._each(-(-out.shape[0] // rows), work)
 
     def _each(self, blocks: int, work: Callable[[int, Scratch], None]) -> None:
-        """Do `work` for 0..blocks-1. Whoever is done takes the next: a core that others need as well gets fewer."""
-        next_one = itertools.count()
+        """Do `work` for 0..blocks-1. A thread takes the next block when it is done with one: slower cores get fewer."""
+        next_block = itertools.count()
         inference, threads = torch.is_inference_mode_enabled(), torch.get_num_threads()
 
         def take_blocks(scratch: Scratch) -> None:
-            torch.set_num_threads(1)  # in this thread, and for all of this time in the library of matrix products
+            torch.set_num_threads(1)  # in this thread; in the library of matrix products for as long as this runs
             with torch.inference_mode(inference), torch.no_grad():
-                while (i := next(next_one)) < blocks:
+                while (i := next(next_block)) < blocks:
                     work(i, scratch)
 
         helpers = min(threads, blocks, MOST_THREADS) - 1
@@ -190,12 +191,12 @@ class Moments:
         self._means = torch.zeros(blocks, channels)
         self._squares = torch.zeros(blocks, channels)  # sums of squared differences from the block's own mean
 
-    def take(self, i: int, block: Tensor, scratch: Scratch) -> None:
+    def add_block(self, i: int, block: Tensor, scratch: Scratch) -> None:
         """Measure block i, (h, w, C)."""
         mean = block.mean((0, 1), dtype=torch.float32)
-        apart = torch.sub(block, mean, out=scratch("apart", *block.shape))
+        deviations = torch.sub(block, mean, out=scratch("deviations", *block.shape))
         self._pixels[i], self._means[i] = block.shape[0] * block.shape[1], mean
-        self._squares[i] = apart.square_().sum((0, 1))
+        self._squares[i] = deviations.square_().sum((0, 1))
 
     def norm(self) -> tuple[Tensor, Tensor]:
         """Scale and shift (C,) that bring the map to mean 0 and variance 1."""
@@ -233,12 +234,12 @@ def _read(m: Map, values: Tensor, out: Tensor) -> None:
             out.relu_()
 
 
-def _rows(values: Tensor) -> int:
+def _rows_per_block(values: Tensor) -> int:
     """Rows of a block of a map (h, w, C)."""
     return max(LEAST_ROWS, PIXELS // values.shape[1])
 
 
-def _up(size: int, step: int) -> int:
+def _round_up(size: int, step: int) -> int:
     """The next multiple of `step`."""
     return -(-size // step) * step
 

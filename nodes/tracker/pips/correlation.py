@@ -1,7 +1,7 @@
 """What PIPS reads from feature maps: a map in, its pyramid out; points in, their features and correlations out.
 
 The reference correlates every point with whole maps and samples the result. Both steps are linear, so sampling first
-and taking dot products of the samples says the same for a fraction of the work.
+and taking dot products of the samples gives the same numbers for a fraction of the work (docs/sam_pt.md, a.3).
 """
 
 from __future__ import annotations
@@ -19,7 +19,9 @@ LEVELS = 4  # of the pyramid, each half the size of the one before
 RADIUS = 3  # correlations reach so many px of a level to each side: 7 x 7 of them
 SIDE = 2 * RADIUS + 1
 CORRELATIONS = LEVELS * SIDE * SIDE  # 196 numbers a point and frame
-POINTS_IN_CACHE = 16  # their 2 MiB of pixels are still there when they are multiplied: 4 times faster than all at once
+POINTS_IN_CACHE = (
+    16  # their 2 MiB of pixels stay in the cache until they are multiplied: 4 times faster than all at once
+)
 SMALLEST = 2 * 2 ** (LEVELS - 1)  # 16: px a side of a map whose coarsest level has 2 x 2
 
 
@@ -96,7 +98,7 @@ def _neighbours(sizes: tuple[tuple[int, int], ...], coords: Tensor) -> tuple[Ten
     areas = [h * w for h, w in sizes]
     start = torch.tensor([sum(areas[:i]) for i in range(LEVELS)], device=coords.device)
     at = coords.unsqueeze(2) * coords.new_tensor([0.5**i for i in range(LEVELS)]).unsqueeze(1)
-    # A point far off reads nothing but zeros: bring it near, where its place is a sensible integer.
+    # A point far outside reads only zeros: clamp it, so that its position fits an integer.
     low = torch.minimum(at.floor().clamp(min=-2 * SIDE), size + SIDE)
     steps = torch.arange(-RADIUS, RADIUS + 2, device=coords.device)
     pixels = low.long().unsqueeze(-1) + steps  # (S, N, LEVELS, 2, 8)

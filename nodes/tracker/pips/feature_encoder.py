@@ -3,7 +3,8 @@
     frame -> 7x7 convolution -> layer1 .. layer4, at 1/2, 1/4, 1/8, 1/16 of its size
           -> the four at one size, beside each other -> 3x3 -> 1x1 -> map
 
-What is computed is written here, once. How: `pips_layers` by whole maps, for GPUs; `pips_blocks` by blocks, for CPUs.
+This module says what is computed (docs/sam_pt.md, a.2). `layers.py` computes it on whole maps, for GPUs; `blocks.py` in
+blocks of rows, for CPUs.
 """
 
 from __future__ import annotations
@@ -68,10 +69,10 @@ class Encoder(nn.Module):
         return maps[0] if len(maps) == 1 else torch.cat(maps)
 
     def stages(self, frame_bchw: Tensor) -> dict[str, Tensor]:
-        """The map of one frame (1, 3, H, W), and on the way conv1, layer1 .. layer4, conv2: convs before their norm."""
-        seen: dict[str, Tensor] = {}
-        seen["fmap"] = self._encode(frame_bchw, self._layers(frame_bchw), seen)
-        return seen
+        """The map of one frame (1, 3, H, W), and conv1, layer1 .. layer4, conv2 before it: convs before their norm."""
+        stages: dict[str, Tensor] = {}
+        stages["fmap"] = self._encode(frame_bchw, self._layers(frame_bchw), stages)
+        return stages
 
     def _layers(self, frames_bchw: Tensor) -> Layers:
         device, dtype = frames_bchw.device.type, self.conv1.weight.dtype
@@ -83,25 +84,25 @@ class Encoder(nn.Module):
             self._blocks[dtype] = Blocks(dtype)
         return self._blocks[dtype]
 
-    def _encode(self, frames_bchw: Tensor, layers: Layers, seen: dict[str, Tensor] | None) -> Tensor:
-        """The maps of frames; the way there goes into `seen`, if there is one."""
+    def _encode(self, frames_bchw: Tensor, layers: Layers, stages: dict[str, Tensor] | None) -> Tensor:
+        """The maps of frames; the maps before them go into `stages`, if it is given."""
 
-        def look(name: str, values: Map, bias: Tensor | None = None) -> None:
-            if seen is not None:
-                seen[name] = layers.show(values) + (0 if bias is None else bias.view(-1, 1, 1))
+        def record(name: str, values: Map, bias: Tensor | None = None) -> None:
+            if stages is not None:
+                stages[name] = layers.show(values) + (0 if bias is None else bias.view(-1, 1, 1))
 
         size = frames_bchw.shape[2] // self.stride, frames_bchw.shape[3] // self.stride
         x = layers.conv(self.conv1, [layers.frames(frames_bchw)], "layer1")
-        look("conv1", x, self.conv1.bias)
+        record("conv1", x, self.conv1.bias)
         maps = []
         for i in range(1, len(LAYERS) + 1):
             for block in self.get_submodule(f"layer{i}").children():
                 assert isinstance(block, Residual)
                 x = block.run(x, layers, f"layer{i}")
-            look(f"layer{i}", x)
+            record(f"layer{i}", x)
             maps.append(x)
         y = layers.conv(self.conv2, layers.resize(maps, size), "first")
-        look("conv2", y, self.conv2.bias)
+        record("conv2", y, self.conv2.bias)
         return layers.project(self.conv3, y)
 
     # --- prepared weights are forgotten where weights may change, and never copied ------------------------------------

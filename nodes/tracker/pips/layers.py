@@ -1,7 +1,7 @@
-"""The layers of the PIPS encoder: maps in, maps out, whole ones on any device. `pips_blocks` does the same on CPUs.
+"""The layers of the PIPS encoder: maps in, maps out, whole ones on any device. `blocks.py` does the same on CPUs.
 
-Every convolution but the last is followed by instance norm: a map minus its own mean, over its own deviation, which are
-known when the map is complete. Norm and ReLU therefore wait beside a map and are applied by whatever reads it.
+Every convolution but the last is followed by instance norm (docs/sam_pt.md, a.2): a map minus its own mean, over its
+own deviation, which need the complete map. So scale and shift go along with a map; its reader applies norm and ReLU.
 """
 
 from __future__ import annotations
@@ -27,13 +27,13 @@ class Map(NamedTuple):
 
 
 class Layers(Protocol):
-    """How the encoder computes. `into` names the memory that a map may be kept in until it is next named."""
+    """How the encoder computes. `into` names the memory of a map: it is overwritten when the name is used again."""
 
     def frames(self, frames_bchw: Tensor) -> Map:
-        """Frames, ready to be read."""
+        """Frames as a map."""
 
     def conv(self, conv: nn.Conv2d, maps: Sequence[Map], into: str, rectify: bool = True) -> Map:
-        """The convolution of all channels of `maps`, without its bias, for the norm takes it away again."""
+        """The convolution of all channels of `maps`, without its bias, which the norm would remove."""
 
     def add(self, skip: Map, y: Map) -> Map:
         """`relu(skip + y)`, in the memory of `skip`."""
@@ -59,7 +59,7 @@ class WholeMaps:
         return Map(frames_bchw.to(self.dtype, memory_format=torch.channels_last))
 
     def conv(self, conv: nn.Conv2d, maps: Sequence[Map], into: str, rectify: bool = True) -> Map:
-        """The convolution, and the norm that waits; the mean and variance are float32 whatever the values are."""
+        """The convolution, and the norm that its reader applies; mean and variance are always float32."""
         x = torch.cat([self._read(m) for m in maps], dim=1) if len(maps) > 1 else self._read(maps[0])
         weight = conv.weight.to(self.dtype, memory_format=torch.channels_last)
         values = functional.conv2d(x, weight, None, conv.stride, conv.padding)
@@ -68,7 +68,7 @@ class WholeMaps:
         return Map(values, scale, -mean * scale, rectify)
 
     def add(self, skip: Map, y: Map) -> Map:
-        """The sum, anew."""
+        """The sum, in new memory."""
         return Map((self._read(skip) + self._read(y)).relu())
 
     def resize(self, maps: Sequence[Map], size: Size) -> list[Map]:

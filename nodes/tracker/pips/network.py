@@ -7,7 +7,9 @@
                        features                           /
            -> features on each frame -> visibility
 
-A point knows nothing of the others: they only share the run. Tensors that hold S frames of N points are (S, N, ...):
+Points do not influence each other: they only share the run (docs/sam_pt.md, a).
+
+Tensors that hold S frames of N points are (S, N, ...):
 then both halves of the mixer are plain matrix products over all points, without a transposition.
 """
 
@@ -33,16 +35,16 @@ WIDTH = 512  # of the mixer
 BLOCKS = 12
 CHANGE = 2 + CHANNELS  # of position and feature, a frame
 
-Watch = Callable[[str, Tensor], None]  # told the name and value of intermediates, for inspection
+Watch = Callable[[str, Tensor], None]  # called with the name and value of intermediates, for inspection
 
 
 @dataclass(frozen=True)
-class Run:
-    """What the network says about N points in a window."""
+class Estimates:
+    """What the network computes for N points in a window."""
 
-    iterates: Tensor  # (ITERATIONS, S, N, 2) float32, px of the frame it was shown: every guess, the last is the best
+    iterates: Tensor  # (ITERATIONS, S, N, 2) float32, px of the encoded frame: every estimate, the last is the best
     visibility_logits: Tensor  # (S, N) float32
-    features: Tensor  # (S, N, 128) float32, as they were left after the last iteration
+    features: Tensor  # (S, N, 128) float32, after the last iteration
 
 
 class TimeMixing(nn.Module):
@@ -155,10 +157,10 @@ class Pips(nn.Module):
         features: Tensor,
         iterations: int = ITERATIONS,
         watch: Watch | None = None,
-    ) -> Run:
+    ) -> Estimates:
         """Where points go that are at `xy` (N, 2), px, on the first of 8 frames and look like `features` (N, 128).
 
-        `watch` is told `corr`, `flow`, `mixer_in` (S, N, ...), `mixer_out` (N, 1040) and `feature_change` of every
+        `watch` is called with `corr`, `flow`, `mixer_in` (S, N, ...), `mixer_out` (N, 1040) and `feature_change`, each
         iteration.
         """
         assert len(pyramids) == S, f"PIPS sees {S} frames, got {len(pyramids)}"
@@ -178,16 +180,16 @@ class Pips(nn.Module):
             watch("flow", flow)
             watch("mixer_in", tokens)
             watch("mixer_out", change)
-            to, turn = change.view(-1, S, CHANGE).transpose(0, 1).split([2, CHANNELS], dim=2)
-            turn = self.ffeat_updater(
-                functional.layer_norm(turn, (CHANNELS,), self.norm.weight, self.norm.bias, self.norm.eps)
+            coord_change, feature_change = change.view(-1, S, CHANGE).transpose(0, 1).split([2, CHANNELS], dim=2)
+            feature_change = self.ffeat_updater(
+                functional.layer_norm(feature_change, (CHANNELS,), self.norm.weight, self.norm.bias, self.norm.eps)
             )
-            watch("feature_change", turn)
-            feature = feature + turn
-            coords = coords + to
+            watch("feature_change", feature_change)
+            feature = feature + feature_change
+            coords = coords + coord_change
             coords[0] = start
             iterates.append(coords * self.stride)
-        return Run(torch.stack(iterates), self.vis_predictor(feature).squeeze(2), feature)
+        return Estimates(torch.stack(iterates), self.vis_predictor(feature).squeeze(2), feature)
 
 
 def _parameters(module: nn.Module) -> tuple[Tensor, Tensor]:
