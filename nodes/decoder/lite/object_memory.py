@@ -99,7 +99,7 @@ class ObjectMemory:
     @property
     def middle(self) -> Array:
         """(2,) frame px: where the object's centre is at its pose."""
-        return geometry.apply(self.pose, self.centre[None])[0]
+        return np.asarray(geometry.apply(self.pose, self.centre[None])[0])
 
     def sample_mask(self, x: Array, y: Array) -> Array:
         """The last soft mask at frame px x, y (h, w); 0 outside its window."""

@@ -1,9 +1,9 @@
 """The first mask of an object from a prompt: points, a box, a mask, or several of them.
 
 Points: discs around them are sure, geodesic distance through the colours decides what is probable, one GrabCut
-round decides the rest. A box: what differs from the box's border and lies near its middle is probable; GrabCut decides, under
-a guard, because it may collapse to nothing (it does, on a fifth of real boxes). A mask is taken as it is; points given
-with it correct it.
+round decides the rest. A box: what differs from the box's border and lies near its middle is probable; GrabCut
+decides, under a guard, because it may collapse to nothing (it does, on a fifth of real boxes). A mask is taken as it
+is; points given with it correct it.
 """
 
 from __future__ import annotations
@@ -197,7 +197,7 @@ def _draw_clicks(size: tuple[int, ...], points: Array, radius: int) -> Array:
     """(h, w) bool: discs around points (N, 2)."""
     image = np.zeros(size, np.uint8)
     draw_discs(image, points, radius, 1)
-    return image == 1
+    return np.asarray(image == 1)
 
 
 def _measure_spacing(points: Array, size: tuple[int, int]) -> float:

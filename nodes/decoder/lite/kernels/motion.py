@@ -12,7 +12,9 @@ MOTION_CELL_PX = 32  # working px
 
 
 @compiled("void(f4[:,::1], f4[:,:,::1], i8, f4, f4, f4[:,::1])")
-def _read_masses(mass: Array, residual: Array, columns: int, cell_x: float, cell_y: float, out: Array) -> None:
+def _read_masses(
+    mass: Array, residual: Array, columns: int, cell_x: np.float32, cell_y: np.float32, out: Array
+) -> None:
     """Fill `out` (h, w) with the ratio of object to surroundings at each pixel's place and residual motion."""
     h, w = out.shape
     one = np.float32(1)
