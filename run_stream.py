@@ -11,7 +11,6 @@ if TYPE_CHECKING:
     from stream.command_line import CommandLine
     from stream.messages import Prompt
 
-
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 

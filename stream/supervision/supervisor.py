@@ -1,7 +1,7 @@
 """The supervisor's loop: keeps the nodes alive, carries events to the session and its actions out.
 
-The supervisor outlives every node. What the nodes are told is decided in `session.py`, what clients are told in
-`control.py`; when a process hangs and how often it is restarted, in `lifecycle.py`. It never touches a picture.
+The supervisor outlives every node. Commands are decided in `session.py` and replies in
+`control.py`; when a process hangs, in `lifecycle.py`. It never touches a picture.
 """
 
 from __future__ import annotations
