@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nodes.decoder.budget import Budget, Situation
@@ -133,7 +133,10 @@ class LiveSegmenter:
         began = self.clock_ns()
         embedding = self.segmenter.embedding(job.frame)
         encoded = self.clock_ns()
-        answers, passes = self.model.decode_sparingly(embedding, job.queries, refinement_passes)
+        answers: Sequence[Logits] = []
+        passes = 0
+        if job.queries:
+            answers, passes = self.model.decode_sparingly(embedding, job.queries, refinement_passes)
         decode_ms = (self.clock_ns() - encoded) / 1e6
         return Timed(Decoded(embedding, answers), (encoded - began) / 1e6, decode_ms, passes)
 

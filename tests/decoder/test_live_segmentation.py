@@ -159,3 +159,13 @@ def test_a_frame_is_decoded_with_the_passes_that_it_can_pay_for():
         d.step(tracks(i, 1, ended=[1] if i % 7 == 0 else []))
     assert d.model.refinement_passes[0] == 12  # nothing has been measured yet
     assert d.model.refinement_passes[-1] == d.refinement_passes == 3
+
+
+def test_a_prompt_whose_object_is_gone_already_costs_no_passes_and_the_feed_goes_on():
+    d = live(tick_ms=300.0)
+    d.step(tracks(0, 1, prompts=[add()]))
+    d.worker.finish()
+    d.step(tracks(1, prompts=[add()]))
+    d.worker.finish()
+    assert masks(d.step(tracks(2, 1, prompts=[add()]))).objects
+    assert 0 not in d.budget.pass_ms
