@@ -158,8 +158,8 @@ def test_the_line_at_the_top_holds_rate_age_and_frames_passed_over(node, tmp_pat
     assert (huds[-1].passed_over, huds[-1].frame_id, huds[-1].session, huds[-1].camera) == (3, 2, 1, "door")
 
 
-def test_progress_holds_the_newest_frame_that_was_drawn(node):
-    stage = stage_with(node)
+def test_progress_holds_the_newest_frame_that_was_drawn(node, tmp_path):
+    stage = stage_with(node, snapshots=str(tmp_path))
     assert stage.progress().frame_id == -1
     node.start(stage, TakeSnapshot(request=1))
     node.give(stage, scene_at(9))
