@@ -17,7 +17,7 @@ from stream.settings.presets import CONFIG_DIR, load
 from stream.weights import published
 
 ROOT = Path(__file__).resolve().parent.parent
-README = (ROOT / "README.md").read_text()
+README = (ROOT / "README.md").read_text("utf-8")
 PAGES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md", *sorted((ROOT / "docs").glob("*.md"))]
 PRESETS = sorted(path.stem for path in CONFIG_DIR.glob("*.yaml"))
 OURS = ("stream", "nodes", "configs", "tools", "tests", "docs", ".ci")
@@ -56,7 +56,7 @@ def own_files() -> list[Path]:
 def test_every_command_of_the_readme_exists_with_its_options(words: list[str]) -> None:
     program, *arguments = words
     if program == "make":
-        assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text(), re.MULTILINE)
+        assert re.search(rf"^{arguments[0]}:", (ROOT / "Makefile").read_text("utf-8"), re.MULTILINE)
         return
     script, *rest = arguments
     assert (ROOT / script).is_file()
@@ -87,7 +87,7 @@ def test_the_readme_names_every_preset() -> None:
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
 def test_links_of_the_pages_lead_somewhere(page: Path) -> None:
-    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text()):
+    for target in re.findall(r"\]\(([^)#\s]+)[^)]*\)", page.read_text("utf-8")):
         if "://" not in target:
             assert (page.parent / target).exists(), f"{page.name} links to {target}"
 
@@ -118,17 +118,29 @@ def test_a_file_of_ones_own_lays_its_keys_over_a_preset(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_key_of_a_preset_says_what_it_is_for(preset: str) -> None:
-    lines = (CONFIG_DIR / f"{preset}.yaml").read_text().splitlines()
+    lines = (CONFIG_DIR / f"{preset}.yaml").read_text("utf-8").splitlines()
     keys = [line for line in lines if re.match(r"  \w+: ", line)]
     bare = [key for key in keys if "#" not in key]
     assert len(bare) <= 3, f"without a comment: {bare}"
 
 
 def test_lite_needs_no_torch() -> None:
-    needs = [line.partition("#")[0] for line in (ROOT / "requirements-lite.txt").read_text().splitlines()]
+    needs = [line.partition("#")[0] for line in (ROOT / "requirements-lite.txt").read_text("utf-8").splitlines()]
     assert not [n for n in needs if re.match(r"torch|segment|timm|tensor|onnx", n)]
-    assert "-r requirements-lite.txt" in (ROOT / "requirements.txt").read_text()
-    assert "-r requirements.txt" in (ROOT / "requirements-dev.txt").read_text()
+    assert "-r requirements-lite.txt" in (ROOT / "requirements.txt").read_text("utf-8")
+    assert "-r requirements.txt" in (ROOT / "requirements-dev.txt").read_text("utf-8")
+
+
+def test_make_installs_pinned_versions_that_the_ranges_allow() -> None:
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if "==" in line)
+    pins = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins.items()}
+    lines = [line for file in ROOT.glob("requirements*.txt") for line in file.read_text("utf-8").splitlines()]
+    needs = [match for line in lines if (match := re.match(r"([\w.-]+)>=([\d.]+),<([\d.]+)", line))]
+    assert len(needs) == len([line for line in lines if line.strip() and line[0] not in "#-"]), "each has a range"
+    for name, lowest, beyond in (need.groups() for need in needs):
+        pinned, low, high = (tuple(map(int, v.split("."))) for v in (pins[name.lower()], lowest, beyond))
+        assert low <= (*pinned, 0) < high, f"{name} {pinned}"
+    assert "--constraint constraints.txt" in (ROOT / "Makefile").read_text("utf-8")
 
 
 def test_the_layout_stands() -> None:
@@ -142,7 +154,7 @@ def test_the_layout_stands() -> None:
 
 def test_no_file_names_a_path_of_the_machine_it_was_written_on() -> None:
     for path in own_files():
-        text = path.read_text(errors="replace")
+        text = path.read_text("utf-8", errors="replace")
         assert not [name for name in MACHINE_PATHS if name in text], path
 
 
