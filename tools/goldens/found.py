@@ -49,7 +49,7 @@ class Weights:
         return network.eval()
 
     def query_seed(self, golden: Golden) -> int:
-        """The seed that a file's query points were drawn with: given, or the first that draws the pixels it clusters."""
+        """The seed of a file's query points: given, or the first that draws the pixels that the file clusters."""
         if self._query_seed is not None:
             return self._query_seed
         case = next((n.partition("/")[0] for n in golden if n.endswith("/pixels_yx")), None)
