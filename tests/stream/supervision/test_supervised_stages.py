@@ -12,8 +12,8 @@ from stream.node import Stage
 from stream.reports import Opened, Progress
 from stream.run_directory import find_run
 from stream.runtime import run_stage
-from stream.service_sockets import RequestClient
 from stream.supervision.supervisor import make_supervisor
+from stream.transport.service_sockets import RequestClient
 
 
 class EmptyFeed(Stage):

@@ -8,7 +8,7 @@ from stream_examples import frame, masks, object_mask, tracks
 
 from stream.errors import MessageError
 from stream.messages import Frame, Masks, Tracks
-from stream.wire import MAX_MESSAGE_BYTES, from_json, from_parts, to_parts
+from stream.transport.wire import MAX_MESSAGE_BYTES, from_json, from_parts, to_parts
 
 
 def wire(message):
