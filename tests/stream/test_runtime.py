@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from stream_examples import frame
+from builders import frame
 
 from stream.commands import COMMANDS, Pause, Start, Stop
 from stream.errors import SourceError

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 
 import pytest
-from supervision_examples import SIZE, SilentDashboard, config_of
+from supervision_fakes import SIZE, SilentDashboard, config_of
 
 from stream.errors import SourceError
 from stream.node import Stage

@@ -7,7 +7,7 @@ import time
 
 import pytest
 import zmq
-from stream_examples import frame
+from builders import frame
 
 from stream.errors import ConfigError
 from stream.messages import End

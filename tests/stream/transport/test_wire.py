@@ -4,7 +4,8 @@ import random
 
 import numpy as np
 import pytest
-from stream_examples import frame, masks, object_mask, tracks
+from builders import frame, masks, object_mask
+from builders import prompted_tracks as tracks
 
 from stream.errors import MessageError
 from stream.messages import Frame, Masks, Tracks
