@@ -2,6 +2,17 @@
 
 from __future__ import annotations
 
-from stream.settings.config import Capture, Config, Control, Decoder, Graph, Log, Publisher, Renderer, Supervisor, Tracker
+from stream.settings.config import (
+    Capture,
+    Config,
+    Control,
+    Decoder,
+    Graph,
+    Log,
+    Publisher,
+    Renderer,
+    Supervisor,
+    Tracker,
+)
 
 __all__ = ["Capture", "Config", "Control", "Decoder", "Graph", "Log", "Publisher", "Renderer", "Supervisor", "Tracker"]
