@@ -4,7 +4,7 @@ PYTHON ?= python3
 VENV ?= .venv
 BENCH ?= pipeline
 python := $(VENV)/bin/python
-pip := $(python) -m pip install --quiet --disable-pip-version-check --requirement
+pip := $(python) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement
 
 .DELETE_ON_ERROR:
 .PHONY: help demo test check bench clean
@@ -32,7 +32,7 @@ clean: ## remove what the targets made
 	find stream nodes tools tests -name __pycache__ -prune -exec rm -rf {} +
 
 # An empty stamp is newer than the list it was installed from, so that a second run installs nothing.
-$(VENV)/.lite: requirements-lite.txt | $(VENV)/bin/python
+$(VENV)/.lite: requirements-lite.txt constraints.txt | $(VENV)/bin/python
 	@tools/system_packages lite
 	@echo "installing $< into $(VENV)"
 	@$(pip) $<
@@ -40,7 +40,7 @@ $(VENV)/.lite: requirements-lite.txt | $(VENV)/bin/python
 	@$(python) -c "import nodes.decoder.lite.kernels"
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt $(VENV)/.lite
+$(VENV)/.dev: requirements-dev.txt requirements.txt $(VENV)/.lite
 	@echo "installing $< into $(VENV)"
 	@$(pip) $<
 	@touch $@

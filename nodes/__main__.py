@@ -17,8 +17,8 @@ from stream.logs import install
 from stream.run_directory import RunDir
 from stream.runtime import StopFlag
 from stream.settings.presets import build
-from stream.sockets import Context
 from stream.topology import wiring
+from stream.transport.sockets import Context
 
 log = logging.getLogger("nodes")
 

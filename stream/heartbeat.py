@@ -12,8 +12,8 @@ from contextlib import contextmanager
 from msgspec.structs import replace
 
 from stream.reports import Health, Progress
-from stream.service_sockets import Outlet
-from stream.transport import Publisher, Subscriber
+from stream.transport.service_sockets import Outlet
+from stream.transport.topics import Publisher, Subscriber
 
 
 class StepMeter:

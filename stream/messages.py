@@ -1,4 +1,4 @@
-"""What travels along the graph: frozen messages (their way to the wire and back is `stream/wire.py`).
+"""What travels along the graph: frozen messages (their way to the wire and back is `stream/transport/wire.py`).
 
 Space and units: points are (x, y) in frame px with pixel centres on whole numbers, boxes of masks are (x, y, width,
 height) in whole px, images are RGB uint8 (H, W, 3), times are ns. What nodes tell the supervisor is in

@@ -17,11 +17,11 @@ from stream.heartbeat import Heartbeat, StepMeter
 from stream.messages import End, Message
 from stream.node import NodeContext, Stage
 from stream.reports import Done, Failure, Hello, Report
-from stream.service_sockets import Broadcast, Outlet, RequestClient
 from stream.settings.config import Config
-from stream.sockets import Context, Poller, Waker
 from stream.topology import TOPICS, Graph
-from stream.transport import Publisher, Subscriber
+from stream.transport.service_sockets import Broadcast, Outlet, RequestClient
+from stream.transport.sockets import Context, Poller, Waker
+from stream.transport.topics import Publisher, Subscriber
 
 log = logging.getLogger(__name__)
 

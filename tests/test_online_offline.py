@@ -87,7 +87,7 @@ def offline(clip, preset, n, keys):
         frames_of(clip)[:n],
         [QueriedObject(0, (ids == i).astype(np.uint8)) for i in (1, 2)],
         trackers.make_model(config.tracker),
-        decoders.make_model(config.decoder).backend,
+        decoders.make_model(config.decoder).network,
         draw,
         Parameters(rules=rules, reinit="A" if config.tracker.reinit else None),
     )

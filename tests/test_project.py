@@ -52,17 +52,29 @@ def test_a_file_of_ones_own_lays_its_keys_over_a_preset(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("preset", PRESETS)
 def test_every_key_of_a_preset_says_what_it_is_for(preset: str) -> None:
-    lines = (CONFIG_DIR / f"{preset}.yaml").read_text().splitlines()
+    lines = (CONFIG_DIR / f"{preset}.yaml").read_text("utf-8").splitlines()
     keys = [line for line in lines if re.match(r"  \w+: ", line)]
     bare = [key for key in keys if "#" not in key]
     assert len(bare) <= 3, f"without a comment: {bare}"
 
 
 def test_lite_needs_no_torch() -> None:
-    needs = [line.partition("#")[0] for line in (ROOT / "requirements-lite.txt").read_text().splitlines()]
+    needs = [line.partition("#")[0] for line in (ROOT / "requirements-lite.txt").read_text("utf-8").splitlines()]
     assert not [n for n in needs if re.match(r"torch|segment|timm|tensor|onnx", n)]
-    assert "-r requirements-lite.txt" in (ROOT / "requirements.txt").read_text()
-    assert "-r requirements.txt" in (ROOT / "requirements-dev.txt").read_text()
+    assert "-r requirements-lite.txt" in (ROOT / "requirements.txt").read_text("utf-8")
+    assert "-r requirements.txt" in (ROOT / "requirements-dev.txt").read_text("utf-8")
+
+
+def test_make_installs_pinned_versions_that_the_ranges_allow() -> None:
+    pins = dict(line.split("==") for line in (ROOT / "constraints.txt").read_text("utf-8").splitlines() if "==" in line)
+    pins = {re.sub(r"[-_.]+", "-", name).lower(): version for name, version in pins.items()}
+    lines = [line for file in ROOT.glob("requirements*.txt") for line in file.read_text("utf-8").splitlines()]
+    needs = [match for line in lines if (match := re.match(r"([\w.-]+)>=([\d.]+),<([\d.]+)", line))]
+    assert len(needs) == len([line for line in lines if line.strip() and line[0] not in "#-"]), "each has a range"
+    for name, lowest, beyond in (need.groups() for need in needs):
+        pinned, low, high = (tuple(map(int, v.split("."))) for v in (pins[name.lower()], lowest, beyond))
+        assert low <= (*pinned, 0) < high, f"{name} {pinned}"
+    assert "--constraint constraints.txt" in (ROOT / "Makefile").read_text("utf-8")
 
 
 def test_the_layout_stands() -> None:
@@ -76,7 +88,7 @@ def test_the_layout_stands() -> None:
 
 def test_no_file_names_a_path_of_the_machine_it_was_written_on() -> None:
     for path in own_files():
-        text = path.read_text(errors="replace")
+        text = path.read_text("utf-8", errors="replace")
         assert not [name for name in MACHINE_PATHS if name in text], path
 
 

@@ -5,6 +5,7 @@ python tools/golden.py DIR                           every comparison that the f
 python tools/golden.py DIR --only 'tracker_*'        those of files whose names fit (--skip: those of all others)
 python tools/golden.py DIR --pips-weights FILE.pth   with these weights; else those in DIR, else --seed N, else the seed
                                                      (0 to 63) whose weights fit the golden numbers is found
+python tools/golden.py DIR --query-seed N            query points drawn with this seed; else it is found from the file
 Files are known by their names, whatever the clip in them is called: pips_functions*.npz, pips_random*.npz,
 pips_window_*.npz, tracker_*.npz, query_points_*.npz and more (tools/goldens/registry.py); frames of windows and of the
 tracker come from clip_NAME_*.npz. Everything is computed in float32 on the CPU. The exit code is 0 when every error is
@@ -57,6 +58,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         "--pips-weights", type=Path, metavar="FILE", help="the weights of PIPS that they were made with"
     )
     parser.add_argument("--seed", type=int, metavar="N", help="the seed of these weights")
+    parser.add_argument("--query-seed", type=int, metavar="N", help="the seed that the query points were drawn with")
     return parser.parse_args(argv)
 
 
@@ -68,7 +70,7 @@ def run(options: argparse.Namespace) -> int:
     from tools.goldens.found import Weights
     from tools.goldens.registry import comparison
 
-    weights = Weights(options.folder, options.pips_weights, options.seed)
+    weights = Weights(options.folder, options.pips_weights, options.seed, options.query_seed)
     table: Table = {}
     failed: list[StreamError] = []
     for path in compared:

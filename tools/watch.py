@@ -25,7 +25,7 @@ STATE_STYLES = {"tracked": "green", "reacquired": "cyan", "uncertain": "yellow",
 
 
 class Inbox(Protocol):
-    """Where messages come from (`stream.service_sockets.Listener`)."""
+    """Where messages come from (`stream.transport.service_sockets.Listener`)."""
 
     def recv(self, timeout_ms: int) -> Sequence[bytes] | None:
         """The next message's parts, or None after `timeout_ms`."""
@@ -195,8 +195,8 @@ def run(args: argparse.Namespace) -> int:
 
     from stream.errors import ConfigError
     from stream.run_directory import find_run
-    from stream.service_sockets import subscribe
     from stream.settings.addresses import check_endpoint
+    from stream.transport.service_sockets import subscribe
     from tools.reception import Reception
 
     if args.json and not args.json.parent.is_dir():

@@ -14,11 +14,11 @@ from stream.errors import StreamError
 from stream.messages import Masks
 from stream.reports import REPORTS, Report
 from stream.run_directory import Run, RunDir
-from stream.service_sockets import Inlet, RequestServer
 from stream.settings.config import Config
-from stream.sockets import Context, Poller, Waker
 from stream.topology import SUPERVISOR, Graph
-from stream.transport import Publisher, Subscriber
+from stream.transport.service_sockets import Inlet, RequestServer
+from stream.transport.sockets import Context, Poller, Waker
+from stream.transport.topics import Publisher, Subscriber
 
 Request = tuple[tuple[bytes, ...], list[bytes]]  # the client's address, the parts of the body
 

@@ -16,7 +16,7 @@ from stream.supervision.actions import Outbox, SendReply
 from stream.supervision.prompt_checks import MAX_POINTS, packed_mask, point_arrays
 from stream.supervision.session import Session
 from stream.supervision.snapshots import TIMEOUT_S, SnapshotRequest, Snapshots
-from stream.wire import from_json, to_json
+from stream.transport.wire import from_json, to_json
 
 log = logging.getLogger(__name__)
 

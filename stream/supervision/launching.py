@@ -9,10 +9,10 @@ from collections.abc import Callable
 from stream.runtime import StopFlag
 from stream.settings.config import Config
 from stream.settings.presets import plain
-from stream.sockets import Context
 from stream.supervision.connections import Connections
 from stream.supervision.processes import NodeProcess, NodeThread
 from stream.topology import Graph
+from stream.transport.sockets import Context
 
 log = logging.getLogger(__name__)
 

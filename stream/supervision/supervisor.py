@@ -28,7 +28,7 @@ from stream.supervision.registry import Registry
 from stream.supervision.run_summary import measure_supervisor, summarise
 from stream.supervision.session import Session
 from stream.topology import Graph, wiring
-from stream.wire import to_json
+from stream.transport.wire import to_json
 
 log = logging.getLogger(__name__)
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from stream_examples import masks, object_mask
+from builders import masks, object_mask
 
 
 def test_a_mask_outside_its_frame_is_refused():

@@ -9,6 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from nodes.tracker.medoids import kmedoids  # noqa: E402
 from nodes.tracker.pips.correlation import build_pyramids, correlate, look_up  # noqa: E402
 from nodes.tracker.pips.network import embed  # noqa: E402
 from stream.errors import ConfigError  # noqa: E402
@@ -178,6 +179,52 @@ def test_a_window_without_its_clip_says_which_it_needs(tmp_path: Path, capsys):
     np.savez(tmp_path / "pips_window_sea.npz", traj_iters=np.zeros(1))
     assert tool.main([str(tmp_path), "--seed", "0"]) == 2
     assert "clip_sea_*.npz" in capsys.readouterr().err
+
+
+# --- the seed of query points -----------------------------------------------------------------------------------------
+
+
+def query_points(folder: Path, seed: int) -> None:
+    """What the reference draws from a mask: `torch.manual_seed(seed)` before each call, the first of a permutation."""
+    mask = np.zeros((60, 80), np.uint8)
+    mask[10:50, 20:70] = 1
+    pixels_yx = np.argwhere(mask)
+    torch.manual_seed(seed)
+    clustered = pixels_yx[torch.randperm(len(pixels_yx))[:1800].numpy()]
+    torch.manual_seed(seed)
+    drawn = pixels_yx[torch.randperm(len(pixels_yx))[:5].numpy()]
+    distances = np.linalg.norm(clustered[:, None] - clustered[None], axis=2)
+    medoids = kmedoids(np.ascontiguousarray(clustered[:, ::-1]).astype(np.float64), 3)
+    arrays = {
+        "mask_shape": np.array(mask.shape),
+        "mask_packed": np.packbits(mask),
+        "image": np.zeros((*mask.shape, 3), np.uint8),
+        "kmedoids_3/pixels_yx": clustered,
+        "kmedoids_3/medoid_indices": medoids,
+        "kmedoids_3/inertia": distances[medoids].min(axis=0).sum(),
+        "kmedoids_3/points_xy": clustered[medoids][:, ::-1].astype(np.float32),
+        "random_5/points_xy": drawn[:, ::-1].astype(np.float32),
+    }
+    np.savez(folder / "query_points_box.npz", **arrays)
+
+
+def test_the_seed_of_the_query_points_is_found_or_given(tmp_path: Path, capsys):
+    query_points(tmp_path, seed=5)
+    assert tool.main([str(tmp_path)]) == 0
+    said = capsys.readouterr().out
+    assert "query points: seed 5, which draws the pixels of kmedoids_3" in said
+    assert "4 of 4 quantities" in said
+    assert tool.main([str(tmp_path), "--query-seed", "5"]) == 0
+    assert tool.main([str(tmp_path), "--query-seed", "72"]) == 1
+
+
+def test_no_fitting_seed_of_query_points_is_one_clear_error(tmp_path: Path, capsys):
+    query_points(tmp_path, seed=100_000)
+    assert tool.main([str(tmp_path)]) == 2
+    assert "no seed of 0 to 255 draws the pixels that kmedoids_3 clusters: name it with --query-seed N" in (
+        capsys.readouterr().err
+    )
+    assert tool.main([str(tmp_path), "--query-seed", "100000"]) == 0
 
 
 # --- rows -------------------------------------------------------------------------------------------------------------

@@ -111,14 +111,13 @@ class Transfer:
         if not response.is_success:
             reason = _REFUSED.get(code, "the server can't serve it")
             raise CheckpointError(f"{shown}: {reason} (HTTP {code}); another address can be given by --url")
-        blocks, head = response.iter_raw(), b""
+        blocks, head, came = response.iter_raw(), b"", offset
         while not offset and len(head) < 64 and (block := next(blocks, b"")):  # enough to tell weights from a page
             head += block
         if (page := "html" in header("Content-Type", "")) or _TEXT.match(head):
             what = "a page (HTML)" if page else f"text ({head[:24]!r})"
-            raise CheckpointError(
-                f"{shown} gave {what} instead of weights; a login page, or moved: look at it, or give --url"
-            )
+            what += " instead of weights; a login page of the network, or the address has changed"
+            raise CheckpointError(f"{shown} gave {what}: open it in a browser, or give another by --url")
         whole = total if offset or head.startswith(GZIP_START) else self.checkpoint.size  # an archive has its own
         if total and whole and total != whole:
             sizes = f"{total:,} bytes instead of {whole:,}"
@@ -128,7 +127,6 @@ class Transfer:
             self.bar.console.print(f"{shown}: the server starts from the beginning")
         with explained(self.part):
             self.origin_file.write_text(json.dumps(offered))
-        came = offset
         with contextlib.suppress(httpx2.RemoteProtocolError):  # the body ended early: said below, with numbers
             for came in write(self.part, chain([head], blocks), append=offset > 0):
                 self.bar.update(self.bar.task_ids[0], completed=came, total=total or None)

@@ -1,7 +1,8 @@
 """A folder of golden files in, the weights that they were made with out: given, lying there, or drawn from a seed.
 
 Golden numbers need no trained weights. The networks are filled with random numbers from a seed that the files do not
-tell, but each seed gives another first convolution: the first 64 are tried on the golden values of its output.
+tell, but each seed gives another first convolution: the first 64 are tried on the golden values of its output. The seed
+of query points shows in the pixels that k-medoids were drawn from.
 """
 
 from __future__ import annotations
@@ -9,17 +10,21 @@ from __future__ import annotations
 from functools import cached_property
 from pathlib import Path
 
+import numpy as np
 import torch
 from torch import Tensor
 from torch.nn import functional
 
 from nodes.tracker.pips.checkpoint import load_pips
 from nodes.tracker.pips.network import Pips
+from nodes.tracker.query_points import by_random
 from stream.errors import CheckpointError, ConfigError
-from tools.goldens.rows import Golden, clip_of
+from tools.goldens import recorded_choices
+from tools.goldens.rows import Golden, clip_of, unpack
 from tools.goldens.weights import pips_weights
 
 SEEDS = range(64)
+QUERY_SEEDS = range(256)  # a draw costs a millisecond
 CLOSE = 1e-4  # two seeds differ by about 1
 FIRST = "enc_conv1_sub"  # of frame 0, every 8th channel, every 16th row and column
 
@@ -27,10 +32,13 @@ FIRST = "enc_conv1_sub"  # of frame 0, every 8th channel, every 16th row and col
 class Weights:
     """The weights of a folder's golden files, found when the first comparison asks for them."""
 
-    def __init__(self, folder: Path, pips_file: Path | None = None, seed: int | None = None) -> None:
+    def __init__(
+        self, folder: Path, pips_file: Path | None = None, seed: int | None = None, query_seed: int | None = None
+    ) -> None:
         self.folder = folder
         self.pips_file = pips_file
         self.seed = seed
+        self._query_seed = query_seed
         self.told: list[str] = []  # where the weights came from, a sentence each
 
     def pips(self, stride: int = 4) -> Pips:
@@ -39,6 +47,25 @@ class Weights:
             network = Pips(stride)
         network.load_state_dict(self._pips, strict=True, assign=True)
         return network.eval()
+
+    def query_seed(self, golden: Golden) -> int:
+        """The seed of a file's query points: given, or the first that draws the pixels that the file clusters."""
+        if self._query_seed is not None:
+            return self._query_seed
+        case = next((n.partition("/")[0] for n in golden if n.endswith("/pixels_yx")), None)
+        if case is None:
+            return recorded_choices.SEED
+        mask = unpack(golden["mask_packed"], tuple(golden["mask_shape"].tolist()))
+        theirs = golden[f"{case}/pixels_yx"]
+        seeds: tuple[int, ...] = (recorded_choices.SEED, *QUERY_SEEDS)
+        for seed in seeds:
+            if np.array_equal(by_random(mask, len(theirs), recorded_choices.TorchSource(seed))[:, ::-1], theirs):
+                self.told.append(f"query points: seed {seed}, which draws the pixels of {case}")
+                return seed
+        raise ConfigError(
+            f"no seed of {QUERY_SEEDS.start} to {QUERY_SEEDS.stop - 1} draws the pixels that {case} clusters: name it "
+            "with --query-seed N"
+        )
 
     @cached_property
     def _pips(self) -> dict[str, Tensor]:

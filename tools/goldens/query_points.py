@@ -21,6 +21,7 @@ EDGE_POINTS = 8  # the goldens' n in edge cases
 def compare(path: Path, folder: Path, weights: Weights) -> list[Row]:
     """One row or more of every rule and number of points."""
     golden = Golden(path)
+    seed = weights.query_seed(golden)
     height, width = golden["mask_shape"].tolist()
     mask, image = unpack(golden["mask_packed"], (height, width)), golden["image"]
     rows = []
@@ -28,26 +29,26 @@ def compare(path: Path, folder: Path, weights: Weights) -> list[Row]:
         case, _, value = name.partition("/")
         rule, _, number = case.rpartition("_")
         if case == "edge_empty":
-            got = _draw(value, np.zeros_like(mask), image, EDGE_POINTS)
+            got = _draw(value, np.zeros_like(mask), image, EDGE_POINTS, seed)
             rows.append(differing(f"{name}: points", len(got), np.count_nonzero(golden[name])))  # theirs are (0, 0)
         elif case == "edge_three_px":
             few = np.zeros_like(mask)
             x, y = golden[f"{case}/random"].astype(int).T
             few[y, x] = 1
-            rows += _points(name, value, few, image, golden[name])
+            rows += _points(name, value, few, image, golden[name], seed)
         elif rule == "mixed_neg":
-            rows += _points(case, "mixed", 1 - mask, image, golden[name])
+            rows += _points(case, "mixed", 1 - mask, image, golden[name], seed)
         elif rule == "erode" and value == "mask_packed":
             rows.append(differing(f"{case}, px", rules.erode(mask, float(number)), unpack(golden[name], mask.shape)))
         elif rule == "kmedoids" and value == "points_xy":
-            rows += _kmedoids(golden, case, mask, int(number))
+            rows += _kmedoids(golden, case, mask, int(number), seed)
         elif value == "points_xy":
-            rows += _points(case, rule, mask, image, golden[name])
+            rows += _points(case, rule, mask, image, golden[name], seed)
     return rows
 
 
-def _kmedoids(golden: Golden, case: str, mask: Array, k: int) -> list[Row]:
-    pixels = _clustered(mask)
+def _kmedoids(golden: Golden, case: str, mask: Array, k: int, seed: int) -> list[Row]:
+    pixels = _clustered(mask, seed)
     medoids = kmedoids(pixels, k)
     ours, theirs = distance_sum(pixels[medoids], pixels), float(golden[f"{case}/inertia"])
     rows = [
@@ -55,49 +56,49 @@ def _kmedoids(golden: Golden, case: str, mask: Array, k: int) -> list[Row]:
         relative(f"{case}: distance sum", ours, theirs, TIES),
     ]
     if np.array_equal(medoids, golden[f"{case}/medoid_indices"]):
-        got = rules.by_kmedoids(mask, k, TorchSource())
+        got = rules.by_kmedoids(mask, k, TorchSource(seed))
         rows.append(farthest(f"{case}, px", got, golden[f"{case}/points_xy"], 0.0))
     return rows
 
 
-def _points(case: str, rule: str, mask: Array, image: Array, golden: Array) -> list[Row]:
+def _points(case: str, rule: str, mask: Array, image: Array, golden: Array, seed: int) -> list[Row]:
     """What a rule draws; where it clusters a part, that part by its distance sum."""
-    got, n = _draw(rule, mask, image, len(golden)), len(golden)
+    got, n = _draw(rule, mask, image, len(golden), seed), len(golden)
     if rule == "mixed":
         medoids, strong = n // 4, n // 4 + n // 3
         return [
-            *_distance_sum(f"{case}: medoids", mask, got[:medoids], golden[:medoids]),
-            *_corners(case, mask, image, got[medoids:strong], golden[medoids:strong]),
+            *_distance_sum(f"{case}: medoids", mask, got[:medoids], golden[:medoids], seed),
+            *_corners(case, mask, image, got[medoids:strong], golden[medoids:strong], seed),
             farthest(f"{case}: random, px", got[strong:], golden[strong:], 0.0),
         ]
     if rule == "shi_tomasi" and np.count_nonzero(mask) >= n:
-        return _corners(case, mask, image, got, golden)
+        return _corners(case, mask, image, got, golden, seed)
     return [farthest(f"{case}, px", got, golden, 0.0)]
 
 
-def _corners(case: str, mask: Array, image: Array, got: Array, golden: Array) -> list[Row]:
+def _corners(case: str, mask: Array, image: Array, got: Array, golden: Array, seed: int) -> list[Row]:
     """Corners as they are, and the medoids that fill them up."""
     n = len(rules.corners(mask, image, len(golden)))
     rows = [farthest(f"{case}: corners, px", got[:n], golden[:n], 0.0)] if n else []
-    return rows + _distance_sum(f"{case}: medoids for corners", mask, got[n:], golden[n:])
+    return rows + _distance_sum(f"{case}: medoids for corners", mask, got[n:], golden[n:], seed)
 
 
-def _distance_sum(case: str, mask: Array, got: Array, golden: Array) -> list[Row]:
+def _distance_sum(case: str, mask: Array, got: Array, golden: Array, seed: int) -> list[Row]:
     if got.shape != golden.shape:
         return [differing(case, got, golden)]
     if not len(golden):
         return []
-    pixels = _clustered(mask)
+    pixels = _clustered(mask, seed)
     return [relative(f"{case}, distance sum", distance_sum(got, pixels), distance_sum(golden, pixels), TIES)]
 
 
-def _clustered(mask: Array) -> Array:
+def _clustered(mask: Array, seed: int) -> Array:
     """(P, 2): the pixels that k-medoids takes, the first that are drawn."""
-    return rules.by_random(mask, min(rules.KMEDOIDS_SUBSET, int(np.count_nonzero(mask))), TorchSource())
+    return rules.by_random(mask, min(rules.KMEDOIDS_SUBSET, int(np.count_nonzero(mask))), TorchSource(seed))
 
 
-def _draw(rule: str, mask: Array, image: Array, n: int) -> Array:
-    source = TorchSource()
+def _draw(rule: str, mask: Array, image: Array, n: int, seed: int) -> Array:
+    source = TorchSource(seed)
     if rule == "random":
         return rules.by_random(mask, n, source)
     if rule == "kmedoids":

@@ -4,7 +4,7 @@ import base64
 
 import numpy as np
 import pytest
-from stream_examples import masks, object_mask
+from builders import masks, object_mask
 
 from stream.crops import crop_mask
 from stream.errors import ConfigError, ControlError

@@ -6,8 +6,8 @@ import logging
 import signal
 
 import pytest
-from stream_examples import masks, object_mask
-from supervision_examples import SIZE, FakeConnections, FakeRunning, SilentDashboard, boxed, config_of, health, opened
+from builders import masks, object_mask
+from supervision_fakes import SIZE, FakeConnections, FakeRunning, SilentDashboard, boxed, config_of, health, opened
 
 from stream.commands import DecoderRestarted, GivePrompt, Pause, PublishStatus, Start, StartTracker, Stop, TakeSnapshot
 from stream.errors import NodeError, SourceError, StreamError

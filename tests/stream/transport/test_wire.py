@@ -4,11 +4,12 @@ import random
 
 import numpy as np
 import pytest
-from stream_examples import frame, masks, object_mask, tracks
+from builders import frame, masks, object_mask
+from builders import prompted_tracks as tracks
 
 from stream.errors import MessageError
 from stream.messages import Frame, Masks, Tracks
-from stream.wire import MAX_MESSAGE_BYTES, from_json, from_parts, to_parts
+from stream.transport.wire import MAX_MESSAGE_BYTES, from_json, from_parts, to_parts
 
 
 def wire(message):

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from stream.service_sockets import Broadcast, Listener
-from stream.sockets import Context
+from stream.transport.service_sockets import Broadcast, Listener
+from stream.transport.sockets import Context
 
 PATIENCE_S = 10.0
 TOPICS = ("masks/door", "status/door")

@@ -9,8 +9,8 @@ import zmq
 
 from stream.errors import MessageError
 from stream.messages import Message
-from stream.sockets import Context
-from stream.wire import from_parts, to_parts
+from stream.transport.sockets import Context
+from stream.transport.wire import from_parts, to_parts
 
 log = logging.getLogger(__name__)
 

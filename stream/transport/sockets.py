@@ -13,7 +13,7 @@ import zmq
 import zmq.auth
 
 from stream.errors import ConfigError
-from stream.wire import MAX_MESSAGE_BYTES
+from stream.transport.wire import MAX_MESSAGE_BYTES
 
 # libzmq closes a connection without a word when a message passes its limit. Ours lies above the 64 MiB that are
 # accepted, so that what is too long is counted like everything malformed; what is far too long is never read at all.
