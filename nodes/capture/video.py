@@ -7,18 +7,16 @@ Measured with GStreamer's RTSP server, H.264 at 25 fps: frame threading (FFmpeg'
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 
+from nodes.capture.display import display_flips, pixel_shape, upright_rgb
 from nodes.capture.silence import SilenceDetector
 from nodes.capture.source import Picture, SourceInfo
-from stream.arrays import Array
 from stream.errors import SourceError
 
 log = logging.getLogger(__name__)
@@ -54,6 +52,7 @@ class VideoSource:
         self._container: Any = None
         self._frames: Iterator[Any] = iter(())
         self._first: Any = None  # the frame that `open` waited for
+        self._stream: Any = None
         self._given = 0
         self._damaged = 0  # packets that did not decode
         self._broken = ""  # why a finite source could not be read to its end
@@ -81,13 +80,14 @@ class VideoSource:
     def read(self) -> Picture | None:
         frame = self._next()
         if frame is not None:
-            return Picture(upright_rgb(frame), frame.time)
+            transposed = display_flips(frame)[0]
+            return Picture(upright_rgb(frame), frame.time, pixel_aspect=self._pixel_aspect(transposed=transposed))
         if self.live:
             raise SourceError(f"{self.name}: the connection was closed after {self._given} frames")
         return None
 
     def close(self) -> None:
-        self._frames, self._first = iter(()), None
+        self._frames, self._first, self._stream = iter(()), None, None
         if self._container is not None:
             self._container.close()
             self._container = None
@@ -109,6 +109,7 @@ class VideoSource:
             found = " and ".join(sorted({s.type for s in streams})) or "nothing"
             raise SourceError(f"{self.name}: holds no video, only {found}; needs a video stream")
         stream = streams.best("video")  # as players choose: no cover picture where there is a film
+        self._stream = stream
         stream.thread_type = "SLICE" if self.live else "AUTO"
         fps = float(stream.average_rate or stream.guessed_rate or 0)
         length_s = float(stream.duration * stream.time_base) if stream.duration else None
@@ -140,6 +141,12 @@ class VideoSource:
             self._given += 1
             self._pts_s = self._pts_s if frame.time is None else frame.time
         return frame
+
+    def _pixel_aspect(self, *, transposed: bool) -> tuple[int, int]:
+        """(width, height) of a pixel of the upright picture."""
+        # a container's word counts before that of the coded pictures; those of a live one may change
+        source = self._stream.codec_context if self.live else self._stream
+        return pixel_shape(source.sample_aspect_ratio, transposed=transposed)
 
     def _decode(self, stream: Any) -> Iterator[Any]:
         """Every frame that can be had: damaged packets are passed over, and a file that breaks off just ends."""
@@ -266,40 +273,3 @@ def is_animated_webp(path: Path) -> bool:
 def reason(error: Exception) -> str:
     """An error's own words, without the address that FFmpeg adds to them."""
     return getattr(error, "strerror", None) or type(error).__name__
-
-
-def upright_rgb(frame: Any) -> Array:
-    """(H, W, 3) uint8 RGB of a decoded frame, turned and mirrored as players show it."""
-    rgb = frame.to_ndarray(format="rgb24")
-    transposed, mirrored, upside_down = display_flips(frame)
-    if transposed:
-        rgb = rgb.transpose(1, 0, 2)
-    if mirrored:
-        rgb = rgb[:, ::-1]
-    if upside_down:
-        rgb = rgb[::-1]
-    return np.ascontiguousarray(rgb)  # rows of odd widths come padded
-
-
-def display_flips(frame: Any) -> tuple[bool, bool, bool]:
-    """How a frame is to be shown: first x and y swapped, then mirrored left to right, then upside down; each or not.
-
-    Angles in between are rounded to quarter turns.
-    """
-    a, b, c, d = _display_matrix(frame)
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        return True, c < 0, b < 0
-    return False, a < 0, d < 0
-
-
-def _display_matrix(frame: Any) -> tuple[float, float, float, float]:
-    """a, b, c, d of the frame's display matrix: x' = a x + c y, y' = b x + d y."""
-    try:
-        data = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # the frame carries side data that this PyAV has no name for (18: EXIF); the angle can be had
-        data = None
-    if data is None:
-        turn = math.radians(frame.rotation)
-        return math.cos(turn), -math.sin(turn), math.sin(turn), math.cos(turn)
-    a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
-    return a, b, c, d

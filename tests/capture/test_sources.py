@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
@@ -10,10 +11,10 @@ import numpy as np
 import pytest
 from capture.clips import levels, read_all, shade, write_clip
 
+from nodes.capture.display import display_flips, pixel_shape, upright_rgb
 from nodes.capture.folder import natural_order
 from nodes.capture.source import SourceInfo
 from nodes.capture.sources import demo_scene, make_source
-from nodes.capture.video import display_flips, upright_rgb
 from stream.settings.config import Capture
 
 
@@ -68,6 +69,31 @@ def test_pictures_are_rgb(tmp_path):
     assert pictures[0].rgb.shape == (65, 97, 3)
     assert pictures[0].rgb[0, 0, 0] > 240
     assert pictures[0].rgb[0, 0, 1:].max() < 15
+
+
+def test_pictures_are_named_after_their_files(tmp_path):
+    for name in ("00005.jpg", "00010.png", "00000.jpg"):
+        cv2.imwrite(str(tmp_path / name), shade(1))
+    _, pictures = read_all(make_source(Capture(source=str(tmp_path))))
+    assert [p.name for p in pictures] == ["00000", "00005", "00010"]
+    cv2.imwrite(str(tmp_path / "00005.bmp"), shade(1))
+    _, pictures = read_all(make_source(Capture(source=str(tmp_path))))
+    assert [p.name for p in pictures] == ["00000", "00005.bmp", "00005.jpg", "00010"]
+    _, (picture,) = read_all(make_source(Capture(source=str(tmp_path / "00010.png"))))
+    assert picture.name == "00010"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [(Fraction(24, 11), (24, 11)), (Fraction(1), (1, 1)), (Fraction(0), (1, 1))]
+)
+def test_a_video_tells_the_shape_of_its_pixels(tmp_path, monkeypatch, written, read):
+    clip = write_clip(tmp_path / "clip.mp4", frames=2, pixel_aspect=written)
+    _, pictures = read_all(make_source(Capture(source=str(clip))))
+    assert {p.pixel_aspect for p in pictures} == {read}
+    monkeypatch.setattr("nodes.capture.video.display_flips", lambda _: (True, False, False))
+    _, pictures = read_all(make_source(Capture(source=str(clip))))
+    assert {p.pixel_aspect for p in pictures} == {read[::-1]}, "as it is turned"
+    assert pixel_shape(Fraction(1, 10_000), transposed=False) == (1, 1), "a fault in a header"
 
 
 def test_hidden_files_of_a_folder_are_no_frames(tmp_path):
