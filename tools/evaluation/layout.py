@@ -62,6 +62,8 @@ class VideoSequence:
         labels = read_label_file(self.annotations[index])
         if self.merged:
             return (labels != 0).astype(np.uint8), None
+        if labels.dtype != np.uint8:  # of 16 bits, where 255 is an id like any other
+            return labels, None
         void = labels == VOID
         return (np.where(void, 0, labels), void) if void.any() else (labels, None)
 
