@@ -15,6 +15,7 @@ from typing import Any
 import av
 
 from nodes.capture.display import display_flips, pixel_shape, upright_rgb
+from nodes.capture.pace import FALLBACK_FPS
 from nodes.capture.silence import SilenceDetector
 from nodes.capture.source import Picture, SourceInfo
 from stream.errors import SourceError
@@ -23,6 +24,8 @@ log = logging.getLogger(__name__)
 errors = av.error  # for the modules that put failures into words
 
 WEBP_ANIMATIONS = (63, 0, 0)  # the libavcodec of FFmpeg 9, the first that reads them
+MAX_FPS = 1000  # a higher rate is none, but the ticks of a clock
+STEP_BACK_S = 1.0  # a step back between presentation times of less is a fault of the file
 NO_PICTURE_S = 15.0  # a live source may send packets for so long before one becomes a picture (a late key frame)
 
 
@@ -56,7 +59,9 @@ class VideoSource:
         self._given = 0
         self._damaged = 0  # packets that did not decode
         self._broken = ""  # why a finite source could not be read to its end
-        self._pts_s: float | None = None  # of the newest frame
+        self._highest_s: float | None = None  # presentation time of a frame so far; it may start again in the middle
+        self._presented: float | None = None  # presentation time of the newest picture, s
+        self._step_s = 1 / FALLBACK_FPS  # between two pictures
         self._end_s: float | None = None  # presentation time at which it should end
 
     def open(self) -> SourceInfo:
@@ -81,7 +86,8 @@ class VideoSource:
         frame = self._next()
         if frame is not None:
             transposed = display_flips(frame)[0]
-            return Picture(upright_rgb(frame), frame.time, pixel_aspect=self._pixel_aspect(transposed=transposed))
+            shape = self._pixel_aspect(transposed=transposed)
+            return Picture(upright_rgb(frame), self._presented_s(frame), pixel_aspect=shape)
         if self.live:
             raise SourceError(f"{self.name}: the connection was closed after {self._given} frames")
         return None
@@ -112,6 +118,7 @@ class VideoSource:
         self._stream = stream
         stream.thread_type = "SLICE" if self.live else "AUTO"
         fps = float(stream.average_rate or stream.guessed_rate or 0)
+        self._step_s = 1 / fps if 0 < fps <= MAX_FPS else 1 / FALLBACK_FPS
         length_s = float(stream.duration * stream.time_base) if stream.duration else None
         if length_s is not None and not self.live:
             self._end_s = length_s + float((stream.start_time or 0) * stream.time_base)
@@ -127,7 +134,7 @@ class VideoSource:
         if display_flips(first)[0]:
             size = (first.width, first.height)
         expected = stream.frames or (round(length_s * fps) if length_s and fps else None)
-        return SourceInfo(size, fps if 0 < fps <= 1000 else None, None if self.live else expected)
+        return SourceInfo(size, fps if 0 < fps <= MAX_FPS else None, None if self.live else expected)
 
     def _next(self) -> Any:
         """The next decoded frame; None at the end."""
@@ -139,8 +146,20 @@ class VideoSource:
                 raise self.read_failure(error) from None
         if frame is not None:
             self._given += 1
-            self._pts_s = self._pts_s if frame.time is None else frame.time
+            if frame.time is not None:
+                self._highest_s = max(frame.time, self._highest_s or 0.0)
         return frame
+
+    def _presented_s(self, frame: Any) -> float | None:
+        """A frame's presentation time; in a file, a picture is shown after the one before it, known or not.
+
+        A larger step back stays: there another recording begins (two MPEG-TS files in one).
+        """
+        time_s, before_s = frame.time, self._presented
+        if not self.live and before_s is not None and (time_s is None or -STEP_BACK_S < time_s - before_s <= 0):
+            time_s = before_s + self._step_s
+        self._presented = time_s
+        return None if time_s is None else float(time_s)
 
     def _pixel_aspect(self, *, transposed: bool) -> tuple[int, int]:
         """(width, height) of a pixel of the upright picture."""
@@ -190,11 +209,12 @@ class VideoSource:
         step_s = 1 / float(stream.average_rate or 25)
         # both must be short: files trimmed by an edit list count frames that are never shown
         short_count = self._given < stream.frames or not stream.frames
-        short_time = self._end_s is not None and self._pts_s is not None and self._pts_s < self._end_s - 3 * step_s
+        end_s, highest_s = self._end_s, self._highest_s
+        short_time = end_s is not None and highest_s is not None and highest_s < end_s - 3 * step_s
         if not self._damaged and not self._broken and not (short_count and short_time):
             return
         of = f" of {stream.frames}" if stream.frames else ""
-        until = f", up to {self._pts_s:.2f} s of {self._end_s:.2f} s" if short_time else ""
+        until = f", up to {highest_s:.2f} s of {end_s:.2f} s" if short_time else ""
         why = f"; reading stopped: {self._broken}" if self._broken else ""
         log.warning(
             "%s: %d%s frames could be read%s; %d packets were damaged%s: the file is cut off or damaged",

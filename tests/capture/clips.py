@@ -39,6 +39,19 @@ def write_clip(
     return path
 
 
+def write_times(path: Path, times_ms: list[int]) -> Path:
+    """A video (mkv) of `shade` pictures, each complete in itself, with these presentation times."""
+    with av.open(str(path), "w") as container:
+        stream = container.add_stream("mjpeg", rate=25)
+        stream.width, stream.height, stream.pix_fmt = 96, 64, "yuvj420p"
+        frames = [av.VideoFrame.from_ndarray(shade(i), format="rgb24") for i in range(len(times_ms))]
+        packets = [packet for frame in [*frames, None] for packet in stream.encode(frame)]
+        for i, (packet, at_ms) in enumerate(zip(packets, times_ms, strict=True)):
+            packet.time_base, packet.pts, packet.dts = Fraction(1, 1000), at_ms, i - 1000
+            container.mux(packet)
+    return path
+
+
 def write_sound(path: Path) -> Path:
     """A file with sound and no picture."""
     with av.open(str(path), "w") as container:

@@ -9,7 +9,7 @@ import av
 import cv2
 import numpy as np
 import pytest
-from capture.clips import levels, read_all, shade, write_clip
+from capture.clips import levels, read_all, shade, write_clip, write_times
 
 from nodes.capture.display import display_flips, pixel_shape, upright_rgb
 from nodes.capture.folder import natural_order
@@ -94,6 +94,23 @@ def test_a_video_tells_the_shape_of_its_pixels(tmp_path, monkeypatch, written, r
     _, pictures = read_all(make_source(Capture(source=str(clip))))
     assert {p.pixel_aspect for p in pictures} == {read[::-1]}, "as it is turned"
     assert pixel_shape(Fraction(1, 10_000), transposed=False) == (1, 1), "a fault in a header"
+
+
+@pytest.mark.parametrize(
+    ("written_ms", "read_ms"),
+    [
+        ([0, 40, 20, 60, 100, 80, 200], [0, 40, 80, 120, 160, 200, 240]),
+        ([0, 40, 20, 100, 80, 400, 440], [0, 40, 80, 100, 140, 400, 440]),
+        ([0] * 5, [0, 40, 80, 120, 160]),
+        ([1960, 2000, 0, 40], [1960, 2000, 0, 40]),  # another recording begins
+    ],
+)
+def test_a_picture_is_shown_after_the_one_before_it_whatever_its_file_says(tmp_path, written_ms, read_ms):
+    source = make_source(Capture(source=str(write_times(tmp_path / "clip.mkv", written_ms))))
+    _, pictures = read_all(source)
+    first_s = pictures[0].pts_s - read_ms[0] / 1000
+    assert [p.pts_s - first_s for p in pictures] == pytest.approx([t / 1000 for t in read_ms])
+    assert len({p.rgb.mean().round() for p in pictures}) == len(read_ms), "none is left out"
 
 
 def test_hidden_files_of_a_folder_are_no_frames(tmp_path):
