@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from stream.errors import ConfigError, SourceError
-from stream.settings.addresses import source_kind
+from stream.settings.addresses import source_kind, source_path
 from stream.settings.config import Config
 from stream.settings.options import MASK_BACKENDS, POINT_BACKENDS
 from stream.settings.presets import load, parse_override, plain
@@ -141,7 +141,7 @@ def check_start(config: Config) -> None:
     if not graph.nodes["capture"].here:
         return
     source = config.capture.source
-    path = Path(source.removeprefix("file://"))
+    path = Path(source_path(source))
     if source_kind(source) == "file" and not path.exists():
         raise SourceError(f"--source {source}: no such file or folder; give a path that exists, or demo, rtsp://..., 0")
 

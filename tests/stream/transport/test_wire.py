@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 from builders import frame, masks, object_mask
 from builders import prompted_tracks as tracks
+from msgspec.structs import replace
 
 from stream.errors import MessageError
 from stream.messages import Frame, Masks, Tracks
@@ -33,6 +34,11 @@ def test_a_message_comes_back_as_it_went():
     assert np.array_equal(came.frame.rgb, sent.frame.rgb)
     assert np.array_equal(came.objects[0].xy, sent.objects[0].xy)
     assert came.prompts[0].box == (0, 0, 2, 2)
+
+
+def test_a_frames_name_travels_though_it_is_no_utf_8():
+    came = from_parts(wire(replace(frame(), name=b"T\xfcr", pixel_aspect=(24, 11))), Frame)
+    assert (came.name, came.pixel_aspect) == (b"T\xfcr", (24, 11))
 
 
 def test_arrays_arrive_read_only():
