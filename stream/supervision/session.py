@@ -233,7 +233,8 @@ class Session:
             self._send("tracker", GivePrompt(prompt=prompt))
         newest = self.nodes["tracker"].newest_frame_id
         discover = self.config.decoder.auto > 0 and newest < 0 and not self.registry.entries and not self.discovery_done
-        self._send("tracker", StartTracker(newest_frame_id=newest, discover=discover))
+        fps = self.opened.fps if self.opened is not None else None
+        self._send("tracker", StartTracker(newest_frame_id=newest, fps=fps, discover=discover))
 
     # --- which objects are followed ---
 
