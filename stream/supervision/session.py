@@ -245,7 +245,7 @@ class Session:
             if self.registry.began_with(prompt):
                 log.info("object %d is in the journal already; its prompt is not used again", prompt.object_id)
                 continue
-            if prompt.object_id < self.registry.next_id:
+            if self.registry.is_used(prompt.object_id):
                 log.info("id %d is used in the journal; the new object is %d", prompt.object_id, self.registry.next_id)
                 prompt = replace(prompt, object_id=self.registry.next_id)
             check_prompt(prompt, opened.size)
