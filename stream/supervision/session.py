@@ -233,7 +233,8 @@ class Session:
             self._send("tracker", GivePrompt(prompt=prompt))
         newest = self.nodes["tracker"].newest_frame_id
         discover = self.config.decoder.auto > 0 and newest < 0 and not self.registry.entries and not self.discovery_done
-        self._send("tracker", StartTracker(newest_frame_id=newest, discover=discover))
+        fps = self.opened.fps if self.opened is not None else None
+        self._send("tracker", StartTracker(newest_frame_id=newest, fps=fps, discover=discover))
 
     # --- which objects are followed ---
 
@@ -244,7 +245,7 @@ class Session:
             if self.registry.began_with(prompt):
                 log.info("object %d is in the journal already; its prompt is not used again", prompt.object_id)
                 continue
-            if prompt.object_id < self.registry.next_id:
+            if self.registry.is_used(prompt.object_id):
                 log.info("id %d is used in the journal; the new object is %d", prompt.object_id, self.registry.next_id)
                 prompt = replace(prompt, object_id=self.registry.next_id)
             check_prompt(prompt, opened.size)

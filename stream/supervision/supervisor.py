@@ -255,6 +255,8 @@ class Supervisor:
         self.error = next((error for error in (self.error, *errors) if error), None)
         self._take_reports()
         self._connections.close()
+        if self._journal is not None:
+            self._journal.close()
 
     def _wait_for_end(self) -> None:
         """Pass a moment of the end: what nodes still report counts."""
@@ -270,8 +272,12 @@ def make_supervisor(config: Config, prompts: Sequence[Prompt], run_node: RunNode
     journal = find_journal(config)
     connections = HostConnections(config, graph) if config.graph.host else Connections(config)
     try:
+        if journal is not None:
+            journal.lock()
         launch = make_launch(config, graph, connections, run_node, dashboard.write_line)
         return Supervisor(config, graph, prompts, journal, connections, launch, dashboard)
     except Exception:
         connections.close()
+        if journal is not None:
+            journal.close()
         raise

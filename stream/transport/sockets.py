@@ -13,11 +13,11 @@ import zmq
 import zmq.auth
 
 from stream.errors import ConfigError
-from stream.transport.wire import MAX_MESSAGE_BYTES
+from stream.transport.wire import MAX_ARRAY_BYTES
 
-# libzmq closes a connection without a word when a message passes its limit. Ours lies above the 64 MiB that are
-# accepted, so that what is too long is counted like everything malformed; what is far too long is never read at all.
-SOCKET_LIMIT_BYTES = 2 * MAX_MESSAGE_BYTES
+# libzmq closes a connection without a word when a part of a message passes its limit. Ours lies above the largest array
+# that is sent, so that what is too long is counted like everything malformed; what is far too long is never read.
+SOCKET_LIMIT_BYTES = 2 * MAX_ARRAY_BYTES
 
 # Sockets that anybody may connect to take small requests only: memory is taken as soon as a message's length has come,
 # so eight half-sent ones of the limit above would hold a gigabyte.
