@@ -14,13 +14,13 @@ import contextlib
 import errno
 import logging
 import os
-import resource
 import selectors
 import socket as socketlib
 import threading
 import time
 from collections.abc import Callable
 
+from stream.descriptors import free_descriptors
 from stream.transport.listening import address_of, keep_alive, listen_at_address, listen_at_path
 from stream.transport.relay import Allowance, Relay
 
@@ -28,7 +28,8 @@ log = logging.getLogger(__name__)
 
 MOST_CLIENTS = 512  # of one gate; fewer where descriptors are scarce
 DESCRIPTORS_A_CLIENT = 3  # its socket, and both ends of the relay
-DESCRIPTORS_APART = 64  # for files, pipes and the sockets of the graph
+DESCRIPTORS_APART = 48  # stay free for files, pipes and the sockets of the graph
+GATES = 2  # of a process at most
 MUTE_BYTES = 64  # a ZMTP greeting: who has sent less has not even begun
 ACCEPT_PAUSE_S = 0.5  # when no descriptor is left
 TICK_S = 0.05  # how often is looked at who may send again
@@ -42,7 +43,8 @@ class Gate:
         self.refused = 0  # clients that found no room
         self._connect_inside = connect_inside
         self._allowance = allowance
-        self._most = max(1, min(MOST_CLIENTS, (_descriptor_limit() - DESCRIPTORS_APART) // DESCRIPTORS_A_CLIENT))
+        room = (free_descriptors() - DESCRIPTORS_APART) // DESCRIPTORS_A_CLIENT // GATES
+        self._most = max(1, min(MOST_CLIENTS, room))
         self._path = endpoint.removeprefix("ipc://") if endpoint.startswith("ipc://") else ""
         self._listener = listen_at_path(self._path) if self._path else listen_at_address(endpoint)
         self.endpoint = endpoint if self._path else f"tcp://{address_of(self._listener)}"
@@ -202,8 +204,3 @@ class Gate:
             reason,
             extra={"once_key": f"refused at {self.endpoint}"},
         )
-
-
-def _descriptor_limit() -> int:
-    soft, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
-    return 1 << 20 if soft == resource.RLIM_INFINITY else soft

@@ -58,6 +58,10 @@ class Publisher:
         """Messages that gave way in a bounded queue (who reads the newest only does not miss the others)."""
         return sum(credit.dropped for credit in self.credits.values() if credit.delivery is Delivery.EVERY)
 
+    def waiting(self, reader: str) -> int:
+        """How many messages wait until the reader asks for them."""
+        return len(self.credits[reader.encode()].waiting)
+
     def send(self, message: Message, *, to: str = "") -> None:
         """Let `message` wait for every reader (or the one named), and send what was asked for."""
         started = time.thread_time_ns()
