@@ -77,7 +77,9 @@ class Supervisor:
         ]
         self._outbox = Outbox()
         self._session = Session(config, graph, prompts, journal.load() if journal else Registry(), self._outbox)
-        self._requests = RequestHandler(self._session, self._outbox, self.summary)
+        self._requests = RequestHandler(
+            self._session, self._outbox, self.summary, lambda: connections.waiting("tracker")
+        )
         self._journal = journal
         self._connections = connections
         self._dashboard = dashboard

@@ -58,6 +58,10 @@ class Publisher:
         """Messages that no reader got: they gave way in a bounded queue (whoever reads the newest only misses none)."""
         return sum(credit.dropped for credit in self.credits.values() if credit.delivery is Delivery.EVERY)
 
+    def waiting(self, reader: str) -> int:
+        """How many messages wait until the reader asks for them."""
+        return len(self.credits[reader.encode()].waiting)
+
     def send(self, message: Message, *, to: str = "") -> None:
         """Let `message` wait for every reader (or the one named), and send what was asked for.
 
