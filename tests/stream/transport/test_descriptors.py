@@ -15,7 +15,7 @@ from stream import descriptors, heartbeat
 
 RAISE = """
 import resource
-from stream.descriptors import raise_descriptor_limit
+from stream.transport.descriptors import raise_descriptor_limit
 raise_descriptor_limit(threads=False)
 print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """
