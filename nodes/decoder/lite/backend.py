@@ -23,11 +23,10 @@ from nodes.decoder.lite.lost_objects import search_lost
 from nodes.decoder.lite.object_memory import TEMPLATE_INTERVAL, ObjectMemory
 from nodes.decoder.lite.prompt_masks import make_first_mask
 from nodes.decoder.lite.view import NARROW_PAD, WINDOW_PAD, WORKING_PX
-from nodes.decoder.mask_model import Logits, MaskModelTraits, Query, ScoreLimits, Verdict
+from nodes.decoder.mask_model import NO_MASK, Logits, MaskModelTraits, Query, ScoreLimits, Verdict
 from stream import geometry
 from stream.arrays import Array
 
-NO_MASK = Logits((0, 0, 0, 0), np.zeros((0, 0), np.float32), 0.0)
 GIVEN_LOGIT = 5.0  # of a mask that a prompt gave, and minus that outside it
 DRIFT_FRAMES = 75  # 3 s at 25 frames/s: a lost object's motion is continued no longer than that
 RARE_SEARCH = 5  # frames between two searches from then on: it may never come back
