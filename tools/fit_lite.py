@@ -39,7 +39,7 @@ from nodes.decoder.lite.view import make_view, pad_window, shrink_mask
 from stream.arrays import Array
 from stream.errors import ConfigError, StreamError
 from tools.clips.clip import Clip, draw_clip
-from tools.evaluation.prompting import make_prompt, tight_box
+from tools.evaluation.first_prompts import make_prompt, tight_box
 from tools.network_fitting import BATCH, Samples, fit_network, join_samples, network_to_json, sample_pixels
 
 FRAMES = 20  # of a clip

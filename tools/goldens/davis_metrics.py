@@ -11,7 +11,7 @@ from tools.evaluation.measures import contour_accuracy, score_masks, statistics
 from tools.goldens.rows import Golden, Row, farthest, unpack
 
 if TYPE_CHECKING:  # it loads torch, and nothing here needs weights
-    from tools.goldens.found import Weights
+    from tools.goldens.folder_weights import Weights
 
 TOLERANCE = 1e-6
 

@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nodes.tracker.patch_filter import patches, similarity
-from tools.goldens.found import Weights
+from tools.goldens.folder_weights import Weights
 from tools.goldens.rows import Golden, Row, differing, farthest
 from tools.offline.codes import code
 

@@ -10,7 +10,7 @@ from nodes.tracker import query_points as rules
 from nodes.tracker.medoids import distance_sum, kmedoids
 from stream.arrays import Array
 from stream.errors import ConfigError
-from tools.goldens.found import Weights
+from tools.goldens.folder_weights import Weights
 from tools.goldens.recorded_choices import TorchSource
 from tools.goldens.rows import Golden, Row, differing, farthest, relative, unpack
 

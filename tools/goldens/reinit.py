@@ -11,7 +11,7 @@ import numpy as np
 from stream.arrays import Array
 from stream.errors import ConfigError
 from stream.settings.options import Variant
-from tools.goldens.found import Weights
+from tools.goldens.folder_weights import Weights
 from tools.goldens.rows import Row
 from tools.offline.reinit import Window, walk
 

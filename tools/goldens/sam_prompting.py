@@ -21,7 +21,7 @@ from nodes.decoder.sam.prompting import ObjectPrompt, PassResults, PassRules, ru
 from nodes.decoder.sam.protocol import PADDING, SamAnswer, SamEmbedding, SamPrompts
 from stream.arrays import Array
 from stream.geometry import Size
-from tools.goldens.found import Weights
+from tools.goldens.folder_weights import Weights
 from tools.goldens.rows import Golden, Row, differing, farthest
 from tools.goldens.sam_weights import embedding_of, find_sam
 
