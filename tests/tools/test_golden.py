@@ -134,10 +134,10 @@ def test_help_says_how_to_use_it(capsys):
 
 def first_convolution(folder: Path, seed: int) -> None:
     """A golden file that says only what the first convolution makes of a frame, with the weights of a seed."""
-    drawn = pips_weights(seed)
+    tensors = pips_weights(seed)
     rgb = np.random.default_rng(0).integers(0, 255, (8, 64, 80, 3), np.uint8)
     frame = 2 * (torch.from_numpy(rgb[:1]).permute(0, 3, 1, 2).float() / 255) - 1
-    out = torch.conv2d(frame, drawn["fnet.conv1.weight"], drawn["fnet.conv1.bias"], 2, 3)
+    out = torch.conv2d(frame, tensors["fnet.conv1.weight"], tensors["fnet.conv1.bias"], 2, 3)
     np.savez(folder / "pips_random_sea.npz", frames=rgb, s4_enc_conv1_sub=out[0, ::8, ::16, ::16].numpy())
 
 

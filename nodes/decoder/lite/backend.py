@@ -73,9 +73,9 @@ class Lite:
                 memory.move_as_before()
             rounds = self.frames // RARE_SEARCH if long_absent else self.frames
             if i == rounds % len(absent) and (not long_absent or self.frames % RARE_SEARCH == 0):
-                found = self._search(embedding, object_id, answers.values())
-                if found is not None:
-                    answers[object_id] = found
+                answer = self._search(embedding, object_id, answers.values())
+                if answer is not None:
+                    answers[object_id] = answer
         return [answers.get(q.object_id, NO_MASK) for q in queries]
 
     def learn(self, embedding: FrameAnalysis, verdicts: Mapping[int, Verdict]) -> None:
