@@ -72,7 +72,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
             print(f"tracker: {_name(size)}, repetition {i + 1} of {repeat}", file=sys.stderr)
             for name, speeds in peaks.items():
                 speeds.append(matrix_product_flops(device, getattr(torch, name), 256 if options.quick else 2048))
-            _repeat(plain, ours, runs if i == 0 else {objects[0]: runs[objects[0]]})  # many points are dear: once
+            _repeat(plain, ours, runs if i == 0 else {objects[0]: runs[objects[0]]})  # many points take long: once
         results |= {(size, n): r for n, r in runs.items()}
 
     rows = [row(str(device), f"matrix product, {name}", "GFLOP/s", [v / 1e9 for v in s]) for name, s in peaks.items()]

@@ -81,7 +81,7 @@ class Outcome:
         return np.asarray(logits[0].cpu().numpy())
 
     def mask(self, m: int, frame: int) -> Array:
-        """(H, W) bool of an object, before the others have their say."""
+        """(H, W) bool of an object, whatever the logits of the others are."""
         return np.asarray(self.logits(m, frame) > 0)
 
     def label_image(self, frame: int, size: Size | None = None) -> Array:
