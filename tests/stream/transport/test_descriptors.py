@@ -11,7 +11,8 @@ import sys
 import pytest
 from running import ROOT
 
-from stream import descriptors, heartbeat
+from stream import heartbeat
+from stream.transport import descriptors
 
 RAISE = """
 import resource
