@@ -28,6 +28,11 @@ class Query:
         """The object that the points belong to."""
         return self.track.object_id
 
+    @property
+    def prompted(self) -> bool:
+        """Whether the user says so; a prompt that restores an object is not the user's word, and may be out of date."""
+        return self.prompt is not None and self.prompt.kind != "restore"
+
 
 @dataclass(frozen=True)
 class Logits:
