@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -61,6 +62,7 @@ class ScoreLimits:
 
     clear: float = 0.5  # a mask that is rated this high shows the object clearly
     weak: float = 0.25  # one that is rated lower is no mask
+    sure: float = math.inf  # one that is rated this high is believed even while none of its points is visible
 
 
 @dataclass(frozen=True)

@@ -48,10 +48,14 @@ class SegmentedObject:
         )
         may_doubt = self.traits.points_contradict and own.check_masks and not query.prompted
         self.doubted = may_doubt and (self._has_outgrown(area) or contradicted(query.track, answer.window, mask))
+        sure = evidence == "weak" and answer.score >= self.traits.limits.sure  # what hides the points need not hide it
         if (self.doubted and evidence == "clear") or (evidence == "missing" and area and not own.check_masks):
             evidence = "weak"
         state = replace(self._state) if provisional else self._state
-        return state.step(evidence, prompted=query.prompted and evidence != "missing"), evidence
+        shown: Evidence = (
+            "clear" if sure and not self.doubted else evidence
+        )  # it is published as clear, not learnt from
+        return state.step(shown, prompted=query.prompted and evidence != "missing"), evidence
 
     def accept_seed(self, o: ObjectMask, size: Size, *, prompted: bool) -> bool:
         """Whether new points may be drawn from a mask; if so, later ones are measured by its area."""
