@@ -6,8 +6,8 @@ import importlib
 
 from stream.runtime import StopFlag, run_stage
 from stream.settings.config import Config
-from stream.sockets import Context
 from stream.topology import Graph
+from stream.transport.sockets import Context
 
 
 def run_node(node: str, config: Config, graph: Graph, base: str, context: Context, stop: StopFlag) -> None:

@@ -10,7 +10,7 @@ import pytest
 from running import ROOT
 
 DOORS = {
-    "zmq": {"stream/sockets.py", "stream/transport.py", "stream/service_sockets.py"},
+    "zmq": {"stream/transport"},
     "torch": {
         "stream/weights/devices.py",
         "stream/weights/loading.py",
@@ -24,7 +24,7 @@ DOORS = {
         "nodes/capture/video.py",
         "nodes/capture/label_images.py",
         "nodes/renderer/recording.py",
-        "tools/clips/lens.py",
+        "tools/clips/camera_effects.py",
         "tools/make_pictures.py",
     },
     "numba": {"nodes/decoder/lite/kernels/compiling.py"},
@@ -57,6 +57,56 @@ def test_stream_knows_no_node_and_nodes_know_no_other_node():
                 assert words[0] not in ("tools", "run_stream"), f"{path} imports {module}"
                 if len(place) > 2 and words[0] == "nodes":
                     assert words[1] == place[1], f"{path} imports {module}"
+
+
+def modules():
+    """Every module of ours by its dotted name, with the modules of ours that it imports when it is loaded."""
+    names = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in sources()}
+    graph = {}
+    for name, path in names.items():
+        found = set()
+        for node in ast.parse(path.read_text()).body:  # at the top level: what a function imports, it imports later
+            if isinstance(node, ast.Import):
+                found |= {alias.name for alias in node.names}
+            elif isinstance(node, ast.ImportFrom) and node.module:
+                found |= {f"{node.module}.{alias.name}" for alias in node.names} | {node.module}
+        graph[name] = {f for f in found if f in names and f != name}
+    return graph
+
+
+def test_no_modules_import_each_other_in_a_circle():
+    graph, done = modules(), set()
+
+    def visit(name, path):
+        assert name not in path, " -> ".join([*path[path.index(name) :], name])
+        if name not in done:
+            for other in sorted(graph[name]):
+                visit(other, [*path, name])
+            done.add(name)
+
+    for name in graph:
+        visit(name, [])
+
+
+def test_settings_and_weights_know_nothing_of_how_stages_talk():
+    below = ("stream.errors", "stream.settings", "stream.weights", "stream.arrays", "stream.crops", "stream.geometry")
+    for name, imports in modules().items():
+        if name.startswith(("stream.settings", "stream.weights")):
+            assert all(other.startswith(below) for other in imports), (name, imports)
+
+
+def test_stages_and_transport_know_no_supervisor():
+    for name, imports in modules().items():
+        if name.startswith(("nodes.", "stream.")) and not name.startswith(
+            ("stream.supervision", "stream.command_line")
+        ):
+            assert not any(other.startswith("stream.supervision") for other in imports), (name, imports)
+
+
+def test_no_folder_holds_more_than_twenty_modules():
+    for folder in sorted({p.parent for p in [*sources(), *(ROOT / "tests").rglob("*.py")]}):
+        count = len([p for p in folder.glob("*.py") if p.name != "__init__.py"])
+        assert count <= 20, f"{folder.relative_to(ROOT)} holds {count} modules"
 
 
 @pytest.mark.parametrize("package", DOORS)

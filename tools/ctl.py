@@ -116,8 +116,8 @@ def _mask(path: str) -> dict[str, Any]:
 def ask(arguments: argparse.Namespace, command: str, params: dict[str, Any]) -> Any:
     """The result of one request; ControlError when it is refused, StreamError when nobody answers."""
     from stream.run_directory import find_run
-    from stream.service_sockets import RequestClient
-    from stream.wire import from_json, to_json
+    from stream.transport.service_sockets import RequestClient
+    from stream.transport.wire import from_json, to_json
 
     endpoint = arguments.endpoint or find_run(arguments.camera).control_endpoint
     client = RequestClient(endpoint, arguments.keys)
@@ -140,7 +140,7 @@ class NoAnswerError(StreamError):
 
 def keygen(folder: str) -> int:
     """Write graph.key and graph.key_secret; every host of the graph needs a copy of the folder."""
-    from stream.sockets import make_keys
+    from stream.transport.sockets import make_keys
 
     make_keys(folder)
     print(f"ctl: {folder}/graph.key_secret written; copy the folder to every host and set graph.keys to it")

@@ -8,6 +8,7 @@ connecting -> running <-> paused -> ended | failed
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -259,7 +260,13 @@ class Feed:
             pts_s=picture.pts_s,
             epoch=self._epoch,
         )
-        return Frame(stamp=stamp, rgb=picture.rgb, truth=picture.truth)
+        return Frame(
+            stamp=stamp,
+            rgb=picture.rgb,
+            truth=picture.truth,
+            name=os.fsencode(picture.name),
+            pixel_aspect=picture.pixel_aspect,
+        )
 
     def _hand_over(self, frame: Frame) -> None:
         if not self._live:

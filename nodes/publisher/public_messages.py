@@ -20,7 +20,7 @@ from stream.arrays import Array
 from stream.errors import MessageError
 from stream.geometry import MAX_PIXELS
 from stream.messages import Frame, Masks, ObjectMask, Origin, Stamp, State
-from stream.wire import MAX_HEADER_BYTES, MAX_PARTS, to_json
+from stream.transport.wire import MAX_HEADER_BYTES, MAX_PARTS, to_json
 
 VERSION = 1  # of every schema here; new keys may come within a version, nothing else may change
 MAX_SIDE = 65535  # px

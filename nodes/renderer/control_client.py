@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from stream.node import ControlClient
-from stream.wire import from_json, to_json
+from stream.transport.wire import from_json, to_json
 
 Request = dict[str, Any]
 

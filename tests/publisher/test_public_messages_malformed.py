@@ -24,7 +24,7 @@ from nodes.publisher.public_messages import (
     unpack_status,
 )
 from stream.errors import MessageError
-from stream.wire import MAX_HEADER_BYTES, MAX_PARTS
+from stream.transport.wire import MAX_HEADER_BYTES, MAX_PARTS
 
 CODECS: tuple[Codec, ...] = ("packbits", "coco_rle", "png")
 UNPACKERS: tuple[Callable[[list[bytes]], Any], ...] = (unpack_masks, unpack_frame, unpack_status)

@@ -5,7 +5,7 @@ import pytest
 
 from stream.errors import MessageError
 from stream.reports import REPORTS, Found, Hello, Proposal
-from stream.wire import from_parts, to_parts
+from stream.transport.wire import from_parts, to_parts
 
 
 def proposal(bbox=(1, 2, 3, 3), **values):

@@ -7,7 +7,7 @@ import threading
 import time
 
 import pytest
-from stream_examples import frame
+from builders import frame
 
 from stream.commands import COMMANDS, Pause, Start, Stop
 from stream.errors import SourceError
@@ -15,11 +15,11 @@ from stream.messages import End, Frame, Seeds, Tracks
 from stream.node import Stage
 from stream.reports import REPORTS, Done, Failure, Health, Hello, Progress
 from stream.runtime import StopFlag, run_stage
-from stream.service_sockets import Inlet
 from stream.settings.presets import load
-from stream.sockets import Context
 from stream.topology import wiring
-from stream.transport import Publisher, Subscriber
+from stream.transport.service_sockets import Inlet
+from stream.transport.sockets import Context
+from stream.transport.topics import Publisher, Subscriber
 
 PATIENCE_S = 10.0
 _names = itertools.count()

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from stream_examples import object_mask
+from builders import object_mask
 
 from stream.messages import Masks, Stamp
 from tools import benchmark

@@ -11,7 +11,7 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="torch is not installed")
 
-from pips_examples import SIZE, clip, network  # noqa: E402
+from tracker.small_pips import SIZE, clip, network  # noqa: E402
 
 from tools import benchmark  # noqa: E402
 from tools.bench import operations  # noqa: E402

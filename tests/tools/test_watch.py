@@ -74,7 +74,7 @@ def follow(replay: Replay, view: watch.View, save: Callable[[Received], object] 
 @pytest.fixture
 def replay(monkeypatch: pytest.MonkeyPatch) -> Iterable[Replay]:
     """Plays messages 1, 2, 4 in the place of the transport; signal handlers are put back."""
-    import stream.service_sockets
+    import stream.transport.service_sockets
 
     played = Replay([message(1), None, message(2), [b"masks/door", b"?"], message(4)])
 
@@ -82,7 +82,7 @@ def replay(monkeypatch: pytest.MonkeyPatch) -> Iterable[Replay]:
         played.endpoint, played.topics = endpoint, topics
         return played
 
-    monkeypatch.setattr(stream.service_sockets, "subscribe", subscribe)
+    monkeypatch.setattr(stream.transport.service_sockets, "subscribe", subscribe)
     before = {number: signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)}
     yield played
     for number, handler in before.items():

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tracker_examples import frame, points
+from tracker.drifting_points import frame, points
 
 from nodes.tracker.point_model import Trajectories
 from nodes.tracker.tracking import PointTracker

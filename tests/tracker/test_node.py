@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import numpy as np
-from tracker.stage_examples import LIVE, clicked, masked, noise, seeds, started
+from tracker.tracker_stages import LIVE, clicked, masked, noise, seeds, started
 
 from nodes.tracker.node import TrackerStage
 from nodes.tracker.pacing import Pacer

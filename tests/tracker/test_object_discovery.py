@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 
 import pytest
-from tracker.stage_examples import LIVE, clicked, masked, noise, started
+from tracker.tracker_stages import LIVE, clicked, masked, noise, started
 
 from stream.commands import DecoderRestarted, DiscoveryDone
 from stream.messages import DiscoverObjects, Tracks

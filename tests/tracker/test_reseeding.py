@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
-from tracker_examples import SIZE, box, frame, points, positions, run, seeds, seeds_at_boundary, tracker
+from tracker.drifting_points import SIZE, box, frame, points, positions, run, seeds, seeds_at_boundary, tracker
 
 from stream.crops import uncrop_mask
 from stream.messages import Prompt, ReinitRequest, Tracks

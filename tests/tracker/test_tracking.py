@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from tracker_examples import SIZE, Drift, box, frame, points, positions, run, seeds, seeds_at_boundary, tracker
+from tracker.drifting_points import SIZE, Drift, box, frame, points, positions, run, seeds, seeds_at_boundary, tracker
 
 from nodes.tracker.tracking import PointTracker
 from stream.errors import ModelError, PromptError

@@ -14,8 +14,8 @@ from typing import Any
 
 from nodes.publisher.public_messages import Received, unpack_masks
 from stream.errors import MessageError, StreamError
-from stream.service_sockets import Listener
-from stream.sockets import Context
+from stream.transport.service_sockets import Listener
+from stream.transport.sockets import Context
 from tools.bench.usage import Usage, usage_of_graph
 
 COMMAND = (sys.executable, str(Path(__file__).resolve().parents[2] / "run_stream.py"))

@@ -4,7 +4,7 @@ import json
 import random
 
 import pytest
-from supervision_examples import SIZE, SessionUnderTest
+from supervision_fakes import SIZE, SessionUnderTest
 
 from stream.commands import GivePrompt, Pause, RemoveObject, Resume, TakeSnapshot
 from stream.reports import Answer

@@ -3,7 +3,7 @@ from __future__ import annotations
 import signal
 
 import pytest
-from supervision_examples import FakeRunning, config_of, health
+from supervision_fakes import FakeRunning, config_of, health
 
 from stream.errors import SourceError
 from stream.supervision.lifecycle import Exit, SupervisedNode, SupervisedProcess, end

@@ -4,8 +4,8 @@ import base64
 
 import numpy as np
 import pytest
+from builders import masks, object_mask
 from msgspec.structs import replace
-from stream_examples import masks, object_mask
 
 from stream.crops import crop_mask
 from stream.errors import ConfigError, ControlError

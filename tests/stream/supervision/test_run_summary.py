@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 import pytest
-from supervision_examples import SessionUnderTest, boxed, config_of, health, opened
+from supervision_fakes import SessionUnderTest, boxed, config_of, health, opened
 
 from stream.supervision.lifecycle import SupervisedNode, SupervisedProcess
 from stream.supervision.lifetime_counters import LifetimeCounters

@@ -3,8 +3,8 @@ from __future__ import annotations
 import logging
 
 import pytest
-from stream_examples import masks, object_mask
-from supervision_examples import SIZE, SessionUnderTest, boxed, found, health, opened
+from builders import masks, object_mask
+from supervision_fakes import SIZE, SessionUnderTest, boxed, found, health, opened
 
 from stream.commands import (
     DecoderRestarted,

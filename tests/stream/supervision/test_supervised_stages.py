@@ -5,15 +5,15 @@ from __future__ import annotations
 import json
 
 import pytest
-from supervision_examples import SIZE, SilentDashboard, config_of
+from supervision_fakes import SIZE, SilentDashboard, config_of
 
 from stream.errors import SourceError
 from stream.node import Stage
 from stream.reports import Opened, Progress
 from stream.run_directory import find_run
 from stream.runtime import run_stage
-from stream.service_sockets import RequestClient
 from stream.supervision.supervisor import make_supervisor
+from stream.transport.service_sockets import RequestClient
 
 
 class EmptyFeed(Stage):

@@ -9,7 +9,7 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from pips_examples import SIZE, clip, network, query
+from tracker.small_pips import SIZE, clip, network, query
 
 from nodes.tracker.pips.backend import PipsModel, fit, parse_size
 from nodes.tracker.point_model import Trajectories

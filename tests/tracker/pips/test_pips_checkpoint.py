@@ -7,7 +7,7 @@ import logging
 import numpy as np
 import pytest
 import torch
-from pips_examples import clip, network, query
+from tracker.small_pips import clip, network, query
 
 from nodes.tracker.backends import make_model
 from nodes.tracker.pips.backend import PipsModel

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 import torch
-from pips_examples import network
+from tracker.small_pips import network
 
 from nodes.tracker.pips.correlation import build_pyramids, correlate, look_up
 from nodes.tracker.pips.network import Pips, embed

@@ -6,8 +6,8 @@ import math
 
 import pytest
 import torch
-from pips_examples import network
 from torch.nn import functional
+from tracker.small_pips import network
 
 from nodes.tracker.pips.correlation import build_pyramids, correlate, look_up
 from nodes.tracker.pips.network import embed

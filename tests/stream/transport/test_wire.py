@@ -4,12 +4,14 @@ import random
 
 import numpy as np
 import pytest
-from stream_examples import frame, masks, object_mask, tracks
+from builders import frame, masks, object_mask
+from builders import prompted_tracks as tracks
+from msgspec.structs import replace
 
 from stream.errors import MessageError
 from stream.geometry import MAX_PIXELS
 from stream.messages import Frame, Masks, Tracks
-from stream.wire import MAX_MESSAGE_BYTES, from_json, from_parts, to_parts
+from stream.transport.wire import MAX_MESSAGE_BYTES, from_json, from_parts, to_parts
 
 
 def wire(message):
@@ -33,6 +35,11 @@ def test_a_message_comes_back_as_it_went():
     assert np.array_equal(came.frame.rgb, sent.frame.rgb)
     assert np.array_equal(came.objects[0].xy, sent.objects[0].xy)
     assert came.prompts[0].box == (0, 0, 2, 2)
+
+
+def test_a_frames_name_travels_though_it_is_no_utf_8():
+    came = from_parts(wire(replace(frame(), name=b"T\xfcr", pixel_aspect=(24, 11))), Frame)
+    assert (came.name, came.pixel_aspect) == (b"T\xfcr", (24, 11))
 
 
 def test_arrays_arrive_read_only():

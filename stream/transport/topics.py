@@ -1,7 +1,7 @@
 """Messages over ZeroMQ: a Publisher and a Subscriber for each topic.
 
 The writer of a topic binds one ROUTER socket; each reader connects a DEALER that carries its node's name and asks for
-messages (`stream/credit.py`). The same code runs over ipc, inproc and tcp (with CURVE where keys are given).
+messages (`stream/transport/credit.py`). The same code runs over ipc, inproc and tcp (with CURVE where keys are given).
 """
 
 from __future__ import annotations
@@ -14,12 +14,12 @@ from typing import Any
 
 import zmq
 
-from stream.credit import STAMP_BYTES, ReaderCredit, WriterCredit, new_incarnation
 from stream.errors import MessageError
 from stream.messages import End, Message
-from stream.sockets import Context
 from stream.topology import TOPICS, Delivery, Edge
-from stream.wire import from_parts, to_parts
+from stream.transport.credit import STAMP_BYTES, ReaderCredit, WriterCredit, new_incarnation
+from stream.transport.sockets import Context
+from stream.transport.wire import from_parts, to_parts
 
 log = logging.getLogger(__name__)
 
@@ -57,6 +57,10 @@ class Publisher:
     def dropped(self) -> int:
         """Messages that no reader got: they gave way in a bounded queue (whoever reads the newest only misses none)."""
         return sum(credit.dropped for credit in self.credits.values() if credit.delivery is Delivery.EVERY)
+
+    def waiting(self, reader: str) -> int:
+        """How many messages wait until the reader asks for them."""
+        return len(self.credits[reader.encode()].waiting)
 
     def send(self, message: Message, *, to: str = "") -> None:
         """Let `message` wait for every reader (or the one named), and send what was asked for.

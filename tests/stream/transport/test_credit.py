@@ -4,9 +4,9 @@ from itertools import permutations
 
 import pytest
 
-from stream.credit import ReaderCredit, WriterCredit, new_incarnation
 from stream.errors import MessageError
 from stream.topology import Delivery
+from stream.transport.credit import ReaderCredit, WriterCredit, new_incarnation
 
 
 def writer(delivery=Delivery.EVERY, depth=3):

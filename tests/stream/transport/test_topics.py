@@ -7,15 +7,15 @@ import time
 
 import pytest
 import zmq
-from stream_examples import frame
+from builders import frame
 
 from stream.errors import ConfigError, MessageError
 from stream.messages import End
 from stream.reports import REPORTS, Health
-from stream.service_sockets import Inlet, Outlet, RequestClient, RequestServer
-from stream.sockets import Context, make_keys
 from stream.topology import Delivery, Edge
-from stream.transport import Publisher, Subscriber
+from stream.transport.service_sockets import Inlet, Outlet, RequestClient, RequestServer
+from stream.transport.sockets import Context, make_keys
+from stream.transport.topics import Publisher, Subscriber
 
 PATIENCE_S = 10.0
 _names = itertools.count()
