@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stream.descriptors import raise_descriptor_limit
 from stream.errors import ConfigError, SourceError
 from stream.settings.addresses import source_kind, source_path
 from stream.settings.config import Config
@@ -132,6 +133,7 @@ def read_command_line(argv: list[str]) -> CommandLine:
 
 def check_start(config: Config) -> None:
     """Refuse what can't work before anything is started: nodes out of reach of each other, a file that is not there."""
+    raise_descriptor_limit(threads=config.supervisor.threads)
     from stream.topology import wiring
     from stream.weights.published import check_there
 

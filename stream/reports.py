@@ -75,6 +75,13 @@ class Opened(Report, frozen=True, kw_only=True):
     prompts: tuple[Prompt, ...] = ()  # the demo scene suggests its own
 
 
+class Bound(Report, frozen=True, kw_only=True):
+    """The node has opened its socket for programs outside."""
+
+    schema: ClassVar[str] = "bound/1"
+    endpoint: str  # as bound: where port 0 was asked for, the system has chosen one
+
+
 class Done(Report, frozen=True, kw_only=True):
     """The node has passed on the end of the feed."""
 
@@ -134,4 +141,4 @@ class Found(Report, frozen=True, kw_only=True):
                 raise ValueError(f"proposal.bbox {o.bbox} lies outside the frame of {self.size[1]}x{self.size[0]}")
 
 
-REPORTS: tuple[type[Report], ...] = (Hello, Health, Opened, Done, Failure, Answer, Found)
+REPORTS: tuple[type[Report], ...] = (Hello, Health, Opened, Bound, Done, Failure, Answer, Found)

@@ -34,7 +34,10 @@ class SessionUnderTest:
         self.outbox = Outbox()
         registry = from_journal(journal) if journal else Registry()
         self.session = Session(config, wiring(config), list(prompts), registry, self.outbox)
-        self.handler = RequestHandler(self.session, self.outbox, lambda: {"frames": {"captured": 3}})
+        self.waiting_prompts = 0
+        self.handler = RequestHandler(
+            self.session, self.outbox, lambda: {"frames": {"captured": 3}}, lambda: self.waiting_prompts
+        )
 
     def actions(self, kind):
         """The actions of a kind since the last call; those of other kinds are dropped."""
@@ -140,12 +143,22 @@ class FakeConnections:
         self.expected = []
         self.supervisor = None
         self.announced = self.closed = False
+        self.publisher_endpoints = []
 
     def clock(self):
         return self.now_s
 
     def announce(self, config):
         self.announced = True
+
+    def announce_publisher(self, endpoint):
+        self.publisher_endpoints.append(endpoint)
+
+    def keep_announced(self):
+        pass
+
+    def with_bound_endpoints(self, config):
+        return config
 
     def wait(self, timeout_ms):
         self.now_s += timeout_ms / 1000
@@ -177,6 +190,9 @@ class FakeConnections:
 
     def send(self, node, command):
         self.sent.append((node, command))
+
+    def waiting(self, node):
+        return 0
 
     def send_commands(self):
         pass

@@ -20,6 +20,7 @@ if TYPE_CHECKING:  # loaded in main(), so that --help answers at once
     from tools.reception import Reception
 
 POLL_MS = 100
+BIND_TIMEOUT_S = 10.0
 REDRAW_NS = 125_000_000
 STATE_STYLES = {"tracked": "green", "reacquired": "cyan", "uncertain": "yellow", "lost": "red"}
 
@@ -194,14 +195,13 @@ def run(args: argparse.Namespace) -> int:
     import time
 
     from stream.errors import ConfigError
-    from stream.run_directory import find_run
     from stream.settings.addresses import check_endpoint
     from stream.transport.service_sockets import subscribe
     from tools.reception import Reception
 
     if args.json and not args.json.parent.is_dir():
         raise ConfigError(f"--json {args.json}: the folder does not exist; make it first")
-    endpoint = args.endpoint or find_run(args.camera).publish_endpoint
+    endpoint = args.endpoint or _published_at(args.camera)
     check_endpoint("ENDPOINT", endpoint, secured=bool(args.keys), insecure=True)  # listening opens nothing to others
 
     signalled = threading.Event()
@@ -231,6 +231,21 @@ def run(args: argparse.Namespace) -> int:
     summary = reception.summary()
     print(", ".join(f"{key} {summary[key]}" for key in ("received", "gaps", "passed_over", "malformed")))
     return 0
+
+
+def _published_at(camera: str | None) -> str:
+    """Where the run on this machine publishes; a run that has only begun is given time to bind its socket."""
+    import time
+
+    from stream.errors import SourceError
+    from stream.run_directory import find_run
+
+    end_s = time.monotonic() + BIND_TIMEOUT_S
+    while not (endpoint := find_run(camera).publish_endpoint):
+        if time.monotonic() >= end_s:
+            raise SourceError("the run has no publisher yet; see what its log says, and try again")
+        time.sleep(POLL_MS / 1000)
+    return endpoint
 
 
 def _label_images(folder: str) -> Callable[[Received], object]:

@@ -17,6 +17,7 @@ SourceKind = Literal["demo", "camera", "rtsp", "lavfi", "folder", "file"]
 
 MAX_IPC_PATH_BYTES = 107  # of a unix socket
 MAX_PORT = 65535
+_SAME_MACHINE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # bound to every address -> one of them
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 # Characters that end the user and password of an address, or that FFmpeg reads otherwise, and how they are written.
@@ -115,6 +116,17 @@ def check_endpoint(key: str, endpoint: str, *, secured: bool, insecure: bool, an
         )
     if port == 0 and not any_port:
         raise ConfigError(f"{key} is {endpoint}; both ends have to know the port: give one")
+
+
+def connectable(endpoint: str) -> str:
+    """The address that programs of this machine connect to, of one that a socket is bound to; "" while unknown."""
+    transport, _, address = endpoint.partition("://")
+    if transport != "tcp":
+        return endpoint
+    host, _, port = address.rpartition(":")
+    if port in ("0", "*"):  # the system is going to choose one
+        return ""
+    return f"tcp://{_SAME_MACHINE.get(host, host)}:{port}"
 
 
 def is_loopback(host: str) -> bool:

@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import cast
+
+from msgspec import structs
 
 from stream.commands import Command
 from stream.errors import StreamError
@@ -42,6 +45,16 @@ class Connections:
     def announce(self, config: Config) -> None:
         """Let tools find the run."""
 
+    def announce_publisher(self, endpoint: str) -> None:
+        """Let tools find the masks where the publisher has bound its socket."""
+
+    def keep_announced(self) -> None:
+        """Announce again what a cleaner of /tmp has removed."""
+
+    def with_bound_endpoints(self, config: Config) -> Config:
+        """The config for our nodes: where the sockets to the outside are."""
+        return config
+
     def wait(self, timeout_ms: int) -> None:
         """Wait until something comes or `wake` is called."""
         self.poller.wait(timeout_ms)
@@ -69,6 +82,10 @@ class Connections:
     def send(self, node: str, command: Command) -> None:
         """Let a command wait for a node; it goes when the node asks for it."""
 
+    def waiting(self, node: str) -> int:
+        """How many commands the node has not asked for yet."""
+        return 0
+
     def send_commands(self) -> None:
         """Send the commands that a node has asked for."""
 
@@ -94,6 +111,7 @@ class HostConnections(Connections):
 
     def __init__(self, config: Config, graph: Graph) -> None:
         super().__init__(config)
+        self._run: Run | None = None  # as it was announced
         try:
             self._reports = Inlet(self.context, graph.endpoint("reports", self.base), REPORTS)
             self._commands = Publisher(
@@ -111,8 +129,27 @@ class HostConnections(Connections):
     def announce(self, config: Config) -> None:
         """Let tools find the run."""
         publish = config.publisher.endpoint or self.run_dir.endpoint("publish")
-        publish = publish.replace("//*:", "//127.0.0.1:").replace("//0.0.0.0:", "//127.0.0.1:")
-        self.run_dir.announce(Run(os.getpid(), config.capture.camera, self._requests.endpoint, publish))
+        self._run = Run(os.getpid(), config.capture.camera, self._requests.endpoint, publish)
+        self.run_dir.announce(self._run)
+
+    def announce_publisher(self, endpoint: str) -> None:
+        """Let tools find the masks where the publisher has bound its socket."""
+        if self._run is not None and endpoint != self._run.publish_endpoint:
+            self._run = replace(self._run, publish_endpoint=endpoint)
+            self.run_dir.announce(self._run)
+
+    def keep_announced(self) -> None:
+        """Announce again what a cleaner of /tmp has removed."""
+        self.run_dir.keep()
+
+    def with_bound_endpoints(self, config: Config) -> Config:
+        """The config for our nodes: where the sockets to the outside are."""
+        publish = config.publisher.endpoint or self.run_dir.endpoint("publish")
+        return structs.replace(
+            config,
+            publisher=structs.replace(config.publisher, endpoint=publish),
+            control=structs.replace(config.control, endpoint=self._requests.endpoint),
+        )
 
     def take_report(self) -> Report | None:
         """The next report that has come, if any."""
@@ -138,6 +175,10 @@ class HostConnections(Connections):
     def send(self, node: str, command: Command) -> None:
         """Let a command wait for a node; it goes when the node asks for it."""
         self._commands.send(command, to=node)
+
+    def waiting(self, node: str) -> int:
+        """How many commands the node has not asked for yet."""
+        return self._commands.waiting(node)
 
     def send_commands(self) -> None:
         """Send the commands that a node has asked for."""

@@ -15,8 +15,9 @@ from typing import Any, Protocol
 from stream.commands import PublishStatus
 from stream.errors import NodeError, StreamError
 from stream.messages import Prompt
-from stream.reports import Answer, Done, Failure, Found, Health, Hello, Opened, Report
+from stream.reports import Answer, Bound, Done, Failure, Found, Health, Hello, Opened, Report
 from stream.runtime import StopFlag
+from stream.settings.addresses import connectable
 from stream.settings.config import Config
 from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand, SendReply
 from stream.supervision.connections import Connections, HostConnections
@@ -77,7 +78,9 @@ class Supervisor:
         ]
         self._outbox = Outbox()
         self._session = Session(config, graph, prompts, journal.load() if journal else Registry(), self._outbox)
-        self._requests = RequestHandler(self._session, self._outbox, self.summary)
+        self._requests = RequestHandler(
+            self._session, self._outbox, self.summary, lambda: connections.waiting("tracker")
+        )
         self._journal = journal
         self._connections = connections
         self._dashboard = dashboard
@@ -93,7 +96,7 @@ class Supervisor:
     def run(self) -> None:
         """Run until the feed ends, the user stops it, or it fails (then the error is raised)."""
         try:
-            self._connections.announce(self.config)
+            self._announce()
             for process in self.processes:
                 process.start(self._clock())
             while not self._stopping.is_set():
@@ -107,6 +110,13 @@ class Supervisor:
             self._end()
         if self.error:
             raise self.error
+
+    def _announce(self) -> None:
+        """Let tools find the run; say where requests go to if the system has chosen the port."""
+        self._connections.announce(self.config)
+        asked_for, bound = self.config.control.endpoint, self._connections.with_bound_endpoints(self.config).control
+        if asked_for and not connectable(asked_for):
+            log.info("requests are taken at %s", bound.endpoint)
 
     def stop_on(self, signals: Iterable[signal.Signals]) -> None:
         """Stop on these signals from now on, and on those of them that were held back until now."""
@@ -153,6 +163,7 @@ class Supervisor:
         self._act()
         if self.nodes["publisher"].loaded and now_s >= self._status_at_s:
             self._status_at_s = now_s + STATUS_S
+            self._connections.keep_announced()
             self._connections.send("publisher", PublishStatus(status=to_json(self.summary()).decode()))
 
     def _act(self) -> None:
@@ -200,6 +211,10 @@ class Supervisor:
                 self._session.on_health(report, now_s)
             case Opened():
                 self._session.on_opened(report, now_s)
+            case Bound():
+                self._connections.announce_publisher(report.endpoint)
+                if self.config.publisher.endpoint and not connectable(self.config.publisher.endpoint):
+                    log.info("masks are published at %s", report.endpoint)  # the system has chosen the port
             case Done():
                 self._session.on_done(node.name)
             case Failure():
@@ -255,6 +270,8 @@ class Supervisor:
         self.error = next((error for error in (self.error, *errors) if error), None)
         self._take_reports()
         self._connections.close()
+        if self._journal is not None:
+            self._journal.close()
 
     def _wait_for_end(self) -> None:
         """Pass a moment of the end: what nodes still report counts."""
@@ -270,8 +287,12 @@ def make_supervisor(config: Config, prompts: Sequence[Prompt], run_node: RunNode
     journal = find_journal(config)
     connections = HostConnections(config, graph) if config.graph.host else Connections(config)
     try:
+        if journal is not None:
+            journal.lock()
         launch = make_launch(config, graph, connections, run_node, dashboard.write_line)
         return Supervisor(config, graph, prompts, journal, connections, launch, dashboard)
     except Exception:
         connections.close()
+        if journal is not None:
+            journal.close()
         raise
