@@ -61,8 +61,8 @@ def run(command_line: CommandLine) -> int:
         with dashboard:
             supervisor.run()
     finally:
-        conclude(command_line, supervisor.summary(), failed=supervisor.error is not None)
-    return 0
+        exit_code = conclude(command_line, supervisor.summary(), failed=supervisor.error is not None)
+    return exit_code
 
 
 def prompts(command_line: CommandLine) -> list[Prompt]:
