@@ -25,7 +25,6 @@ from stream.transport.topics import Publisher, Subscriber
 
 log = logging.getLogger(__name__)
 
-PUBLIC_TOPICS = ("masks", "frames", "status")  # each followed by the camera (docs/protocol.md)
 TICK_MS = 50  # the longest that the loop sleeps: how soon a stop is seen
 
 MakeStage = Callable[[Config, NodeContext], Stage]
@@ -126,15 +125,10 @@ class Runtime:
         self.report(Done())
 
     def open_broadcast(self) -> Broadcast:
-        """The PUB socket for programs outside."""
+        """The PUB sockets for programs outside."""
         endpoint = self.config.publisher.endpoint or self._endpoint("publish")
-        camera = self.graph.nodes[self.node].camera
-        broadcast = Broadcast(
-            self.context, endpoint, TOPICS["masks"].depth, [f"{topic}/{camera}" for topic in PUBLIC_TOPICS]
-        )
-        self._broadcasts.append(broadcast)
-        self._poller.watch(broadcast)
-        return broadcast
+        self._broadcasts.append(Broadcast(self.context, endpoint, TOPICS["masks"].depth))
+        return self._broadcasts[-1]
 
     def open_control(self) -> RequestClient:
         """A client of this run's control socket."""
