@@ -26,7 +26,6 @@ from stream.transport.relay import Allowance, Inside, Relay
 
 log = logging.getLogger(__name__)
 
-MOST_CLIENTS = 512  # of one gate; fewer where descriptors are scarce
 DESCRIPTORS_A_CLIENT = 6  # its connection, the two ends of the relay, and those of a ZeroMQ socket of its own
 DESCRIPTORS_APART = 48  # stay free for files, pipes and the sockets of the graph
 GATES = 2  # of a process at most
@@ -45,7 +44,7 @@ class Gate:
         self._connect_inside = connect_inside
         self._allowance = allowance
         room = (free_descriptors() - DESCRIPTORS_APART) // DESCRIPTORS_A_CLIENT // GATES
-        self._most = max(1, min(MOST_CLIENTS, room))
+        self._most = max(1, min(allowance.clients, room))  # fewer where descriptors are scarce
         self._path = endpoint.removeprefix("ipc://") if endpoint.startswith("ipc://") else ""
         self._listener = listen_at_path(self._path) if self._path else listen_at_address(endpoint)
         self.endpoint = endpoint if self._path else f"tcp://{address_of(self._listener)}"
@@ -198,7 +197,7 @@ class Gate:
     def _let_in(self, fd: int, now_s: float) -> None:
         """A client says something: connect it to a socket of ours."""
         outside = self._forget_mute(fd)
-        if len(self._clients) >= 2 * self._most and not self._evict():
+        if not self._has_room() and not self._evict():
             outside.close()
             self._refuse(f"{self._most} are connected, which is the most")
             return
@@ -218,9 +217,14 @@ class Gate:
         client.read_client(now_s)
         self._watch_client(client, now_s)
 
+    def _has_room(self) -> bool:
+        """Whether one more may come; clients that are gone do not count while our sockets still read to their end."""
+        clients = set(self._clients.values())
+        return len(clients) < 2 * self._most and sum(not client.ended for client in clients) < self._most
+
     def _evict(self) -> bool:
         """Make room: close the oldest connection whose client has not even greeted to the end."""
-        mute = next((c for c in self._clients.values() if c.received < GREETING_BYTES), None)
+        mute = next((c for c in self._clients.values() if c.received < GREETING_BYTES and not c.ended), None)
         if mute is None:
             return False
         self._drop(mute)

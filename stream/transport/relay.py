@@ -13,8 +13,9 @@ CHUNK_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a client may send: so many bytes at once, and so many a second."""
+    """How many clients there may be, and what each may send: so many bytes at once, and so many a second."""
 
+    clients: int
     burst_bytes: float
     bytes_per_s: float
 

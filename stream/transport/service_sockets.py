@@ -17,9 +17,9 @@ from stream.transport.wire import from_parts, to_parts
 log = logging.getLogger(__name__)
 
 SUBSCRIPTION_BYTES = 512  # the longest topic has 71; libzmq keeps each prefix that was sent, 50 bytes for one of it
-SUBSCRIBING = Allowance(burst_bytes=1 << 14, bytes_per_s=64)
+SUBSCRIBING = Allowance(clients=64, burst_bytes=1 << 14, bytes_per_s=64)
 REQUEST_BYTES = 1 << 20  # with the mask of an 8K picture in it
-REQUESTING = Allowance(burst_bytes=4 << 20, bytes_per_s=1 << 20)
+REQUESTING = Allowance(clients=256, burst_bytes=4 << 20, bytes_per_s=1 << 20)
 REPLIES = 64  # that wait for a client that does not read them; it misses the others
 
 
@@ -101,6 +101,8 @@ class Broadcast:
             socket = self._members.left.popleft()
             self._sockets = [s for s in self._sockets if s is not socket]
             socket.close(linger=0)
+        for socket in self._sockets:
+            socket.get(zmq.EVENTS)  # libzmq takes in what was subscribed to when it is called, and not before
 
     def close(self, wait_ms: int = 500) -> None:
         """Close once the last messages are out, or after `wait_ms`."""

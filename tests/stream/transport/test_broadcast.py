@@ -86,7 +86,7 @@ def test_subscribers_with_many_topics_that_are_reset_hold_up_nobody_and_leave_no
         for client in clients:
             client.reset()
         assert received(broadcast, honest, "masks/door") == [b"masks/door", b"x"]
-    until(lambda: broadcast.serve() or len(broadcast._sockets) == 1, "the others to be gone")
+        until(lambda: broadcast.serve() or len(broadcast._sockets) == 1, "the others to be gone")
     honest.close()
     broadcast.close()
 

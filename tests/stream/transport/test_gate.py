@@ -8,13 +8,14 @@ import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from running import ROOT, until
 from zmtp_client import GREETING, RawClient, announced, frame, ping
 
 from stream.errors import ConfigError
-from stream.transport import gate
+from stream.transport import service_sockets
 from stream.transport.service_sockets import RequestClient, RequestServer
 from stream.transport.sockets import Context
 
@@ -94,7 +95,7 @@ def test_the_path_of_a_socket_is_free_again_once_it_is_closed(tmp_path):
 
 
 def test_mute_connections_give_way_to_a_client(context, monkeypatch):
-    monkeypatch.setattr(gate, "MOST_CLIENTS", 4)
+    monkeypatch.setattr(service_sockets, "REQUESTING", replace(service_sockets.REQUESTING, clients=4))
     server = RequestServer(context, "tcp://127.0.0.1:0")
     mute = [RawClient(server.endpoint, mute=True) for _ in range(20)]
     client = RequestClient(server.endpoint)
@@ -105,7 +106,7 @@ def test_mute_connections_give_way_to_a_client(context, monkeypatch):
 
 
 def test_clients_beyond_the_most_are_refused_counted_and_logged(context, monkeypatch, caplog):
-    monkeypatch.setattr(gate, "MOST_CLIENTS", 2)
+    monkeypatch.setattr(service_sockets, "REQUESTING", replace(service_sockets.REQUESTING, clients=2))
     server = RequestServer(context, "tcp://127.0.0.1:0")
     clients = [RequestClient(server.endpoint) for _ in range(2)]
     assert all(answered(server, client) for client in clients)
