@@ -20,8 +20,9 @@ test: $(VENV)/.dev ## run all tests
 	@tools/system_packages test
 	PYTHON=$(python) tools/check tests
 
-load: $(VENV)/.dev ## hostile clients for some minutes, beside one that behaves
+load: $(VENV)/.dev ## hostile clients beside one that behaves, and a million malformed messages: ten minutes
 	$(python) -m pytest -m load -s tests/load
+	PYTHONPATH=.:tests $(python) tests/fuzz/fuzzer.py --count 1000000
 
 check: $(VENV)/.dev ## format, lint and check types (in CI: without changing a file)
 	PYTHON=$(python) tools/check format lint types
