@@ -204,12 +204,7 @@ class LayeredScene:
         """(H, W, 3) uint8: what is behind everything; it ripples."""
         (height, width), mode = self.size, cv2.BORDER_REFLECT
         if not self.ripple:
-<<<<<<< HEAD
-            flat = cv2.warpAffine(self.backdrop, view[:2], (width, height), flags=cv2.INTER_LINEAR, borderMode=mode)
-            return np.asarray(flat)
-=======
             return np.asarray(cv2.warpAffine(self.backdrop, view[:2], (width, height), borderMode=mode))
->>>>>>> h-tools2
         phase = 0.25 * t
         y, x = np.mgrid[:height, :width].astype(np.float32)
         back = np.linalg.inv(view).astype(np.float32)
