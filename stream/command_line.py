@@ -10,8 +10,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from stream.descriptors import raise_descriptor_limit
 from stream.errors import ConfigError, SourceError
-from stream.settings.addresses import source_kind
+from stream.settings.addresses import source_kind, source_path
 from stream.settings.config import Config
 from stream.settings.options import MASK_BACKENDS, POINT_BACKENDS
 from stream.settings.presets import load, parse_override, plain
@@ -132,6 +133,7 @@ def read_command_line(argv: list[str]) -> CommandLine:
 
 def check_start(config: Config) -> None:
     """Refuse what can't work before anything is started: nodes out of reach of each other, a file that is not there."""
+    raise_descriptor_limit(threads=config.supervisor.threads)
     from stream.topology import wiring
     from stream.weights.published import check_there
 
@@ -141,7 +143,7 @@ def check_start(config: Config) -> None:
     if not graph.nodes["capture"].here:
         return
     source = config.capture.source
-    path = Path(source.removeprefix("file://"))
+    path = Path(source_path(source))
     if source_kind(source) == "file" and not path.exists():
         raise SourceError(f"--source {source}: no such file or folder; give a path that exists, or demo, rtsp://..., 0")
 

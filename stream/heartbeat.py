@@ -129,6 +129,9 @@ class Heartbeat:
 
 
 def resident_mb() -> float:
-    """Memory of this process that is in use now."""
-    with open("/proc/self/statm", "rb") as statm:
-        return int(statm.read().split()[1]) * resource.getpagesize() / 2**20
+    """Memory of this process that is in use now; 0 where no file can be opened, which must not end the heartbeat."""
+    try:
+        with open("/proc/self/statm", "rb") as statm:
+            return int(statm.read().split()[1]) * resource.getpagesize() / 2**20
+    except OSError:
+        return 0.0

@@ -46,9 +46,15 @@ class Frame(Message, frozen=True, kw_only=True):
     stamp: Stamp
     rgb: Array  # (H, W, 3) uint8
     truth: Array | None = None  # (H, W) uint8 label image; the demo scene alone knows it
+    name: bytes = b""  # of the picture's file, without its ending; file names need not be UTF-8; empty: it has none
+    pixel_aspect: tuple[int, int] = (1, 1)  # width to height of a pixel, as it is to be shown
 
     def __post_init__(self) -> None:
         expect(self.rgb, "frame.rgb", "uint8", (None, None, 3))
+        if b"/" in self.name or b"\0" in self.name:
+            raise ValueError(f"frame.name is {self.name[:40]!r}; needs the name of a file, not a path")
+        if not all(0 < part < 1 << 16 for part in self.pixel_aspect):
+            raise ValueError(f"frame.pixel_aspect is {self.pixel_aspect}; needs two whole numbers from 1 to 65535")
         if self.truth is not None:
             expect(self.truth, "frame.truth", "uint8", self.rgb.shape[:2])
 

@@ -34,7 +34,10 @@ class SessionUnderTest:
         self.outbox = Outbox()
         registry = from_journal(journal) if journal else Registry()
         self.session = Session(config, wiring(config), list(prompts), registry, self.outbox)
-        self.handler = RequestHandler(self.session, self.outbox, lambda: {"frames": {"captured": 3}})
+        self.waiting_prompts = 0
+        self.handler = RequestHandler(
+            self.session, self.outbox, lambda: {"frames": {"captured": 3}}, lambda: self.waiting_prompts
+        )
 
     def actions(self, kind):
         """The actions of a kind since the last call; those of other kinds are dropped."""
@@ -187,6 +190,9 @@ class FakeConnections:
 
     def send(self, node, command):
         self.sent.append((node, command))
+
+    def waiting(self, node):
+        return 0
 
     def send_commands(self):
         pass

@@ -38,6 +38,23 @@ def test_a_killed_node_is_restarted_and_the_masks_of_the_same_ids_come_back(star
     until(lambda: any(o["area"] for o in run.ctl("list")["objects"]), "a mask")
 
 
+def test_nodes_of_one_process_are_restarted_together_with_the_same_objects(start):
+    run = start(*LOOP, "--set", "graph.processes=camera")
+    run.tracks(1, 2, 3)
+    before = run.pids()
+    assert len({before[n] for n in NODES}) == 1
+    os.kill(before["tracker"], signal.SIGKILL)
+    until(lambda: {run.pids()[n] for n in NODES}.isdisjoint({before["tracker"]}), "the restart")
+    stats = run.ctl("stats")
+    assert {stats["nodes"][n]["restarts"] for n in NODES} == {1}
+    newest = max(o["frame_id"] for o in run.ctl("list")["objects"])
+    fresh = until(
+        lambda: (found := run.ctl("list")["objects"]) and min(o["frame_id"] for o in found) > newest + 5 and found,
+        "new masks",
+    )
+    assert [o["id"] for o in fresh] == [1, 2, 3]
+
+
 def test_a_node_that_hangs_is_ended_and_restarted(start):
     run = start(*LOOP)
     run.tracks(1)
@@ -53,7 +70,7 @@ def test_a_node_that_dies_again_and_again_ends_the_run(start):
     run.tracks(1)
     first = run.pids()["decoder"]
     os.kill(first, signal.SIGKILL)
-    second = until(lambda: (pid := run.pids()["decoder"]) != first and pid, "the next life")
+    second = until(lambda: (pid := run.pids()["decoder"]) != first and pid, "the next incarnation")
     os.kill(second, signal.SIGKILL)
     assert run.wait() == 1
     assert "decoder was killed by SIGKILL" in run.lines[-1]

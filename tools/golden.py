@@ -90,12 +90,13 @@ def run(options: argparse.Namespace) -> int:
 
 def find(folder: Path, only: str, skip: str = "") -> tuple[list[Path], list[Path]]:
     """The files to compare and those that nothing compares; ConfigError when there is nothing to do."""
+    from nodes.capture.folder import visible_entries
     from stream.errors import ConfigError
     from tools.goldens.registry import COMPARISONS, known
 
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no folder; give the one that holds the golden files")
-    files = [f for f in folder.iterdir() if f.is_file()]
+    files = [f for f in visible_entries(folder) if f.is_file()]
     compared, left = known(f for f in files if fnmatch(f.name, only) and not fnmatch(f.name, skip))
     if not compared:
         asked = "" if (only, skip) == ("*", "") else f" that --only {only!r} and --skip {skip!r} leave"

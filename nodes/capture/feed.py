@@ -8,6 +8,7 @@ connecting -> running <-> paused -> ended | failed
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -19,6 +20,7 @@ from nodes.capture.pace import Pace
 from nodes.capture.source import Picture, Source, SourceInfo
 from stream.commands import StartCapture
 from stream.errors import SourceError, StreamError
+from stream.geometry import MAX_PIXELS, MAX_SIDE, Size, can_travel
 from stream.messages import Frame, Stamp
 from stream.settings.config import Capture
 from stream.settings.secrets import redact
@@ -51,6 +53,7 @@ class Feed:
         unix_clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.captured = 0  # frames stamped by this feed
+        self.too_large = 0  # pictures of a live source that can't be carried, and are passed over
         self.reconnects = 0
         self.session = start.session  # +1 on each reconnect
         self.source_info: SourceInfo | None = None  # of the newest connection
@@ -222,7 +225,22 @@ class Feed:
                 self._wait_until(pace.due_ns(picture))
             if self._over():
                 return
-            self._hand_over(self._stamp(picture))
+            if self._can_travel((picture.rgb.shape[0], picture.rgb.shape[1]), source.live):
+                self._hand_over(self._stamp(picture))
+
+    def _can_travel(self, size: Size, live: bool) -> bool:
+        """Whether a picture of that size can be carried: a live source's are counted if not, another's end the feed."""
+        if can_travel(size):
+            return True
+        text = (
+            f"{self._name}: a frame of {size[1]}x{size[0]} ({size[0] * size[1] / 1e6:.1f} megapixels) came; "
+            f"at most {MAX_PIXELS / 1e6:.1f} megapixels and {MAX_SIDE} px a side can be carried: scale it down"
+        )
+        if not live:
+            raise SourceError(text)
+        self.too_large += 1
+        log.warning("%s", text, extra={"once_key": "too large"})
+        return False
 
     def _stamp(self, picture: Picture) -> Frame:
         now, size = self._clock(), (picture.rgb.shape[0], picture.rgb.shape[1])
@@ -242,7 +260,13 @@ class Feed:
             pts_s=picture.pts_s,
             epoch=self._epoch,
         )
-        return Frame(stamp=stamp, rgb=picture.rgb, truth=picture.truth)
+        return Frame(
+            stamp=stamp,
+            rgb=picture.rgb,
+            truth=picture.truth,
+            name=os.fsencode(picture.name),
+            pixel_aspect=picture.pixel_aspect,
+        )
 
     def _hand_over(self, frame: Frame) -> None:
         if not self._live:

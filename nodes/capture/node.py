@@ -79,7 +79,7 @@ class CaptureStage(Stage):
         return Progress(
             phase=feed.phase,
             frame_id=self._frame_id,
-            counters={"captured": feed.captured, "reconnects": feed.reconnects},
+            counters={"captured": feed.captured, "reconnects": feed.reconnects, "too_large": feed.too_large},
             gauges={"session": feed.session, "fps": feed.fps or 0.0},
         )
 

@@ -24,6 +24,7 @@ from nodes.decoder.segmentation import Decoded, Job, Segmenter
 from nodes.decoder.worker import SlicedTask, Worker
 from stream.crops import crop_mask
 from stream.errors import ModelError
+from stream.frame_period import FramePeriod
 from stream.messages import Masks, ObjectMask, Seeds, Stamp, State, Tracks
 
 log = logging.getLogger(__name__)
@@ -72,6 +73,7 @@ class LiveSegmenter:
         self.waiting: list[tuple[Job, int]] = []  # with their refinement passes: prompts, and the newest boundary
         self.task: SlicedTask | None = None  # what the model does where no frame waits for it
         self.last: Stamp | None = None
+        self.period = FramePeriod()
         self.refinement_passes = budget.refinement_passes  # that the last job was given
         self.propagated = 0  # frames that were answered with older masks
 
@@ -215,9 +217,9 @@ class LiveSegmenter:
         frames = 1
         if last is not None and last.session == stamp.session and stamp.frame_id > last.frame_id:
             frames = stamp.frame_id - last.frame_id
-            period_ms = (stamp.captured_ns - last.captured_ns) / 1e6 / frames
-            self.budget.measured_period(period_ms)
         self.last = stamp
+        self.period.add(stamp.frame_id, stamp.captured_ns)
+        self.budget.measured_period(1e3 * self.period.s)
         age_ms = (self.clock_ns() - stamp.captured_ns) / 1e6
         return Situation(
             kind="prompt" if tracks.prompts else "boundary" if tracks.boundary else "",

@@ -68,7 +68,7 @@ class RendererStage(Stage):
         scene, stamp = message, message.frame.stamp
         self._count(scene)
         if self._label_images:
-            self._label_images.write(scene.masks.label_image(), stamp.frame_id)
+            self._label_images.write(scene.masks.label_image(), stamp.frame_id, scene.frame.name)
         if self._recording or self._window or self._snapshot_requests or self._own.picture:
             self._draw(scene)
         self._frame_id = stamp.frame_id
@@ -106,7 +106,7 @@ class RendererStage(Stage):
         stamp = scene.frame.stamp
         drawn = self._painter.draw(scene.frame.rgb, scene.masks, self._hud(stamp))
         if self._recording:
-            self._recording.write(drawn, self._play_ns(stamp))
+            self._recording.write(drawn, self._play_ns(stamp), scene.frame.pixel_aspect)
         if self._window:
             self._window.show(drawn, scene.masks)
         if self._own.picture and (self._picture is None or stamp.frame_id <= self._own.picture_frame):

@@ -28,6 +28,7 @@ NOMINAL_FPS = 25.0  # guesses at the duration of the last frame
 TICKS = 90_000  # a second in the file's own time
 FRAGMENT_S = 2  # a key frame, and with it all before it on the disk: what a killed process loses at most
 LONGEST_GAP_S = 3600  # a longer one (a camera away overnight) is left out: the format counts durations in 32 bits
+SQUARE = (1, 1)  # width to height of a pixel
 BT709 = 1  # the number of this colour space in H.264
 
 
@@ -41,14 +42,14 @@ class Recording:
         self._video = VideoFile(self._next_path(), NOMINAL_FPS)
         self._segment_began_ns: int | None = None
 
-    def write(self, rgb: Array, time_ns: int) -> None:
+    def write(self, rgb: Array, time_ns: int, pixel_aspect: tuple[int, int] = SQUARE) -> None:
         """Add a (H, W, 3) uint8 picture that is to be played at `time_ns`; a full segment is closed before."""
         if self._segment_began_ns is None:
             self._segment_began_ns = time_ns
         elif self._segment_s and time_ns - self._segment_began_ns >= self._segment_s * 1e9:
             self._video.close()
             self._video, self._segment_began_ns = VideoFile(self._next_path(), NOMINAL_FPS), time_ns
-        self._video.write(rgb, time_ns)
+        self._video.write(rgb, time_ns, pixel_aspect)
 
     def close(self) -> None:
         """Finish the file; may be called again."""
@@ -71,6 +72,7 @@ class VideoFile:
         self.path = Path(path)
         self.nominal_ticks = round(TICKS / max(1.0, fps))
         self.size: tuple[int, int] | None = None  # (height, width) of the first picture, made even; that of the file
+        self.pixel_aspect = Fraction(1)  # width to height of its pixels
         self.stopped = False  # by an error or by close()
         self._container: Any = None
         self._stream: Any = None
@@ -79,14 +81,14 @@ class VideoFile:
         self._key_tick = 0
         self._warned_of_size = False
 
-    def write(self, rgb: Array, captured_ns: int) -> None:
-        """Add a (H, W, 3) uint8 picture; one of another size is scaled into the first one's."""
+    def write(self, rgb: Array, captured_ns: int, pixel_aspect: tuple[int, int] = SQUARE) -> None:
+        """Add a (H, W, 3) uint8 picture; one of another size or pixel aspect is scaled into the first one's."""
         if self.stopped:
             return
         try:
             if self._container is None:
-                self._open(rgb, captured_ns)
-            frame = av.VideoFrame.from_ndarray(self._fitted(rgb), format="rgb24")
+                self._open(rgb, captured_ns, pixel_aspect)
+            frame = av.VideoFrame.from_ndarray(self._fitted(rgb, Fraction(*pixel_aspect)), format="rgb24")
             frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
             frame.pts, frame.time_base = self._next_tick(captured_ns), Fraction(1, TICKS)
             if self._last_tick == 0 or self._last_tick - self._key_tick >= FRAGMENT_S * TICKS:
@@ -109,8 +111,9 @@ class VideoFile:
         except (OSError, av.FFmpegError) as error:
             self._give_up(error)
 
-    def _open(self, rgb: Array, captured_ns: int) -> None:
+    def _open(self, rgb: Array, captured_ns: int, pixel_aspect: tuple[int, int]) -> None:
         height, width = rgb.shape[:2]
+        self.pixel_aspect = Fraction(*pixel_aspect)
         self.size = height + height % 2, width + width % 2  # yuv420p has one colour for 2x2 px
         self._origin_ns = captured_ns
         options = {"movflags": _movflags(), "flush_packets": "1"}
@@ -120,6 +123,7 @@ class VideoFile:
         self._stream.pix_fmt = "yuv420p"
         self._stream.time_base = Fraction(1, TICKS)
         encoder = self._stream.codec_context
+        encoder.sample_aspect_ratio = self.pixel_aspect
         encoder.time_base = Fraction(1, TICKS)
         encoder.max_b_frames = 0  # a frame leaves the encoder in the order and soon after it came
         encoder.gop_size = 1 << 20  # key frames by time, above: a slow feed would wait long for a count
@@ -127,9 +131,12 @@ class VideoFile:
         encoder.colorspace = encoder.color_primaries = encoder.color_trc = BT709
         self._stream.options = {"crf": "20", "preset": "veryfast", "rc-lookahead": "8", "forced-idr": "1"}
 
-    def _fitted(self, rgb: Array) -> Array:
+    def _fitted(self, rgb: Array, pixel_aspect: Fraction) -> Array:
         """The picture in the file's size: an odd edge doubled, another size letterboxed."""
         assert self.size is not None
+        if pixel_aspect != self.pixel_aspect:
+            width = max(1, round(rgb.shape[1] * pixel_aspect / self.pixel_aspect))
+            rgb = np.asarray(cv2.resize(rgb, (width, rgb.shape[0]), interpolation=cv2.INTER_AREA))
         height, width = rgb.shape[:2]
         if (height + height % 2, width + width % 2) != self.size:
             if not self._warned_of_size:

@@ -26,18 +26,22 @@ log = logging.getLogger(__name__)
 
 
 class LabelImages:
-    """A folder of 00000.png ... in the layout of DAVIS, named by frame_id, each pixel the id of the object there."""
+    """A folder of PNGs in the layout of DAVIS, each pixel the id of the object there.
+
+    They have the names of their frames (of a folder of pictures); else they are named by frame_id: 00000.png.
+    """
 
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
         self.stopped = False
 
-    def write(self, labels: Array, frame_id: int) -> None:
+    def write(self, labels: Array, frame_id: int, name: bytes = b"") -> None:
         """Add a (H, W) label image: a palette PNG of a uint8 one, a 16-bit gray PNG of a uint16 one (ids above 255)."""
         if self.stopped:
             return
         try:
-            replace_file(self.folder / f"{frame_id:05d}.png", label_png(labels))
+            file = f"{os.fsdecode(name) or f'{frame_id:05d}'}.png"
+            replace_file(self.folder / file, label_png(labels))
         except OSError as error:
             self.stopped = True
             log.warning("label images in %s stopped at frame %d: %s", self.folder, frame_id, reason(error))
@@ -76,7 +80,7 @@ def save_png(path: str | Path, rgb: Array) -> None:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Put a file there whole or not at all, so that whoever watches the folder never reads half of one."""
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{os.getpid()}.part")  # no longer than the longest name that a file may have
     try:
         part.write_bytes(data)
         part.replace(path)

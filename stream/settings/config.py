@@ -128,6 +128,9 @@ class Control(Section, frozen=True):
     """The ROUTER socket that takes requests."""
 
     endpoint: str = ""  # empty: ipc in the run's own folder, which tools/ctl.py finds by itself
+    max_objects: Annotated[int, Meta(ge=1, le=65535)] = 64  # that are followed at once; each takes time and memory
+    requests_per_s: Positive = 100.0  # of one client, once it has sent request_burst of them
+    request_burst: Count = 1000
 
 
 class Supervisor(Section, frozen=True):

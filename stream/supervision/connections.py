@@ -82,6 +82,10 @@ class Connections:
     def send(self, node: str, command: Command) -> None:
         """Let a command wait for a node; it goes when the node asks for it."""
 
+    def waiting(self, node: str) -> int:
+        """How many commands the node has not asked for yet."""
+        return 0
+
     def send_commands(self) -> None:
         """Send the commands that a node has asked for."""
 
@@ -171,6 +175,10 @@ class HostConnections(Connections):
     def send(self, node: str, command: Command) -> None:
         """Let a command wait for a node; it goes when the node asks for it."""
         self._commands.send(command, to=node)
+
+    def waiting(self, node: str) -> int:
+        """How many commands the node has not asked for yet."""
+        return self._commands.waiting(node)
 
     def send_commands(self) -> None:
         """Send the commands that a node has asked for."""

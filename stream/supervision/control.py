@@ -14,6 +14,7 @@ from stream.messages import Prompt
 from stream.reports import Answer
 from stream.supervision.actions import Outbox, SendReply
 from stream.supervision.prompt_checks import MAX_POINTS, packed_mask, point_arrays
+from stream.supervision.request_limits import RequestLimits
 from stream.supervision.session import Session
 from stream.supervision.snapshots import TIMEOUT_S, SnapshotRequest, Snapshots
 from stream.transport.wire import from_json, to_json
@@ -22,11 +23,22 @@ log = logging.getLogger(__name__)
 
 Params = dict[str, Any]
 
+MAX_ID_CHARACTERS = 128  # it comes back with the reply, and may have to be kept until then
+MAX_WAITING_PROMPTS = 100  # that the tracker has not taken yet; a queue that is full would lose the oldest
+MAX_WAITING_SNAPSHOTS = 64
+
 
 class RequestHandler:
     """Takes requests of clients, acts on the session, replies."""
 
-    def __init__(self, session: Session, outbox: Outbox, summary: Callable[[], dict[str, Any]]) -> None:
+    def __init__(
+        self,
+        session: Session,
+        outbox: Outbox,
+        summary: Callable[[], dict[str, Any]],
+        waiting_prompts: Callable[[], int] = lambda: 0,
+    ) -> None:
+        """`waiting_prompts`: how many commands the tracker has not taken yet."""
         self.session = session
         self.snapshots = Snapshots()
         self.malformed = 0
@@ -41,6 +53,9 @@ class RequestHandler:
             "shutdown": self._shut_down,
         }
         self._outbox = outbox
+        self._waiting_prompts = waiting_prompts
+        control = session.config.control
+        self._limits = RequestLimits(control.request_burst, control.requests_per_s)
 
     def serve(self, address: tuple[bytes, ...], parts: list[bytes], now_s: float) -> None:
         """Reply to the request in `parts`: at once, or (a snapshot) when the renderer has answered."""
@@ -48,6 +63,7 @@ class RequestHandler:
         try:
             request = _read(parts)
             request_id = request["id"]
+            self._check_rate(address[0], now_s)
             method, params = self._method(request)
             if method == "snapshot":
                 self._take_snapshot(address, request_id, now_s)
@@ -83,6 +99,25 @@ class RequestHandler:
         for request in self.snapshots.take_all():
             self._refuse(request, "internal", "the run ends before a frame came")
 
+    def _check_rate(self, client: bytes, now_s: float) -> None:
+        if self._limits.take(client, now_s):
+            return
+        control = self.session.config.control
+        log.warning(
+            "a client sends more than %g requests a second; %d were refused so far",
+            control.requests_per_s,
+            self._limits.refused,
+            extra={"once_key": "too many requests"},
+        )
+        raise ControlError(
+            "too_many_requests",
+            f"more than {control.request_burst} requests came; send at most {control.requests_per_s:g} a second",
+        )
+
+    def _check_waiting(self) -> None:
+        if (waiting := self._waiting_prompts()) >= MAX_WAITING_PROMPTS:
+            raise ControlError("busy", f"{waiting} prompts wait for the tracker; try again when it has taken them")
+
     def _method(self, request: dict[str, Any]) -> tuple[str, Params]:
         method, params = request.get("method"), request.get("params")
         if not isinstance(method, str) or (method not in self.methods and method != "snapshot"):
@@ -95,6 +130,7 @@ class RequestHandler:
     def _add_object(self, params: Params, now_s: float) -> dict[str, Any]:
         _only(params, "points", "box", "mask")
         size = self.session.frame_size()
+        self._check_waiting()
         xy, labels = point_arrays(params.get("points"))
         mask = packed_mask(params["mask"], size) if params.get("mask") else None
         object_id = self.session.add_object(now_s, xy=xy, labels=labels, box=_box(params.get("box")), mask=mask)
@@ -103,6 +139,7 @@ class RequestHandler:
     def _refine_object(self, params: Params, now_s: float) -> dict[str, Any]:
         _only(params, "object_id", "points")
         self.session.frame_size()  # not_ready comes first
+        self._check_waiting()
         entry = self.session.registry.entry(params.get("object_id"))
         xy, labels = point_arrays(params.get("points"))
         if xy is None:
@@ -130,6 +167,8 @@ class RequestHandler:
 
     def _take_snapshot(self, address: tuple[bytes, ...], request_id: Any, now_s: float) -> None:
         self.session.frame_size()
+        if self.snapshots.waiting >= MAX_WAITING_SNAPSHOTS:
+            raise ControlError("busy", f"{self.snapshots.waiting} snapshots wait for the renderer; try again later")
         self.session.take_snapshot(self.snapshots.add(address, request_id, now_s))
 
     def _refuse(self, request: SnapshotRequest, code: str, message: str) -> None:
@@ -145,6 +184,8 @@ def _read(parts: list[bytes]) -> dict[str, Any]:
     request = from_json(parts[0])
     if not isinstance(request, dict) or type(request.get("id")) not in (str, int, float):
         raise MessageError('a request is {"id": text or number, "method": ..., "params": {...}}')
+    if len(str(request["id"])) > MAX_ID_CHARACTERS:
+        raise MessageError(f"the id has {len(str(request['id']))} characters; at most {MAX_ID_CHARACTERS} are taken")
     return request
 
 

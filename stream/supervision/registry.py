@@ -1,6 +1,7 @@
 """The objects that are followed: prompts and published masks in; what brings every object back after a restart, out.
 
-The supervisor owns this registry, because it outlives every node. Ids are never used twice. `journal.py` writes it to a
+The supervisor owns this registry, because it outlives every node. A run never uses an id twice, and the next run goes
+on where the last one ended; once all are used, it begins again with those that are free. `journal.py` writes it to a
 file.
 """
 
@@ -47,7 +48,9 @@ class Registry:
 
     def __init__(self, entries: Mapping[int, Entry] | None = None, next_id: int = 1) -> None:
         self.entries: dict[int, Entry] = dict(entries or {})
-        self.next_id = next_id
+        self.next_id = next_id if next_id <= MAX_OBJECT_ID else 1
+        self._ahead = {i for i in self.entries if i >= self.next_id}  # ids that are used, the count having begun again
+        self._pass_over_used()
         self.size: Size | None = None  # of the newest frame; None until the source is open
 
     def resize(self, size: Size) -> None:
@@ -56,15 +59,23 @@ class Registry:
 
     def add(self, prompt: Prompt, size: Size) -> Prompt:
         """Take in a new object; its id must never have been used."""
-        if prompt.object_id < self.next_id:
+        if self.is_used(prompt.object_id):
             raise ControlError(
                 "bad_params", f"object id {prompt.object_id} has been used; the next free is {self.next_id}"
             )
         if prompt.object_id > MAX_OBJECT_ID:
-            raise ControlError("bad_params", f"all {MAX_OBJECT_ID} object ids are used; start a new run")
+            raise ControlError(
+                "bad_params",
+                f"all {MAX_OBJECT_ID} object ids are used; restart the run: it uses those of removed objects",
+            )
         self.entries[prompt.object_id] = Entry(prompt, size, fingerprint_of(prompt))
         self.next_id = prompt.object_id + 1
+        self._pass_over_used()
         return prompt
+
+    def is_used(self, object_id: int) -> bool:
+        """Whether an object has, or had, that id."""
+        return object_id < self.next_id or object_id in self._ahead
 
     def began_with(self, prompt: Prompt) -> bool:
         """Whether the object of that id began with just this prompt: the same command line, used again."""
@@ -76,6 +87,10 @@ class Registry:
         entry = self.entry(prompt.object_id)
         if entry.last_mask is None and len(entry.refinements) < MAX_REFINEMENTS:
             entry.refinements.append(prompt)
+
+    def _pass_over_used(self) -> None:
+        while self.next_id in self._ahead:
+            self.next_id += 1
 
     def remove(self, object_id: int) -> None:
         """Forget an object; its id stays used."""

@@ -166,6 +166,7 @@ class Session:
     def add_object(self, now_s: float, **fields: Any) -> int:
         """Follow a new object, given by the fields of a Prompt; its id. ControlError where that does not fit."""
         size = self.frame_size()
+        self._check_room()
         prompt = Prompt(object_id=self.registry.next_id, **fields)
         check_prompt(prompt, size)
         self.registry.add(prompt, size)
@@ -233,7 +234,8 @@ class Session:
             self._send("tracker", GivePrompt(prompt=prompt))
         newest = self.nodes["tracker"].newest_frame_id
         discover = self.config.decoder.auto > 0 and newest < 0 and not self.registry.entries and not self.discovery_done
-        self._send("tracker", StartTracker(newest_frame_id=newest, discover=discover))
+        fps = self.opened.fps if self.opened is not None else None
+        self._send("tracker", StartTracker(newest_frame_id=newest, fps=fps, discover=discover))
 
     # --- which objects are followed ---
 
@@ -244,11 +246,22 @@ class Session:
             if self.registry.began_with(prompt):
                 log.info("object %d is in the journal already; its prompt is not used again", prompt.object_id)
                 continue
-            if prompt.object_id < self.registry.next_id:
+            if self.registry.is_used(prompt.object_id):
                 log.info("id %d is used in the journal; the new object is %d", prompt.object_id, self.registry.next_id)
                 prompt = replace(prompt, object_id=self.registry.next_id)
+            self._check_room()
             check_prompt(prompt, opened.size)
             self.registry.add(prompt, opened.size)
+
+    def _check_room(self) -> None:
+        """Refuse one object too many; ControlError."""
+        most = self.config.control.max_objects
+        if len(self.registry.entries) >= most:
+            raise ControlError(
+                "too_many_objects",
+                f"{len(self.registry.entries)} objects are followed, which is the most; remove one, or start with "
+                "--set control.max_objects=N",
+            )
 
     def _follow(self, found: Found, *, exact: bool, now_s: float) -> list[int]:
         """Add what was found until there are `decoder.auto` objects; the new ids.

@@ -24,6 +24,11 @@ class Snapshots:
         self._newest = 0
         self._waiting: dict[int, SnapshotRequest] = {}
 
+    @property
+    def waiting(self) -> int:
+        """How many have no reply yet."""
+        return len(self._waiting)
+
     def add(self, address: tuple[bytes, ...], request_id: Any, now_s: float) -> int:
         """The number of a new request."""
         self._newest += 1

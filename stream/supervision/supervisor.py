@@ -78,7 +78,9 @@ class Supervisor:
         ]
         self._outbox = Outbox()
         self._session = Session(config, graph, prompts, journal.load() if journal else Registry(), self._outbox)
-        self._requests = RequestHandler(self._session, self._outbox, self.summary)
+        self._requests = RequestHandler(
+            self._session, self._outbox, self.summary, lambda: connections.waiting("tracker")
+        )
         self._journal = journal
         self._connections = connections
         self._dashboard = dashboard
@@ -268,6 +270,8 @@ class Supervisor:
         self.error = next((error for error in (self.error, *errors) if error), None)
         self._take_reports()
         self._connections.close()
+        if self._journal is not None:
+            self._journal.close()
 
     def _wait_for_end(self) -> None:
         """Pass a moment of the end: what nodes still report counts."""
@@ -283,8 +287,12 @@ def make_supervisor(config: Config, prompts: Sequence[Prompt], run_node: RunNode
     journal = find_journal(config)
     connections = HostConnections(config, graph) if config.graph.host else Connections(config)
     try:
+        if journal is not None:
+            journal.lock()
         launch = make_launch(config, graph, connections, run_node, dashboard.write_line)
         return Supervisor(config, graph, prompts, journal, connections, launch, dashboard)
     except Exception:
         connections.close()
+        if journal is not None:
+            journal.close()
         raise

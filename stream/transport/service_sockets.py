@@ -9,12 +9,17 @@ import zmq
 
 from stream.errors import MessageError
 from stream.messages import Message
+from stream.transport.relay import Allowance
 from stream.transport.sockets import Context
 from stream.transport.wire import from_parts, to_parts
 
 log = logging.getLogger(__name__)
 
 SUBSCRIPTIONS_A_ROUND = 1000  # so that a flood of them does not keep the publisher from its frames
+SUBSCRIPTION_BYTES = 512  # the longest topic has 71; libzmq keeps each prefix that was sent, 50 bytes for one of it
+SUBSCRIBING = Allowance(burst_bytes=1 << 16, bytes_per_s=256)
+REQUEST_BYTES = 1 << 20  # with the mask of an 8K picture in it
+REQUESTING = Allowance(burst_bytes=4 << 20, bytes_per_s=1 << 20)
 REPLIES = 64  # that wait for a client that does not read them; it misses the others
 
 
@@ -70,9 +75,11 @@ class Broadcast:
     """
 
     def __init__(self, context: Context, endpoint: str, queue: int, topics: Sequence[str]) -> None:
-        self.socket = context.socket(zmq.XPUB, bind=endpoint, queue=queue, public=True)
+        self._context = context
+        self.socket, self.endpoint = context.public_socket(
+            zmq.XPUB, endpoint, queue=queue, limit_bytes=SUBSCRIPTION_BYTES, allowance=SUBSCRIBING
+        )
         self.socket.setsockopt(zmq.XPUB_MANUAL, 1)
-        self.endpoint = self.socket.get_string(zmq.LAST_ENDPOINT)
         self.topics = [topic.encode() for topic in topics]
         self.refused = 0  # subscriptions to what there is not
 
@@ -98,7 +105,7 @@ class Broadcast:
 
     def close(self, wait_ms: int = 500) -> None:
         """Close once the last messages are out, or after `wait_ms`."""
-        self.socket.close(linger=wait_ms)
+        self._context.close_public(self.socket, wait_ms)
 
 
 class Listener:
@@ -134,9 +141,16 @@ class RequestServer:
     """A ROUTER socket that takes requests of anybody: one JSON frame in, one JSON frame out."""
 
     def __init__(self, context: Context, endpoint: str) -> None:
-        self.socket = context.socket(zmq.ROUTER, bind=endpoint, queue=REPLIES, public=True)
+        self._context = context
+        self.socket, self.endpoint = context.public_socket(
+            zmq.ROUTER, endpoint, queue=REPLIES, limit_bytes=REQUEST_BYTES, allowance=REQUESTING
+        )
         self.socket.router_handover = 0  # a second client of the same name must not steal the first one's replies
-        self.endpoint = self.socket.get_string(zmq.LAST_ENDPOINT)
+
+    @property
+    def refused(self) -> int:
+        """Clients that found no room."""
+        return self._context.refused(self.socket)
 
     def take(self) -> tuple[list[bytes], list[bytes]] | None:
         """(address, body parts) of the next request, if any; the address holds REQ's empty delimiter too."""
@@ -156,7 +170,7 @@ class RequestServer:
 
     def close(self, wait_ms: int = 500) -> None:
         """Close once the last replies are out, or after `wait_ms`."""
-        self.socket.close(linger=wait_ms)
+        self._context.close_public(self.socket, wait_ms)
 
 
 class RequestClient:

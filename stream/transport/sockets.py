@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextlib
 import errno
 import os
+import shutil
 import socket as socketlib
+import tempfile
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -13,20 +16,22 @@ import zmq
 import zmq.auth
 
 from stream.errors import ConfigError
-from stream.transport.wire import MAX_MESSAGE_BYTES
+from stream.transport.gate import Gate
+from stream.transport.relay import Allowance
+from stream.transport.wire import MAX_ARRAY_BYTES
 
-# libzmq closes a connection without a word when a message passes its limit. Ours lies above the 64 MiB that are
-# accepted, so that what is too long is counted like everything malformed; what is far too long is never read at all.
-SOCKET_LIMIT_BYTES = 2 * MAX_MESSAGE_BYTES
+# libzmq closes a connection without a word when a part of a message passes its limit. Ours lies above the largest array
+# that is sent, so that what is too long is counted like everything malformed; what is far too long is never read.
+SOCKET_LIMIT_BYTES = 2 * MAX_ARRAY_BYTES
 
-# Sockets that anybody may connect to take small requests only: memory is taken as soon as a message's length has come,
-# so eight half-sent ones of the limit above would hold a gigabyte.
-PUBLIC_LIMIT_BYTES = 1 << 20
-HANDSHAKE_MS = 5000  # who has not said what it is by then is disconnected
-BACKLOG = 64  # connections that wait to be accepted
-# A public socket notices a vanished client by TCP's own keep-alive. ZeroMQ's heartbeats would do so sooner, but under a
-# flood they make libzmq write to a connection that was just reset, and abort the process (`!_io_error`).
-KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 10, 5, 3
+HANDSHAKE_MS = 5000  # a client that has not said what it is by then is disconnected
+INSIDE_BACKLOG = 512  # connections of a gate that wait to be accepted
+# A host that vanishes is noticed by TCP. ZeroMQ's own heartbeats make libzmq abort the process when one falls due on a
+# connection that has broken off while messages of it wait for room (`Assertion failed: !_io_error`).
+KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 1, 1, 3
+UNACKNOWLEDGED_MS = 4000  # what was sent and is not acknowledged for so long: the host is gone
+LONGEST_FOLDER_BYTES = 60  # a socket's path has at most 107
+LINGER_S = 0.5  # for the last bytes of public sockets
 
 
 class Keys:
@@ -76,43 +81,22 @@ class Context:
         self.keys = Keys(keys) if keys else None
         self._authenticator: Any = None
         self._open: list[zmq.Socket[bytes]] = []  # held, so that none is collected before it is closed
+        self._gates: dict[zmq.Socket[bytes], Gate] = {}  # of the public sockets
+        self._descriptors: list[int] = []  # by which their gates find them
 
     def socket(
-        self,
-        kind: int,
-        *,
-        bind: str = "",
-        connect: str = "",
-        queue: int,
-        name: bytes = b"",
-        public: bool = False,
+        self, kind: int, *, bind: str = "", connect: str = "", queue: int, name: bytes = b""
     ) -> zmq.Socket[bytes]:
-        """A socket with this project's options; ConfigError when the endpoint can't be bound.
-
-        `public`: anybody may connect, and the endpoint is one that people choose, so another program may have it.
-        """
-        socket = self.zmq.socket(kind)
-        self._open = [s for s in self._open if not s.closed] + [socket]
-        socket.linger = 0
-        socket.sndhwm = socket.rcvhwm = queue
-        socket.maxmsgsize = PUBLIC_LIMIT_BYTES if public else SOCKET_LIMIT_BYTES
-        socket.reconnect_ivl, socket.reconnect_ivl_max = 20, 500  # ms
+        """A socket with this project's options; ConfigError when the endpoint can't be bound."""
+        socket = self._make(kind, queue)
         if name:
             socket.routing_id = name
-        if kind == zmq.ROUTER:
-            socket.router_mandatory = socket.router_handover = 1
         endpoint = bind or connect
-        if public and bind.startswith("ipc://") and _is_listening(bind.removeprefix("ipc://")):
-            socket.close()
-            raise ConfigError(f"endpoint {bind} is in use by another program; stop that one or choose another path")
         if endpoint.startswith("tcp://"):
             socket.ipv6 = int("[" in endpoint)
-            if public:
-                socket.handshake_ivl, socket.backlog = HANDSHAKE_MS, BACKLOG
-                socket.tcp_keepalive, socket.tcp_keepalive_cnt = 1, KEEPALIVE_PROBES
-                socket.tcp_keepalive_idle, socket.tcp_keepalive_intvl = KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S
-            else:
-                socket.heartbeat_ivl, socket.heartbeat_timeout = 1000, 3000  # ms; a host that vanishes is noticed
+            socket.tcp_keepalive, socket.tcp_keepalive_cnt = 1, KEEPALIVE_PROBES
+            socket.tcp_keepalive_idle, socket.tcp_keepalive_intvl = KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S
+            socket.tcp_maxrt = UNACKNOWLEDGED_MS
             if self.keys:
                 self._secure(socket, bool(bind))
         try:
@@ -124,6 +108,55 @@ class Context:
             socket.close()
             raise ConfigError(_why_not_bound(endpoint, error)) from None
         return socket
+
+    def public_socket(
+        self, kind: int, endpoint: str, *, queue: int, limit_bytes: int, allowance: Allowance
+    ) -> tuple[zmq.Socket[bytes], str]:
+        """A socket that anybody may connect to through a gate, and the endpoint as it was bound.
+
+        `limit_bytes`: of one message that comes; memory is taken as soon as its length has come. ConfigError when the
+        endpoint can't be bound: it is one that people choose, so another program may have it.
+        """
+        if endpoint.startswith("inproc://"):  # nobody outside this process
+            return self.socket(kind, bind=endpoint, queue=queue), endpoint
+        if endpoint.startswith("ipc://") and _is_listening(endpoint.removeprefix("ipc://")):
+            raise ConfigError(f"endpoint {endpoint} is in use by another program; stop that one or choose another path")
+        socket = self._make(kind, queue)
+        socket.maxmsgsize = limit_bytes
+        socket.handshake_ivl, socket.backlog = HANDSHAKE_MS, INSIDE_BACKLOG
+        if endpoint.startswith("tcp://") and self.keys:
+            self._secure(socket, bind=True)
+        try:
+            descriptor, connect = _bind_unseen(socket)
+            self._descriptors.append(descriptor)
+            gate = Gate(endpoint, connect, allowance)
+        except (OSError, zmq.ZMQError) as error:
+            socket.close()
+            raise ConfigError(_why_not_bound(endpoint, error)) from None
+        self._gates[socket] = gate
+        return socket, gate.endpoint
+
+    def _make(self, kind: int, queue: int) -> zmq.Socket[bytes]:
+        socket = self.zmq.socket(kind)
+        self._open = [s for s in self._open if not s.closed] + [socket]
+        socket.linger = 0
+        socket.sndhwm = socket.rcvhwm = queue
+        socket.maxmsgsize = SOCKET_LIMIT_BYTES
+        socket.reconnect_ivl, socket.reconnect_ivl_max = 20, 500  # ms
+        if kind == zmq.ROUTER:
+            socket.router_mandatory = socket.router_handover = 1
+        return socket
+
+    def refused(self, socket: zmq.Socket[bytes]) -> int:
+        """Clients of a public socket that found no room."""
+        gate = self._gates.get(socket)
+        return gate.refused if gate else 0
+
+    def close_public(self, socket: zmq.Socket[bytes], wait_ms: int) -> None:
+        """Close a public socket once its last messages are out, or after `wait_ms`; nobody is let in any more."""
+        if socket in self._gates:
+            self._gates[socket].close()
+        socket.close(linger=wait_ms)
 
     def _secure(self, socket: zmq.Socket[bytes], bind: bool) -> None:
         assert self.keys
@@ -139,10 +172,16 @@ class Context:
         self.keys.bind_side(socket)
 
     def close(self) -> None:
-        """Close what is still open; never waits for unsent messages."""
+        """Close what is still open; only the last messages of public sockets are waited for, and not for long."""
         if self._authenticator is not None:
             self._authenticator.stop()
         self.zmq.destroy(linger=0)
+        for gate in self._gates.values():
+            gate.join(LINGER_S)
+        self._gates.clear()
+        for descriptor in self._descriptors:
+            os.close(descriptor)
+        self._descriptors.clear()
 
 
 class _OneKey:
@@ -168,7 +207,40 @@ def _is_listening(path: str) -> bool:
         return True
 
 
-def _why_not_bound(endpoint: str, error: zmq.ZMQError) -> str:
+def _bind_unseen(socket: zmq.Socket[bytes]) -> tuple[int, Callable[[], socketlib.socket]]:
+    """Bind a socket where nobody else can find it: a descriptor to be closed at the end, and what connects to it.
+
+    A unix socket without a name any more is reached by the descriptor of its file alone. OSError or ZMQError where that
+    fails.
+    """
+    folder = Path(tempfile.mkdtemp(prefix="sam-pt-live-gate-", dir=_short_folder()))
+    try:
+        socket.bind(f"ipc://{folder}/s")
+        descriptor = os.open(folder / "s", os.O_PATH | os.O_CLOEXEC)
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
+
+    def connect() -> socketlib.socket:
+        inside = socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM | socketlib.SOCK_NONBLOCK)
+        try:
+            inside.connect(f"/proc/self/fd/{descriptor}")
+        except OSError:
+            inside.close()
+            raise
+        return inside
+
+    return descriptor, connect
+
+
+def _short_folder() -> str:
+    """A folder for temporary files whose path leaves room for a socket's name."""
+    found = os.environ.get("XDG_RUNTIME_DIR", "")
+    if not os.access(found, os.W_OK):
+        found = tempfile.gettempdir()
+    return found if len(os.fsencode(found)) <= LONGEST_FOLDER_BYTES else "/tmp"
+
+
+def _why_not_bound(endpoint: str, error: OSError | zmq.ZMQError) -> str:
     reason = {
         zmq.EADDRINUSE: "is in use by another program; stop that one or choose another port",
         zmq.EADDRNOTAVAIL: "is no address of this machine",

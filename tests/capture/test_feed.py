@@ -143,3 +143,21 @@ def test_the_demo_comes_through_with_its_truth_and_resumes_anywhere():
         assert np.array_equal(whole.rgb, resumed.rgb)
         assert np.array_equal(whole.truth, resumed.truth)
         assert whole.stamp.pts_s == resumed.stamp.pts_s
+
+
+def test_a_frame_that_can_not_be_carried_ends_a_recording_and_is_counted_on_a_live_feed(caplog):
+    large, wide = np.broadcast_to(np.uint8(0), (9000, 9000, 3)), np.broadcast_to(np.uint8(0), (1, 40_000, 3))
+    for picture, words in ((large, "9000x9000 (81.0 megapixels)"), (wide, "40000x1")):
+        feed, wakes, _ = play([shade(0), picture, shade(1)])
+        assert len(drain(feed, wakes)) == 1
+        assert isinstance(feed.error, SourceError)
+        assert words in str(feed.error)
+        assert "scale it down" in str(feed.error)
+
+    block, end = blocker()
+    feed, wakes, _ = play([shade(0), large, wide, shade(1), block], live=True)
+    wakes.wait_for(lambda: feed.captured == 2)
+    assert (feed.too_large, feed.last_frame_id) == (2, 1)
+    assert "40000x1" in caplog.text
+    end.set()
+    assert feed.stop(20.0)

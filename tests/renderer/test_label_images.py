@@ -49,6 +49,12 @@ def test_ids_above_255_become_a_16_bit_gray_picture(tmp_path: Path):
     assert np.array_equal(read_back, labels)
 
 
+@pytest.mark.parametrize("name", [b"00005", b"T\xfcr", b"..", b"n" * 251])
+def test_label_images_bear_the_names_of_their_frames(tmp_path: Path, name: bytes):
+    LabelImages(tmp_path).write(np.zeros((4, 4), np.uint8), 1, name)
+    assert os.listdir(os.fsencode(tmp_path)) == [name + b".png"]
+
+
 def test_a_part_of_a_larger_array_is_written_like_any_other():
     labels = np.arange(200, dtype=np.uint8).reshape(10, 20)[::2, 3:9]
     indices = cv2.imdecode(np.frombuffer(label_png(labels), np.uint8), cv2.IMREAD_COLOR)

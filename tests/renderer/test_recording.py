@@ -6,6 +6,7 @@ import errno
 import os
 import subprocess
 import sys
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -111,6 +112,21 @@ def test_an_odd_size_is_padded_to_an_even_one(tmp_path: Path):
     record(tmp_path / "a.mp4", [0, 40], size=(49, 63)).close()
     _, pictures = read(tmp_path / "a.mp4")
     assert pictures[0].shape == (50, 64, 3)
+
+
+def test_pixels_that_are_not_square_are_shown_as_their_source_shows_them(tmp_path: Path):
+    video = VideoFile(tmp_path / "a.mp4", 25)
+    for i in range(2):
+        video.write(picture(i), i * 40 * MS, (24, 11))
+    disc = np.zeros((96, 128, 3), np.uint8)
+    disc[24:72, 40:88] = 255
+    video.write(disc, 80 * MS)  # of square ones: it stays a square where it is shown
+    video.close()
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(24, 11)
+        last = list(container.decode(video=0))[-1].to_ndarray(format="gray") > 128
+    height, width = last.any(axis=1).sum(), last.any(axis=0).sum()
+    assert width * 24 / 11 == pytest.approx(height, abs=3)
 
 
 def test_another_size_is_scaled_into_the_first_and_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +78,16 @@ def test_label_images_are_written_as_the_scenes_come(node, tmp_path):
     assert node.give(stage, scene_at(5))
     labels = cv2.imread(str(tmp_path / "00005.png"), cv2.IMREAD_UNCHANGED)
     assert labels.shape[:2] == SIZE
+
+
+def test_name_and_pixel_aspect_of_a_frame_reach_what_is_written(node, tmp_path):
+    stage = stage_with(node, save_masks=str(tmp_path), record=str(tmp_path / "live.mp4"))
+    scene = scene_at(5)
+    node.give(stage, replace(scene, frame=replace(scene.frame, name=b"img_0042", pixel_aspect=(4, 3))))
+    stage.finish()
+    assert (tmp_path / "img_0042.png").is_file()
+    with av.open(str(tmp_path / "live.mp4")) as video:
+        assert video.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
 
 
 def test_a_live_recording_plays_as_the_frames_were_captured(node, tmp_path):

@@ -131,6 +131,8 @@ def collect_box_cues(rgb: Array, box: Box, analysis: FrameAnalysis | None) -> tu
     inner[max(top, 0) : bottom + 1, max(left, 0) : right + 1] = True
     if inner.all():  # a box of the whole frame: only its edge shows the surroundings
         inner[[0, -1]] = inner[:, [0, -1]] = False
+    if not inner.any():  # of a frame two px wide, or a box between two px
+        inner[min(max((top + bottom) // 2, 0), crop.h - 1), min(max((left + right) // 2, 0), crop.w - 1)] = True
     rows, columns = np.mgrid[: crop.h, : crop.w].astype(np.float32)
     (cx, cy), (sx, sy) = corners.mean(axis=0), np.maximum((corners[1] - corners[0]) / 2, 1)
     across, down = (columns - cx) / sx, (rows - cy) / sy

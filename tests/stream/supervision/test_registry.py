@@ -8,8 +8,8 @@ from builders import masks, object_mask
 
 from stream.crops import crop_mask
 from stream.errors import ConfigError, ControlError
-from stream.messages import Prompt
-from stream.supervision.journal import Journal, to_journal
+from stream.messages import MAX_OBJECT_ID, Prompt
+from stream.supervision.journal import Journal, from_journal, to_journal
 from stream.supervision.prompt_checks import check_prompt, packed_mask, point_arrays
 from stream.supervision.registry import Registry
 
@@ -99,11 +99,84 @@ def test_the_same_prompt_is_recognised_and_another_one_is_not(tmp_path):
     assert not back.began_with(Prompt(object_id=2, box=(1, 2, 30, 20)))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"next_id":1,"objects":[{}]}', '{"next_id":"x","objects":[]}'])
-def test_a_broken_journal_is_one_readable_error(tmp_path, text):
-    (tmp_path / "j.json").write_text(text)
-    with pytest.raises(ConfigError, match="remove the file"):
+BROKEN = [
+    "",
+    "{",
+    "[]",
+    "{}",
+    "\0" * 99,
+    '{"next_id":1,"objects":[{}]}',
+    '{"next_id":"x","objects":[]}',
+    '{"objects":[7]}',
+]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_broken_journal_is_set_aside_and_the_one_written_before_is_used(tmp_path, caplog, text):
+    registry, journal = Registry(), Journal(tmp_path / "j.json")
+    for object_id in (1, 2):
+        registry.add(points(object_id, (5, 5)), SIZE)
+        journal.save(to_journal(registry))
+    journal.path.write_text(text)
+    assert list(journal.load().entries) == [1]
+    assert "no journal" in caplog.text
+    assert (tmp_path / "j.json.broken").read_text() == text
+    assert list(journal.load().entries) == [1]  # and so it does the next time
+
+
+def test_a_journal_whose_predecessor_is_broken_too_begins_empty(tmp_path, caplog):
+    for name in ("j.json", "j.json.last"):
+        (tmp_path / name).write_text("")
+    assert Journal(tmp_path / "j.json").load().entries == {}
+    assert caplog.text.count("no journal (0 bytes") == 2
+
+
+def test_a_journal_that_can_not_be_opened_is_one_readable_error(tmp_path):
+    (tmp_path / "j.json").mkdir()
+    with pytest.raises(ConfigError, match="can't be read"):
         Journal(tmp_path / "j.json").load()
+
+
+def test_a_journal_is_on_the_disk_before_it_takes_the_place_of_the_old_one(tmp_path, monkeypatch):
+    journal, at_fsync = Journal(tmp_path / "j.json"), []
+    journal.save("old")
+    monkeypatch.setattr("os.fsync", lambda fd: at_fsync.append(journal.path.read_text()))
+    journal.save("new")
+    assert at_fsync == ["old", "new"]  # the file, then the folder
+
+
+def test_the_second_run_on_a_journal_is_refused_while_the_first_goes_on(tmp_path):
+    first, second = Journal(tmp_path / "j.json"), Journal(tmp_path / "j.json")
+    first.lock()
+    with pytest.raises(ConfigError, match="another run writes it"):
+        second.lock()
+    first.save("kept")  # replaces the file, not what is locked
+    with pytest.raises(ConfigError):
+        second.lock()
+    first.close()
+    second.lock()
+    second.close()
+
+
+def test_once_all_ids_are_used_a_restart_gives_those_of_removed_objects_free():
+    registry = Registry(next_id=MAX_OBJECT_ID - 1)
+    for object_id in (MAX_OBJECT_ID - 1, MAX_OBJECT_ID):
+        registry.add(points(object_id, (5, 5)), SIZE)
+    registry.remove(MAX_OBJECT_ID)
+    with pytest.raises(ControlError, match="restart the run"):
+        registry.add(points(registry.next_id, (5, 5)), SIZE)
+
+    again = from_journal(to_journal(registry))
+    assert again.next_id == 1
+    with pytest.raises(ControlError, match="has been used"):
+        again.add(points(MAX_OBJECT_ID - 1, (5, 5)), SIZE)
+    again.add(points(MAX_OBJECT_ID - 2, (5, 5)), SIZE)
+    assert again.next_id == MAX_OBJECT_ID  # the one between is alive
+
+    third = from_journal(to_journal(again))
+    third.remove(MAX_OBJECT_ID - 1)
+    with pytest.raises(ControlError, match="has been used"):  # by this run
+        third.add(points(MAX_OBJECT_ID - 1, (5, 5)), SIZE)
 
 
 @pytest.mark.parametrize(

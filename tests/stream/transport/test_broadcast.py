@@ -75,14 +75,14 @@ def test_what_was_unsubscribed_comes_no_longer(context, broadcast):
 
 def test_subscriptions_to_what_there_is_not_are_counted_and_not_kept(context, broadcast):
     hostile = Listener(context, broadcast.endpoint, [], queue=0)
-    for i in range(5000):
-        hostile.socket.subscribe(f"masks/{i}" + "x" * 1000)
+    for i in range(500):
+        hostile.socket.subscribe(f"masks/{i}" + "x" * 100)
     honest = Listener(context, broadcast.endpoint, ["masks/door"])
     assert received(broadcast, honest, "masks/door") == [b"masks/door", b"x"]
     end = time.monotonic() + PATIENCE_S
-    while broadcast.refused < 5000 and time.monotonic() < end:
+    while broadcast.refused < 500 and time.monotonic() < end:
         broadcast.serve()
         time.sleep(0.001)
-    assert broadcast.refused == 5000
+    assert broadcast.refused == 500
     hostile.close()
     honest.close()

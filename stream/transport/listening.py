@@ -1,0 +1,74 @@
+"""Listening sockets for clients from outside, and the options of their connections."""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+import socket as socketlib
+import struct
+
+BACKLOG = 64  # connections that wait to be accepted
+# A vanished client is noticed by TCP's own keep-alive.
+KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 10, 5, 3
+
+
+def listen_at_path(path: str) -> socketlib.socket:
+    """A listening unix socket; the file that a dead program left there gives way."""
+    with contextlib.suppress(FileNotFoundError):
+        os.unlink(path)
+    listener = socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM | socketlib.SOCK_NONBLOCK)
+    try:
+        listener.bind(path)
+        listener.listen(BACKLOG)
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def listen_at_address(endpoint: str) -> socketlib.socket:
+    """A listening TCP socket at tcp://HOST:PORT: numbers, *, localhost or the name of an interface; PORT may be *."""
+    host, _, port = endpoint.removeprefix("tcp://").rpartition(":")
+    family = socketlib.AF_INET6 if host.startswith("[") else socketlib.AF_INET
+    number = 0 if port == "*" else int(port)
+    listener = socketlib.socket(family, socketlib.SOCK_STREAM | socketlib.SOCK_NONBLOCK)
+    try:
+        listener.setsockopt(socketlib.SOL_SOCKET, socketlib.SO_REUSEADDR, 1)
+        if family == socketlib.AF_INET6:
+            listener.setsockopt(socketlib.IPPROTO_IPV6, socketlib.IPV6_V6ONLY, 0)
+        found = socketlib.getaddrinfo(_numbers(host, listener), number, family, socketlib.SOCK_STREAM)
+        listener.bind(found[0][4])
+        listener.listen(BACKLOG)
+    except socketlib.gaierror:
+        listener.close()
+        raise OSError(errno.ENODEV, os.strerror(errno.ENODEV)) from None
+    except OSError:
+        listener.close()
+        raise
+    return listener
+
+
+def _numbers(host: str, probe: socketlib.socket) -> str:
+    """The address in numbers of what a host may be called."""
+    if host == "*":
+        return "0.0.0.0"
+    if host in [name for _, name in socketlib.if_nameindex()]:
+        siocgifaddr = 0x8915
+        answer = fcntl.ioctl(probe.fileno(), siocgifaddr, struct.pack("256s", host.encode()[:15]))
+        return socketlib.inet_ntoa(answer[20:24])
+    return host.strip("[]")
+
+
+def address_of(listener: socketlib.socket) -> str:
+    host, port = listener.getsockname()[:2]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def keep_alive(socket: socketlib.socket) -> None:
+    socket.setsockopt(socketlib.IPPROTO_TCP, socketlib.TCP_NODELAY, 1)
+    socket.setsockopt(socketlib.SOL_SOCKET, socketlib.SO_KEEPALIVE, 1)
+    socket.setsockopt(socketlib.IPPROTO_TCP, socketlib.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
+    socket.setsockopt(socketlib.IPPROTO_TCP, socketlib.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
+    socket.setsockopt(socketlib.IPPROTO_TCP, socketlib.TCP_KEEPCNT, KEEPALIVE_PROBES)
