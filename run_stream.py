@@ -17,8 +17,8 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is 0 done, 1 failed while running, 2 bad arguments, 3 could not open."""
-    from stream.output import outputs
-    from stream.settings.process_arguments import hide_credentials
+    from stream.console.output import outputs
+    from stream.console.process_arguments import hide_credentials
 
     hide_credentials(argv)
     with outputs():
@@ -59,8 +59,8 @@ def run(command_line: CommandLine) -> int:
     """Start the graph and stay with it to its end."""
     from nodes.start import run_node
     from stream.command_line import announce, check_start, conclude
-    from stream.logs import dropped_line, install
-    from stream.output import Output
+    from stream.console.logs import dropped_line, install
+    from stream.console.output import Output
     from stream.supervision.dashboard import make_dashboard
     from stream.supervision.supervisor import make_supervisor
 

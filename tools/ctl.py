@@ -25,8 +25,8 @@ TIMEOUT_S = 10.0
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is 0 for a result, 1 for a refusal, 2 for bad arguments, 3 for no answer."""
-    from stream.output import nobody_reads_stdout, outputs
-    from stream.settings.process_arguments import hide_credentials
+    from stream.console.output import nobody_reads_stdout, outputs
+    from stream.console.process_arguments import hide_credentials
 
     hide_credentials(argv)
     with outputs(wait_for_stdout=True):

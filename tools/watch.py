@@ -146,9 +146,9 @@ def follow(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the answer is its exit code."""
+    from stream.console.output import nobody_reads_stdout, outputs
+    from stream.console.process_arguments import hide_credentials
     from stream.errors import StreamError
-    from stream.output import nobody_reads_stdout, outputs
-    from stream.settings.process_arguments import hide_credentials
 
     hide_credentials(sys.argv[1:] if argv is None else argv)
     with outputs(wait_for_stdout=True):

@@ -31,7 +31,7 @@ class PlainLines:
 
     def write_line(self, line: str) -> None:
         """Write a line of a node's log."""
-        sys.stderr.write(line + "\n")  # an Output (stream/output.py): it neither waits nor fails
+        sys.stderr.write(line + "\n")  # an Output (stream/console/output.py): it neither waits nor fails
 
     def update(self, summary: Callable[[], dict[str, Any]]) -> None:
         """Log the progress, if it is time."""

@@ -7,10 +7,10 @@ import sys
 import pytest
 from running import ROOT
 
-from stream.settings.process_arguments import _hidden
+from stream.console.process_arguments import _hidden
 
 SHOW = (
-    "import sys; from stream.settings.process_arguments import hide_credentials; hide_credentials(sys.argv[1:]);"
+    "import sys; from stream.console.process_arguments import hide_credentials; hide_credentials(sys.argv[1:]);"
     "print(open('/proc/self/cmdline').read().split(chr(0))[3:-1]); print(sys.argv[1:])"
 )
 

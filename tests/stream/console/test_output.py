@@ -8,8 +8,8 @@ import sys
 import pytest
 from running import ROOT, until
 
-from stream import output
-from stream.output import Output, outputs
+from stream.console import output
+from stream.console.output import Output, outputs
 from stream.settings.secrets import remember
 
 
@@ -127,7 +127,7 @@ def test_credentials_are_hidden_in_whatever_is_printed(monkeypatch):
 @pytest.mark.parametrize("closed", ["0", "1", "2", "0, 1, 2"])
 def test_a_file_never_gets_the_number_of_a_closed_stream(closed, tmp_path):
     text = (
-        f"import os, sys; sys.path.insert(0, {str(ROOT)!r}); from stream.output import outputs\n"
+        f"import os, sys; sys.path.insert(0, {str(ROOT)!r}); from stream.console.output import outputs\n"
         "with outputs():\n"
         f"    file = open({str(tmp_path / 'file')!r}, 'w')\n"
         "    print('out'); print('err', file=sys.stderr)\n"
