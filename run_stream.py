@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
 import traceback
@@ -91,4 +92,6 @@ def prompts(command_line: CommandLine) -> list[Prompt]:
 
 if __name__ == "__main__":
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # held back until the run can stop in order
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    # With --threads one may still be inside a call (a model that loads): C++ aborts when it is taken down under it.
+    os._exit(code)

@@ -32,7 +32,6 @@ def test_a_stop_never_hangs_whenever_it_comes_and_however_often(start, own_run_f
         assert time.monotonic() - began < GONE_S + 1, f"stop {number} took too long:\n{run.output}"
         assert run.wait() == 0, run.output
         assert "Traceback" not in run.output
-        assert "is killed" not in run.output, f"stop {number}:\n{run.output}"
 
 
 def _handles_signals(pid: int) -> bool:

@@ -7,7 +7,8 @@ import sys
 import pytest
 from running import ROOT
 
-from stream.console.process_arguments import _hidden
+from stream.console.process_arguments import _hidden, hide_credentials
+from stream.settings.secrets import redact
 
 SHOW = (
     "import sys; from stream.console.process_arguments import hide_credentials; hide_credentials(sys.argv[1:]);"
@@ -50,3 +51,12 @@ def test_arguments_without_credentials_stay_as_they_are():
 @pytest.mark.parametrize("argument", ["rtsp://a@h", "rtsp://a:b@h/x", "rtsp://a:bcdefghijklmnop@h"])
 def test_the_length_stays(argument):
     assert len(_hidden(argument.encode())) == len(argument)
+
+
+@pytest.mark.parametrize(
+    "source", ["rtsp:/admin:hunter2secret@host/x", "rtsp//admin:hunter2secret@host", "admin:hunter2secret@host/x"]
+)
+@pytest.mark.parametrize("form", ["{}", "--source={}", "capture.source={}"])
+def test_the_password_of_a_mistyped_source_is_in_no_error(source, form):
+    hide_credentials(["--source", source] if form == "{}" else [form.format(source)])
+    assert "hunter2secret" not in redact(f"--source {source}: no such file")
