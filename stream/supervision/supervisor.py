@@ -89,6 +89,7 @@ class Supervisor:
         self._began_s = clock()
         self._observe_at_s = 0.0
         self._status_at_s = 0.0
+        self._announce_at_s = 0.0
         self._unknown_reports = 0  # of nodes that there are not
 
     # --- the run ---
@@ -161,9 +162,11 @@ class Supervisor:
         self._requests.on_tick(now_s)
         self._session.on_tick(now_s)
         self._act()
+        if now_s >= self._announce_at_s:
+            self._announce_at_s = now_s + STATUS_S
+            self._connections.keep_announced()
         if self.nodes["publisher"].loaded and now_s >= self._status_at_s:
             self._status_at_s = now_s + STATUS_S
-            self._connections.keep_announced()
             self._connections.send("publisher", PublishStatus(status=to_json(self.summary()).decode()))
 
     def _act(self) -> None:

@@ -49,6 +49,7 @@ def test_no_file_holds_a_password_and_nodes_are_restarted_without_any_file(start
     assert [p.name for p in files] == ["run.json"]
     assert b"hunter2secret" not in files[0].read_bytes()
     files[0].unlink()  # as a cleaner of /tmp does
+    until(lambda: run.ctl("list", check=False)[0] == 0, "the run to be announced again")
     pid = until(lambda: run.pids()["capture"], "capture")
     os.kill(pid, signal.SIGKILL)
     until(lambda: run.pids()["capture"] != pid, "the restart")
