@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stream.descriptors import raise_descriptor_limit
 from stream.errors import ConfigError, SourceError
 from stream.settings.addresses import source_kind, source_path
 from stream.settings.config import Config
 from stream.settings.options import MASK_BACKENDS, POINT_BACKENDS
 from stream.settings.presets import load, parse_override, plain
 from stream.settings.secrets import redact
+from stream.transport.descriptors import raise_descriptor_limit
 
 if TYPE_CHECKING:
     from stream.topology import Graph

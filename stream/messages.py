@@ -64,6 +64,22 @@ class Frame(Message, frozen=True, kw_only=True):
         return self.rgb.shape[0], self.rgb.shape[1]
 
 
+class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+    """An object as it was last seen well: what it is looked for by, once it may be elsewhere."""
+
+    size: tuple[int, int]  # (height, width) of that frame, px
+    window: tuple[int, int, int, int]  # x, y, width, height, px: the part of the frame that is here
+    rgb: Array  # (height, width, 3) uint8
+    mask: Array  # (height, width) uint8, 0 or 1
+
+    def __post_init__(self) -> None:
+        x, y, width, height = self.window
+        if min(x, y) < 0 or x + width > self.size[1] or y + height > self.size[0]:
+            raise ValueError(f"sighting.window {self.window} lies outside the frame of {self.size[1]}x{self.size[0]}")
+        expect(self.rgb, "sighting.rgb", "uint8", (height, width, 3))
+        expect(self.mask, "sighting.mask", "uint8", (height, width))
+
+
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     """What somebody says of an object: points, a box, a mask, or several of them."""
 
@@ -73,6 +89,8 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     labels: Array | None = None  # (N,) uint8, 1 positive, 0 negative
     box: tuple[float, float, float, float] | None = None  # x1, y1, x2, y2, frame px
     mask: Array | None = None  # (H, W) uint8, 0 or 1, of the whole frame
+    seen_unix_ns: int = 0  # restore: when the object was last seen well; 0: unknown
+    sighting: Sighting | None = None  # restore: how it looked then, where the tracker has the picture
 
     def __post_init__(self) -> None:
         if self.xy is not None:

@@ -30,6 +30,7 @@ from stream.messages import Masks, ObjectMask, Seeds, Stamp, State, Tracks
 log = logging.getLogger(__name__)
 
 FOREIGN_MS = 60_000.0  # a frame older than that was stamped by another host's clock: its age is unknown
+RESTORED_SCORE = 0.25  # of a mask from before a restart: the object may be elsewhere by now
 UNMEASURED_S = 0.1  # how long the first decode of all is waited for, whose cost is unknown
 
 
@@ -194,7 +195,8 @@ class LiveSegmenter:
                 continue
             self.propagator.forget(query.object_id)
             if prompt.mask is not None and prompt.mask.any():
-                self.propagator.keep(*crop_mask(prompt.mask), 1.0, query.track, job.frame.stamp.frame_id)
+                score = 1.0 if query.prompted else RESTORED_SCORE
+                self.propagator.keep(*crop_mask(prompt.mask), score, query.track, job.frame.stamp.frame_id)
 
     def _carried(self, job: Job) -> list[ObjectMask]:
         """The last decoded masks where the points have taken them."""

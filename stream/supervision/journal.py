@@ -142,7 +142,8 @@ def _to_plain(object_id: int, entry: Entry) -> dict[str, Any]:
         "points": points_of(prompt),
         "box": prompt.box,
         "mask": {"bbox": bbox, "packbits": base64.b64encode(np.packbits(mask).tobytes()).decode()},
-        "restored": last_mask is not None,
+        "restored": last_mask is not None or prompt.kind == "restore",
+        "seen_unix_ns": entry.seen_unix_ns,
         "asked": entry.fingerprint,
     }
 
@@ -152,8 +153,9 @@ def _from_plain(o: dict[str, Any]) -> Entry:
     mask = packed_mask(o["mask"], size) if o["mask"]["bbox"][2] else None
     xy, labels = point_arrays(o["points"])
     box = tuple(map(float, o["box"])) if o["box"] else None
+    seen_unix_ns = int(o.get("seen_unix_ns", 0))  # journals of before it was written have none
     if o["restored"]:
-        prompt = Prompt(object_id=int(o["id"]), kind="restore", mask=mask)
+        prompt = Prompt(object_id=int(o["id"]), kind="restore", mask=mask, seen_unix_ns=seen_unix_ns)
     else:
         prompt = Prompt(object_id=int(o["id"]), xy=xy, labels=labels, box=box, mask=mask)  # type: ignore[arg-type]
-    return Entry(prompt, size, fingerprint=list(o["asked"]))
+    return Entry(prompt, size, fingerprint=list(o["asked"]), seen_unix_ns=seen_unix_ns)

@@ -15,9 +15,10 @@ from typing import Any
 from stream.crops import uncrop_mask
 from stream.errors import ControlError
 from stream.geometry import Size, resize_mask
-from stream.messages import MAX_OBJECT_ID, Masks, ObjectMask, Prompt
+from stream.messages import MAX_OBJECT_ID, Masks, ObjectMask, Prompt, Stamp
 from stream.supervision.prompt_checks import points_of
 
+GOOD = ("tracked", "reacquired")  # states whose mask is believed
 MAX_REFINEMENTS = 100  # of one object, until its first mask
 
 
@@ -29,17 +30,20 @@ class Entry:
     size: Size  # of the frame that the prompt, and later the mask, belongs to
     fingerprint: list[Any]  # of the first prompt, as the journal writes it
     newest: ObjectMask | None = None  # as last published
-    last_mask: ObjectMask | None = None  # the last one that is not empty
+    last_mask: ObjectMask | None = None  # the last good one that is not empty; before there is a good one, the last
+    seen_unix_ns: int = 0  # when the object was last seen well; 0: never
     frame_id: int = -1  # of `newest`
     refinements: list[Prompt] = field(default_factory=list)  # until there is a mask
 
-    def observe(self, published: ObjectMask, frame_id: int, size: Size) -> None:
+    def observe(self, published: ObjectMask, stamp: Stamp, size: Size) -> None:
         """Take in what was published of the object, unless it is older than what is here."""
-        if frame_id < self.frame_id:
+        if stamp.frame_id < self.frame_id:
             return
-        self.newest, self.frame_id = published, frame_id
-        if published.area > 0:
+        self.newest, self.frame_id = published, stamp.frame_id
+        good = published.state in GOOD
+        if published.area > 0 and (good or not self.seen_unix_ns):
             self.last_mask, self.size = published, size
+            self.seen_unix_ns = stamp.captured_unix_ns if good else 0
             self.refinements.clear()
 
 
@@ -109,10 +113,10 @@ class Registry:
         self.resize(masks.size)
         for published in masks.objects:
             if (entry := self.entries.get(published.object_id)) is not None:
-                entry.observe(published, masks.stamp.frame_id, masks.size)
+                entry.observe(published, masks.stamp, masks.size)
 
     def prompts(self) -> list[Prompt]:
-        """What restores every object: its last mask where there is one, else the prompts that were given."""
+        """What restores every object: its last good mask where there is one, else the prompts that were given."""
         prompts = []
         for object_id, entry in self.entries.items():
             if entry.last_mask is None:
@@ -120,7 +124,12 @@ class Registry:
             else:
                 mask = uncrop_mask(entry.last_mask.bbox, entry.last_mask.mask, entry.size)
                 prompts.append(
-                    Prompt(object_id=object_id, kind="restore", mask=resize_mask(mask, self.size or entry.size))
+                    Prompt(
+                        object_id=object_id,
+                        kind="restore",
+                        mask=resize_mask(mask, self.size or entry.size),
+                        seen_unix_ns=entry.seen_unix_ns,
+                    )
                 )
         return prompts
 

@@ -269,7 +269,8 @@ class Supervisor:
         errors = end(self.processes, self.config.supervisor.stop_timeout_s, self._wait_for_end)
         self.error = next((error for error in (self.error, *errors) if error), None)
         self._take_reports()
-        self._connections.close()
+        alive = [p for p in self.processes if p.running is not None and p.running.exit_code() is None]
+        self._connections.close(in_use=bool(alive))
         if self._journal is not None:
             self._journal.close()
 

@@ -8,7 +8,8 @@ import os
 import shutil
 import socket as socketlib
 import tempfile
-from collections.abc import Callable
+from collections import deque
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -17,7 +18,7 @@ import zmq.auth
 
 from stream.errors import ConfigError
 from stream.transport.gate import Gate
-from stream.transport.relay import Allowance
+from stream.transport.relay import Allowance, Inside
 from stream.transport.wire import MAX_ARRAY_BYTES
 
 # libzmq closes a connection without a word when a part of a message passes its limit. Ours lies above the largest array
@@ -82,6 +83,7 @@ class Context:
         self._authenticator: Any = None
         self._open: list[zmq.Socket[bytes]] = []  # held, so that none is collected before it is closed
         self._gates: dict[zmq.Socket[bytes], Gate] = {}  # of the public sockets
+        self._more_gates: list[Gate] = []  # whose clients each have a socket of their own
         self._descriptors: list[int] = []  # by which their gates find them
 
     def socket(
@@ -89,6 +91,7 @@ class Context:
     ) -> zmq.Socket[bytes]:
         """A socket with this project's options; ConfigError when the endpoint can't be bound."""
         socket = self._make(kind, queue)
+        self._open = [s for s in self._open if not s.closed] + [socket]
         if name:
             socket.routing_id = name
         endpoint = bind or connect
@@ -119,26 +122,58 @@ class Context:
         """
         if endpoint.startswith("inproc://"):  # nobody outside this process
             return self.socket(kind, bind=endpoint, queue=queue), endpoint
-        if endpoint.startswith("ipc://") and _is_listening(endpoint.removeprefix("ipc://")):
-            raise ConfigError(f"endpoint {endpoint} is in use by another program; stop that one or choose another path")
-        socket = self._make(kind, queue)
-        socket.maxmsgsize = limit_bytes
-        socket.handshake_ivl, socket.backlog = HANDSHAKE_MS, INSIDE_BACKLOG
-        if endpoint.startswith("tcp://") and self.keys:
-            self._secure(socket, bind=True)
+        self._refuse_in_use(endpoint)
+        socket = self._make_public(kind, endpoint, queue, limit_bytes)
         try:
-            descriptor, connect = _bind_unseen(socket)
-            self._descriptors.append(descriptor)
-            gate = Gate(endpoint, connect, allowance)
+            path = _bind_unseen(socket)
+            self._descriptors.append(path)
+            gate = Gate(endpoint, lambda: Inside(_connect_unseen(path)), allowance)
         except (OSError, zmq.ZMQError) as error:
             socket.close()
             raise ConfigError(_why_not_bound(endpoint, error)) from None
         self._gates[socket] = gate
         return socket, gate.endpoint
 
+    def gate(
+        self, kind: int, endpoint: str, members: Members, *, queue: int, limit_bytes: int, allowance: Allowance
+    ) -> Gate:
+        """A gate that gives each client a socket of its own, which joins the `members`; ConfigError as above."""
+        self._refuse_in_use(endpoint)
+
+        def connect() -> Inside:
+            try:
+                socket = self._make_public(kind, endpoint, queue, limit_bytes)
+                path = _bind_unseen(socket)
+                try:
+                    inside = _connect_unseen(path)
+                finally:
+                    os.close(path)
+            except zmq.ZMQError as error:
+                raise OSError(error.errno, error.strerror) from None
+            members.joined.append(socket)
+            return Inside(inside, lambda: members.left.append(socket))
+
+        try:
+            gate = Gate(endpoint, connect, allowance)
+        except OSError as error:
+            raise ConfigError(_why_not_bound(endpoint, error)) from None
+        self._more_gates.append(gate)
+        return gate
+
+    def _refuse_in_use(self, endpoint: str) -> None:
+        if endpoint.startswith("ipc://") and _is_listening(endpoint.removeprefix("ipc://")):
+            raise ConfigError(f"endpoint {endpoint} is in use by another program; stop that one or choose another path")
+
+    def _make_public(self, kind: int, endpoint: str, queue: int, limit_bytes: int) -> zmq.Socket[bytes]:
+        socket = self._make(kind, queue)
+        socket.maxmsgsize = limit_bytes
+        socket.handshake_ivl, socket.backlog = HANDSHAKE_MS, INSIDE_BACKLOG
+        if endpoint.startswith("tcp://") and self.keys:
+            self._secure(socket, bind=True)
+        return socket
+
     def _make(self, kind: int, queue: int) -> zmq.Socket[bytes]:
         socket = self.zmq.socket(kind)
-        self._open = [s for s in self._open if not s.closed] + [socket]
         socket.linger = 0
         socket.sndhwm = socket.rcvhwm = queue
         socket.maxmsgsize = SOCKET_LIMIT_BYTES
@@ -175,8 +210,11 @@ class Context:
         """Close what is still open; only the last messages of public sockets are waited for, and not for long."""
         if self._authenticator is not None:
             self._authenticator.stop()
+        gates = [*self._gates.values(), *self._more_gates]
+        for gate in gates:
+            gate.close()
         self.zmq.destroy(linger=0)
-        for gate in self._gates.values():
+        for gate in gates:
             gate.join(LINGER_S)
         self._gates.clear()
         for descriptor in self._descriptors:
@@ -207,29 +245,36 @@ def _is_listening(path: str) -> bool:
         return True
 
 
-def _bind_unseen(socket: zmq.Socket[bytes]) -> tuple[int, Callable[[], socketlib.socket]]:
-    """Bind a socket where nobody else can find it: a descriptor to be closed at the end, and what connects to it.
+@dataclass
+class Members:
+    """Sockets of a gate's clients, one each; filled by its thread, taken by the one that sends."""
 
-    A unix socket without a name any more is reached by the descriptor of its file alone. OSError or ZMQError where that
-    fails.
+    joined: deque[zmq.Socket[bytes]] = field(default_factory=deque)
+    left: deque[zmq.Socket[bytes]] = field(default_factory=deque)
+
+
+def _bind_unseen(socket: zmq.Socket[bytes]) -> int:
+    """Bind a socket where nobody else finds it: a unix socket without a name; the descriptor of its file.
+
+    OSError or ZMQError where that fails.
     """
     folder = Path(tempfile.mkdtemp(prefix="sam-pt-live-gate-", dir=_short_folder()))
     try:
         socket.bind(f"ipc://{folder}/s")
-        descriptor = os.open(folder / "s", os.O_PATH | os.O_CLOEXEC)
+        return os.open(folder / "s", os.O_PATH | os.O_CLOEXEC)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
-    def connect() -> socketlib.socket:
-        inside = socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM | socketlib.SOCK_NONBLOCK)
-        try:
-            inside.connect(f"/proc/self/fd/{descriptor}")
-        except OSError:
-            inside.close()
-            raise
-        return inside
 
-    return descriptor, connect
+def _connect_unseen(descriptor: int) -> socketlib.socket:
+    """Connect to the unix socket whose file the descriptor is of."""
+    inside = socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM | socketlib.SOCK_NONBLOCK)
+    try:
+        inside.connect(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        inside.close()
+        raise
+    return inside
 
 
 def _short_folder() -> str:

@@ -5,6 +5,7 @@ import base64
 import numpy as np
 import pytest
 from builders import masks, object_mask
+from msgspec.structs import replace
 
 from stream.crops import crop_mask
 from stream.errors import ConfigError, ControlError
@@ -58,6 +59,25 @@ def test_a_mask_is_restored_at_the_size_that_the_feed_has_now():
     registry.resize((80, 120))
     (prompt,) = registry.prompts()
     assert crop_mask(prompt.mask)[0] == (20, 20, 40, 20)
+
+
+def test_the_last_good_mask_restores_an_object_with_its_time(tmp_path):
+    registry = Registry()
+    registry.add(points(1), SIZE)
+    journal = Journal(tmp_path / "j.json")
+    seen = [(1, "uncertain", 2), (2, "tracked", 3), (3, "uncertain", 9), (4, "lost", 0)]
+    expected = [(2, 0), (3, 80_000_000), (3, 80_000_000), (3, 80_000_000)]
+    for (frame_id, state, side), (kept_side, kept_ns) in zip(seen, expected, strict=True):
+        mask = replace(object_mask(1, (1, 1, side, side)), state=state)
+        registry.observe(masks(frame_id, mask, size=SIZE))
+        journal.save(to_journal(registry))
+        for prompt in (*registry.prompts(), journal.load().entries[1].prompt):
+            assert crop_mask(prompt.mask)[0] == (1, 1, kept_side, kept_side)
+            assert prompt.seen_unix_ns == kept_ns
+    again = from_journal(to_journal(journal.load()))  # two runs without a mask of it
+    again.observe(masks(5, replace(object_mask(1, (1, 1, 7, 7)), state="uncertain"), size=SIZE))
+    (prompt,) = again.prompts()
+    assert (prompt.kind, crop_mask(prompt.mask)[0], prompt.seen_unix_ns) == ("restore", (1, 1, 3, 3), 80_000_000)
 
 
 def test_old_masks_do_not_replace_newer_ones():

@@ -291,7 +291,7 @@ def test_only_holders_of_the_key_pair_are_let_in(tmp_path):
 
 
 def test_what_is_too_large_ends_a_writer_that_waits_and_is_a_counted_loss_for_others(context, caplog, monkeypatch):
-    monkeypatch.setattr("stream.wire.MAX_MESSAGE_BYTES", 100_000)
+    monkeypatch.setattr("stream.transport.wire.MAX_MESSAGE_BYTES", 100_000)
     small, large = frame(size=(150, 160)), frame(size=(200, 200))
     writer, reader = pair(context, f"inproc://t{next(_names)}", Delivery.EVERY)
     writer.send(large)
