@@ -64,7 +64,7 @@ def test_every_frame_is_sent_and_then_the_feed_ends(play):
     assert node.steps == 5
     progress = stage.progress()
     assert (progress.phase, progress.frame_id) == ("ended", 4)
-    assert progress.counters == {"captured": 5, "reconnects": 0}
+    assert progress.counters == {"captured": 5, "reconnects": 0, "too_large": 0}
     assert set(progress.gauges) == {"session", "fps"}
 
 
