@@ -26,6 +26,7 @@ class Picture:
     truth: Array | None = None  # (H, W) uint8 label image; the demo alone knows it
     name: str = ""  # of its file, without the ending; empty where pictures have none
     pixel_aspect: tuple[int, int] = (1, 1)  # width to height of a pixel, as it is to be shown
+    corrupt: bool = False  # the decoder knows that parts of it are missing or wrong
 
 
 class Source(Protocol):

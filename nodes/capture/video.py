@@ -57,7 +57,7 @@ class VideoSource:
         self._first: Any = None  # the frame that `open` waited for
         self._stream: Any = None
         self._given = 0
-        self._damaged = 0  # packets that did not decode
+        self.damaged = 0  # packets that did not decode
         self._broken = ""  # why a finite source could not be read to its end
         self._highest_s: float | None = None  # presentation time of a frame so far; it may start again in the middle
         self._presented: float | None = None  # presentation time of the newest picture, s
@@ -87,7 +87,7 @@ class VideoSource:
         if frame is not None:
             transposed = display_flips(frame)[0]
             shape = self._pixel_aspect(transposed=transposed)
-            return Picture(upright_rgb(frame), self._presented_s(frame), pixel_aspect=shape)
+            return Picture(upright_rgb(frame), self._presented_s(frame), pixel_aspect=shape, corrupt=frame.is_corrupt)
         if self.live:
             raise SourceError(f"{self.name}: the connection was closed after {self._given} frames")
         return None
@@ -126,7 +126,7 @@ class VideoSource:
         first = self._next()
         if first is None:
             raise SourceError(
-                f"{self.name}: ended before a picture could be decoded ({self._damaged} damaged packets, "
+                f"{self.name}: ended before a picture could be decoded ({self.damaged} damaged packets, "
                 f"codec {stream.codec_context.name}); check it with another player"
             )
         self._first, self._given = first, 0
@@ -201,7 +201,7 @@ class VideoSource:
         except av.error.EOFError:  # the decoder was empty already
             return []
         except av.error.FFmpegError:
-            self._damaged += 1
+            self.damaged += 1
             return []
 
     def _warn_of_losses(self, stream: Any) -> None:
@@ -211,14 +211,14 @@ class VideoSource:
         short_count = self._given < stream.frames or not stream.frames
         end_s, highest_s = self._end_s, self._highest_s
         short_time = end_s is not None and highest_s is not None and highest_s < end_s - 3 * step_s
-        if not self._damaged and not self._broken and not (short_count and short_time):
+        if not self.damaged and not self._broken and not (short_count and short_time):
             return
         of = f" of {stream.frames}" if stream.frames else ""
         until = f", up to {highest_s:.2f} s of {end_s:.2f} s" if short_time else ""
         why = f"; reading stopped: {self._broken}" if self._broken else ""
         log.warning(
             "%s: %d%s frames could be read%s; %d packets were damaged%s: the file is cut off or damaged",
-            self.name, self._given, of, until, self._damaged, why,
+            self.name, self._given, of, until, self.damaged, why,
         )  # fmt: skip
 
 

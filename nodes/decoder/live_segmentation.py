@@ -24,8 +24,8 @@ from nodes.decoder.segmentation import Decoded, Job, Segmenter
 from nodes.decoder.worker import SlicedTask, Worker
 from stream.crops import crop_mask
 from stream.errors import ModelError
-from stream.frame_period import FramePeriod
 from stream.messages import Masks, ObjectMask, Seeds, Stamp, State, Tracks
+from stream.timing import FramePeriod
 
 log = logging.getLogger(__name__)
 

@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import math
 
-from stream.frame_period import FramePeriod
+from stream.timing import FramePeriod
 
 MARGIN = 1.15  # steps vary by some per cent: a stride that just fits would be missed every second time
 OVERDUE = 2  # of a stride's own time: a frame is taken then, wherever the count is

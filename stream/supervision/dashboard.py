@@ -45,8 +45,9 @@ def progress(status: dict[str, Any]) -> str:
     frames, latency = status["frames"], status["latency_ms"]
     objects = ", ".join(f"{o['id']} {o['state']}" for o in status["objects"]) or "none"
     rate = status["nodes"]["decoder"]["rate_hz"]
+    trouble = f" ({status['reason']})" if status.get("reason") else ""
     return (
-        f"{status['phase']}: {frames['captured']} frames, {frames['passed_over']} passed over, "
+        f"{status['phase']}{trouble}: {frames['captured']} frames, {frames['passed_over']} passed over, "
         f"decoder {rate:.1f}/s, latency p50 {latency['p50']:.0f} p95 {latency['p95']:.0f} ms; "
         f"objects: {objects}"
     )

@@ -20,13 +20,14 @@ from stream.runtime import StopFlag
 from stream.settings.addresses import connectable
 from stream.settings.config import Config
 from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand, SendReply
+from stream.supervision.condition import Condition, Signs, read_signs
 from stream.supervision.connections import Connections, HostConnections
 from stream.supervision.control import RequestHandler
 from stream.supervision.journal import Journal, find_journal
 from stream.supervision.launching import RunNode, make_launch, nodes_by_process
 from stream.supervision.lifecycle import Exit, Running, SupervisedNode, SupervisedProcess, end
 from stream.supervision.registry import Registry
-from stream.supervision.run_summary import measure_supervisor, summarise
+from stream.supervision.run_summary import describe, measure_supervisor, summarise
 from stream.supervision.session import Session
 from stream.topology import Graph, wiring
 from stream.transport.wire import to_json
@@ -87,6 +88,7 @@ class Supervisor:
         self._clock = clock
         self._stopping = StopFlag()
         self._began_s = clock()
+        self._condition = Condition(self._began_s)
         self._observe_at_s = 0.0
         self._status_at_s = 0.0
         self._announce_at_s = 0.0
@@ -133,6 +135,7 @@ class Supervisor:
 
     def summary(self) -> dict[str, Any]:
         """The run so far (docs/protocol.md), for --summary, `stats` and the status topic."""
+        now_s = self._clock()
         malformed = self._connections.malformed
         malformed["reports"] += self._unknown_reports
         summary = summarise(
@@ -140,10 +143,18 @@ class Supervisor:
             self.nodes,
             self.processes,
             malformed={"control": self._requests.malformed, **malformed},
-            elapsed_s=self._clock() - self._began_s,
+            elapsed_s=now_s - self._began_s,
+            now_s=now_s,
         )
+        summary |= describe(self._condition, self._signs(now_s), now_s, time.time())
         summary["nodes"]["supervisor"] = measure_supervisor()
         return summary
+
+    def _signs(self, now_s: float) -> Signs:
+        """What the feed is judged by."""
+        session = self._session
+        opened, paused = session.opened is not None, session.paused
+        return read_signs(self.nodes, now_s, live=self.config.live, opened=opened, paused=paused)
 
     def _round(self) -> None:
         """Wait for something to come, and serve it."""
@@ -161,6 +172,7 @@ class Supervisor:
             self._act()
         self._requests.on_tick(now_s)
         self._session.on_tick(now_s)
+        self._condition.judge(self._signs(now_s), now_s)
         self._act()
         if now_s >= self._announce_at_s:
             self._announce_at_s = now_s + STATUS_S

@@ -154,6 +154,7 @@ def test_a_node_tells_its_rate_its_load_and_its_memory():
     )
     assert summary_of(report)["nodes"]["decoder"] == {
         "rate_hz": 25.0,
+        "recent_rate_hz": 0.0,
         "busy": 0.25,
         "restarts": 0,
         "peak_rss_mb": 90.0,
@@ -168,3 +169,26 @@ def test_a_node_tells_its_rate_its_load_and_its_memory():
 @pytest.mark.parametrize("phase", ["running", "paused", "stopped"])
 def test_the_phase_of_the_run_is_that_of_capture(phase):
     assert summary_of(health("capture", phase=phase))["phase"] == phase
+
+
+def test_rates_of_the_last_ten_seconds_forget_what_was_before_and_go_on_over_a_restart():
+    node = SupervisedNode("decoder")
+    for second in range(100):
+        if second == 95:
+            node.end_incarnation()
+        node.hear(float(second))
+        rate = 25 if second < 80 else 5
+        steps = rate * (second - 95) if second >= 95 else 25 * min(second, 80) + 5 * max(0, second - 80)
+        node.take_health(health("decoder", steps=steps))
+        if second == 79:
+            assert node.recent.rate_hz("steps", 79.0) == pytest.approx(25)
+    assert node.recent.rate_hz("steps", 99.0) == pytest.approx(5, abs=0.6)
+    assert node.recent.rate_hz("steps", 120.0) == 0.0
+
+
+def test_damage_and_recent_numbers_are_in_the_summary():
+    gauges = {"recent_latency_p50": 3.0, "recent_latency_p95": 4.0}
+    counters = {"damaged_packets": 3, "corrupt_pictures": 2}
+    summary = summary_of(health("capture", counters=counters), health("publisher", gauges=gauges))
+    assert summary["damage"] == {"damaged_packets": 3, "corrupt_pictures": 2, "too_large": 0}
+    assert summary["recent"]["latency_ms"] == {"p50": 3.0, "p95": 4.0}

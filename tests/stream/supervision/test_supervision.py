@@ -6,10 +6,10 @@ import json
 import pytest
 
 from stream.errors import ConfigError
-from stream.latency import Latency
 from stream.settings.presets import load
 from stream.supervision.dashboard import progress, table
 from stream.supervision.restart_policy import RestartPolicy
+from stream.timing import Latency
 from stream.topology import wiring
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from stream.frame_period import FramePeriod
+from stream.timing import FramePeriod, RecentLatency
 
 
 def fed(times_s: list[float], fps: float | None = None, step: int = 1) -> FramePeriod:
@@ -36,3 +36,16 @@ def test_a_count_that_begins_again_measures_nothing():
     period = fed([0.0, 0.04])
     period.add(0, 9_000_000_000)
     assert abs(period.s - 0.04) < 1e-9
+
+
+def test_latencies_of_the_last_ten_seconds_forget_what_was_before():
+    recent = RecentLatency()
+    assert recent.quantile(0.5, 0.0) == 0.0
+    for i in range(50):
+        recent.add(500.0, i / 2)
+    assert recent.quantile(0.5, 24.5) == 500.0
+    for i in range(50, 100):
+        recent.add(11.0 if i == 99 else 10.0, i / 2)
+    assert recent.quantile(0.5, 49.5) == 10.0
+    assert recent.quantile(1.0, 49.5) == 11.0
+    assert recent.quantile(0.5, 80.0) == 0.0
