@@ -22,7 +22,7 @@ test: $(VENV)/.dev ## run all tests
 
 load: $(VENV)/.dev ## hostile clients beside one that behaves, and a million malformed messages: ten minutes
 	$(python) -m pytest -m load -s tests/load
-	PYTHONPATH=.:tests $(python) tests/fuzz/fuzzer.py --count 1000000
+	PYTHONPATH=.:tests $(python) tests/fuzz/fuzzer.py --count 1000000 2> /dev/null
 
 check: $(VENV)/.dev ## format, lint and check types (in CI: without changing a file)
 	PYTHON=$(python) tools/check format lint types

@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Any
 
 import zmq
-import zmq.auth
 
 from stream.errors import ConfigError
 from stream.transport.gate import Gate
+from stream.transport.keys import ROLES, AllowList, Keys, Role
 from stream.transport.relay import Allowance, Inside
 from stream.transport.wire import MAX_ARRAY_BYTES
 
@@ -35,44 +35,6 @@ LONGEST_FOLDER_BYTES = 60  # a socket's path has at most 107
 LINGER_S = 0.5  # for the last bytes of public sockets
 
 
-class Keys:
-    """The CURVE key pair that every host of a graph holds; who has no copy of it is not let in."""
-
-    def __init__(self, folder: str) -> None:
-        try:
-            self.public, secret = zmq.auth.load_certificate(Path(folder) / "graph.key_secret")
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"graph.keys is {folder!r}: no key pair there ({error}); "
-                f"make one with `python tools/ctl.py keygen {folder}`"
-            ) from None
-        if secret is None:
-            raise ConfigError(f"graph.keys is {folder!r}: graph.key_secret holds no secret key")
-        self.secret = secret
-
-    def bind_side(self, socket: zmq.Socket[bytes]) -> None:
-        """Let in only who holds the key pair (the authenticator of the Context checks it)."""
-        socket.curve_publickey, socket.curve_secretkey, socket.curve_server = self.public, self.secret, True
-        socket.zap_domain = b"graph"
-
-    def connect_side(self, socket: zmq.Socket[bytes]) -> None:
-        """Show the key pair, and talk to nobody else who has not got it."""
-        socket.curve_publickey, socket.curve_secretkey, socket.curve_serverkey = self.public, self.secret, self.public
-
-
-def make_keys(folder: str) -> None:
-    """Write a new key pair into `folder` (made, private); ConfigError when there is one already, or it can't be."""
-    path = Path(folder)
-    if (path / "graph.key_secret").exists():
-        raise ConfigError(f"{folder} holds a key pair already; remove it, or name another folder")
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        zmq.auth.create_certificates(path, "graph")
-        (path / "graph.key_secret").chmod(0o600)
-    except OSError as error:
-        raise ConfigError(f"{folder}: no key pair can be written there ({error.strerror})") from None
-
-
 class Context:
     """The sockets of one process (or, over inproc, of all nodes in it)."""
 
@@ -81,6 +43,7 @@ class Context:
         self.zmq.set(zmq.MAX_SOCKETS, 4096)
         self.keys = Keys(keys) if keys else None
         self._authenticator: Any = None
+        self._allow_lists: list[AllowList] = []
         self._open: list[zmq.Socket[bytes]] = []  # held, so that none is collected before it is closed
         self._gates: dict[zmq.Socket[bytes], Gate] = {}  # of the public sockets
         self._more_gates: list[Gate] = []  # whose clients each have a socket of their own
@@ -115,7 +78,7 @@ class Context:
     def public_socket(
         self, kind: int, endpoint: str, *, queue: int, limit_bytes: int, allowance: Allowance
     ) -> tuple[zmq.Socket[bytes], str]:
-        """A socket that anybody may connect to through a gate, and the endpoint as it was bound.
+        """A socket that operators may connect to through a gate, and the endpoint as it was bound.
 
         `limit_bytes`: of one message that comes; memory is taken as soon as its length has come. ConfigError when the
         endpoint can't be bound: it is one that people choose, so another program may have it.
@@ -123,7 +86,7 @@ class Context:
         if endpoint.startswith("inproc://"):  # nobody outside this process
             return self.socket(kind, bind=endpoint, queue=queue), endpoint
         self._refuse_in_use(endpoint)
-        socket = self._make_public(kind, endpoint, queue, limit_bytes)
+        socket = self._make_public(kind, endpoint, queue, limit_bytes, "operator")
         try:
             path = _bind_unseen(socket)
             self._descriptors.append(path)
@@ -137,12 +100,14 @@ class Context:
     def gate(
         self, kind: int, endpoint: str, members: Members, *, queue: int, limit_bytes: int, allowance: Allowance
     ) -> Gate:
-        """A gate that gives each client a socket of its own, which joins the `members`; ConfigError as above."""
+        """A gate that gives each viewer a socket of its own, which joins the `members`; ConfigError as above."""
         self._refuse_in_use(endpoint)
+        if endpoint.startswith("tcp://"):
+            self._check_keys()
 
         def connect() -> Inside:
             try:
-                socket = self._make_public(kind, endpoint, queue, limit_bytes)
+                socket = self._make_public(kind, endpoint, queue, limit_bytes, "viewer")
                 path = _bind_unseen(socket)
                 try:
                     inside = _connect_unseen(path)
@@ -164,12 +129,12 @@ class Context:
         if endpoint.startswith("ipc://") and _is_listening(endpoint.removeprefix("ipc://")):
             raise ConfigError(f"endpoint {endpoint} is in use by another program; stop that one or choose another path")
 
-    def _make_public(self, kind: int, endpoint: str, queue: int, limit_bytes: int) -> zmq.Socket[bytes]:
+    def _make_public(self, kind: int, endpoint: str, queue: int, limit_bytes: int, role: Role) -> zmq.Socket[bytes]:
         socket = self._make(kind, queue)
         socket.maxmsgsize = limit_bytes
         socket.handshake_ivl, socket.backlog = HANDSHAKE_MS, INSIDE_BACKLOG
         if endpoint.startswith("tcp://") and self.keys:
-            self._secure(socket, bind=True)
+            self._secure(socket, bind=True, role=role)
         return socket
 
     def _make(self, kind: int, queue: int) -> zmq.Socket[bytes]:
@@ -193,18 +158,31 @@ class Context:
             self._gates[socket].close()
         socket.close(linger=wait_ms)
 
-    def _secure(self, socket: zmq.Socket[bytes], bind: bool) -> None:
+    def _secure(self, socket: zmq.Socket[bytes], bind: bool, role: Role = "graph") -> None:
         assert self.keys
-        if not bind:
+        if bind:
+            self._check_keys()
+            self.keys.bind_side(socket, role)
+        else:
             self.keys.connect_side(socket)
-            return
-        if self._authenticator is None:
-            from zmq.auth.thread import ThreadAuthenticator
 
-            self._authenticator = ThreadAuthenticator(self.zmq)
-            self._authenticator.start()
-            self._authenticator.configure_curve_callback("graph", credentials_provider=_OneKey(self.keys.public))
-        self.keys.bind_side(socket)
+    def _check_keys(self) -> None:
+        """Have the keys of clients checked from now on."""
+        if self.keys is None or self._authenticator is not None:
+            return
+        from zmq.auth.thread import ThreadAuthenticator
+
+        self._authenticator = ThreadAuthenticator(self.zmq)
+        self._authenticator.start()
+        for role in ROLES:
+            allow_list = AllowList(self.keys, role)
+            self._allow_lists.append(allow_list)
+            self._authenticator.configure_curve_callback(role, credentials_provider=allow_list)
+
+    @property
+    def refused_keys(self) -> int:
+        """Attempts to connect with a key that is not allowed there."""
+        return sum(allow_list.refused for allow_list in self._allow_lists)
 
     def close(self) -> None:
         """Close what is still open; only the last messages of public sockets are waited for, and not for long."""
@@ -220,16 +198,6 @@ class Context:
         for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors.clear()
-
-
-class _OneKey:
-    """CURVE's question whether a client may come in: only with the graph's own key."""
-
-    def __init__(self, public: bytes) -> None:
-        self.public = public
-
-    def callback(self, domain: str, key: bytes) -> bool:
-        return key == self.public  # both in Z85
 
 
 def _is_listening(path: str) -> bool:

@@ -1,7 +1,7 @@
 """Malformed messages for every parser that bytes off a socket reach: `PYTHONPATH=.:tests python tests/fuzz/fuzzer.py`.
 
 Each message is taken or refused in the way that is meant for it; anything else is a death, and its number and seed are
-printed, which make it again.
+printed, which make it again. (The JPEG library writes its warnings to stderr.)
 """
 
 from __future__ import annotations
@@ -260,7 +260,7 @@ def run(count: int, seed: int) -> Outcome:
         except MessageError:
             refused[receiver.name] += 1
         except BaseException:
-            print(f"message {i} of seed {seed}, {receiver.name}: {[p[:200] for p in parts[:5]]}", file=sys.stderr)
+            print(f"message {i} of seed {seed}, {receiver.name}: {[p[:200] for p in parts[:5]]}")
             raise
         else:
             taken[receiver.name] += 1

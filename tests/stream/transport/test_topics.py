@@ -13,8 +13,9 @@ from stream.errors import ConfigError, MessageError
 from stream.messages import End
 from stream.reports import REPORTS, Health
 from stream.topology import Delivery, Edge
+from stream.transport.keys import make_keys
 from stream.transport.service_sockets import Inlet, Outlet, RequestClient, RequestServer
-from stream.transport.sockets import Context, make_keys
+from stream.transport.sockets import Context
 from stream.transport.topics import Publisher, Subscriber
 
 PATIENCE_S = 10.0
