@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -34,12 +35,22 @@ def read_labels(path: str | Path) -> Array:
     if name == "pal8":
         indices, _palette = frame.to_ndarray()
         return np.ascontiguousarray(indices)
-    if name in ("gray", "ya8", "monob", "monow"):
-        values = np.ascontiguousarray(frame.reformat(format="gray").to_ndarray())
-        return values // SPREAD.get(_gray_bits(path), 1)
-    if name.startswith(("gray16", "ya16")):
-        return np.ascontiguousarray(frame.reformat(format="gray16le").to_ndarray())
+    if name in ("monob", "monow"):
+        return np.ascontiguousarray(frame.reformat(format="gray").to_ndarray())
+    if name in ("gray", "ya8"):
+        return _gray_plane(frame, "u1") // SPREAD.get(_gray_bits(path), 1)
+    if name in ("gray16be", "gray16le", "ya16be", "ya16le"):
+        return _gray_plane(frame, ">u2" if name.endswith("be") else "<u2")
     raise PromptError(f"--mask {path}: a {name} picture; needs a label image: a palette or gray PNG, pixel = object id")
+
+
+def _gray_plane(frame: Any, kind: str) -> Array:
+    """(H, W) gray values of a frame, unconverted: FFmpeg's conversion of gray with alpha leaves lines out at times."""
+    plane = frame.planes[0]
+    rows = np.frombuffer(plane, kind).reshape(plane.height, -1)
+    step = 2 if frame.format.name.startswith("ya") else 1  # alpha in between
+    values = rows[:, : step * frame.width : step]
+    return np.ascontiguousarray(values, np.uint8 if kind == "u1" else np.uint16)
 
 
 def _gray_bits(path: str | Path) -> int:
