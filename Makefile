@@ -7,18 +7,22 @@ python := $(VENV)/bin/python
 pip := $(python) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test check bench clean
+.PHONY: help demo test load check bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: $(VENV)/.lite ## follow three objects through a drawn scene; writes demo-output/
-	@mkdir -p demo-output
+	@mkdir -p demo-output && rm -f demo-output/demo*.mp4  # no recording is written over
 	$(python) run_stream.py --config demo --no-dashboard --summary demo-output/summary.json $(DEMO)
 
 test: $(VENV)/.dev ## run all tests
 	@tools/system_packages test
 	PYTHON=$(python) tools/check tests
+
+load: $(VENV)/.dev ## hostile clients beside one that behaves, and a million malformed messages: ten minutes
+	$(python) -m pytest -m load -s tests/load
+	PYTHONPATH=.:tests $(python) tests/fuzz/fuzzer.py --count 1000000 2> /dev/null
 
 check: $(VENV)/.dev ## format, lint and check types (in CI: without changing a file)
 	PYTHON=$(python) tools/check format lint types

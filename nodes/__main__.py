@@ -17,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nodes.start import run_node
+from stream.console.logs import install
 from stream.errors import StreamError
-from stream.logs import install
 from stream.run_directory import RunDir
 from stream.runtime import StopFlag
 from stream.settings.presets import build

@@ -26,7 +26,6 @@ from stream.transport.topics import Publisher, Subscriber
 
 log = logging.getLogger(__name__)
 
-PUBLIC_TOPICS = ("masks", "frames", "status")  # each followed by the camera (docs/protocol.md)
 TICK_MS = 50  # the longest that the loop sleeps: how soon a stop is seen
 
 MakeStage = Callable[[Config, NodeContext], Stage]
@@ -127,15 +126,11 @@ class Runtime:
         self.report(Done())
 
     def open_broadcast(self) -> Broadcast:
-        """The PUB socket for programs outside."""
+        """The PUB sockets for programs outside."""
         endpoint = self.config.publisher.endpoint or self._endpoint("publish")
-        camera = self.graph.nodes[self.node].camera
-        broadcast = Broadcast(
-            self.context, endpoint, TOPICS["masks"].depth, [f"{topic}/{camera}" for topic in PUBLIC_TOPICS]
-        )
+        broadcast = Broadcast(self.context, endpoint, TOPICS["masks"].depth)
         self.report(Bound(endpoint=broadcast.endpoint))
         self._broadcasts.append(broadcast)
-        self._poller.watch(broadcast)
         return broadcast
 
     def open_control(self) -> RequestClient:

@@ -207,8 +207,9 @@ class FakeConnections:
     def malformed(self):
         return {"reports": 2, "commands": 1}
 
-    def close(self):
+    def close(self, in_use=False):
         self.closed = True
+        self.left_in_use = in_use
 
 
 class SilentDashboard:

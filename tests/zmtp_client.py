@@ -46,7 +46,8 @@ class RawClient:
             came = 0
             while came < len(GREETING) + 2:
                 came += len(data := self.socket.recv(4096))
-                assert data, "the connection was closed"
+                if not data:
+                    raise ConnectionError("the connection was closed")
 
     def flood(self, data: bytes, wait_s: float = 0.2, most_s: float = 2.0) -> int:
         """Send whole frames again and again, until nobody has taken any for `wait_s`; the bytes that were taken."""

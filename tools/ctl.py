@@ -12,9 +12,10 @@ from __future__ import annotations
 import argparse
 import base64
 import json
+import re
 import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
@@ -25,10 +26,23 @@ TIMEOUT_S = 10.0
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is 0 for a result, 1 for a refusal, 2 for bad arguments, 3 for no answer."""
+    from stream.console.output import nobody_reads_stdout, outputs
+    from stream.console.process_arguments import hide_credentials
+
+    hide_credentials(argv)
+    with outputs(wait_for_stdout=True):
+        try:
+            return _main(argv)
+        except BrokenPipeError:
+            nobody_reads_stdout()
+            return 0
+
+
+def _main(argv: list[str]) -> int:
     try:
         arguments = _parser().parse_args(argv)
         if arguments.command == "keygen":
-            return keygen(arguments.folder)
+            return keygen(arguments.folder, arguments.role, arguments.name)
         result = ask(arguments, arguments.command, _params(arguments))
     except ControlError as error:
         print(f"ctl: {error.code}: {error}", file=sys.stderr)
@@ -36,7 +50,7 @@ def main(argv: list[str]) -> int:
     except StreamError as error:
         print(f"ctl: error: {error}", file=sys.stderr)
         return error.exit_code
-    print(json.dumps(result, indent=1))
+    print(json.dumps(result, indent=1), flush=True)
     return 0
 
 
@@ -49,7 +63,7 @@ def _parser() -> _Parser:
     p = _Parser(prog="ctl.py", allow_abbrev=False, description="Steer a run of run_stream.py.")
     p.add_argument("--endpoint", help="control endpoint (default: the one run on this machine)")
     p.add_argument("--camera", help="which run, where several are going on")
-    p.add_argument("--keys", default="", help="folder with graph.key_secret, for a tcp endpoint with CURVE")
+    p.add_argument("--keys", default="", help="folder with a key pair, for a tcp endpoint with CURVE")
     p.add_argument("--timeout", type=float, default=TIMEOUT_S, metavar="S", help="seconds to wait for the reply")
     commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
 
@@ -74,7 +88,10 @@ def _parser() -> _Parser:
         ("shutdown", "end the run"),
     ):
         command(name, text)
-    command("keygen", "make the key pair for tcp endpoints").add_argument("folder")
+    c = command("keygen", "make the key pair for tcp endpoints, or that of a client")
+    c.add_argument("folder")
+    c.add_argument("--role", choices=("graph", "operator", "viewer"), default="graph", help="what the key opens")
+    c.add_argument("--name", default="", help="of the operator or viewer, on the allow list")
     return p
 
 
@@ -138,12 +155,18 @@ class NoAnswerError(StreamError):
     exit_code = 3
 
 
-def keygen(folder: str) -> int:
-    """Write graph.key and graph.key_secret; every host of the graph needs a copy of the folder."""
-    from stream.transport.sockets import make_keys
+def keygen(folder: str, role: Literal["graph", "operator", "viewer"], name: str) -> int:
+    """Write the graph's key pair, which every host of it needs a copy of, or that of a client."""
+    from stream.transport.keys import make_client_keys, make_keys
 
-    make_keys(folder)
-    print(f"ctl: {folder}/graph.key_secret written; copy the folder to every host and set graph.keys to it")
+    if role == "graph":
+        make_keys(folder)
+        print(f"ctl: {folder}/graph.key_secret written; copy the folder to every host and set graph.keys to it")
+        return 0
+    if not re.fullmatch(r"[A-Za-z0-9._-]{1,64}", name):
+        raise ConfigError(f"--name {name!r}: needs 1 to 64 of A-Z a-z 0-9 . _ - for the {role}")
+    handed = make_client_keys(folder, role, name)
+    print(f"ctl: {handed} written; hand that folder to {name}, who names it with --keys")
     return 0
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -147,20 +146,24 @@ def follow(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the answer is its exit code."""
-    args = parse(argv)
+    from stream.console.output import nobody_reads_stdout, outputs
+    from stream.console.process_arguments import hide_credentials
     from stream.errors import StreamError
 
-    try:
-        return run(args)
-    except StreamError as error:
-        print(f"watch: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:  # `watch.py | head` has seen enough; what is still buffered goes nowhere, without complaint
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        print(f"watch: {error}", file=sys.stderr)
-        return 1
+    hide_credentials(sys.argv[1:] if argv is None else argv)
+    with outputs(wait_for_stdout=True):
+        args = parse(argv)
+        try:
+            return run(args)
+        except StreamError as error:
+            print(f"watch: {error}", file=sys.stderr)
+            return error.exit_code
+        except BrokenPipeError:
+            nobody_reads_stdout()
+            return 0
+        except OSError as error:
+            print(f"watch: {error}", file=sys.stderr)
+            return 1
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -191,10 +194,10 @@ def run(args: argparse.Namespace) -> int:
     """Subscribe and follow until a signal, --frames or --duration; the summary comes at the end in any case."""
     import contextlib
     import signal
-    import threading
     import time
 
     from stream.errors import ConfigError
+    from stream.runtime import StopFlag
     from stream.settings.addresses import check_endpoint
     from stream.transport.service_sockets import subscribe
     from tools.reception import Reception
@@ -204,7 +207,7 @@ def run(args: argparse.Namespace) -> int:
     endpoint = args.endpoint or _published_at(args.camera)
     check_endpoint("ENDPOINT", endpoint, secured=bool(args.keys), insecure=True)  # listening opens nothing to others
 
-    signalled = threading.Event()
+    signalled = StopFlag()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: signalled.set())
     end_s = time.monotonic() + (args.duration or float("inf"))

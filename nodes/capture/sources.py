@@ -26,7 +26,8 @@ def make_source(config: Capture) -> Source:
     if kind == "camera":
         return CameraSource(source_path(name), config.camera_size, config.camera_fps)
     if kind == "rtsp":
-        return RtspSource(name, config.rtsp_transport, config.open_timeout_s, config.read_timeout_s)
+        timeouts = config.open_timeout_s, config.read_timeout_s
+        return RtspSource(name, config.rtsp_transport, *timeouts, config.udp_reorder_s)
     if kind == "lavfi":
         return GraphSource(name.removeprefix("lavfi:"))
     path = Path(source_path(name))

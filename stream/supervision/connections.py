@@ -100,9 +100,10 @@ class Connections:
         """Messages that could not be read, by the socket that they came to."""
         return {"reports": 0, "commands": 0}
 
-    def close(self) -> None:
-        """Leave no socket and no folder."""
-        self.context.close()
+    def close(self, *, in_use: bool = False) -> None:
+        """Leave no socket and no folder; a context that is `in_use` by a thread that did not stop ends with us."""
+        if not in_use:
+            self.context.close()
         self.run_dir.remove()
 
 
@@ -197,8 +198,8 @@ class HostConnections(Connections):
         """Messages that could not be read, by the socket that they came to."""
         return {"reports": self._reports.malformed, "commands": self._commands.malformed}
 
-    def close(self) -> None:
-        """Leave no socket and no folder; the last replies go out."""
+    def close(self, *, in_use: bool = False) -> None:
+        """As above; the last replies go out."""
         for socket in (self._reports, self._commands, self._masks, self._requests):
             socket.close()
-        super().close()
+        super().close(in_use=in_use)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
 import time
@@ -32,9 +31,7 @@ class PlainLines:
 
     def write_line(self, line: str) -> None:
         """Write a line of a node's log."""
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more; the feed goes on
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+        sys.stderr.write(line + "\n")  # an Output (stream/console/output.py): it neither waits nor fails
 
     def update(self, summary: Callable[[], dict[str, Any]]) -> None:
         """Log the progress, if it is time."""

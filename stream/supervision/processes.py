@@ -37,7 +37,7 @@ class NodeProcess:
         self.name = name
         self._process = subprocess.Popen(
             [sys.executable, "-m", "nodes", name, str(folder)],
-            # One line is written: the config, which may hold a password and so is in no file. It stays open, and when it
+            # One line is written: the config, which may hold a password and so is in no file. It stays open; when it
             # closes, the nodes know that we have died.
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,

@@ -7,10 +7,12 @@ import resource
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from stream.reports import SinkState
 from stream.supervision.condition import REPEATED_S, Condition, Signs
 from stream.supervision.lifecycle import SupervisedNode, SupervisedProcess
 from stream.supervision.session import Session
 
+SINKS = ("record", "picture", "save_masks")  # keys of the renderer's config
 DAMAGE = ("damaged_packets", "corrupt_pictures", "too_large")  # what came of the source and was no whole picture
 BUDGET = ("frame_ms", "encode_ms", "refinement_passes")  # what a frame may cost, what it costs, what it gets
 
@@ -59,7 +61,28 @@ def summarise(
         summary["budget"] = {key: round(gauges["decoder"][key], 1) for key in BUDGET}
     if gauges["decoder"].get("truth_count"):
         summary["truth"] = {"mean_iou": round(gauges["decoder"]["truth_iou"], 4)}
+    if sinks := [key for key in SINKS if getattr(session.config.renderer, key)]:
+        renderer = nodes["renderer"].health
+        states = renderer.progress.sinks if renderer else {}
+        written = {key: int(counters["renderer"].get(f"{key}_written", 0)) for key in sinks}
+        summary["sinks"] = {
+            key: _sink(states.get(key, SinkState()), written[key], feed_ended=session.feed_ended) for key in sinks
+        }
+        summary["written"] = {
+            key: {"path": states[key].path, "files": states[key].files, "pictures": written[key]}
+            for key in sinks
+            if key in states and written[key] and states[key].path
+        }
     return summary
+
+
+def _sink(state: SinkState, written: int, *, feed_ended: bool) -> str:
+    """What became of something that was to be written; a run that is stopped before the first picture has nothing."""
+    if state.error:
+        return f"failed: {state.error}"
+    if written:
+        return "written"
+    return "failed: no picture reached it" if feed_ended else "nothing written"
 
 
 def _captured(session: Session, counters: Mapping[str, float]) -> int:

@@ -135,11 +135,16 @@ class Session:
         self.registry.observe(masks)
         self._journal_at_s = min(self._journal_at_s, now_s + JOURNAL_S)
 
+    @property
+    def feed_ended(self) -> bool:
+        """Whether every sink has seen the feed's end: nobody stopped it before."""
+        return self._done >= set(self._sinks)
+
     def on_done(self, node: str) -> None:
         """A node has passed on the end of the feed; the run is over once every sink has."""
-        before = self._done >= set(self._sinks)
+        before = self.feed_ended
         self._done.add(node)
-        if not before and self._done >= set(self._sinks):
+        if not before and self.feed_ended:
             log.info("the feed has ended")
             self.end_run()
 

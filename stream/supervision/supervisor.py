@@ -91,6 +91,7 @@ class Supervisor:
         self._condition = Condition(self._began_s)
         self._observe_at_s = 0.0
         self._status_at_s = 0.0
+        self._announce_at_s = 0.0
         self._unknown_reports = 0  # of nodes that there are not
 
     # --- the run ---
@@ -173,9 +174,11 @@ class Supervisor:
         self._session.on_tick(now_s)
         self._condition.judge(self._signs(now_s), now_s)
         self._act()
+        if now_s >= self._announce_at_s:
+            self._announce_at_s = now_s + STATUS_S
+            self._connections.keep_announced()
         if self.nodes["publisher"].loaded and now_s >= self._status_at_s:
             self._status_at_s = now_s + STATUS_S
-            self._connections.keep_announced()
             self._connections.send("publisher", PublishStatus(status=to_json(self.summary()).decode()))
 
     def _act(self) -> None:
@@ -281,7 +284,8 @@ class Supervisor:
         errors = end(self.processes, self.config.supervisor.stop_timeout_s, self._wait_for_end)
         self.error = next((error for error in (self.error, *errors) if error), None)
         self._take_reports()
-        self._connections.close()
+        alive = [p for p in self.processes if p.running is not None and p.running.exit_code() is None]
+        self._connections.close(in_use=bool(alive))
         if self._journal is not None:
             self._journal.close()
 

@@ -20,17 +20,17 @@ import threading
 import time
 from collections.abc import Callable
 
-from stream.descriptors import free_descriptors
+from stream.transport.descriptors import free_descriptors
 from stream.transport.listening import address_of, keep_alive, listen_at_address, listen_at_path
-from stream.transport.relay import Allowance, Relay
+from stream.transport.relay import Allowance, Inside, Relay
 
 log = logging.getLogger(__name__)
 
-MOST_CLIENTS = 512  # of one gate; fewer where descriptors are scarce
-DESCRIPTORS_A_CLIENT = 3  # its socket, and both ends of the relay
+DESCRIPTORS_A_CLIENT = 6  # its connection, the two ends of the relay, and those of a ZeroMQ socket of its own
 DESCRIPTORS_APART = 48  # stay free for files, pipes and the sockets of the graph
 GATES = 2  # of a process at most
-MUTE_BYTES = 64  # a ZMTP greeting: who has sent less has not even begun
+MUTE_S = 5.0  # how long a client may say nothing at first
+GREETING_BYTES = 64  # of ZMTP: who has sent less has not even begun
 ACCEPT_PAUSE_S = 0.5  # when no descriptor is left
 TICK_S = 0.05  # how often is looked at who may send again
 
@@ -38,21 +38,23 @@ TICK_S = 0.05  # how often is looked at who may send again
 class Gate:
     """Accepts clients at an endpoint, in a thread of its own, until it is closed."""
 
-    def __init__(self, endpoint: str, connect_inside: Callable[[], socketlib.socket], allowance: Allowance) -> None:
-        """OSError where the endpoint can't be bound. `connect_inside` makes a connection to our ZeroMQ socket."""
+    def __init__(self, endpoint: str, connect_inside: Callable[[], Inside], allowance: Allowance) -> None:
+        """OSError where the endpoint can't be bound. The thread calls `connect_inside` for each client."""
         self.refused = 0  # clients that found no room
         self._connect_inside = connect_inside
         self._allowance = allowance
         room = (free_descriptors() - DESCRIPTORS_APART) // DESCRIPTORS_A_CLIENT // GATES
-        self._most = max(1, min(MOST_CLIENTS, room))
+        self._most = max(1, min(allowance.clients, room))  # fewer where descriptors are scarce
         self._path = endpoint.removeprefix("ipc://") if endpoint.startswith("ipc://") else ""
         self._listener = listen_at_path(self._path) if self._path else listen_at_address(endpoint)
         self.endpoint = endpoint if self._path else f"tcp://{address_of(self._listener)}"
+        self._mute: dict[int, tuple[socketlib.socket, float]] = {}  # clients that have sent nothing, and since when
         self._clients: dict[int, Relay] = {}  # by either descriptor
         self._throttled: set[Relay] = set()  # who has to wait until it may send more
         self._selector = selectors.DefaultSelector()
         self._wake_fd, self._waker_fd = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         self._selector.register(self._wake_fd, selectors.EVENT_READ)
+        self._lock = threading.Lock()  # held while a client is let in
         self._listening = True
         self._closing = False
         self._accept_again_s = 0.0
@@ -62,14 +64,14 @@ class Gate:
 
     def close(self) -> None:
         """Accept nobody any more."""
-        self._listening = False
+        with self._lock:
+            self._listening = False
         self._wake()
 
     def join(self, wait_s: float) -> None:
         """Close, and wait for the last bytes of our socket, which is closed by now, to reach the clients."""
-        self._listening, self._closing = False, True
-        self._end_s = time.monotonic() + wait_s
-        self._wake()
+        self._end_s, self._closing = time.monotonic() + wait_s, True
+        self.close()
         self._thread.join(wait_s + 1.0)
 
     def _wake(self) -> None:
@@ -83,11 +85,14 @@ class Gate:
                 self._watch_listener(now_s)
                 for client in list(self._throttled):
                     self._watch_client(client, now_s)
-                waits = self._throttled or self._closing or now_s < self._accept_again_s
+                self._drop_mute(now_s)
+                waits = self._throttled or self._mute or self._closing or now_s < self._accept_again_s
                 self._serve(self._selector.select(TICK_S if waits else None))
         finally:
             for client in set(self._clients.values()):
                 client.close()
+            for outside, _ in self._mute.values():
+                outside.close()
             self._unlisten()
             self._selector.close()
             os.close(self._wake_fd)
@@ -136,6 +141,8 @@ class Gate:
                     os.read(self._wake_fd, 4096)
             elif key.fd == self._listener.fileno():
                 self._accept(now_s)
+            elif key.fd in self._mute:
+                self._let_in(key.fd, now_s)
             elif (client := self._clients.get(key.fd)) is not None:
                 self._relay(client, key.fd, events, now_s)
 
@@ -169,26 +176,55 @@ class Gate:
                 self._accept_again_s = now_s + ACCEPT_PAUSE_S
                 self._refuse(os.strerror(error.errno))
             return
-        if len(self._clients) >= 2 * self._most and not self._evict_mute():
+        outside.setblocking(False)
+        if len(self._mute) >= self._most:  # the one that has been mute for longest gives way
+            self._forget_mute(next(iter(self._mute))).close()
+        self._mute[outside.fileno()] = outside, now_s
+        self._watch(outside.fileno(), selectors.EVENT_READ)
+
+    def _drop_mute(self, now_s: float) -> None:
+        """Close the connections that have been mute for too long."""
+        for fd, (outside, since_s) in list(self._mute.items()):
+            if now_s - since_s < MUTE_S:
+                return
+            self._forget_mute(fd)
+            outside.close()
+
+    def _forget_mute(self, fd: int) -> socketlib.socket:
+        self._watch(fd, 0)
+        return self._mute.pop(fd)[0]
+
+    def _let_in(self, fd: int, now_s: float) -> None:
+        """A client says something: connect it to a socket of ours."""
+        outside = self._forget_mute(fd)
+        if not self._has_room() and not self._evict():
             outside.close()
             self._refuse(f"{self._most} are connected, which is the most")
             return
         try:
-            outside.setblocking(False)
             if not self._path:
                 keep_alive(outside)
-            inside = self._connect_inside()
+            with self._lock:
+                if not self._listening:
+                    raise OSError(errno.ESHUTDOWN, os.strerror(errno.ESHUTDOWN))
+                inside = self._connect_inside()
         except OSError as error:
             outside.close()
             self._refuse(os.strerror(error.errno or 0))
             return
         client = Relay(outside, inside, self._allowance, now_s)
-        self._clients[outside.fileno()] = self._clients[inside.fileno()] = client
+        self._clients[outside.fileno()] = self._clients[client.inside.fileno()] = client
+        client.read_client(now_s)
         self._watch_client(client, now_s)
 
-    def _evict_mute(self) -> bool:
-        """Make room: close the oldest connection that has not even sent a greeting."""
-        mute = next((c for c in self._clients.values() if c.received < MUTE_BYTES), None)
+    def _has_room(self) -> bool:
+        """Whether one more may come; clients that are gone do not count while our sockets still read to their end."""
+        clients = set(self._clients.values())
+        return len(clients) < 2 * self._most and sum(not client.ended for client in clients) < self._most
+
+    def _evict(self) -> bool:
+        """Make room: close the oldest connection whose client has not even greeted to the end."""
+        mute = next((c for c in self._clients.values() if c.received < GREETING_BYTES and not c.ended), None)
         if mute is None:
             return False
         self._drop(mute)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import selectors
 import socket as socketlib
+from collections.abc import Callable
 from dataclasses import dataclass
 
 CHUNK_BYTES = 1 << 16
@@ -12,23 +13,33 @@ CHUNK_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class Allowance:
-    """What a client may send: so many bytes at once, and so many a second."""
+    """How many clients there may be, and what each may send: so many bytes at once, and so many a second."""
 
+    clients: int
     burst_bytes: float
     bytes_per_s: float
+
+
+@dataclass(frozen=True)
+class Inside:
+    """A connection to a ZeroMQ socket of ours, and what is to be done once it is closed."""
+
+    socket: socketlib.socket
+    leave: Callable[[], None] = lambda: None
 
 
 class Relay:
     """A client and its connection to our ZeroMQ socket."""
 
-    def __init__(self, outside: socketlib.socket, inside: socketlib.socket, allowance: Allowance, now_s: float) -> None:
+    def __init__(self, outside: socketlib.socket, inside: Inside, allowance: Allowance, now_s: float) -> None:
         self.outside = outside
-        self.inside = inside
+        self.inside = inside.socket
         self.inbound = b""  # read from the client, not yet written to our socket
         self.outbound = b""  # the other way
         self.received = 0
         self.ended = False  # the client sends nothing any more
         self.gone = False  # nor does it read
+        self._leave = inside.leave
         self._allowance = allowance
         self._tokens = allowance.burst_bytes
         self._refilled_s = now_s
@@ -113,3 +124,4 @@ class Relay:
         """Close both ends."""
         self.outside.close()
         self.inside.close()
+        self._leave()

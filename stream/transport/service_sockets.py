@@ -9,17 +9,17 @@ import zmq
 
 from stream.errors import MessageError
 from stream.messages import Message
+from stream.transport.gate import Gate
 from stream.transport.relay import Allowance
-from stream.transport.sockets import Context
+from stream.transport.sockets import Context, Members
 from stream.transport.wire import from_parts, to_parts
 
 log = logging.getLogger(__name__)
 
-SUBSCRIPTIONS_A_ROUND = 1000  # so that a flood of them does not keep the publisher from its frames
 SUBSCRIPTION_BYTES = 512  # the longest topic has 71; libzmq keeps each prefix that was sent, 50 bytes for one of it
-SUBSCRIBING = Allowance(burst_bytes=1 << 16, bytes_per_s=256)
+SUBSCRIBING = Allowance(clients=64, burst_bytes=1 << 14, bytes_per_s=64)
 REQUEST_BYTES = 1 << 20  # with the mask of an 8K picture in it
-REQUESTING = Allowance(burst_bytes=4 << 20, bytes_per_s=1 << 20)
+REQUESTING = Allowance(clients=256, burst_bytes=4 << 20, bytes_per_s=1 << 20)
 REPLIES = 64  # that wait for a client that does not read them; it misses the others
 
 
@@ -68,44 +68,49 @@ class Outlet:
 
 
 class Broadcast:
-    """The socket for programs outside: never waits for any of them, and holds nothing that they could make grow.
+    """The sockets for programs outside: never waits for any of them, and holds nothing that they could make grow.
 
-    A subscription counts only if a topic of ours begins with it. Any other could never match a message, so leaving it
-    out changes nothing for its subscriber, and whatever clients ask for, what is kept is bounded by our topics.
+    Each client has a socket of its own. Where one socket serves all, libzmq keeps their subscriptions in one tree and
+    walks through all of it when one leaves, so that a few who come and go with many topics stop everybody.
     """
 
-    def __init__(self, context: Context, endpoint: str, queue: int, topics: Sequence[str]) -> None:
-        self._context = context
-        self.socket, self.endpoint = context.public_socket(
-            zmq.XPUB, endpoint, queue=queue, limit_bytes=SUBSCRIPTION_BYTES, allowance=SUBSCRIBING
+    def __init__(self, context: Context, endpoint: str, queue: int) -> None:
+        self._members = Members()
+        self._sockets: list[zmq.Socket[bytes]] = []
+        self._gate: Gate | None = None
+        self.endpoint = endpoint
+        if endpoint.startswith("inproc://"):  # nobody outside this process
+            self._sockets.append(context.socket(zmq.PUB, bind=endpoint, queue=queue))
+            return
+        self._gate = context.gate(
+            zmq.PUB, endpoint, self._members, queue=queue, limit_bytes=SUBSCRIPTION_BYTES, allowance=SUBSCRIBING
         )
-        self.socket.setsockopt(zmq.XPUB_MANUAL, 1)
-        self.topics = [topic.encode() for topic in topics]
-        self.refused = 0  # subscriptions to what there is not
+        self.endpoint = self._gate.endpoint
 
     def send(self, parts: Sequence[bytes]) -> None:
         """Send to whoever subscribes; a subscriber whose queue is full misses it, and sees the gap in `sequence`."""
         self.serve()
-        self.socket.send_multipart(parts, zmq.DONTWAIT)
+        for socket in self._sockets:
+            socket.send_multipart(parts, zmq.DONTWAIT)
 
     def serve(self) -> None:
-        """Take the subscriptions that have come, a bounded number of them."""
-        for _ in range(SUBSCRIPTIONS_A_ROUND):
-            try:
-                event = self.socket.recv(zmq.DONTWAIT)
-            except zmq.Again:
-                return
-            prefix = event[1:]
-            if not any(topic.startswith(prefix) for topic in self.topics):
-                self.refused += event[:1] == b"\1"
-            elif event[:1] == b"\1":
-                self.socket.setsockopt(zmq.SUBSCRIBE, prefix)
-            elif event[:1] == b"\0":
-                self.socket.setsockopt(zmq.UNSUBSCRIBE, prefix)
+        """Take in the clients that have come, and let go of those that have left."""
+        while self._members.joined:
+            self._sockets.append(self._members.joined.popleft())
+        while self._members.left:
+            socket = self._members.left.popleft()
+            self._sockets = [s for s in self._sockets if s is not socket]
+            socket.close(linger=0)
+        for socket in self._sockets:
+            socket.get(zmq.EVENTS)  # libzmq takes in what was subscribed to when it is called, and not before
 
     def close(self, wait_ms: int = 500) -> None:
         """Close once the last messages are out, or after `wait_ms`."""
-        self._context.close_public(self.socket, wait_ms)
+        if self._gate:
+            self._gate.close()
+        self.serve()
+        for socket in self._sockets:
+            socket.close(linger=wait_ms)
 
 
 class Listener:

@@ -8,16 +8,17 @@ import os
 import shutil
 import socket as socketlib
 import tempfile
-from collections.abc import Callable
+from collections import deque
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import zmq
-import zmq.auth
 
 from stream.errors import ConfigError
 from stream.transport.gate import Gate
-from stream.transport.relay import Allowance
+from stream.transport.keys import ROLES, AllowList, Keys, Role
+from stream.transport.relay import Allowance, Inside
 from stream.transport.wire import MAX_ARRAY_BYTES
 
 # libzmq closes a connection without a word when a part of a message passes its limit. Ours lies above the largest array
@@ -34,44 +35,6 @@ LONGEST_FOLDER_BYTES = 60  # a socket's path has at most 107
 LINGER_S = 0.5  # for the last bytes of public sockets
 
 
-class Keys:
-    """The CURVE key pair that every host of a graph holds; who has no copy of it is not let in."""
-
-    def __init__(self, folder: str) -> None:
-        try:
-            self.public, secret = zmq.auth.load_certificate(Path(folder) / "graph.key_secret")
-        except (OSError, ValueError) as error:
-            raise ConfigError(
-                f"graph.keys is {folder!r}: no key pair there ({error}); "
-                f"make one with `python tools/ctl.py keygen {folder}`"
-            ) from None
-        if secret is None:
-            raise ConfigError(f"graph.keys is {folder!r}: graph.key_secret holds no secret key")
-        self.secret = secret
-
-    def bind_side(self, socket: zmq.Socket[bytes]) -> None:
-        """Let in only who holds the key pair (the authenticator of the Context checks it)."""
-        socket.curve_publickey, socket.curve_secretkey, socket.curve_server = self.public, self.secret, True
-        socket.zap_domain = b"graph"
-
-    def connect_side(self, socket: zmq.Socket[bytes]) -> None:
-        """Show the key pair, and talk to nobody else who has not got it."""
-        socket.curve_publickey, socket.curve_secretkey, socket.curve_serverkey = self.public, self.secret, self.public
-
-
-def make_keys(folder: str) -> None:
-    """Write a new key pair into `folder` (made, private); ConfigError when there is one already, or it can't be."""
-    path = Path(folder)
-    if (path / "graph.key_secret").exists():
-        raise ConfigError(f"{folder} holds a key pair already; remove it, or name another folder")
-    try:
-        path.mkdir(mode=0o700, parents=True, exist_ok=True)
-        zmq.auth.create_certificates(path, "graph")
-        (path / "graph.key_secret").chmod(0o600)
-    except OSError as error:
-        raise ConfigError(f"{folder}: no key pair can be written there ({error.strerror})") from None
-
-
 class Context:
     """The sockets of one process (or, over inproc, of all nodes in it)."""
 
@@ -80,8 +43,10 @@ class Context:
         self.zmq.set(zmq.MAX_SOCKETS, 4096)
         self.keys = Keys(keys) if keys else None
         self._authenticator: Any = None
+        self._allow_lists: list[AllowList] = []
         self._open: list[zmq.Socket[bytes]] = []  # held, so that none is collected before it is closed
         self._gates: dict[zmq.Socket[bytes], Gate] = {}  # of the public sockets
+        self._more_gates: list[Gate] = []  # whose clients each have a socket of their own
         self._descriptors: list[int] = []  # by which their gates find them
 
     def socket(
@@ -89,6 +54,7 @@ class Context:
     ) -> zmq.Socket[bytes]:
         """A socket with this project's options; ConfigError when the endpoint can't be bound."""
         socket = self._make(kind, queue)
+        self._open = [s for s in self._open if not s.closed] + [socket]
         if name:
             socket.routing_id = name
         endpoint = bind or connect
@@ -112,33 +78,67 @@ class Context:
     def public_socket(
         self, kind: int, endpoint: str, *, queue: int, limit_bytes: int, allowance: Allowance
     ) -> tuple[zmq.Socket[bytes], str]:
-        """A socket that anybody may connect to through a gate, and the endpoint as it was bound.
+        """A socket that operators may connect to through a gate, and the endpoint as it was bound.
 
         `limit_bytes`: of one message that comes; memory is taken as soon as its length has come. ConfigError when the
         endpoint can't be bound: it is one that people choose, so another program may have it.
         """
         if endpoint.startswith("inproc://"):  # nobody outside this process
             return self.socket(kind, bind=endpoint, queue=queue), endpoint
-        if endpoint.startswith("ipc://") and _is_listening(endpoint.removeprefix("ipc://")):
-            raise ConfigError(f"endpoint {endpoint} is in use by another program; stop that one or choose another path")
-        socket = self._make(kind, queue)
-        socket.maxmsgsize = limit_bytes
-        socket.handshake_ivl, socket.backlog = HANDSHAKE_MS, INSIDE_BACKLOG
-        if endpoint.startswith("tcp://") and self.keys:
-            self._secure(socket, bind=True)
+        self._refuse_in_use(endpoint)
+        socket = self._make_public(kind, endpoint, queue, limit_bytes, "operator")
         try:
-            descriptor, connect = _bind_unseen(socket)
-            self._descriptors.append(descriptor)
-            gate = Gate(endpoint, connect, allowance)
+            path = _bind_unseen(socket)
+            self._descriptors.append(path)
+            gate = Gate(endpoint, lambda: Inside(_connect_unseen(path)), allowance)
         except (OSError, zmq.ZMQError) as error:
             socket.close()
             raise ConfigError(_why_not_bound(endpoint, error)) from None
         self._gates[socket] = gate
         return socket, gate.endpoint
 
+    def gate(
+        self, kind: int, endpoint: str, members: Members, *, queue: int, limit_bytes: int, allowance: Allowance
+    ) -> Gate:
+        """A gate that gives each viewer a socket of its own, which joins the `members`; ConfigError as above."""
+        self._refuse_in_use(endpoint)
+        if endpoint.startswith("tcp://"):
+            self._check_keys()
+
+        def connect() -> Inside:
+            try:
+                socket = self._make_public(kind, endpoint, queue, limit_bytes, "viewer")
+                path = _bind_unseen(socket)
+                try:
+                    inside = _connect_unseen(path)
+                finally:
+                    os.close(path)
+            except zmq.ZMQError as error:
+                raise OSError(error.errno, error.strerror) from None
+            members.joined.append(socket)
+            return Inside(inside, lambda: members.left.append(socket))
+
+        try:
+            gate = Gate(endpoint, connect, allowance)
+        except OSError as error:
+            raise ConfigError(_why_not_bound(endpoint, error)) from None
+        self._more_gates.append(gate)
+        return gate
+
+    def _refuse_in_use(self, endpoint: str) -> None:
+        if endpoint.startswith("ipc://") and _is_listening(endpoint.removeprefix("ipc://")):
+            raise ConfigError(f"endpoint {endpoint} is in use by another program; stop that one or choose another path")
+
+    def _make_public(self, kind: int, endpoint: str, queue: int, limit_bytes: int, role: Role) -> zmq.Socket[bytes]:
+        socket = self._make(kind, queue)
+        socket.maxmsgsize = limit_bytes
+        socket.handshake_ivl, socket.backlog = HANDSHAKE_MS, INSIDE_BACKLOG
+        if endpoint.startswith("tcp://") and self.keys:
+            self._secure(socket, bind=True, role=role)
+        return socket
+
     def _make(self, kind: int, queue: int) -> zmq.Socket[bytes]:
         socket = self.zmq.socket(kind)
-        self._open = [s for s in self._open if not s.closed] + [socket]
         socket.linger = 0
         socket.sndhwm = socket.rcvhwm = queue
         socket.maxmsgsize = SOCKET_LIMIT_BYTES
@@ -158,40 +158,46 @@ class Context:
             self._gates[socket].close()
         socket.close(linger=wait_ms)
 
-    def _secure(self, socket: zmq.Socket[bytes], bind: bool) -> None:
+    def _secure(self, socket: zmq.Socket[bytes], bind: bool, role: Role = "graph") -> None:
         assert self.keys
-        if not bind:
+        if bind:
+            self._check_keys()
+            self.keys.bind_side(socket, role)
+        else:
             self.keys.connect_side(socket)
-            return
-        if self._authenticator is None:
-            from zmq.auth.thread import ThreadAuthenticator
 
-            self._authenticator = ThreadAuthenticator(self.zmq)
-            self._authenticator.start()
-            self._authenticator.configure_curve_callback("graph", credentials_provider=_OneKey(self.keys.public))
-        self.keys.bind_side(socket)
+    def _check_keys(self) -> None:
+        """Have the keys of clients checked from now on."""
+        if self.keys is None or self._authenticator is not None:
+            return
+        from zmq.auth.thread import ThreadAuthenticator
+
+        self._authenticator = ThreadAuthenticator(self.zmq)
+        self._authenticator.start()
+        for role in ROLES:
+            allow_list = AllowList(self.keys, role)
+            self._allow_lists.append(allow_list)
+            self._authenticator.configure_curve_callback(role, credentials_provider=allow_list)
+
+    @property
+    def refused_keys(self) -> int:
+        """Attempts to connect with a key that is not allowed there."""
+        return sum(allow_list.refused for allow_list in self._allow_lists)
 
     def close(self) -> None:
         """Close what is still open; only the last messages of public sockets are waited for, and not for long."""
         if self._authenticator is not None:
             self._authenticator.stop()
+        gates = [*self._gates.values(), *self._more_gates]
+        for gate in gates:
+            gate.close()
         self.zmq.destroy(linger=0)
-        for gate in self._gates.values():
+        for gate in gates:
             gate.join(LINGER_S)
         self._gates.clear()
         for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors.clear()
-
-
-class _OneKey:
-    """CURVE's question whether a client may come in: only with the graph's own key."""
-
-    def __init__(self, public: bytes) -> None:
-        self.public = public
-
-    def callback(self, domain: str, key: bytes) -> bool:
-        return key == self.public  # both in Z85
 
 
 def _is_listening(path: str) -> bool:
@@ -207,29 +213,36 @@ def _is_listening(path: str) -> bool:
         return True
 
 
-def _bind_unseen(socket: zmq.Socket[bytes]) -> tuple[int, Callable[[], socketlib.socket]]:
-    """Bind a socket where nobody else can find it: a descriptor to be closed at the end, and what connects to it.
+@dataclass
+class Members:
+    """Sockets of a gate's clients, one each; filled by its thread, taken by the one that sends."""
 
-    A unix socket without a name any more is reached by the descriptor of its file alone. OSError or ZMQError where that
-    fails.
+    joined: deque[zmq.Socket[bytes]] = field(default_factory=deque)
+    left: deque[zmq.Socket[bytes]] = field(default_factory=deque)
+
+
+def _bind_unseen(socket: zmq.Socket[bytes]) -> int:
+    """Bind a socket where nobody else finds it: a unix socket without a name; the descriptor of its file.
+
+    OSError or ZMQError where that fails.
     """
     folder = Path(tempfile.mkdtemp(prefix="sam-pt-live-gate-", dir=_short_folder()))
     try:
         socket.bind(f"ipc://{folder}/s")
-        descriptor = os.open(folder / "s", os.O_PATH | os.O_CLOEXEC)
+        return os.open(folder / "s", os.O_PATH | os.O_CLOEXEC)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 
-    def connect() -> socketlib.socket:
-        inside = socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM | socketlib.SOCK_NONBLOCK)
-        try:
-            inside.connect(f"/proc/self/fd/{descriptor}")
-        except OSError:
-            inside.close()
-            raise
-        return inside
 
-    return descriptor, connect
+def _connect_unseen(descriptor: int) -> socketlib.socket:
+    """Connect to the unix socket whose file the descriptor is of."""
+    inside = socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM | socketlib.SOCK_NONBLOCK)
+    try:
+        inside.connect(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        inside.close()
+        raise
+    return inside
 
 
 def _short_folder() -> str:

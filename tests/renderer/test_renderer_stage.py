@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -175,6 +177,25 @@ def test_progress_holds_the_newest_frame_that_was_drawn(node, tmp_path):
     node.start(stage, TakeSnapshot(request=1))
     node.give(stage, scene_at(9))
     assert stage.progress().frame_id == 9
+
+
+def test_progress_tells_what_became_of_each_sink(node, tmp_path):
+    paths = {"record": tmp_path / "live.mp4", "save_masks": tmp_path / "masks", "picture": tmp_path / "a" / "p.png"}
+    stage = stage_with(node, **{key: str(path) for key, path in paths.items()})
+    for i in range(3):
+        node.give(stage, scene_at(i))
+    (tmp_path / "a").rmdir()
+    stage.finish()
+    stage.close()
+    progress = stage.progress()
+    assert progress.counters == {"record_written": 3, "save_masks_written": 3, "picture_written": 0}
+    assert {key: state.path for key, state in progress.sinks.items()} == {k: str(p) for k, p in paths.items()}
+    assert {key: state.error for key, state in progress.sinks.items()} == {
+        "record": "",
+        "save_masks": "",
+        "picture": os.strerror(errno.ENOENT),
+    }
+    assert stage_with(node).progress().sinks == {}
 
 
 class WindowWithoutDisplay:

@@ -204,7 +204,7 @@ class LayeredScene:
         """(H, W, 3) uint8: what is behind everything; it ripples."""
         (height, width), mode = self.size, cv2.BORDER_REFLECT
         if not self.ripple:
-            return cv2.warpAffine(self.backdrop, view[:2], (width, height), flags=cv2.INTER_LINEAR, borderMode=mode)
+            return np.asarray(cv2.warpAffine(self.backdrop, view[:2], (width, height), borderMode=mode))
         phase = 0.25 * t
         y, x = np.mgrid[:height, :width].astype(np.float32)
         back = np.linalg.inv(view).astype(np.float32)
@@ -212,7 +212,7 @@ class LayeredScene:
         wave = cv2.warpAffine(np.dstack(self._waves), view[:2], (width, height), borderMode=mode)
         u += self.ripple * np.sin(2 * wave[..., 0] + phase)
         v += self.ripple * np.cos(2 * wave[..., 1] + 1.3 * phase)
-        return cv2.remap(self.backdrop, u, v, cv2.INTER_LINEAR, borderMode=mode)
+        return np.asarray(cv2.remap(self.backdrop, u, v, cv2.INTER_LINEAR, borderMode=mode))
 
     def _draw_layer(self, image: Array, ids: Array, layer: Layer, t: int, nearness: float) -> None:
         """Blend a layer over the frame; it hides the parts behind it."""

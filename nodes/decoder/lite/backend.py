@@ -23,12 +23,11 @@ from nodes.decoder.lite.lost_objects import search_lost
 from nodes.decoder.lite.object_memory import TEMPLATE_INTERVAL, ObjectMemory
 from nodes.decoder.lite.prompt_masks import agrees_with_picture, make_first_mask
 from nodes.decoder.lite.view import NARROW_PAD, WINDOW_PAD, WORKING_PX
-from nodes.decoder.mask_model import Logits, MaskModelTraits, Query, ScoreLimits, Verdict
+from nodes.decoder.mask_model import NO_MASK, Logits, MaskModelTraits, Query, ScoreLimits, Verdict
 from stream import geometry
 from stream.arrays import Array
 from stream.messages import Prompt
 
-NO_MASK = Logits((0, 0, 0, 0), np.zeros((0, 0), np.float32), 0.0)
 DOUBTFUL_SCORE = 0.4  # at most, of an object that may never have been where its restored mask lies: not clear
 SURE_SCORE = 0.9  # drawn scenes, points hidden: 1 of 56 masks rated higher was wrong, 11 of 18 rated lower
 GIVEN_LOGIT = 5.0  # of a mask that a prompt gave, and minus that outside it
@@ -79,9 +78,9 @@ class Lite:
                 memory.move_as_before()
             rounds = self.frames // RARE_SEARCH if long_absent else self.frames
             if i == rounds % len(absent) and (not long_absent or self.frames % RARE_SEARCH == 0):
-                found = self._search(embedding, object_id, answers.values())
-                if found is not None:
-                    answers[object_id] = found
+                answer = self._search(embedding, object_id, answers.values())
+                if answer is not None:
+                    answers[object_id] = answer
         return [answers.get(q.object_id, NO_MASK) for q in queries]
 
     def learn(self, embedding: FrameAnalysis, verdicts: Mapping[int, Verdict]) -> None:

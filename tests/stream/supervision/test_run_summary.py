@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from supervision_fakes import SessionUnderTest, boxed, config_of, health, opened
 
+from stream.reports import SinkState
 from stream.supervision.lifecycle import SupervisedNode, SupervisedProcess
 from stream.supervision.lifetime_counters import LifetimeCounters
 from stream.supervision.run_summary import summarise
@@ -119,6 +121,31 @@ def test_budget_and_truth_are_there_when_the_decoder_reports_them():
     assert summary["budget"] == {"frame_ms": 40.0, "encode_ms": 30.1, "refinement_passes": 3}
     assert summary["truth"] == {"mean_iou": 0.9877}
     assert "truth" not in summary_of(health("decoder", gauges={"truth_iou": 0.0, "truth_count": 0}))
+
+
+WRITTEN = {"record_written": 9.0, "save_masks_written": 0.0}
+SINKS = {
+    "record": SinkState(path="out/a-2.mp4", files=2, error="disk full"),
+    "save_masks": SinkState(path="masks", error="read-only"),
+}
+
+
+def test_each_sink_that_was_asked_for_is_named_with_what_became_of_it():
+    keys = {"renderer__record": "out/a.mp4", "renderer__save_masks": "masks", "renderer__picture": "p.png"}
+    run = SessionUnderTest(**keys)
+    report = health("renderer", counters=WRITTEN)
+    report = replace(report, progress=replace(report.progress, sinks=SINKS))
+    summary = summary_of(report, run=run)
+    assert summary["sinks"] == {
+        "record": "failed: disk full",
+        "picture": "nothing written",
+        "save_masks": "failed: read-only",
+    }
+    assert summary["written"] == {"record": {"path": "out/a-2.mp4", "files": 2, "pictures": 9}}
+    run.session.on_done("renderer")
+    run.session.on_done("publisher")
+    assert summary_of(run=run)["sinks"] == dict.fromkeys(summary["sinks"], "failed: no picture reached it")
+    assert {"sinks", "written"}.isdisjoint(summary_of())
 
 
 def test_a_node_tells_its_rate_its_load_and_its_memory():

@@ -59,7 +59,7 @@ def test_the_dashboard_shows_every_node_and_object():
 def test_log_lines_hide_passwords_in_both_forms():
     import logging
 
-    from stream.logs import JsonLines, OncePer, TextLines
+    from stream.console.logs import JsonLines, OncePer, TextLines
 
     record = logging.LogRecord("x", logging.WARNING, "f", 1, "lost %s", ("rtsp://a:hunter2@h/x",), None)
     assert "hunter2" not in TextLines("capture").format(record)

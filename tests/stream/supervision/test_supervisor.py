@@ -220,6 +220,19 @@ def test_a_thread_that_fails_ends_the_run_with_its_error():
         run.run()
 
 
+@pytest.mark.parametrize("stops", [True, False])
+def test_the_sockets_of_a_thread_that_does_not_stop_are_not_closed_under_it(stops):
+    run = Run(supervisor__threads=True, supervisor__stop_timeout_s=0.1)
+
+    def stall():
+        if not stops:
+            run.named("decoder")[-1].terminate = run.named("decoder")[-1].kill = lambda: None
+
+    run.connections.script = [stall]
+    run.run()
+    assert run.connections.left_in_use is not stops
+
+
 def test_a_thread_that_ends_is_not_restarted():
     run = Run(supervisor__threads=True)
     run.connections.script = [ends(run, "tracker", 1)]

@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
+import contextlib
 import socket
 import subprocess
 import sys
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 from running import ROOT, until
-from zmtp_client import RawClient, announced, frame, ping
+from zmtp_client import GREETING, RawClient, announced, frame, ping
 
 from stream.errors import ConfigError
-from stream.transport import gate
+from stream.transport import service_sockets
 from stream.transport.service_sockets import RequestClient, RequestServer
 from stream.transport.sockets import Context
 
@@ -93,7 +95,7 @@ def test_the_path_of_a_socket_is_free_again_once_it_is_closed(tmp_path):
 
 
 def test_mute_connections_give_way_to_a_client(context, monkeypatch):
-    monkeypatch.setattr(gate, "MOST_CLIENTS", 4)
+    monkeypatch.setattr(service_sockets, "REQUESTING", replace(service_sockets.REQUESTING, clients=4))
     server = RequestServer(context, "tcp://127.0.0.1:0")
     mute = [RawClient(server.endpoint, mute=True) for _ in range(20)]
     client = RequestClient(server.endpoint)
@@ -104,13 +106,15 @@ def test_mute_connections_give_way_to_a_client(context, monkeypatch):
 
 
 def test_clients_beyond_the_most_are_refused_counted_and_logged(context, monkeypatch, caplog):
-    monkeypatch.setattr(gate, "MOST_CLIENTS", 2)
+    monkeypatch.setattr(service_sockets, "REQUESTING", replace(service_sockets.REQUESTING, clients=2))
     server = RequestServer(context, "tcp://127.0.0.1:0")
     clients = [RequestClient(server.endpoint) for _ in range(2)]
     assert all(answered(server, client) for client in clients)
     host, _, port = server.endpoint.removeprefix("tcp://").rpartition(":")
     with socket.create_connection((host, int(port)), 10) as third:
-        assert third.recv(10) == b""
+        third.sendall(GREETING)
+        with contextlib.suppress(ConnectionResetError):
+            assert third.recv(10) == b""
     until(lambda: server.refused == 1, "the refused client")
     assert "2 are connected, which is the most" in caplog.text
     assert all(answered(server, client) for client in clients)

@@ -13,8 +13,9 @@ from stream.errors import ConfigError, MessageError
 from stream.messages import End
 from stream.reports import REPORTS, Health
 from stream.topology import Delivery, Edge
+from stream.transport.keys import make_keys
 from stream.transport.service_sockets import Inlet, Outlet, RequestClient, RequestServer
-from stream.transport.sockets import Context, make_keys
+from stream.transport.sockets import Context
 from stream.transport.topics import Publisher, Subscriber
 
 PATIENCE_S = 10.0
@@ -291,7 +292,7 @@ def test_only_holders_of_the_key_pair_are_let_in(tmp_path):
 
 
 def test_what_is_too_large_ends_a_writer_that_waits_and_is_a_counted_loss_for_others(context, caplog, monkeypatch):
-    monkeypatch.setattr("stream.wire.MAX_MESSAGE_BYTES", 100_000)
+    monkeypatch.setattr("stream.transport.wire.MAX_MESSAGE_BYTES", 100_000)
     small, large = frame(size=(150, 160)), frame(size=(200, 200))
     writer, reader = pair(context, f"inproc://t{next(_names)}", Delivery.EVERY)
     writer.send(large)

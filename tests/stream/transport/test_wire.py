@@ -120,7 +120,7 @@ def test_json_that_is_none_is_a_message_error(data):
 
 def test_the_largest_picture_travels_and_what_is_larger_than_its_reader_takes_is_refused_by_the_writer(monkeypatch):
     assert MAX_MESSAGE_BYTES > 2 * 3 * MAX_PIXELS
-    monkeypatch.setattr("stream.wire.MAX_MESSAGE_BYTES", 100_000)
+    monkeypatch.setattr("stream.transport.wire.MAX_MESSAGE_BYTES", 100_000)
     assert to_parts(frame(size=(150, 160)))
     with pytest.raises(MessageError, match=r"frame/1 has .* at most 100000 can be carried: scale"):
         to_parts(frame(size=(200, 200)))

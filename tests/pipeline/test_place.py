@@ -49,6 +49,7 @@ def test_no_file_holds_a_password_and_nodes_are_restarted_without_any_file(start
     assert [p.name for p in files] == ["run.json"]
     assert b"hunter2secret" not in files[0].read_bytes()
     files[0].unlink()  # as a cleaner of /tmp does
+    until(lambda: run.ctl("list", check=False)[0] == 0, "the run to be announced again")
     pid = until(lambda: run.pids()["capture"], "capture")
     os.kill(pid, signal.SIGKILL)
     until(lambda: run.pids()["capture"] != pid, "the restart")
@@ -66,3 +67,27 @@ def test_a_stopped_node_does_not_outlive_a_supervisor_that_is_killed(start, own_
     run.send(signal.SIGKILL)
     until(lambda: not nodes_of(run.process.pid), "the nodes to end")
     until(lambda: not list(own_run_folder.iterdir()), "the folder to go")
+
+
+def test_a_log_that_nobody_reads_holds_neither_control_nor_the_stop_up(start, own_run_folder):
+    import fcntl
+
+    read_fd, write_fd = os.pipe()
+    fcntl.fcntl(write_fd, fcntl.F_SETPIPE_SZ, 4096)
+    try:
+        run = start(*LOOP, "--debug", output=write_fd)
+        run.tracks(1)
+        until(lambda: is_full(write_fd), "the pipe to be full")
+        for _ in range(20):
+            run.ctl("list")
+        run.send(signal.SIGTERM)
+        assert run.process.wait(20) == 0
+    finally:
+        os.close(read_fd)
+        os.close(write_fd)
+
+
+def is_full(write_fd):
+    import select
+
+    return not select.select([], [write_fd], [], 0)[1]

@@ -1,0 +1,51 @@
+"""Hostile clients, beside a consumer and a client that behave: nobody else notices them, and no process dies.
+
+A short part runs with all tests; `make load` runs the rest, which takes minutes and wants a machine that is idle.
+"""
+
+from __future__ import annotations
+
+import pytest
+from load.attacks import ATTACKS
+from load.run_under_load import RunUnderLoad, settled
+
+QUIET_S, ATTACK_S, SMOKE_S = 5.0, 10.0, 0.7
+
+
+@pytest.mark.load
+def test_a_consumer_keeps_its_rate_and_no_process_grows_or_is_replaced(start):
+    under_load = RunUnderLoad(start, "--set", "control.max_objects=3")
+    quiet = under_load.measure(QUIET_S)
+    print(f"\nquiet: {quiet.rate_hz:.2f} masks/s, longest reply {1000 * quiet.longest_reply_s:.0f} ms")
+    before_hz = quiet.rate_hz
+    assert quiet.rate_hz > 5
+    names = {pid: name for name, pid in under_load.pids.items()}
+    faults = []
+    for attack in ATTACKS:
+        attacked = under_load.measure(ATTACK_S, attack)
+        growth = {names[pid]: mb / quiet.peak_mb[pid] for pid, mb in attacked.peak_mb.items()}
+        memory = ", ".join(f"{name} {factor:.2f}" for name, factor in growth.items())
+        print(f"{attack}: {attacked.rate_hz:.2f} masks/s, longest reply {1000 * attacked.longest_reply_s:.0f} ms")
+        print(f"    times the quiet memory: {memory}")
+        assert under_load.lives(), f"{attack}\n{under_load.run.output}"
+        settled(under_load)
+        after_hz = under_load.measure(QUIET_S).rate_hz
+        undisturbed_hz, before_hz = min(before_hz, after_hz), after_hz  # others may use the machine, too
+        if attacked.rate_hz < 0.9 * undisturbed_hz:
+            faults.append(f"{attack}: {attacked.rate_hz:.2f} of {undisturbed_hz:.2f} masks/s")
+        if attacked.longest_reply_s > 1.0:
+            faults.append(f"{attack}: a request was answered after {attacked.longest_reply_s:.2f} s")
+        faults += [f"{attack}: {name} has {f:.2f} times its memory" for name, f in growth.items() if f > 1.5]
+    assert not faults, "\n".join(faults)
+
+
+def test_no_attack_ends_a_process_or_leaves_a_client_without_reply(start):
+    under_load = RunUnderLoad(start, "--set", "control.max_objects=3")
+    quiet = under_load.measure(1.0)
+    for attack in ATTACKS:
+        attacked = under_load.measure(SMOKE_S, attack)
+        assert attacked.longest_reply_s < 15.0, attack
+        for pid, mb in attacked.peak_mb.items():
+            assert mb < 1.5 * quiet.peak_mb[pid] + 30, (attack, pid, under_load.pids)
+    settled(under_load)
+    assert under_load.lives(), under_load.run.output
