@@ -17,7 +17,7 @@ class NodeState:
         self.loaded = False  # it takes commands
         self.loads = 0  # how often it has loaded
         self.newest_frame_id = -1  # that it has handled
-        self.newest_at_s = 0.0  # when that was reported
+        self.newest_at_s = 0.0  # when that was reported; before the first, when the source was open
 
     def load(self) -> None:
         """The node has loaded."""
@@ -27,6 +27,10 @@ class NodeState:
     def unload(self) -> None:
         """The node is being restarted."""
         self.loaded = False
+
+    def open(self, now_s: float) -> None:
+        """The source is open; no frame has been reported yet."""
+        self.newest_at_s = max(self.newest_at_s, now_s)
 
     def reach(self, frame_id: int, now_s: float) -> None:
         """The node has handled a frame."""

@@ -99,6 +99,7 @@ class Session:
         """The source is open; the first time, the prompts are followed, or the run ends where they do not fit."""
         first = self.opened is None
         self.opened = opened
+        self.nodes["capture"].open(now_s)
         self.registry.resize(opened.size)
         if not first:
             return

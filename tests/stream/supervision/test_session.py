@@ -296,3 +296,12 @@ def test_at_the_end_the_journal_is_written_and_every_node_is_stopped():
     actions = run.outbox.take()
     assert len(actions) == 1 + len(NODES)
     assert [(a.node, a.command) for a in actions[1:]] == [(node, Stop()) for node in NODES]
+
+
+def test_capture_that_dies_before_it_has_told_of_a_frame_goes_on_where_the_source_was_opened():
+    run = SessionUnderTest(capture__source="rtsp://h/x")
+    run.session.on_opened(opened(fps=20.0), 8000.0)
+    run.session.on_restart("capture")
+    run.session.on_hello("capture", 8001.0)
+    (start,) = [a.command for a in run.actions(SendCommand) if isinstance(a.command, StartCapture)]
+    assert start.frame_id == 30  # 1 s, and half a second for opening
