@@ -13,7 +13,7 @@ help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
 
 demo: $(VENV)/.lite ## follow three objects through a drawn scene; writes demo-output/
-	@mkdir -p demo-output
+	@mkdir -p demo-output && rm -f demo-output/demo*.mp4  # no recording is written over
 	$(python) run_stream.py --config demo --no-dashboard --summary demo-output/summary.json $(DEMO)
 
 test: $(VENV)/.dev ## run all tests

@@ -3,8 +3,10 @@
 
 from __future__ import annotations
 
+import os
 import signal
 import sys
+import traceback
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -16,9 +18,17 @@ STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is 0 done, 1 failed while running, 2 bad arguments, 3 could not open."""
+    from stream.console.output import outputs
+    from stream.console.process_arguments import hide_credentials
+
+    hide_credentials(argv)
+    with outputs():
+        return _main(argv)
+
+
+def _main(argv: list[str]) -> int:
     from stream.command_line import read_command_line
     from stream.errors import StreamError
-    from stream.settings.secrets import redact
 
     command_line = None
     try:
@@ -26,9 +36,12 @@ def main(argv: list[str]) -> int:
         return check(command_line) if command_line.check else run(command_line)
     except (StreamError, OSError) as error:
         if command_line is not None and command_line.config.log.debug:
-            raise
-        print(f"run_stream: error: {redact(str(error))}", file=sys.stderr)
+            traceback.print_exc()
+        print(f"run_stream: error: {error}", file=sys.stderr)
         return error.exit_code if isinstance(error, StreamError) else 1
+    except Exception:
+        traceback.print_exc()  # here, where credentials in it are hidden
+        return 1
 
 
 def check(command_line: CommandLine) -> int:
@@ -47,13 +60,16 @@ def run(command_line: CommandLine) -> int:
     """Start the graph and stay with it to its end."""
     from nodes.start import run_node
     from stream.command_line import announce, check_start, conclude
-    from stream.logs import install
+    from stream.console.logs import dropped_line, install
+    from stream.console.output import Output
     from stream.supervision.dashboard import make_dashboard
     from stream.supervision.supervisor import make_supervisor
 
     check_start(command_line.config)
     dashboard = make_dashboard(command_line.config)
     install(command_line.config.log, "graph", dashboard.write_line)
+    if isinstance(sys.stderr, Output):
+        sys.stderr.say_dropped_by(dropped_line(command_line.config.log, "graph"))
     announce(command_line.config)
     supervisor = make_supervisor(command_line.config, prompts(command_line), run_node, dashboard)
     supervisor.stop_on(STOP_SIGNALS)
@@ -61,8 +77,8 @@ def run(command_line: CommandLine) -> int:
         with dashboard:
             supervisor.run()
     finally:
-        conclude(command_line, supervisor.summary(), failed=supervisor.error is not None)
-    return 0
+        exit_code = conclude(command_line, supervisor.summary(), failed=supervisor.error is not None)
+    return exit_code
 
 
 def prompts(command_line: CommandLine) -> list[Prompt]:
@@ -76,4 +92,6 @@ def prompts(command_line: CommandLine) -> list[Prompt]:
 
 if __name__ == "__main__":
     signal.pthread_sigmask(signal.SIG_BLOCK, STOP_SIGNALS)  # held back until the run can stop in order
-    sys.exit(main(sys.argv[1:]))
+    code = main(sys.argv[1:])
+    # With --threads one may still be inside a call (a model that loads): C++ aborts when it is taken down under it.
+    os._exit(code)

@@ -1,7 +1,12 @@
-"""`python -m nodes PROCESS RUN_DIR`: the nodes of one process, as the supervisor starts it."""
+"""`python -m nodes PROCESS RUN_DIR < CONFIG`: the nodes of one process, as the supervisor starts it.
+
+The config is a line of JSON. The input stays open afterwards: its end says that the supervisor has died.
+"""
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import json
 import logging
 import os
@@ -12,8 +17,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 from nodes.start import run_node
+from stream.console.logs import install
 from stream.errors import StreamError
-from stream.logs import install
 from stream.run_directory import RunDir
 from stream.runtime import StopFlag
 from stream.settings.presets import build
@@ -22,13 +27,19 @@ from stream.transport.sockets import Context
 
 log = logging.getLogger("nodes")
 
+PR_SET_PDEATHSIG = 1  # of prctl(2)
+
 
 def main(process: str, folder: str) -> int:
     """Run the nodes until their stop signal; the exit code says whether a restart can help (1) or not (2, 3)."""
     stop = StopFlag()
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor gets Ctrl-C, and stops us in order
-    config = build(json.loads((Path(folder) / "config.json").read_text()))
+    _wake_when_orphaned()
+    line = _first_line(sys.stdin.fileno())
+    if not line:
+        return 1
+    config = build(json.loads(line))
     install(config.log, process)
     orphaned = threading.Event()
     _end_with_supervisor(stop, orphaned, folder)
@@ -50,6 +61,23 @@ def main(process: str, folder: str) -> int:
     if orphaned.is_set():
         RunDir(Path(folder)).remove()  # nobody else is left to do it
     return max(codes)
+
+
+def _wake_when_orphaned() -> None:
+    """Have the kernel continue this process when the supervisor dies: one that is stopped (SIGSTOP) could not see it.
+
+    It then ends in order, as the others do; a kill would cost it the recording.
+    """
+    with contextlib.suppress(OSError, AttributeError):  # no Linux: a stopped one is left over
+        ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGCONT), 0, 0, 0)
+
+
+def _first_line(descriptor: int) -> bytes:
+    """The line that the supervisor writes to our standard input: the config. Empty when it died before."""
+    line = b""
+    while not line.endswith(b"\n") and (more := os.read(descriptor, 65536)):
+        line += more
+    return line
 
 
 def _run_to_its_end(run: Callable[[], None], node: str) -> int:

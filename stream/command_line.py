@@ -10,13 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from stream.descriptors import raise_descriptor_limit
 from stream.errors import ConfigError, SourceError
-from stream.settings.addresses import source_kind
+from stream.settings.addresses import source_kind, source_path
 from stream.settings.config import Config
 from stream.settings.options import MASK_BACKENDS, POINT_BACKENDS
 from stream.settings.presets import load, parse_override, plain
 from stream.settings.secrets import redact
+from stream.transport.descriptors import raise_descriptor_limit
 
 if TYPE_CHECKING:
     from stream.topology import Graph
@@ -143,7 +143,7 @@ def check_start(config: Config) -> None:
     if not graph.nodes["capture"].here:
         return
     source = config.capture.source
-    path = Path(source.removeprefix("file://"))
+    path = Path(source_path(source))
     if source_kind(source) == "file" and not path.exists():
         raise SourceError(f"--source {source}: no such file or folder; give a path that exists, or demo, rtsp://..., 0")
 
@@ -172,19 +172,25 @@ def announce(config: Config) -> None:
     log.debug("config in full: %s", redact(json.dumps(tree)))
 
 
-def conclude(command_line: CommandLine, summary: dict[str, Any], *, failed: bool) -> None:
-    """Write the summary file, and print what was done in a few lines (unless the error that comes next says it all)."""
+def conclude(command_line: CommandLine, summary: dict[str, Any], *, failed: bool) -> int:
+    """Write the summary file, print what was done in a few lines (unless the error that comes next says it all).
+
+    Returns the exit code: 1 where something that was asked for was not written.
+    """
+    sinks, written = summary.get("sinks", {}), summary.get("written", {})
+    exit_code = int(any(state.startswith("failed") and key not in written for key, state in sinks.items()))
     if command_line.summary_file:
         try:
             Path(command_line.summary_file).write_text(json.dumps(summary, indent=1) + "\n")
         except OSError as error:
+            exit_code = 1
             print(
                 f"run_stream: --summary {command_line.summary_file}: can't be written ({error.strerror})",
                 file=sys.stderr,
             )
     frames, latency = summary["frames"], summary["latency_ms"]
     if not frames["captured"] or (failed and not frames["decoded"]):
-        return
+        return exit_code
     lines = [
         f"frames     {frames['captured']} captured, {frames['passed_over']} passed over, {frames['decoded']} decoded",
         f"rate       {summary['nodes']['decoder']['rate_hz']:.1f} frames/s",
@@ -197,10 +203,15 @@ def conclude(command_line: CommandLine, summary: dict[str, Any], *, failed: bool
     restarts = sum(n["restarts"] for n in summary["nodes"].values())
     if restarts:
         lines.append(f"restarts   {restarts}")
-    r = command_line.config.renderer
-    lines += [
-        f"{name:10} {path}"
-        for name, path in (("video", r.record), ("picture", r.picture), ("masks", r.save_masks))
-        if path
-    ]
+    names = {"record": "video", "picture": "picture", "save_masks": "masks"}
+    lines += [f"{names[key]:10} {_sink_line(state, written.get(key))}" for key, state in sinks.items()]
     print("\n".join(lines))
+    return exit_code
+
+
+def _sink_line(state: str, written: dict[str, Any] | None) -> str:
+    """What the closing lines say of a sink: files that are there, and what failed."""
+    if written is None:
+        return state
+    several = f" (the last of {written['files']} files)" if 1 < written["files"] < written["pictures"] else ""
+    return f"{written['path']}{several}{'' if state == 'written' else ', then ' + state}"

@@ -34,6 +34,7 @@ class StartTracker(Command, frozen=True, kw_only=True):
 
     schema: ClassVar[str] = "start_tracker/1"
     newest_frame_id: int = -1  # that an earlier life has tracked; -1: none
+    fps: float | None = None  # of the feed, as its source states it
     discover: bool = False  # let the decoder look for objects on the first frame (--auto)
 
 

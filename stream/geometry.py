@@ -10,7 +10,15 @@ from stream.arrays import Array
 
 Size = tuple[int, int]  # (height, width), px
 
+MAX_SIDE = 32_766  # px of a frame's sides: OpenCV maps no larger pictures (its coordinates are shorts)
+MAX_PIXELS = 1 << 26  # of a frame: photographs of 64 megapixels; 8K video has 33.2 million
+
 IDENTITY = np.array([[1, 0, 0], [0, 1, 0]], np.float64)
+
+
+def can_travel(size: Size) -> bool:
+    """Whether a frame of that size can be carried along the graph and published."""
+    return max(size) <= MAX_SIDE and size[0] * size[1] <= MAX_PIXELS
 
 
 def apply(transform: Array, xy: Array) -> Array:

@@ -46,9 +46,15 @@ class Frame(Message, frozen=True, kw_only=True):
     stamp: Stamp
     rgb: Array  # (H, W, 3) uint8
     truth: Array | None = None  # (H, W) uint8 label image; the demo scene alone knows it
+    name: bytes = b""  # of the picture's file, without its ending; file names need not be UTF-8; empty: it has none
+    pixel_aspect: tuple[int, int] = (1, 1)  # width to height of a pixel, as it is to be shown
 
     def __post_init__(self) -> None:
         expect(self.rgb, "frame.rgb", "uint8", (None, None, 3))
+        if b"/" in self.name or b"\0" in self.name:
+            raise ValueError(f"frame.name is {self.name[:40]!r}; needs the name of a file, not a path")
+        if not all(0 < part < 1 << 16 for part in self.pixel_aspect):
+            raise ValueError(f"frame.pixel_aspect is {self.pixel_aspect}; needs two whole numbers from 1 to 65535")
         if self.truth is not None:
             expect(self.truth, "frame.truth", "uint8", self.rgb.shape[:2])
 
@@ -56,6 +62,22 @@ class Frame(Message, frozen=True, kw_only=True):
     def size(self) -> tuple[int, int]:
         """(height, width) in px."""
         return self.rgb.shape[0], self.rgb.shape[1]
+
+
+class Sighting(msgspec.Struct, frozen=True, kw_only=True):
+    """An object as it was last seen well: what it is looked for by, once it may be elsewhere."""
+
+    size: tuple[int, int]  # (height, width) of that frame, px
+    window: tuple[int, int, int, int]  # x, y, width, height, px: the part of the frame that is here
+    rgb: Array  # (height, width, 3) uint8
+    mask: Array  # (height, width) uint8, 0 or 1
+
+    def __post_init__(self) -> None:
+        x, y, width, height = self.window
+        if min(x, y) < 0 or x + width > self.size[1] or y + height > self.size[0]:
+            raise ValueError(f"sighting.window {self.window} lies outside the frame of {self.size[1]}x{self.size[0]}")
+        expect(self.rgb, "sighting.rgb", "uint8", (height, width, 3))
+        expect(self.mask, "sighting.mask", "uint8", (height, width))
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
@@ -67,6 +89,8 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     labels: Array | None = None  # (N,) uint8, 1 positive, 0 negative
     box: tuple[float, float, float, float] | None = None  # x1, y1, x2, y2, frame px
     mask: Array | None = None  # (H, W) uint8, 0 or 1, of the whole frame
+    seen_unix_ns: int = 0  # restore: when the object was last seen well; 0: unknown
+    sighting: Sighting | None = None  # restore: how it looked then, where the tracker has the picture
 
     def __post_init__(self) -> None:
         if self.xy is not None:

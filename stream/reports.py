@@ -26,6 +26,14 @@ class Hello(Report, frozen=True, kw_only=True):
     incarnation: Annotated[bytes, msgspec.Meta(min_length=8, max_length=8)]  # as in its requests for commands
 
 
+class SinkState(msgspec.Struct, frozen=True, kw_only=True):
+    """What became of something that the renderer writes, in this life of its node."""
+
+    path: str = ""  # of the newest file, or of the folder; empty while there is none
+    files: int = 0  # recordings so far, each a file of its own
+    error: str = ""  # why it writes no more
+
+
 class Progress(msgspec.Struct, frozen=True, kw_only=True):
     """What a stage has done so far in this life of its node."""
 
@@ -33,6 +41,7 @@ class Progress(msgspec.Struct, frozen=True, kw_only=True):
     frame_id: int = -1  # the newest that it handled
     counters: dict[str, float] = {}  # that only grow: summed over all lives of the node
     gauges: dict[str, float] = {}  # as they are now
+    sinks: dict[str, SinkState] = {}  # by the key of their config; the counter KEY_written holds how many pictures
 
 
 class Health(Report, frozen=True, kw_only=True):
@@ -64,6 +73,13 @@ class Opened(Report, frozen=True, kw_only=True):
     session: int = 0
     epoch: int = 0
     prompts: tuple[Prompt, ...] = ()  # the demo scene suggests its own
+
+
+class Bound(Report, frozen=True, kw_only=True):
+    """The node has opened its socket for programs outside."""
+
+    schema: ClassVar[str] = "bound/1"
+    endpoint: str  # as bound: where port 0 was asked for, the system has chosen one
 
 
 class Done(Report, frozen=True, kw_only=True):
@@ -125,4 +141,4 @@ class Found(Report, frozen=True, kw_only=True):
                 raise ValueError(f"proposal.bbox {o.bbox} lies outside the frame of {self.size[1]}x{self.size[0]}")
 
 
-REPORTS: tuple[type[Report], ...] = (Hello, Health, Opened, Done, Failure, Answer, Found)
+REPORTS: tuple[type[Report], ...] = (Hello, Health, Opened, Bound, Done, Failure, Answer, Found)

@@ -16,7 +16,8 @@ from stream.errors import StreamError
 from stream.heartbeat import Heartbeat, StepMeter
 from stream.messages import End, Message
 from stream.node import NodeContext, Stage
-from stream.reports import Done, Failure, Hello, Report
+from stream.reports import Bound, Done, Failure, Hello, Report
+from stream.settings.addresses import connectable
 from stream.settings.config import Config
 from stream.topology import TOPICS, Graph
 from stream.transport.service_sockets import Broadcast, Outlet, RequestClient
@@ -127,12 +128,14 @@ class Runtime:
     def open_broadcast(self) -> Broadcast:
         """The PUB sockets for programs outside."""
         endpoint = self.config.publisher.endpoint or self._endpoint("publish")
-        self._broadcasts.append(Broadcast(self.context, endpoint, TOPICS["masks"].depth))
-        return self._broadcasts[-1]
+        broadcast = Broadcast(self.context, endpoint, TOPICS["masks"].depth)
+        self.report(Bound(endpoint=broadcast.endpoint))
+        self._broadcasts.append(broadcast)
+        return broadcast
 
     def open_control(self) -> RequestClient:
         """A client of this run's control socket."""
-        endpoint = self.config.control.endpoint or self._endpoint("control")
+        endpoint = connectable(self.config.control.endpoint) or self._endpoint("control")
         return RequestClient(endpoint, self.config.graph.keys, self.context)
 
     # --- the loop ---

@@ -34,8 +34,8 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
 
     runs = []
 
-    def begin(*arguments: Any) -> Run:
-        runs.append(Run(*arguments, cwd=tmp_path))
+    def begin(*arguments: Any, **options: Any) -> Run:
+        runs.append(Run(*arguments, cwd=tmp_path, **options))
         return runs[-1]
 
     yield begin

@@ -34,10 +34,10 @@ def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_
 class Run:
     """A run_stream.py in a process group of its own."""
 
-    def __init__(self, *arguments: str, cwd: Path | None = None) -> None:
+    def __init__(self, *arguments: str, cwd: Path | None = None, output: int = subprocess.PIPE) -> None:
         self.process = subprocess.Popen(
             [sys.executable, str(ROOT / "run_stream.py"), "--no-dashboard", *map(str, arguments)],
-            stdout=subprocess.PIPE,
+            stdout=output,
             stderr=subprocess.STDOUT,
             stdin=subprocess.DEVNULL,
             text=True,
@@ -49,8 +49,7 @@ class Run:
         self._reader.start()
 
     def _read(self) -> None:
-        assert self.process.stdout
-        for line in self.process.stdout:
+        for line in self.process.stdout or ():
             self.lines.append(line.rstrip("\n"))
 
     @property
@@ -119,8 +118,8 @@ class Run:
                 pass
         self.process.wait()
         self._reader.join(5)
-        assert self.process.stdout
-        self.process.stdout.close()
+        if self.process.stdout:
+            self.process.stdout.close()
 
 
 def evaluated(folder: Path, *arguments: object) -> dict[str, Any]:

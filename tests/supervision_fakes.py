@@ -143,12 +143,22 @@ class FakeConnections:
         self.expected = []
         self.supervisor = None
         self.announced = self.closed = False
+        self.publisher_endpoints = []
 
     def clock(self):
         return self.now_s
 
     def announce(self, config):
         self.announced = True
+
+    def announce_publisher(self, endpoint):
+        self.publisher_endpoints.append(endpoint)
+
+    def keep_announced(self):
+        pass
+
+    def with_bound_endpoints(self, config):
+        return config
 
     def wait(self, timeout_ms):
         self.now_s += timeout_ms / 1000
@@ -197,8 +207,9 @@ class FakeConnections:
     def malformed(self):
         return {"reports": 2, "commands": 1}
 
-    def close(self):
+    def close(self, in_use=False):
         self.closed = True
+        self.left_in_use = in_use
 
 
 class SilentDashboard:

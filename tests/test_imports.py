@@ -24,7 +24,7 @@ DOORS = {
         "nodes/capture/video.py",
         "nodes/capture/label_images.py",
         "nodes/renderer/recording.py",
-        "tools/clips/lens.py",
+        "tools/clips/camera_effects.py",
         "tools/make_pictures.py",
     },
     "numba": {"nodes/decoder/lite/kernels/compiling.py"},

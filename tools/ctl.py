@@ -26,6 +26,19 @@ TIMEOUT_S = 10.0
 
 def main(argv: list[str]) -> int:
     """Run the command; the exit code is 0 for a result, 1 for a refusal, 2 for bad arguments, 3 for no answer."""
+    from stream.console.output import nobody_reads_stdout, outputs
+    from stream.console.process_arguments import hide_credentials
+
+    hide_credentials(argv)
+    with outputs(wait_for_stdout=True):
+        try:
+            return _main(argv)
+        except BrokenPipeError:
+            nobody_reads_stdout()
+            return 0
+
+
+def _main(argv: list[str]) -> int:
     try:
         arguments = _parser().parse_args(argv)
         if arguments.command == "keygen":
@@ -37,7 +50,7 @@ def main(argv: list[str]) -> int:
     except StreamError as error:
         print(f"ctl: error: {error}", file=sys.stderr)
         return error.exit_code
-    print(json.dumps(result, indent=1))
+    print(json.dumps(result, indent=1), flush=True)
     return 0
 
 

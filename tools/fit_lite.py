@@ -39,7 +39,7 @@ from nodes.decoder.lite.view import make_view, pad_window, shrink_mask
 from stream.arrays import Array
 from stream.errors import ConfigError, StreamError
 from tools.clips.clip import Clip, draw_clip
-from tools.evaluation.prompting import make_prompt, tight_box
+from tools.evaluation.first_prompts import make_prompt, tight_box
 from tools.network_fitting import BATCH, Samples, fit_network, join_samples, network_to_json, sample_pixels
 
 FRAMES = 20  # of a clip
@@ -85,10 +85,10 @@ def roll_out(
 ) -> Iterator[Samples]:
     """Samples of each frame that one object is followed on."""
     memory, previous_gray, frames_left = None, None, 0
-    noted: list[Array] = []  # the cues of this frame, where the object was followed
+    fused_planes: list[Array] = []  # the cues of this frame, where the object was followed
 
-    def fuse_and_note(planes: Array) -> Array:
-        noted.append(planes)
+    def fuse_and_store(planes: Array) -> Array:
+        fused_planes.append(planes)
         return fuse(planes)
 
     for rgb, labels in zip(clip.frames, clip.labels, strict=True):
@@ -96,9 +96,9 @@ def roll_out(
         previous_gray, truth = analysis.gray, (labels == label).astype(np.uint8)
         if memory is not None and frames_left > 0:
             frames_left -= 1
-            step(memory, analysis, fuse_and_note)
-            if noted:
-                yield sample_pixels(noted.pop(), shrink_mask(truth, memory.view), rng, SAMPLES)
+            step(memory, analysis, fuse_and_store)
+            if fused_planes:
+                yield sample_pixels(fused_planes.pop(), shrink_mask(truth, memory.view), rng, SAMPLES)
             else:
                 frames_left = 0
         if frames_left == 0 and np.count_nonzero(truth) >= MIN_START_PX:
@@ -195,11 +195,11 @@ def run(options: argparse.Namespace) -> dict[str, object]:
         out: dict[str, object] = {}
         for i, roll_out_frames in enumerate(ROLL_OUTS):
             task = partial(draw_samples, fuse=fuse, roll_out_frames=roll_out_frames, with_prompts=i == 0)
-            drawn = collect_results(f"round {i}", pool.map(task, seeds), len(seeds))
-            data += [followed for followed, _ in drawn]
+            results = collect_results(f"round {i}", pool.map(task, seeds), len(seeds))
+            data += [samples for samples, _ in results]
             if i == 0:
                 out = {
-                    kind: network_to_json(fit_named(kind, [p[kind] for _, p in drawn])) for kind in ("points", "box")
+                    kind: network_to_json(fit_named(kind, [p[kind] for _, p in results])) for kind in ("points", "box")
                 }
             fuse = network = fit_named("round 0" if i == 0 else "follow", data)
         unseen = pool.map(partial(follow_unseen_clip, fuse=network), range(options.check))

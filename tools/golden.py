@@ -6,10 +6,10 @@ python tools/golden.py DIR --only 'tracker_*'        those of files whose names 
 python tools/golden.py DIR --pips-weights FILE.pth   with these weights; else those in DIR, else --seed N, else the seed
                                                      (0 to 63) whose weights fit the golden numbers is found
 python tools/golden.py DIR --query-seed N            query points drawn with this seed; else it is found from the file
-Files are known by their names, whatever the clip in them is called: pips_functions*.npz, pips_random*.npz,
-pips_window_*.npz, tracker_*.npz, query_points_*.npz and more (tools/goldens/registry.py); frames of windows and of the
-tracker come from clip_NAME_*.npz. Everything is computed in float32 on the CPU. The exit code is 0 when every error is
-within its tolerance, 1 when one is beyond, 2 for a folder without golden numbers or a file that can't be compared, 3
+What a file holds is told by its name, whatever the clip in it is called: pips_functions*.npz, pips_random*.npz,
+pips_window_*.npz, tracker_*.npz, query_points_*.npz and more (tools/goldens/comparisons.py); frames of windows and of
+the tracker come from clip_NAME_*.npz. Everything is computed in float32 on the CPU. The exit code is 0 when every error
+is within its tolerance, 1 when one is beyond, 2 for a folder without golden numbers or a file that can't be compared, 3
 for weights that can't be read.
 """
 
@@ -66,9 +66,9 @@ def run(options: argparse.Namespace) -> int:
     """Compare, file by file; a file that can't be compared does not keep the others from it."""
     from stream.errors import StreamError
 
-    compared, left = find(options.folder, options.only, options.skip)
-    from tools.goldens.found import Weights
-    from tools.goldens.registry import comparison
+    compared, not_compared = find(options.folder, options.only, options.skip)
+    from tools.goldens.comparisons import comparison
+    from tools.goldens.folder_weights import Weights
 
     weights = Weights(options.folder, options.pips_weights, options.seed, options.query_seed)
     table: Table = {}
@@ -81,7 +81,7 @@ def run(options: argparse.Namespace) -> int:
             table[path.name] = compare(path, options.folder, weights)
         except StreamError as error:
             failed.append(error)
-    show(table, weights.told, [f.name for f in left])
+    show(table, weights.origins, [f.name for f in not_compared])
     for message in dict.fromkeys(str(error) for error in failed):
         print(f"golden: error: {message}", file=sys.stderr)
     beyond = any(not row.ok for rows in table.values() for row in rows)
@@ -90,20 +90,21 @@ def run(options: argparse.Namespace) -> int:
 
 def find(folder: Path, only: str, skip: str = "") -> tuple[list[Path], list[Path]]:
     """The files to compare and those that nothing compares; ConfigError when there is nothing to do."""
+    from nodes.capture.folder import visible_entries
     from stream.errors import ConfigError
-    from tools.goldens.registry import COMPARISONS, known
+    from tools.goldens.comparisons import COMPARISONS, sort_files
 
     if not folder.is_dir():
         raise ConfigError(f"{folder} is no folder; give the one that holds the golden files")
-    files = [f for f in folder.iterdir() if f.is_file()]
-    compared, left = known(f for f in files if fnmatch(f.name, only) and not fnmatch(f.name, skip))
+    files = [f for f in visible_entries(folder) if f.is_file()]
+    compared, not_compared = sort_files(f for f in files if fnmatch(f.name, only) and not fnmatch(f.name, skip))
     if not compared:
-        asked = "" if (only, skip) == ("*", "") else f" that --only {only!r} and --skip {skip!r} leave"
-        raise ConfigError(f"{folder} holds no golden file{asked}; looked for {', '.join(COMPARISONS)}")
-    return compared, left
+        filters = "" if (only, skip) == ("*", "") else f" that --only {only!r} and --skip {skip!r} leave"
+        raise ConfigError(f"{folder} holds no golden file{filters}; looked for {', '.join(COMPARISONS)}")
+    return compared, not_compared
 
 
-def show(table: Table, told: list[str], left: list[str]) -> None:
+def show(table: Table, origins: list[str], not_compared: list[str]) -> None:
     """Print the table, where the weights came from, and what was not compared."""
     from rich.box import SIMPLE
     from rich.console import Console
@@ -122,10 +123,10 @@ def show(table: Table, told: list[str], left: list[str]) -> None:
                 "" if i else escape(name), escape(row.quantity), f"{row.error:.3g}", f"{row.tolerance:g}", verdict
             )
     console.print(printed)
-    for sentence in told:
+    for sentence in origins:
         console.print(sentence, markup=False, soft_wrap=True)
-    if left:
-        console.print(f"not compared: {', '.join(left)}", markup=False, soft_wrap=True)
+    if not_compared:
+        console.print(f"not compared: {', '.join(not_compared)}", markup=False, soft_wrap=True)
     beyond = [(name, row) for name, rows in table.items() for row in rows if not row.ok]
     total = sum(len(rows) for rows in table.values())
     console.print(f"{total - len(beyond)} of {total} quantities are within their tolerance")

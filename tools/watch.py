@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import argparse
 import json
-import os
 import sys
 from collections.abc import Callable, Sequence
 from pathlib import Path
@@ -20,6 +19,7 @@ if TYPE_CHECKING:  # loaded in main(), so that --help answers at once
     from tools.reception import Reception
 
 POLL_MS = 100
+BIND_TIMEOUT_S = 10.0
 REDRAW_NS = 125_000_000
 STATE_STYLES = {"tracked": "green", "reacquired": "cyan", "uncertain": "yellow", "lost": "red"}
 
@@ -146,20 +146,24 @@ def follow(
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command; the answer is its exit code."""
-    args = parse(argv)
+    from stream.console.output import nobody_reads_stdout, outputs
+    from stream.console.process_arguments import hide_credentials
     from stream.errors import StreamError
 
-    try:
-        return run(args)
-    except StreamError as error:
-        print(f"watch: {error}", file=sys.stderr)
-        return error.exit_code
-    except BrokenPipeError:  # `watch.py | head` has seen enough; what is still buffered goes nowhere, without complaint
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
-        return 0
-    except OSError as error:
-        print(f"watch: {error}", file=sys.stderr)
-        return 1
+    hide_credentials(sys.argv[1:] if argv is None else argv)
+    with outputs(wait_for_stdout=True):
+        args = parse(argv)
+        try:
+            return run(args)
+        except StreamError as error:
+            print(f"watch: {error}", file=sys.stderr)
+            return error.exit_code
+        except BrokenPipeError:
+            nobody_reads_stdout()
+            return 0
+        except OSError as error:
+            print(f"watch: {error}", file=sys.stderr)
+            return 1
 
 
 def parse(argv: Sequence[str] | None) -> argparse.Namespace:
@@ -190,21 +194,20 @@ def run(args: argparse.Namespace) -> int:
     """Subscribe and follow until a signal, --frames or --duration; the summary comes at the end in any case."""
     import contextlib
     import signal
-    import threading
     import time
 
     from stream.errors import ConfigError
-    from stream.run_directory import find_run
+    from stream.runtime import StopFlag
     from stream.settings.addresses import check_endpoint
     from stream.transport.service_sockets import subscribe
     from tools.reception import Reception
 
     if args.json and not args.json.parent.is_dir():
         raise ConfigError(f"--json {args.json}: the folder does not exist; make it first")
-    endpoint = args.endpoint or find_run(args.camera).publish_endpoint
+    endpoint = args.endpoint or _published_at(args.camera)
     check_endpoint("ENDPOINT", endpoint, secured=bool(args.keys), insecure=True)  # listening opens nothing to others
 
-    signalled = threading.Event()
+    signalled = StopFlag()
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: signalled.set())
     end_s = time.monotonic() + (args.duration or float("inf"))
@@ -231,6 +234,21 @@ def run(args: argparse.Namespace) -> int:
     summary = reception.summary()
     print(", ".join(f"{key} {summary[key]}" for key in ("received", "gaps", "passed_over", "malformed")))
     return 0
+
+
+def _published_at(camera: str | None) -> str:
+    """Where the run on this machine publishes; a run that has only begun is given time to bind its socket."""
+    import time
+
+    from stream.errors import SourceError
+    from stream.run_directory import find_run
+
+    end_s = time.monotonic() + BIND_TIMEOUT_S
+    while not (endpoint := find_run(camera).publish_endpoint):
+        if time.monotonic() >= end_s:
+            raise SourceError("the run has no publisher yet; see what its log says, and try again")
+        time.sleep(POLL_MS / 1000)
+    return endpoint
 
 
 def _label_images(folder: str) -> Callable[[Received], object]:

@@ -17,6 +17,8 @@ from nodes.capture.video import VideoSource, errors, reason
 from stream.errors import SourceError
 from stream.settings.secrets import redact
 
+REORDER_PACKETS = 2000  # a hundred megabit a second for 0.2 s: time is to end the wait for a packet, not their number
+
 
 class CameraSource(VideoSource):
     """A camera of this machine, through Video4Linux."""
@@ -64,8 +66,13 @@ class RtspSource(VideoSource):
 
     live = True
 
-    def __init__(self, url: str, transport: str, open_timeout_s: float, read_timeout_s: float) -> None:
+    def __init__(
+        self, url: str, transport: str, open_timeout_s: float, read_timeout_s: float, udp_reorder_s: float
+    ) -> None:
         options = {"rtsp_transport": transport, "analyzeduration": "100000"}  # us
+        if transport == "udp":  # the jitter buffer: over TCP, packets are in order and none is missing
+            options["max_delay"] = str(round(udp_reorder_s * 1e6))  # us
+            options["reorder_queue_size"] = str(REORDER_PACKETS if udp_reorder_s else 0)
         super().__init__(redact(url), url, options=options, timeout_s=(open_timeout_s, read_timeout_s))
         self._open_timeout_s, self._read_timeout_s = open_timeout_s, read_timeout_s
 

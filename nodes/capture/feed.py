@@ -8,6 +8,7 @@ connecting -> running <-> paused -> ended | failed
 from __future__ import annotations
 
 import logging
+import os
 import threading
 import time
 from collections import deque
@@ -16,9 +17,11 @@ from typing import Literal
 
 from nodes.capture.backoff import Backoff
 from nodes.capture.pace import Pace
+from nodes.capture.picture_watch import PictureWatch
 from nodes.capture.source import Picture, Source, SourceInfo
 from stream.commands import StartCapture
 from stream.errors import SourceError, StreamError
+from stream.geometry import MAX_PIXELS, MAX_SIDE, Size, can_travel
 from stream.messages import Frame, Stamp
 from stream.settings.config import Capture
 from stream.settings.secrets import redact
@@ -51,6 +54,9 @@ class Feed:
         unix_clock: Callable[[], int] = time.time_ns,
     ) -> None:
         self.captured = 0  # frames stamped by this feed
+        self.too_large = 0  # pictures of a live source that can't be carried, and are passed over
+        self.corrupt = 0  # pictures that the decoder knows to be damaged
+        self.watch = PictureWatch()
         self.reconnects = 0
         self.session = start.session  # +1 on each reconnect
         self.source_info: SourceInfo | None = None  # of the newest connection
@@ -69,6 +75,9 @@ class Feed:
         self._changed = threading.Condition()  # guards all below
         self._frames: deque[Frame] = deque()
         self._recent_ns: deque[int] = deque(maxlen=FPS_WINDOW + 1)  # capture times since the newest connection
+        self._newest_ns: int | None = None  # when the newest picture came that was handed over
+        self._source: Source | None = None
+        self._damaged = 0  # packets that did not decode, in earlier connections
         self._phase: Phase = "connecting"
         self._paused = False
         self._stopping = False
@@ -138,6 +147,22 @@ class Feed:
             return (len(self._recent_ns) - 1) / (self._recent_ns[-1] - self._recent_ns[0]) * 1e9
 
     @property
+    def damaged_packets(self) -> int:
+        """Packets that did not decode, of all connections."""
+        return self._damaged + _damaged(self._source)
+
+    def gauges(self) -> dict[str, float]:
+        """How the pictures are, for the status."""
+        now_ns, newest_ns = self._clock(), self._newest_ns
+        return {
+            "session": self.session,
+            "fps": self.fps or 0.0,
+            "frame_age_s": 0.0 if newest_ns is None else (now_ns - newest_ns) / 1e9,
+            "frozen_s": self.watch.frozen_s(now_ns),
+            "black_s": self.watch.black_s(now_ns),
+        }
+
+    @property
     def retry_in_s(self) -> float | None:
         """Seconds until the next attempt to connect; None while there is none to wait for."""
         with self._changed:
@@ -162,7 +187,7 @@ class Feed:
         attempts = 0  # that failed since then
         while not self._over():
             self._enter("connecting")
-            source = self._factory()
+            source = self._source = self._factory()
             try:
                 self.source_info = source.open()
                 if lost_ns is not None:
@@ -187,6 +212,7 @@ class Feed:
                     log.log(logging.WARNING if first_wait else logging.INFO, "attempt %d: %s", attempts, error)
             finally:
                 source.close()
+                self._damaged, self._source = self.damaged_packets, None
             self._back_off()
 
     def _reconnected(self, lost_ns: int) -> None:
@@ -222,7 +248,26 @@ class Feed:
                 self._wait_until(pace.due_ns(picture))
             if self._over():
                 return
-            self._hand_over(self._stamp(picture))
+            self.corrupt += picture.corrupt
+            self.watch.see(picture.rgb, self._clock())
+            if picture.corrupt and self._config.drop_corrupt and source.live:
+                continue
+            if self._can_travel((picture.rgb.shape[0], picture.rgb.shape[1]), source.live):
+                self._hand_over(self._stamp(picture))
+
+    def _can_travel(self, size: Size, live: bool) -> bool:
+        """Whether a picture of that size can be carried: a live source's are counted if not, another's end the feed."""
+        if can_travel(size):
+            return True
+        text = (
+            f"{self._name}: a frame of {size[1]}x{size[0]} ({size[0] * size[1] / 1e6:.1f} megapixels) came; "
+            f"at most {MAX_PIXELS / 1e6:.1f} megapixels and {MAX_SIDE} px a side can be carried: scale it down"
+        )
+        if not live:
+            raise SourceError(text)
+        self.too_large += 1
+        log.warning("%s", text, extra={"once_key": "too large"})
+        return False
 
     def _stamp(self, picture: Picture) -> Frame:
         now, size = self._clock(), (picture.rgb.shape[0], picture.rgb.shape[1])
@@ -242,7 +287,13 @@ class Feed:
             pts_s=picture.pts_s,
             epoch=self._epoch,
         )
-        return Frame(stamp=stamp, rgb=picture.rgb, truth=picture.truth)
+        return Frame(
+            stamp=stamp,
+            rgb=picture.rgb,
+            truth=picture.truth,
+            name=os.fsencode(picture.name),
+            pixel_aspect=picture.pixel_aspect,
+        )
 
     def _hand_over(self, frame: Frame) -> None:
         if not self._live:
@@ -255,6 +306,7 @@ class Feed:
                 self._frames.clear()
             self._frames.append(frame)
             self._recent_ns.append(frame.stamp.captured_ns)
+            self._newest_ns = frame.stamp.captured_ns
             self.last_frame_id = frame.stamp.frame_id
             self.captured += 1
         self._wake()
@@ -284,3 +336,8 @@ class Feed:
 
     def _left_s(self, until_ns: int | None) -> float | None:
         return None if until_ns is None else max(0.0, (until_ns - self._clock()) / 1e9)
+
+
+def _damaged(source: Source | None) -> int:
+    """Packets of a source that did not decode; those of pictures in files are no packets."""
+    return getattr(source, "damaged", 0)

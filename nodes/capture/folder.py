@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import logging
 import re
+from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -31,6 +32,7 @@ class PictureSource:
         self._index = 0  # of the next file
         self._first: Picture | None = None  # that `open` has read already
         self._unreadable: list[SourceError] = []
+        self._stems: Counter[str] | None = None  # how many of the files have that name, whatever their ending
         self._depth = 0  # bits of the 16-bit pictures so far: what one scale serves, so that brightness does not jump
 
     def open(self) -> SourceInfo:
@@ -66,8 +68,14 @@ class PictureSource:
                 continue
             if pixels.dtype == np.uint16:
                 pixels = to_8_bit(pixels, self._shared_depth(path, pixels))
-            return Picture(pixels)
+            return Picture(pixels, name=self._name_of(path))
         return None
+
+    def _name_of(self, path: Path) -> str:
+        """The file's name without its ending, unless another file has the same one."""
+        if self._stems is None:
+            self._stems = Counter(p.stem for p in self._paths)
+        return path.stem if self._stems[path.stem] == 1 else path.name
 
     def _shared_depth(self, path: Path, pixels: Array) -> int:
         depth = max(self._depth, depth_of(pixels))

@@ -9,7 +9,9 @@ import numpy as np
 from stream.arrays import Array
 from stream.errors import PromptError
 
+VOID = 255  # of 8 bits, beside other ids: a pixel that counts for nothing
 LOSSY = ("mjpeg", "webp")  # FFmpeg's names
+SPREAD = {2: 85, 4: 17}  # by how much FFmpeg multiplies gray values of so many bits, so that white is 255
 SOFT_EDGES = 3  # values that fill no 3x3 px anywhere; more of them than of others are the smooth edge of a painted mask
 
 
@@ -32,25 +34,36 @@ def read_labels(path: str | Path) -> Array:
     if name == "pal8":
         indices, _palette = frame.to_ndarray()
         return np.ascontiguousarray(indices)
-    if name in ("gray", "monob", "monow"):
-        return np.ascontiguousarray(frame.reformat(format="gray").to_ndarray())
-    if name.startswith("gray16"):
+    if name in ("gray", "ya8", "monob", "monow"):
+        values = np.ascontiguousarray(frame.reformat(format="gray").to_ndarray())
+        return values // SPREAD.get(_gray_bits(path), 1)
+    if name.startswith(("gray16", "ya16")):
         return np.ascontiguousarray(frame.reformat(format="gray16le").to_ndarray())
     raise PromptError(f"--mask {path}: a {name} picture; needs a label image: a palette or gray PNG, pixel = object id")
+
+
+def _gray_bits(path: str | Path) -> int:
+    """Bits of a pixel of a gray PNG; 0 where it is another kind of file."""
+    with Path(path).open("rb") as file:
+        head = file.read(26)
+    return head[24] if head[:8] == b"\x89PNG\r\n\x1a\n" and len(head) == 26 and head[25] == 0 else 0
 
 
 def read_label_image(path: str | Path) -> dict[int, Array]:
     """{object id: (H, W) uint8 mask of 0 and 1} of a label image; PromptError when it holds none.
 
-    A picture that holds 0 and 255 alone is one object, as in DAVIS 2016; 255 beside other ids is void (DAVIS 2017).
+    A picture of black and white alone is one object, as in DAVIS 2016; in one of 8 bits, 255 beside other ids is void
+    (DAVIS 2017).
     """
     if not Path(path).is_file():
         raise PromptError(f"--mask {path}: no such file")
     labels = read_labels(path)
     ids = [int(i) for i in np.unique(labels) if i]
-    if ids == [255]:
-        return {1: (labels == 255).astype(np.uint8)}
-    ids = [i for i in ids if i != 255]
+    white = np.iinfo(labels.dtype).max
+    if ids == [white]:
+        return {1: (labels == white).astype(np.uint8)}
+    if white == VOID:
+        ids = [i for i in ids if i != VOID]
     if not ids:
         raise PromptError(f"--mask {path}: holds no object; needs a label image whose pixels are object ids")
     if len(ids) > 100:

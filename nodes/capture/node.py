@@ -79,8 +79,14 @@ class CaptureStage(Stage):
         return Progress(
             phase=feed.phase,
             frame_id=self._frame_id,
-            counters={"captured": feed.captured, "reconnects": feed.reconnects},
-            gauges={"session": feed.session, "fps": feed.fps or 0.0},
+            counters={
+                "captured": feed.captured,
+                "reconnects": feed.reconnects,
+                "too_large": feed.too_large,
+                "damaged_packets": feed.damaged_packets,
+                "corrupt_pictures": feed.corrupt,
+            },
+            gauges=feed.gauges(),
         )
 
     def _report_opened(self, feed: Feed, frame: Frame) -> None:

@@ -24,6 +24,9 @@ class Picture:
     rgb: Array  # (H, W, 3) uint8
     pts_s: float | None = None  # the source's own presentation time; None where it has none
     truth: Array | None = None  # (H, W) uint8 label image; the demo alone knows it
+    name: str = ""  # of its file, without the ending; empty where pictures have none
+    pixel_aspect: tuple[int, int] = (1, 1)  # width to height of a pixel, as it is to be shown
+    corrupt: bool = False  # the decoder knows that parts of it are missing or wrong
 
 
 class Source(Protocol):

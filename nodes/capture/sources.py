@@ -10,7 +10,7 @@ from nodes.capture.folder import FolderSource, PictureSource, is_picture
 from nodes.capture.scene import DemoScene
 from nodes.capture.source import Picture, Source, SourceInfo
 from nodes.capture.video import FileSource, GraphSource
-from stream.settings.addresses import source_kind
+from stream.settings.addresses import source_kind, source_path
 from stream.settings.config import Capture, parse_size
 
 __all__ = ["Picture", "Source", "SourceInfo", "demo_scene", "make_source"]
@@ -22,14 +22,15 @@ def make_source(config: Capture) -> Source:
     if kind == "demo":
         return DemoSource(demo_scene(config))
     if kind == "folder":
-        return FolderSource(Path(name.removeprefix("file://")), config.folder_fps)
+        return FolderSource(Path(source_path(name)), config.folder_fps)
     if kind == "camera":
-        return CameraSource(name, config.camera_size, config.camera_fps)
+        return CameraSource(source_path(name), config.camera_size, config.camera_fps)
     if kind == "rtsp":
-        return RtspSource(name, config.rtsp_transport, config.open_timeout_s, config.read_timeout_s)
+        timeouts = config.open_timeout_s, config.read_timeout_s
+        return RtspSource(name, config.rtsp_transport, *timeouts, config.udp_reorder_s)
     if kind == "lavfi":
         return GraphSource(name.removeprefix("lavfi:"))
-    path = Path(name.removeprefix("file://"))
+    path = Path(source_path(name))
     if is_picture(path):
         return PictureSource([path], config.folder_fps)
     return FileSource(path)

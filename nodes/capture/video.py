@@ -7,24 +7,25 @@ Measured with GStreamer's RTSP server, H.264 at 25 fps: frame threading (FFmpeg'
 from __future__ import annotations
 
 import logging
-import math
 import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import av
-import numpy as np
 
+from nodes.capture.display import display_flips, pixel_shape, upright_rgb
+from nodes.capture.pace import FALLBACK_FPS
 from nodes.capture.silence import SilenceDetector
 from nodes.capture.source import Picture, SourceInfo
-from stream.arrays import Array
 from stream.errors import SourceError
 
 log = logging.getLogger(__name__)
 errors = av.error  # for the modules that put failures into words
 
 WEBP_ANIMATIONS = (63, 0, 0)  # the libavcodec of FFmpeg 9, the first that reads them
+MAX_FPS = 1000  # a higher rate is none, but the ticks of a clock
+STEP_BACK_S = 1.0  # a step back between presentation times of less is a fault of the file
 NO_PICTURE_S = 15.0  # a live source may send packets for so long before one becomes a picture (a late key frame)
 
 
@@ -54,10 +55,13 @@ class VideoSource:
         self._container: Any = None
         self._frames: Iterator[Any] = iter(())
         self._first: Any = None  # the frame that `open` waited for
+        self._stream: Any = None
         self._given = 0
-        self._damaged = 0  # packets that did not decode
+        self.damaged = 0  # packets that did not decode
         self._broken = ""  # why a finite source could not be read to its end
-        self._pts_s: float | None = None  # of the newest frame
+        self._highest_s: float | None = None  # presentation time of a frame so far; it may start again in the middle
+        self._presented: float | None = None  # presentation time of the newest picture, s
+        self._step_s = 1 / FALLBACK_FPS  # between two pictures
         self._end_s: float | None = None  # presentation time at which it should end
 
     def open(self) -> SourceInfo:
@@ -81,13 +85,15 @@ class VideoSource:
     def read(self) -> Picture | None:
         frame = self._next()
         if frame is not None:
-            return Picture(upright_rgb(frame), frame.time)
+            transposed = display_flips(frame)[0]
+            shape = self._pixel_aspect(transposed=transposed)
+            return Picture(upright_rgb(frame), self._presented_s(frame), pixel_aspect=shape, corrupt=frame.is_corrupt)
         if self.live:
             raise SourceError(f"{self.name}: the connection was closed after {self._given} frames")
         return None
 
     def close(self) -> None:
-        self._frames, self._first = iter(()), None
+        self._frames, self._first, self._stream = iter(()), None, None
         if self._container is not None:
             self._container.close()
             self._container = None
@@ -109,8 +115,10 @@ class VideoSource:
             found = " and ".join(sorted({s.type for s in streams})) or "nothing"
             raise SourceError(f"{self.name}: holds no video, only {found}; needs a video stream")
         stream = streams.best("video")  # as players choose: no cover picture where there is a film
+        self._stream = stream
         stream.thread_type = "SLICE" if self.live else "AUTO"
         fps = float(stream.average_rate or stream.guessed_rate or 0)
+        self._step_s = 1 / fps if 0 < fps <= MAX_FPS else 1 / FALLBACK_FPS
         length_s = float(stream.duration * stream.time_base) if stream.duration else None
         if length_s is not None and not self.live:
             self._end_s = length_s + float((stream.start_time or 0) * stream.time_base)
@@ -118,7 +126,7 @@ class VideoSource:
         first = self._next()
         if first is None:
             raise SourceError(
-                f"{self.name}: ended before a picture could be decoded ({self._damaged} damaged packets, "
+                f"{self.name}: ended before a picture could be decoded ({self.damaged} damaged packets, "
                 f"codec {stream.codec_context.name}); check it with another player"
             )
         self._first, self._given = first, 0
@@ -126,7 +134,7 @@ class VideoSource:
         if display_flips(first)[0]:
             size = (first.width, first.height)
         expected = stream.frames or (round(length_s * fps) if length_s and fps else None)
-        return SourceInfo(size, fps if 0 < fps <= 1000 else None, None if self.live else expected)
+        return SourceInfo(size, fps if 0 < fps <= MAX_FPS else None, None if self.live else expected)
 
     def _next(self) -> Any:
         """The next decoded frame; None at the end."""
@@ -138,8 +146,26 @@ class VideoSource:
                 raise self.read_failure(error) from None
         if frame is not None:
             self._given += 1
-            self._pts_s = self._pts_s if frame.time is None else frame.time
+            if frame.time is not None:
+                self._highest_s = max(frame.time, self._highest_s or 0.0)
         return frame
+
+    def _presented_s(self, frame: Any) -> float | None:
+        """A frame's presentation time; in a file, a picture is shown after the one before it, known or not.
+
+        A larger step back stays: there another recording begins (two MPEG-TS files in one).
+        """
+        time_s, before_s = frame.time, self._presented
+        if not self.live and before_s is not None and (time_s is None or -STEP_BACK_S < time_s - before_s <= 0):
+            time_s = before_s + self._step_s
+        self._presented = time_s
+        return None if time_s is None else float(time_s)
+
+    def _pixel_aspect(self, *, transposed: bool) -> tuple[int, int]:
+        """(width, height) of a pixel of the upright picture."""
+        # a container's word counts before that of the coded pictures; those of a live one may change
+        source = self._stream.codec_context if self.live else self._stream
+        return pixel_shape(source.sample_aspect_ratio, transposed=transposed)
 
     def _decode(self, stream: Any) -> Iterator[Any]:
         """Every frame that can be had: damaged packets are passed over, and a file that breaks off just ends."""
@@ -175,7 +201,7 @@ class VideoSource:
         except av.error.EOFError:  # the decoder was empty already
             return []
         except av.error.FFmpegError:
-            self._damaged += 1
+            self.damaged += 1
             return []
 
     def _warn_of_losses(self, stream: Any) -> None:
@@ -183,15 +209,16 @@ class VideoSource:
         step_s = 1 / float(stream.average_rate or 25)
         # both must be short: files trimmed by an edit list count frames that are never shown
         short_count = self._given < stream.frames or not stream.frames
-        short_time = self._end_s is not None and self._pts_s is not None and self._pts_s < self._end_s - 3 * step_s
-        if not self._damaged and not self._broken and not (short_count and short_time):
+        end_s, highest_s = self._end_s, self._highest_s
+        short_time = end_s is not None and highest_s is not None and highest_s < end_s - 3 * step_s
+        if not self.damaged and not self._broken and not (short_count and short_time):
             return
         of = f" of {stream.frames}" if stream.frames else ""
-        until = f", up to {self._pts_s:.2f} s of {self._end_s:.2f} s" if short_time else ""
+        until = f", up to {highest_s:.2f} s of {end_s:.2f} s" if short_time else ""
         why = f"; reading stopped: {self._broken}" if self._broken else ""
         log.warning(
             "%s: %d%s frames could be read%s; %d packets were damaged%s: the file is cut off or damaged",
-            self.name, self._given, of, until, self._damaged, why,
+            self.name, self._given, of, until, self.damaged, why,
         )  # fmt: skip
 
 
@@ -266,40 +293,3 @@ def is_animated_webp(path: Path) -> bool:
 def reason(error: Exception) -> str:
     """An error's own words, without the address that FFmpeg adds to them."""
     return getattr(error, "strerror", None) or type(error).__name__
-
-
-def upright_rgb(frame: Any) -> Array:
-    """(H, W, 3) uint8 RGB of a decoded frame, turned and mirrored as players show it."""
-    rgb = frame.to_ndarray(format="rgb24")
-    transposed, mirrored, upside_down = display_flips(frame)
-    if transposed:
-        rgb = rgb.transpose(1, 0, 2)
-    if mirrored:
-        rgb = rgb[:, ::-1]
-    if upside_down:
-        rgb = rgb[::-1]
-    return np.ascontiguousarray(rgb)  # rows of odd widths come padded
-
-
-def display_flips(frame: Any) -> tuple[bool, bool, bool]:
-    """How a frame is to be shown: first x and y swapped, then mirrored left to right, then upside down; each or not.
-
-    Angles in between are rounded to quarter turns.
-    """
-    a, b, c, d = _display_matrix(frame)
-    if abs(b) + abs(c) > abs(a) + abs(d):
-        return True, c < 0, b < 0
-    return False, a < 0, d < 0
-
-
-def _display_matrix(frame: Any) -> tuple[float, float, float, float]:
-    """a, b, c, d of the frame's display matrix: x' = a x + c y, y' = b x + d y."""
-    try:
-        data = frame.side_data.get("DISPLAYMATRIX")
-    except ValueError:  # the frame carries side data that this PyAV has no name for (18: EXIF); the angle can be had
-        data = None
-    if data is None:
-        turn = math.radians(frame.rotation)
-        return math.cos(turn), -math.sin(turn), math.sin(turn), math.cos(turn)
-    a, b, _, c, d = np.frombuffer(data, np.int32)[:5].tolist()
-    return a, b, c, d

@@ -22,7 +22,6 @@ from dataclasses import dataclass
 from typing import Literal
 
 OLD_WEIGHT = 0.8  # of the earlier measurements of a cost, beside a new one
-OLD_PERIOD_WEIGHT, NEW_PERIOD_WEIGHT = 0.9, 0.1  # the same of the feed's period
 SPARE = 0.8  # of the feed's period: what `auto` lets a frame cost; the rest goes to sockets and drawing
 SAVED_FRAMES = 4  # how many frames' worth of unspent time is kept: enough to pay for a boundary now and then
 DEBT_FRAMES = 14  # how many frames' worth of time a decode may leave owing: two horizons
@@ -75,9 +74,8 @@ class Budget:
         return SPARE * self.period_ms if self.budget_ms is None else self.budget_ms
 
     def measured_period(self, period_ms: float) -> None:
-        """Two frames of the feed were so far apart."""
-        old_ms = self.period_ms
-        self.period_ms = OLD_PERIOD_WEIGHT * old_ms + NEW_PERIOD_WEIGHT * period_ms if old_ms > 0 else period_ms
+        """The feed's frames are so far apart."""
+        self.period_ms = period_ms
 
     def plan(self, now: Situation) -> Plan:
         """How to answer a frame; call it once for every frame that is answered."""

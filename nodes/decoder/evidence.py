@@ -2,7 +2,8 @@
 
     clear     a mask of min_area_px or more, the model's score at the clear limit or more, and at least CLEAR_SHARE of
               the positive points visible (no points yet: nothing speaks against it)
-    weak      a mask, but the score or the points speak against it
+    weak      a mask, but the score or the points speak against it. One that the model is sure of is published as if it
+              were clear: points lose hold wherever the feed jumps, and a mask that is seen needs none
     missing   no mask, or one too small, too large or with a score below the weak limit
 
 SAM's own guess of its quality is high for a mask that has leaked over half the frame: to it, that is a thing as well.

@@ -25,10 +25,12 @@ from nodes.decoder.worker import SlicedTask, Worker
 from stream.crops import crop_mask
 from stream.errors import ModelError
 from stream.messages import Masks, ObjectMask, Seeds, Stamp, State, Tracks
+from stream.timing import FramePeriod
 
 log = logging.getLogger(__name__)
 
 FOREIGN_MS = 60_000.0  # a frame older than that was stamped by another host's clock: its age is unknown
+RESTORED_SCORE = 0.25  # of a mask from before a restart: the object may be elsewhere by now
 UNMEASURED_S = 0.1  # how long the first decode of all is waited for, whose cost is unknown
 
 
@@ -72,6 +74,7 @@ class LiveSegmenter:
         self.waiting: list[tuple[Job, int]] = []  # with their refinement passes: prompts, and the newest boundary
         self.task: SlicedTask | None = None  # what the model does where no frame waits for it
         self.last: Stamp | None = None
+        self.period = FramePeriod()
         self.refinement_passes = budget.refinement_passes  # that the last job was given
         self.propagated = 0  # frames that were answered with older masks
 
@@ -192,7 +195,8 @@ class LiveSegmenter:
                 continue
             self.propagator.forget(query.object_id)
             if prompt.mask is not None and prompt.mask.any():
-                self.propagator.keep(*crop_mask(prompt.mask), 1.0, query.track, job.frame.stamp.frame_id)
+                score = 1.0 if query.prompted else RESTORED_SCORE
+                self.propagator.keep(*crop_mask(prompt.mask), score, query.track, job.frame.stamp.frame_id)
 
     def _carried(self, job: Job) -> list[ObjectMask]:
         """The last decoded masks where the points have taken them."""
@@ -215,9 +219,9 @@ class LiveSegmenter:
         frames = 1
         if last is not None and last.session == stamp.session and stamp.frame_id > last.frame_id:
             frames = stamp.frame_id - last.frame_id
-            period_ms = (stamp.captured_ns - last.captured_ns) / 1e6 / frames
-            self.budget.measured_period(period_ms)
         self.last = stamp
+        self.period.add(stamp.frame_id, stamp.captured_ns)
+        self.budget.measured_period(1e3 * self.period.s)
         age_ms = (self.clock_ns() - stamp.captured_ns) / 1e6
         return Situation(
             kind="prompt" if tracks.prompts else "boundary" if tracks.boundary else "",

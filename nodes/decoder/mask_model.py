@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol, runtime_checkable
@@ -27,6 +28,11 @@ class Query:
     def object_id(self) -> int:
         """The object that the points belong to."""
         return self.track.object_id
+
+    @property
+    def prompted(self) -> bool:
+        """Whether the user says so; a prompt that restores an object is not the user's word, and may be out of date."""
+        return self.prompt is not None and self.prompt.kind != "restore"
 
 
 @dataclass(frozen=True)
@@ -56,6 +62,7 @@ class ScoreLimits:
 
     clear: float = 0.5  # a mask that is rated this high shows the object clearly
     weak: float = 0.25  # one that is rated lower is no mask
+    sure: float = math.inf  # one that is rated this high is believed even while none of its points is visible
 
 
 @dataclass(frozen=True)

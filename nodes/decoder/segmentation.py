@@ -122,7 +122,11 @@ class Segmenter:
         waiting = {i: p for i, p in self._unanswered.items() if i in alive and i not in prompts}
         self._unanswered.clear()
         for object_id in alive - self.objects.keys():
-            self.objects[object_id] = SegmentedObject(self.options, self.traits)
+            prompt = (waiting | prompts).get(object_id)
+            restored = prompt is not None and prompt.kind == "restore"
+            self.objects[object_id] = SegmentedObject(self.options, self.traits, restored=restored)
+            if prompt is not None and restored:
+                _log_restored(prompt, frame.stamp)
         queries = [
             Query(track, (waiting | prompts).get(track.object_id), self.objects[track.object_id].state == "lost")
             for track in request.objects
@@ -225,9 +229,10 @@ class Segmenter:
         if self.options.reinit_variant != "A" and job.boundary:
             chosen |= self._choose([i for i in job.seeds_for if i in chosen and i not in prompts])
         seeds = []
+        prompted = {q.object_id for q in job.queries if q.prompted}
         for object_id, (frame_id, o) in chosen.items():
             segmented = self.objects[object_id]
-            if object_id in job.seeds_for and segmented.accept_seed(o, size, prompted=object_id in prompts):
+            if object_id in job.seeds_for and segmented.accept_seed(o, size, prompted=object_id in prompted):
                 seeds.append(Seed(object_id=object_id, bbox=o.bbox, mask=o.mask, frame_id=frame_id))
                 segmented.restart_window(frame_id)
         return Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=size, objects=tuple(seeds))
@@ -247,3 +252,10 @@ class Segmenter:
         self._unanswered |= job.prompts
         stamp = job.frame.stamp
         return Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=job.frame.size)
+
+
+def _log_restored(prompt: Prompt, stamp: Stamp) -> None:
+    age = (
+        f"{(stamp.captured_unix_ns - prompt.seen_unix_ns) / 1e9:.1f} s old" if prompt.seen_unix_ns else "of unknown age"
+    )
+    log.info("object %d is looked for again; its last good mask is %s", prompt.object_id, age)

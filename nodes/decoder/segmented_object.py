@@ -20,10 +20,15 @@ AREA_DECAY = 0.98  # share kept, at each seed, of the area that growth is measur
 class SegmentedObject:
     """What the segmenter keeps of one object."""
 
-    def __init__(self, options: SegmenterOptions, traits: MaskModelTraits) -> None:
+    def __init__(self, options: SegmenterOptions, traits: MaskModelTraits, *, restored: bool = False) -> None:
         self.options = options
         self.traits = traits
-        self._state = ObjectState(options.lost_after_frames, options.check_masks)
+        self._state = ObjectState(
+            options.lost_after_frames,
+            options.check_masks,
+            state="uncertain" if restored else "tracked",
+            found=not restored,
+        )
         self.good_area = 0  # px: the largest mask that seeded points, slowly forgotten; 0: none yet
         self.doubted = False  # the last mask was contradicted by its points, or had grown beyond reason
         self.window: list[tuple[int, ObjectMask]] = []  # frame_id and mask, since its points were drawn
@@ -41,12 +46,16 @@ class SegmentedObject:
         evidence = judge(
             area, size[0] * size[1], answer.score, query.track, own.min_area_px, query.lost, self.traits.limits
         )
-        may_doubt = self.traits.points_contradict and own.check_masks and query.prompt is None
+        may_doubt = self.traits.points_contradict and own.check_masks and not query.prompted
         self.doubted = may_doubt and (self._has_outgrown(area) or contradicted(query.track, answer.window, mask))
+        sure = evidence == "weak" and answer.score >= self.traits.limits.sure  # what hides the points need not hide it
         if (self.doubted and evidence == "clear") or (evidence == "missing" and area and not own.check_masks):
             evidence = "weak"
         state = replace(self._state) if provisional else self._state
-        return state.step(evidence, prompted=query.prompt is not None and evidence != "missing"), evidence
+        shown: Evidence = (
+            "clear" if sure and not self.doubted else evidence
+        )  # it is published as clear, not learnt from
+        return state.step(shown, prompted=query.prompted and evidence != "missing"), evidence
 
     def accept_seed(self, o: ObjectMask, size: Size, *, prompted: bool) -> bool:
         """Whether new points may be drawn from a mask; if so, later ones are measured by its area."""

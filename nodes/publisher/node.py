@@ -9,11 +9,11 @@ from msgspec.structs import replace
 
 from nodes.publisher.public_messages import pack_frame, pack_masks, pack_status
 from stream.commands import Command, PublishStatus
-from stream.latency import Latency
 from stream.messages import Frame, Masks, Message
 from stream.node import NodeContext, Stage
 from stream.reports import Progress
 from stream.settings.config import Config
+from stream.timing import Latency, RecentLatency
 
 
 def make_stage(config: Config, node: NodeContext) -> Stage:
@@ -33,6 +33,7 @@ class PublisherStage(Stage):
         self._published = 0  # masks messages; also the sequence number of the next one
         self._frame_id = -1  # of the newest masks message
         self._latency = Latency()  # capture to publish
+        self._recent = RecentLatency()
 
     def handle_command(self, command: Command) -> None:
         """Publish the status."""
@@ -59,7 +60,8 @@ class PublisherStage(Stage):
         return Progress(
             frame_id=self._frame_id,
             counters={"published": self._published},
-            gauges={f"latency_p{p}": self._latency.quantile(p / 100) for p in (50, 95, 99)},
+            gauges={f"latency_p{p}": self._latency.quantile(p / 100) for p in (50, 95, 99)}
+            | {f"recent_latency_p{p}": self._recent.quantile(p / 100, self._node.now_s()) for p in (50, 95)},
         )
 
     def _publish_masks(self, masks: Masks) -> None:
@@ -71,4 +73,6 @@ class PublisherStage(Stage):
         now_ns = round(self._node.now_s() * 1e9)
         self._broadcast.send(pack_masks(masks, self._own.codec, now_ns, self._published, self._incarnation))
         self._published += 1
-        self._latency.add((now_ns - stamp.captured_ns) / 1e6)
+        age_ms = (now_ns - stamp.captured_ns) / 1e6
+        self._latency.add(age_ms)
+        self._recent.add(age_ms, now_ns / 1e9)

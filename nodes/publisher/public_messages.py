@@ -18,13 +18,14 @@ from nodes.publisher import image_codecs
 from nodes.publisher.codecs import Codec, decode_mask, encode_mask, payload_shape
 from stream.arrays import Array
 from stream.errors import MessageError
+from stream.geometry import MAX_PIXELS
 from stream.messages import Frame, Masks, ObjectMask, Origin, Stamp, State
-from stream.transport.wire import MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, MAX_PARTS, to_json
+from stream.transport.wire import MAX_HEADER_BYTES, MAX_PARTS, to_json
 
 VERSION = 1  # of every schema here; new keys may come within a version, nothing else may change
 MAX_SIDE = 65535  # px
-MAX_PIXELS = 1 << 25  # of a frame; 8K video has 33.2 million
-MAX_DECODED = 64 * 1024 * 1024  # px that the payloads of one message may unpack to, all together
+MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+MAX_DECODED = 4 * MAX_PIXELS  # px that the payloads of one message may unpack to, all together
 MAX_POINTS = 4096  # of an object
 FARTHEST = 1e6  # px; a point that ran away farther is sent as being here
 

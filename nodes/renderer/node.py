@@ -8,7 +8,7 @@ from nodes.renderer.captions import Hud
 from nodes.renderer.control_client import ControlRequests
 from nodes.renderer.drawing import Painter
 from nodes.renderer.recording import Recording
-from nodes.renderer.sinks import LabelImages, check_sinks, label_png, replace_file, save_png
+from nodes.renderer.sinks import LabelImages, StillPicture, check_sinks, label_png, replace_file, save_png
 from nodes.renderer.window import Window
 from stream.arrays import Array
 from stream.commands import Command, Start, TakeSnapshot
@@ -39,12 +39,12 @@ class RendererStage(Stage):
         self._painter = Painter(own.trail)
         self._recording: Recording | None = None  # from the start command on
         self._label_images = LabelImages(own.save_masks) if own.save_masks else None
+        self._picture = StillPicture(own.picture, own.picture_frame) if own.picture else None
         self._requests = ControlRequests(node.open_control()) if own.window else None
         self._window: Window | None = None
         if self._requests:
             self._window = Window(f"SAM-PT Live: {config.capture.camera}", self._requests.send)
         self._snapshot_requests: list[int] = []  # that wait for a scene
-        self._picture: Array | None = None  # (H, W, 3) uint8: the newest drawn one, up to renderer.picture_frame
         self._frame_id = -1  # of the newest scene
         self._passed_over = 0
         self._fps = 0.0
@@ -68,8 +68,8 @@ class RendererStage(Stage):
         scene, stamp = message, message.frame.stamp
         self._count(scene)
         if self._label_images:
-            self._label_images.write(scene.masks.label_image(), stamp.frame_id)
-        if self._recording or self._window or self._snapshot_requests or self._own.picture:
+            self._label_images.write(scene.masks.label_image(), stamp.frame_id, scene.frame.name)
+        if self._recording or self._window or self._snapshot_requests or self._picture:
             self._draw(scene)
         self._frame_id = stamp.frame_id
         return True
@@ -89,28 +89,32 @@ class RendererStage(Stage):
         """Close what is open; may be called again."""
         if self._recording:
             self._recording.close()
-        if self._own.picture and self._picture is not None:
-            save_png(self._own.picture, self._picture)
-            self._picture = None
+        if self._picture:
+            self._picture.close()
         if self._window:
             self._window.close()
         if self._requests:
             self._requests.close()
-        self._recording = self._window = self._requests = None
+        self._window = self._requests = None
 
     def progress(self) -> Progress:
-        """How far the scenes have come."""
-        return Progress(frame_id=self._frame_id)
+        """How far the scenes have come, and what became of each sink."""
+        sinks = {"record": self._recording, "picture": self._picture, "save_masks": self._label_images}
+        return Progress(
+            frame_id=self._frame_id,
+            counters={f"{key}_written": sink.written for key, sink in sinks.items() if sink},
+            sinks={key: sink.state() for key, sink in sinks.items() if sink},
+        )
 
     def _draw(self, scene: Scene) -> None:
         stamp = scene.frame.stamp
         drawn = self._painter.draw(scene.frame.rgb, scene.masks, self._hud(stamp))
         if self._recording:
-            self._recording.write(drawn, self._play_ns(stamp))
+            self._recording.write(drawn, self._play_ns(stamp), scene.frame.pixel_aspect)
         if self._window:
             self._window.show(drawn, scene.masks)
-        if self._own.picture and (self._picture is None or stamp.frame_id <= self._own.picture_frame):
-            self._picture = drawn
+        if self._picture:
+            self._picture.offer(drawn, stamp.frame_id)
         for request in self._snapshot_requests:
             self._write_snapshot(request, scene, drawn)
         self._snapshot_requests.clear()

@@ -1,7 +1,7 @@
 """Pictures and label images in; a folder of label images or a single PNG out. Videos are written by `recording.py`.
 
-A sink never stops the feed: where the disk is full or gone it says so once and takes no more, and what it wrote stays
-readable. What can be checked before the run (`check_file`, `check_folder`) is an error there instead.
+A sink never stops the feed: where the disk is full or gone it says so once and tries again later, and what it wrote
+stays readable. What can be checked before the run (`check_file`, `check_folder`) is an error there instead.
 """
 
 from __future__ import annotations
@@ -12,35 +12,97 @@ import os
 import stat
 import struct
 import tempfile
+import time
 import zlib
+from collections.abc import Callable
 from pathlib import Path
 
 import cv2
 import numpy as np
 
+from nodes.renderer.retry import Retry
 from stream.arrays import Array
 from stream.errors import ConfigError
+from stream.reports import SinkState
 from stream.settings.config import Renderer
 
 log = logging.getLogger(__name__)
 
 
 class LabelImages:
-    """A folder of 00000.png ... in the layout of DAVIS, named by frame_id, each pixel the id of the object there."""
+    """A folder of PNGs in the layout of DAVIS, each pixel the id of the object there.
 
-    def __init__(self, folder: str | Path) -> None:
+    They have the names of their frames (of a folder of pictures); else they are named by frame_id: 00000.png.
+    """
+
+    def __init__(self, folder: str | Path, clock: Callable[[], float] = time.monotonic) -> None:
         self.folder = Path(folder)
-        self.stopped = False
+        self.written = 0
+        self.error = ""  # why it writes no more
+        self._clock = clock
+        self._retry = Retry()
+        self._missing = 0  # frames since it failed
 
-    def write(self, labels: Array, frame_id: int) -> None:
+    def state(self) -> SinkState:
+        """What became of it."""
+        return SinkState(path=as_text(self.folder), files=self.written, error=self.error)
+
+    def write(self, labels: Array, frame_id: int, name: bytes = b"") -> None:
         """Add a (H, W) label image: a palette PNG of a uint8 one, a 16-bit gray PNG of a uint16 one (ids above 255)."""
-        if self.stopped:
+        if self.error and not self._retry.is_due(self._clock()):
+            self._missing += 1
             return
         try:
-            replace_file(self.folder / f"{frame_id:05d}.png", label_png(labels))
+            file = f"{os.fsdecode(name) or f'{frame_id:05d}'}.png"
+            replace_file(self.folder / file, label_png(labels))
         except OSError as error:
-            self.stopped = True
-            log.warning("label images in %s stopped at frame %d: %s", self.folder, frame_id, reason(error))
+            if not self.error:
+                log.warning("label images in %s stopped at frame %d: %s", self.folder, frame_id, reason(error))
+            self._retry.fail(self._clock())
+            self._missing += 1
+            self.error = reason(error)
+            return
+        if self.error:
+            log.warning("label images in %s go on at frame %d; %d are missing", self.folder, frame_id, self._missing)
+        self.written += 1
+        self.error, self._missing = "", 0
+
+
+class StillPicture:
+    """One drawn frame as a PNG, written at the end: the one that is wanted, or the last one before it."""
+
+    def __init__(self, path: str | Path, frame_id: int) -> None:
+        self.path = Path(path)
+        self.written = 0
+        self.error = ""
+        self._wanted = frame_id
+        self._rgb: Array | None = None  # the newest one up to the wanted one
+
+    def state(self) -> SinkState:
+        """What became of it."""
+        return SinkState(path=as_text(self.path), files=self.written, error=self.error)
+
+    def offer(self, rgb: Array, frame_id: int) -> None:
+        """Take a (H, W, 3) uint8 picture if it is nearer to the wanted one."""
+        if self._rgb is None or frame_id <= self._wanted:
+            self._rgb = rgb
+
+    def close(self) -> None:
+        """Write it; may be called again."""
+        if self._rgb is None:
+            return
+        try:
+            save_png(self.path, self._rgb)
+            self.written = 1
+        except OSError as error:
+            self.error = reason(error)
+            log.warning("the picture %s can't be written: %s", self.path, self.error)
+        self._rgb = None
+
+
+def as_text(path: Path) -> str:
+    """A path for reports; of a name that is no UTF-8, the bytes are escaped."""
+    return os.fsencode(path).decode("utf-8", "backslashreplace")
 
 
 def davis_palette() -> Array:
@@ -76,7 +138,7 @@ def save_png(path: str | Path, rgb: Array) -> None:
 
 def replace_file(path: Path, data: bytes) -> None:
     """Put a file there whole or not at all, so that whoever watches the folder never reads half of one."""
-    part = path.with_name(f".{path.name}.part")
+    part = path.with_name(f".{os.getpid()}.part")  # no longer than the longest name that a file may have
     try:
         part.write_bytes(data)
         part.replace(path)

@@ -49,6 +49,8 @@ class TrackerStage(Stage):
             case StartTracker():
                 self.newest_id = command.newest_frame_id
                 self.discover = command.discover
+                if self.pacer is not None:
+                    self.pacer.period.state(command.fps)
             case GivePrompt():
                 self._give(command.prompt)
             case RemoveObject():
@@ -118,7 +120,7 @@ class TrackerStage(Stage):
             self.node.send(DiscoverObjects(frame=frame))
             return False
         if self.pacer is not None:
-            if not self.pacer.wants(stamp.frame_id):
+            if not self.pacer.wants(stamp.frame_id, stamp.captured_ns):
                 return False
             self.pacer.take(stamp.frame_id, stamp.captured_ns, self.node.now_s())
         try:

@@ -4,14 +4,17 @@ A tracker slower than its feed passes frames over. Taking whatever is newest wou
 the point model was trained on even ones. So each window gets a stride, the same for all its frames, chosen at its start
 from how long the frames of the last one took, and the masks that the decoder made of its boundary. A frame that comes
 before the stride is over is let go; one that was missed, because a step took longer than ever, is replaced by the next
-there is.
+there is. A stride also ends when twice its time is over: a feed that began with a burst is slower than it seemed.
 """
 
 from __future__ import annotations
 
 import math
 
+from stream.timing import FramePeriod
+
 MARGIN = 1.15  # steps vary by some per cent: a stride that just fits would be missed every second time
+OVERDUE = 2  # of a stride's own time: a frame is taken then, wherever the count is
 
 
 class Pacer:
@@ -24,11 +27,12 @@ class Pacer:
     def reset(self) -> None:
         """Forget the feed."""
         self.stride = 1
+        self.stride_s = 0.0  # the time that it was meant to take
         self.last_id: int | None = None  # frame_id taken last
         self.last_ns = 0  # when that was captured
         self.taken_s = 0.0  # when it was taken
         self.in_step = False  # the last frame's step is not over
-        self.period_s = 0.0  # between two frames of the feed; 0: not measured yet
+        self.period = FramePeriod()
         self.step_times_s: list[float] = []  # of each frame of this window, from taking it to being ready for the next
         self.slowest_s = 0.0  # in the window before
         self.masks_s = 0.0  # how long the masks of a boundary take to come: the next window may not end earlier
@@ -49,16 +53,17 @@ class Pacer:
 
     def early(self, now_s: float) -> bool:
         """True while even asking for a frame would be too soon."""
-        return self.last_id is not None and now_s - self.taken_s < (self.stride - 1.5) * self.period_s
+        return self.last_id is not None and now_s - self.taken_s < (1 - 1.5 / self.stride) * self.stride_s
 
-    def wants(self, frame_id: int) -> bool:
+    def wants(self, frame_id: int, captured_ns: int) -> bool:
         """True if the stride ends with this frame, or ended before it. A count that begins again is always taken."""
-        return self.last_id is None or not self.last_id < frame_id < self.last_id + self.stride
+        if self.last_id is None or not self.last_id < frame_id < self.last_id + self.stride:
+            return True
+        return captured_ns - self.last_ns > OVERDUE * self.stride_s * 1e9
 
     def take(self, frame_id: int, captured_ns: int, now_s: float) -> None:
         """That frame is tracked now."""
-        if self.last_id is not None and frame_id > self.last_id:
-            self.period_s = max(captured_ns - self.last_ns, 0) / 1e9 / (frame_id - self.last_id)
+        self.period.add(frame_id, captured_ns)
         self.last_id, self.last_ns, self.taken_s, self.in_step = frame_id, captured_ns, now_s, True
 
     def masks_asked_for(self, frame_id: int, now_s: float) -> None:
@@ -80,10 +85,11 @@ class Pacer:
 
     def _choose(self) -> None:
         """Every frame, while most steps are quick enough; else by the slowest of this window and the one before."""
-        if not self.period_s:
+        if not (period_s := self.period.s):
             return
         step_s = sorted(self.step_times_s)[len(self.step_times_s) // 2]
-        if MARGIN * step_s > self.period_s:  # a frame that is missed breaks the spacing; one that waits costs little
+        if MARGIN * step_s > period_s:  # a frame that is missed breaks the spacing; one that waits costs little
             step_s = max(*self.step_times_s, self.slowest_s)
         step_s = max(step_s, self.masks_s / self.steps)
-        self.stride = max(1, math.ceil(MARGIN * step_s / self.period_s))
+        self.stride = max(1, math.ceil(MARGIN * step_s / period_s))
+        self.stride_s = self.stride * period_s

@@ -11,8 +11,9 @@ from nodes.tracker.point_set import PointSet
 from stream import geometry
 from stream.arrays import Array
 from stream.crops import uncrop_mask
-from stream.messages import VISIBLE, Frame, ObjectTrack, Prompt, Seed
+from stream.messages import VISIBLE, Frame, ObjectTrack, Prompt, Seed, Sighting
 
+SURROUNDINGS, SURROUNDINGS_PX = 0.5, 32  # around a mask, of its longer side and at least: what goes with its picture
 BORDER = 0.01  # share of the frame's side; a point nearer to the edge counts as invisible (SAM-PT, code -2)
 
 
@@ -28,6 +29,8 @@ class TrackedObject:
         self.window_ends: list[int] = []  # frame_ids that its windows ended on, as far back as the frame buffer goes
         self.mask: Array | None = None  # (H, W) uint8, its last good mask
         self.mask_frame = -1  # frame_id of that mask
+        self.sighting: Sighting | None = None  # that mask with its picture
+        self.seen_unix_ns = 0  # when that was
         self.mask_motion = geometry.IDENTITY.copy()  # (2, 3): from the mask's frame to the motion frame
         self.motion_frame = -1  # frame_id that `mask_motion` leads to
 
@@ -88,10 +91,11 @@ class TrackedObject:
 
     # --- its mask ---------------------------------------------------------------------------------------------------
 
-    def keep_mask(self, seed: Seed, size: tuple[int, int], frame_id: int) -> None:
-        """Remember the newest good mask: it restores the object in a decoder that was restarted."""
-        self.mask = uncrop_mask(seed.bbox, seed.mask, size)
-        self.mask_frame = self.motion_frame = frame_id
+    def keep_mask(self, seed: Seed, frame: Frame) -> None:
+        """Remember the newest good mask, and the picture under it: they restore the object in a restarted decoder."""
+        self.mask = uncrop_mask(seed.bbox, seed.mask, frame.size)
+        self.mask_frame = self.motion_frame = frame.stamp.frame_id
+        self.sighting, self.seen_unix_ns = _sighting(frame, seed), frame.stamp.captured_unix_ns
         self.mask_motion = geometry.IDENTITY.copy()
 
     def mask_at(self, frame_id: int) -> Array | None:
@@ -105,7 +109,13 @@ class TrackedObject:
         """What tells a restarted decoder of it: its mask on that frame, or its first prompt before there is one."""
         mask = self.mask_at(frame_id)
         if mask is not None and mask.any():
-            return Prompt(object_id=self.object_id, kind="restore", mask=mask)
+            return Prompt(
+                object_id=self.object_id,
+                kind="restore",
+                mask=mask,
+                seen_unix_ns=self.seen_unix_ns,
+                sighting=self.sighting,
+            )
         return self.first_prompt
 
     def rescale(self, old_size: tuple[int, int], new_size: tuple[int, int], newest: int, frame_id: int) -> None:
@@ -114,6 +124,7 @@ class TrackedObject:
         mask = self.mask_at(newest)
         self.mask = None if mask is None else motion.carry_mask(mask, scale, new_size)
         self.mask_frame, self.motion_frame = -1, frame_id
+        self.sighting = None
         self.anchor, self.window_ends = None, []
         self.mask_motion = geometry.IDENTITY.copy()
         self.replace_points([p.moved(scale, newest, frame_id) for p in self.point_sets])
@@ -128,6 +139,18 @@ class TrackedObject:
                 before.append(point_set.path[self.motion_frame][0][use])
                 after.append(xy[use])
         return motion.estimate_motion(np.concatenate(before), np.concatenate(after))
+
+
+def _sighting(frame: Frame, seed: Seed) -> Sighting:
+    """The picture under a mask, and as much around it as tells the object from its surroundings."""
+    x, y, width, height = seed.bbox
+    margin = max(SURROUNDINGS_PX, round(SURROUNDINGS * max(width, height)))
+    left, top = max(0, x - margin), max(0, y - margin)
+    right, bottom = min(frame.size[1], x + width + margin), min(frame.size[0], y + height + margin)
+    window = (left, top, right - left, bottom - top)
+    mask = np.zeros((window[3], window[2]), np.uint8)
+    mask[y - top : y - top + height, x - left : x - left + width] = seed.mask
+    return Sighting(size=frame.size, window=window, rgb=frame.rgb[top:bottom, left:right].copy(), mask=mask)
 
 
 def inside(xy: Array, size: tuple[int, int]) -> Array:

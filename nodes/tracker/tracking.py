@@ -166,7 +166,7 @@ class PointTracker:
             tracked = self.objects.get(seed.object_id)
             if tracked is None or frame_id < tracked.mask_frame or seed.bbox[2] == 0:
                 continue
-            tracked.keep_mask(seed, seeds.size, frame_id)
+            tracked.keep_mask(seed, buffered.frame)
             if self.goes_back and tracked.anchor is not None and frame_id < tracked.anchor:
                 for o in self.objects.values() if self.together else [tracked]:
                     o.go_back([i for i in self.buffer.ids if i >= frame_id], self.horizon)

@@ -8,6 +8,7 @@ import re
 import socket
 import stat
 from typing import Literal
+from urllib.parse import unquote, urlsplit
 
 from stream.errors import ConfigError
 from stream.settings.secrets import redact
@@ -16,6 +17,7 @@ SourceKind = Literal["demo", "camera", "rtsp", "lavfi", "folder", "file"]
 
 MAX_IPC_PATH_BYTES = 107  # of a unix socket
 MAX_PORT = 65535
+_SAME_MACHINE = {"*": "127.0.0.1", "0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # bound to every address -> one of them
 
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 # Characters that end the user and password of an address, or that FFmpeg reads otherwise, and how they are written.
@@ -35,14 +37,33 @@ def source_kind(source: str) -> SourceKind:
             f"--source {redact(source)}: unknown scheme {scheme[1]!r}; "
             "needs demo, a camera number or /dev/video*, rtsp://, a file, a folder of frames, or lavfi:GRAPH"
         )
-    kind = _on_disk(source.removeprefix("file://"))
+    path = source_path(source)
+    kind = _on_disk(path)
     if kind is not None:
         return kind
+    if path != source:
+        return "file"
     if source == "demo":
         return "demo"
     if source.startswith("lavfi:"):
         return "lavfi"
     return "camera" if source.isdigit() or source.startswith("/dev/video") else "file"
+
+
+def source_path(source: str) -> str:
+    """The path of a source that is one: as it is written where that exists, else as a file: URL says (RFC 8089)."""
+    scheme, separator, rest = source.partition(":")
+    if scheme.lower() != "file" or not separator or os.path.lexists(source):
+        return source
+    rest = rest.removeprefix("//")
+    if os.path.exists(rest):  # never encoded, or no URL but a relative path behind file://
+        return rest
+    try:
+        parts = urlsplit(source)
+    except ValueError:  # a bracket where the host stands
+        return rest
+    host = "" if parts.netloc.lower() == "localhost" else parts.netloc
+    return unquote(host + parts.path, errors="surrogateescape")
 
 
 def _on_disk(path: str) -> SourceKind | None:
@@ -95,6 +116,17 @@ def check_endpoint(key: str, endpoint: str, *, secured: bool, insecure: bool, an
         )
     if port == 0 and not any_port:
         raise ConfigError(f"{key} is {endpoint}; both ends have to know the port: give one")
+
+
+def connectable(endpoint: str) -> str:
+    """The address that programs of this machine connect to, of one that a socket is bound to; "" while unknown."""
+    transport, _, address = endpoint.partition("://")
+    if transport != "tcp":
+        return endpoint
+    host, _, port = address.rpartition(":")
+    if port in ("0", "*"):  # the system is going to choose one
+        return ""
+    return f"tcp://{_SAME_MACHINE.get(host, host)}:{port}"
 
 
 def is_loopback(host: str) -> bool:

@@ -36,6 +36,8 @@ class Capture(Section, frozen=True):
     backoff_jitter: Share = 0.2
     healthy_after_s: Positive = 30.0  # the back-off begins at its base again after so long without a break
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
+    udp_reorder_s: Annotated[float, Meta(ge=0, le=5)] = 0.2  # so long a UDP packet that is missing is waited for
+    drop_corrupt: bool = False  # live: no mask is drawn from a picture that the decoder knows to be damaged
     camera_size: Annotated[str, Meta(pattern=r"^(\d+x\d+)?$")] = (
         ""  # WIDTHxHEIGHT asked of a camera; empty: its default
     )

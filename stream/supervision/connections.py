@@ -7,7 +7,10 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import cast
+
+from msgspec import structs
 
 from stream.commands import Command
 from stream.errors import StreamError
@@ -41,6 +44,16 @@ class Connections:
 
     def announce(self, config: Config) -> None:
         """Let tools find the run."""
+
+    def announce_publisher(self, endpoint: str) -> None:
+        """Let tools find the masks where the publisher has bound its socket."""
+
+    def keep_announced(self) -> None:
+        """Announce again what a cleaner of /tmp has removed."""
+
+    def with_bound_endpoints(self, config: Config) -> Config:
+        """The config for our nodes: where the sockets to the outside are."""
+        return config
 
     def wait(self, timeout_ms: int) -> None:
         """Wait until something comes or `wake` is called."""
@@ -87,9 +100,10 @@ class Connections:
         """Messages that could not be read, by the socket that they came to."""
         return {"reports": 0, "commands": 0}
 
-    def close(self) -> None:
-        """Leave no socket and no folder."""
-        self.context.close()
+    def close(self, *, in_use: bool = False) -> None:
+        """Leave no socket and no folder; a context that is `in_use` by a thread that did not stop ends with us."""
+        if not in_use:
+            self.context.close()
         self.run_dir.remove()
 
 
@@ -98,6 +112,7 @@ class HostConnections(Connections):
 
     def __init__(self, config: Config, graph: Graph) -> None:
         super().__init__(config)
+        self._run: Run | None = None  # as it was announced
         try:
             self._reports = Inlet(self.context, graph.endpoint("reports", self.base), REPORTS)
             self._commands = Publisher(
@@ -115,8 +130,27 @@ class HostConnections(Connections):
     def announce(self, config: Config) -> None:
         """Let tools find the run."""
         publish = config.publisher.endpoint or self.run_dir.endpoint("publish")
-        publish = publish.replace("//*:", "//127.0.0.1:").replace("//0.0.0.0:", "//127.0.0.1:")
-        self.run_dir.announce(Run(os.getpid(), config.capture.camera, self._requests.endpoint, publish))
+        self._run = Run(os.getpid(), config.capture.camera, self._requests.endpoint, publish)
+        self.run_dir.announce(self._run)
+
+    def announce_publisher(self, endpoint: str) -> None:
+        """Let tools find the masks where the publisher has bound its socket."""
+        if self._run is not None and endpoint != self._run.publish_endpoint:
+            self._run = replace(self._run, publish_endpoint=endpoint)
+            self.run_dir.announce(self._run)
+
+    def keep_announced(self) -> None:
+        """Announce again what a cleaner of /tmp has removed."""
+        self.run_dir.keep()
+
+    def with_bound_endpoints(self, config: Config) -> Config:
+        """The config for our nodes: where the sockets to the outside are."""
+        publish = config.publisher.endpoint or self.run_dir.endpoint("publish")
+        return structs.replace(
+            config,
+            publisher=structs.replace(config.publisher, endpoint=publish),
+            control=structs.replace(config.control, endpoint=self._requests.endpoint),
+        )
 
     def take_report(self) -> Report | None:
         """The next report that has come, if any."""
@@ -164,8 +198,8 @@ class HostConnections(Connections):
         """Messages that could not be read, by the socket that they came to."""
         return {"reports": self._reports.malformed, "commands": self._commands.malformed}
 
-    def close(self) -> None:
-        """Leave no socket and no folder; the last replies go out."""
+    def close(self, *, in_use: bool = False) -> None:
+        """As above; the last replies go out."""
         for socket in (self._reports, self._commands, self._masks, self._requests):
             socket.close()
-        super().close()
+        super().close(in_use=in_use)

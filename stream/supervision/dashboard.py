@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import logging
 import sys
 import time
@@ -32,9 +31,7 @@ class PlainLines:
 
     def write_line(self, line: str) -> None:
         """Write a line of a node's log."""
-        with contextlib.suppress(OSError, ValueError):  # nobody reads it any more; the feed goes on
-            sys.stderr.write(line + "\n")
-            sys.stderr.flush()
+        sys.stderr.write(line + "\n")  # an Output (stream/console/output.py): it neither waits nor fails
 
     def update(self, summary: Callable[[], dict[str, Any]]) -> None:
         """Log the progress, if it is time."""
@@ -48,8 +45,9 @@ def progress(status: dict[str, Any]) -> str:
     frames, latency = status["frames"], status["latency_ms"]
     objects = ", ".join(f"{o['id']} {o['state']}" for o in status["objects"]) or "none"
     rate = status["nodes"]["decoder"]["rate_hz"]
+    trouble = f" ({status['reason']})" if status.get("reason") else ""
     return (
-        f"{status['phase']}: {frames['captured']} frames, {frames['passed_over']} passed over, "
+        f"{status['phase']}{trouble}: {frames['captured']} frames, {frames['passed_over']} passed over, "
         f"decoder {rate:.1f}/s, latency p50 {latency['p50']:.0f} p95 {latency['p95']:.0f} ms; "
         f"objects: {objects}"
     )

@@ -30,16 +30,14 @@ def make_launch(
     config: Config, graph: Graph, connections: Connections, run_node: RunNode, write_line: Callable[[str], None]
 ) -> Callable[[str], NodeProcess | NodeThread]:
     """The function that launches by name; `write_line` takes the log lines of processes."""
+    config = connections.with_bound_endpoints(config)
     if config.supervisor.threads:
         base, context = connections.base, connections.context
         return lambda name: NodeThread(name, lambda stop: run_node(name, config, graph, base, context, stop))
     folder = connections.run_dir.path
-    path = folder / "config.json"
-    path.touch(mode=0o600)
-    path.write_text(json.dumps(plain(config)))
 
     def launch(name: str) -> NodeProcess:
-        process = NodeProcess(name, folder, write_line)
+        process = NodeProcess(name, folder, json.dumps(plain(config)), write_line)
         log.debug("%s started, pid %d", name, process.pid)
         return process
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from stream.errors import StreamError
 from stream.reports import Health
 from stream.settings.config import Config
-from stream.supervision.lifetime_counters import LifetimeCounters
+from stream.supervision.lifetime_counters import LifetimeCounters, RecentCounters
 from stream.supervision.processes import NodeProcess, NodeThread
 from stream.supervision.restart_policy import RestartPolicy
 
@@ -28,9 +28,11 @@ class SupervisedNode:
         self.name = name
         self.here = here  # else another host runs and restarts it
         self.loaded = False  # its present incarnation has said hello
+        self.loads = 0  # incarnations that have
         self.heard_s = 0.0  # when its newest report came
         self.health: Health | None = None  # the newest of the present incarnation
         self.counters = LifetimeCounters()
+        self.recent = RecentCounters()
 
     def begin(self, now_s: float) -> None:
         """An incarnation begins to load."""
@@ -44,12 +46,14 @@ class SupervisedNode:
     def load(self) -> None:
         """The node has said hello."""
         self.loaded = True
+        self.loads += 1
         if not self.here:  # that its last incarnation has ended is only heard of in this way
             self.end_incarnation()
 
     def take_health(self, health: Health) -> None:
         """A heartbeat has come."""
         self.health = health
+        self.recent.add(self.heard_s, self.counters.totals(health))
 
     def end_incarnation(self) -> None:
         """Add what was counted last to the sum over all restarts."""

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+from collections import deque
+
 from stream.reports import Health
+from stream.timing import RECENT_S
 
 
 class LifetimeCounters:
@@ -46,3 +49,28 @@ def _counters(health: Health) -> dict[str, float]:
         "active_s": health.active_s,
         **health.progress.counters,
     }
+
+
+class RecentCounters:
+    """What the counters of a node have gained in the last ten seconds, over its restarts."""
+
+    def __init__(self) -> None:
+        self._totals: deque[tuple[float, dict[str, float]]] = deque()  # when a heartbeat came, and the totals by then
+
+    def add(self, now_s: float, totals: dict[str, float]) -> None:
+        """A heartbeat has come."""
+        self._totals.append((now_s, totals))
+        while len(self._totals) > 2 and now_s - self._totals[1][0] >= RECENT_S:
+            self._totals.popleft()
+
+    def gained(self, now_s: float) -> dict[str, float]:
+        """Each counter's gain."""
+        base = next((totals for at_s, totals in self._totals if now_s - at_s <= RECENT_S + 1), None)
+        if base is None:
+            return {}
+        return {name: value - base.get(name, 0.0) for name, value in self._totals[-1][1].items()}
+
+    def rate_hz(self, name: str, now_s: float) -> float:
+        """A counter's gain a second."""
+        began_s = next((at_s for at_s, _ in self._totals if now_s - at_s <= RECENT_S + 1), now_s)
+        return self.gained(now_s).get(name, 0.0) / (now_s - began_s) if now_s > began_s else 0.0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -22,32 +23,43 @@ PROJECT = Path(__file__).resolve().parents[2]
 # Measured on 2 cores: a window of PIPS beside four busy processes took 3 to 22 s with it, 1.3 to 2.1 s without.
 QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
 
+READABLE = {"PYTHONIOENCODING": "utf-8:backslashreplace"}  # what we read their lines as, wherever ours go
+LONGEST_LINE = 1 << 16  # bytes of a line that are taken at once
+
 
 class NodeProcess:
     """A process with the nodes that the graph puts into it, from its start to its end."""
 
     error: StreamError | None = None  # its nodes report theirs
 
-    def __init__(self, name: str, folder: Path, write_line: Callable[[str], None]) -> None:
+    def __init__(self, name: str, folder: Path, config: str, write_line: Callable[[str], None]) -> None:
         paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.name = name
         self._process = subprocess.Popen(
             [sys.executable, "-m", "nodes", name, str(folder)],
-            stdin=subprocess.PIPE,  # nothing is ever written: when it closes, the nodes know that we have died
+            # One line is written: the config, which may hold a password and so is in no file. It stays open; when it
+            # closes, the nodes know that we have died.
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             # Small matrices in many processes: threads of the BLAS only get into each other's way.
-            env={**QUIET, **os.environ, "PYTHONPATH": os.pathsep.join(paths)},
+            env={**QUIET, **os.environ, **READABLE, "PYTHONPATH": os.pathsep.join(paths)},
             start_new_session=True,  # Ctrl-C in the terminal is for us alone; we stop the nodes in order
         )
         self.pid = self._process.pid
+        self._config = config
         self._write_line = write_line
         self._reader = threading.Thread(target=self._pass_lines, name=f"{name}-log", daemon=True)
         self._reader.start()
 
     def _pass_lines(self) -> None:
+        assert self._process.stdin
         assert self._process.stdout
-        for line in self._process.stdout:
+        output = self._process.stdout
+        with contextlib.suppress(OSError):  # it has died already
+            self._process.stdin.write(self._config.encode() + b"\n")
+            self._process.stdin.flush()
+        for line in iter(lambda: output.readline(LONGEST_LINE), b""):
             text = line.decode(errors="replace").rstrip()
             if text:
                 self._write_line(text)
@@ -74,7 +86,8 @@ class NodeProcess:
         self._reader.join(1.0)
         for pipe in (self._process.stdin, self._process.stdout):
             if pipe is not None:
-                pipe.close()
+                with contextlib.suppress(OSError):  # of the config that it did not read
+                    pipe.close()
 
 
 class NodeThread:

@@ -1,6 +1,7 @@
 """The objects that are followed: prompts and published masks in; what brings every object back after a restart, out.
 
-The supervisor owns this registry, because it outlives every node. Ids are never used twice. `journal.py` writes it to a
+The supervisor owns this registry, because it outlives every node. A run never uses an id twice, and the next run goes
+on where the last one ended; once all are used, it begins again with those that are free. `journal.py` writes it to a
 file.
 """
 
@@ -14,9 +15,10 @@ from typing import Any
 from stream.crops import uncrop_mask
 from stream.errors import ControlError
 from stream.geometry import Size, resize_mask
-from stream.messages import MAX_OBJECT_ID, Masks, ObjectMask, Prompt
+from stream.messages import MAX_OBJECT_ID, Masks, ObjectMask, Prompt, Stamp
 from stream.supervision.prompt_checks import points_of
 
+GOOD = ("tracked", "reacquired")  # states whose mask is believed
 MAX_REFINEMENTS = 100  # of one object, until its first mask
 
 
@@ -28,17 +30,20 @@ class Entry:
     size: Size  # of the frame that the prompt, and later the mask, belongs to
     fingerprint: list[Any]  # of the first prompt, as the journal writes it
     newest: ObjectMask | None = None  # as last published
-    last_mask: ObjectMask | None = None  # the last one that is not empty
+    last_mask: ObjectMask | None = None  # the last good one that is not empty; before there is a good one, the last
+    seen_unix_ns: int = 0  # when the object was last seen well; 0: never
     frame_id: int = -1  # of `newest`
     refinements: list[Prompt] = field(default_factory=list)  # until there is a mask
 
-    def observe(self, published: ObjectMask, frame_id: int, size: Size) -> None:
+    def observe(self, published: ObjectMask, stamp: Stamp, size: Size) -> None:
         """Take in what was published of the object, unless it is older than what is here."""
-        if frame_id < self.frame_id:
+        if stamp.frame_id < self.frame_id:
             return
-        self.newest, self.frame_id = published, frame_id
-        if published.area > 0:
+        self.newest, self.frame_id = published, stamp.frame_id
+        good = published.state in GOOD
+        if published.area > 0 and (good or not self.seen_unix_ns):
             self.last_mask, self.size = published, size
+            self.seen_unix_ns = stamp.captured_unix_ns if good else 0
             self.refinements.clear()
 
 
@@ -47,7 +52,9 @@ class Registry:
 
     def __init__(self, entries: Mapping[int, Entry] | None = None, next_id: int = 1) -> None:
         self.entries: dict[int, Entry] = dict(entries or {})
-        self.next_id = next_id
+        self.next_id = next_id if next_id <= MAX_OBJECT_ID else 1
+        self._ahead = {i for i in self.entries if i >= self.next_id}  # ids that are used, the count having begun again
+        self._pass_over_used()
         self.size: Size | None = None  # of the newest frame; None until the source is open
 
     def resize(self, size: Size) -> None:
@@ -56,15 +63,23 @@ class Registry:
 
     def add(self, prompt: Prompt, size: Size) -> Prompt:
         """Take in a new object; its id must never have been used."""
-        if prompt.object_id < self.next_id:
+        if self.is_used(prompt.object_id):
             raise ControlError(
                 "bad_params", f"object id {prompt.object_id} has been used; the next free is {self.next_id}"
             )
         if prompt.object_id > MAX_OBJECT_ID:
-            raise ControlError("bad_params", f"all {MAX_OBJECT_ID} object ids are used; start a new run")
+            raise ControlError(
+                "bad_params",
+                f"all {MAX_OBJECT_ID} object ids are used; restart the run: it uses those of removed objects",
+            )
         self.entries[prompt.object_id] = Entry(prompt, size, fingerprint_of(prompt))
         self.next_id = prompt.object_id + 1
+        self._pass_over_used()
         return prompt
+
+    def is_used(self, object_id: int) -> bool:
+        """Whether an object has, or had, that id."""
+        return object_id < self.next_id or object_id in self._ahead
 
     def began_with(self, prompt: Prompt) -> bool:
         """Whether the object of that id began with just this prompt: the same command line, used again."""
@@ -76,6 +91,10 @@ class Registry:
         entry = self.entry(prompt.object_id)
         if entry.last_mask is None and len(entry.refinements) < MAX_REFINEMENTS:
             entry.refinements.append(prompt)
+
+    def _pass_over_used(self) -> None:
+        while self.next_id in self._ahead:
+            self.next_id += 1
 
     def remove(self, object_id: int) -> None:
         """Forget an object; its id stays used."""
@@ -94,10 +113,10 @@ class Registry:
         self.resize(masks.size)
         for published in masks.objects:
             if (entry := self.entries.get(published.object_id)) is not None:
-                entry.observe(published, masks.stamp.frame_id, masks.size)
+                entry.observe(published, masks.stamp, masks.size)
 
     def prompts(self) -> list[Prompt]:
-        """What restores every object: its last mask where there is one, else the prompts that were given."""
+        """What restores every object: its last good mask where there is one, else the prompts that were given."""
         prompts = []
         for object_id, entry in self.entries.items():
             if entry.last_mask is None:
@@ -105,7 +124,12 @@ class Registry:
             else:
                 mask = uncrop_mask(entry.last_mask.bbox, entry.last_mask.mask, entry.size)
                 prompts.append(
-                    Prompt(object_id=object_id, kind="restore", mask=resize_mask(mask, self.size or entry.size))
+                    Prompt(
+                        object_id=object_id,
+                        kind="restore",
+                        mask=resize_mask(mask, self.size or entry.size),
+                        seen_unix_ns=entry.seen_unix_ns,
+                    )
                 )
         return prompts
 

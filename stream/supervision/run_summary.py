@@ -7,9 +7,13 @@ import resource
 from collections.abc import Iterable, Mapping
 from typing import Any
 
+from stream.reports import SinkState
+from stream.supervision.condition import REPEATED_S, Condition, Signs
 from stream.supervision.lifecycle import SupervisedNode, SupervisedProcess
 from stream.supervision.session import Session
 
+SINKS = ("record", "picture", "save_masks")  # keys of the renderer's config
+DAMAGE = ("damaged_packets", "corrupt_pictures", "too_large")  # what came of the source and was no whole picture
 BUDGET = ("frame_ms", "encode_ms", "refinement_passes")  # what a frame may cost, what it costs, what it gets
 
 
@@ -20,6 +24,7 @@ def summarise(
     *,
     malformed: Mapping[str, int],
     elapsed_s: float,
+    now_s: float = 0.0,
 ) -> dict[str, Any]:
     """The run so far: Contract 1's --summary. `malformed` holds what the supervisor's own sockets could not read."""
     counters = {name: node.counters.totals(node.health) for name, node in nodes.items()}
@@ -38,18 +43,46 @@ def summarise(
         },
         "masks_published": int(publisher.get("published", 0)),
         "latency_ms": {q: round(gauges["publisher"].get(f"latency_{q}", 0.0), 2) for q in ("p50", "p95", "p99")},
-        "nodes": {name: _node(node, process_of.get(name)) for name, node in nodes.items()},
+        "nodes": {name: _node(node, process_of.get(name), now_s) for name, node in nodes.items()},
         "reconnects": int(capture.get("reconnects", 0)),
         "sessions": int(gauges["capture"].get("session", 0)) + 1 if session.opened else 0,
         "objects": session.registry.list_objects(),
         "malformed": {**malformed, **{name: int(c.get("malformed", 0)) for name, c in counters.items()}},
+        "damage": {name: int(capture.get(name, 0)) for name in DAMAGE},
+        "recent": {
+            "captured_hz": round(nodes["capture"].recent.rate_hz("captured", now_s), 2),
+            "decoded_hz": round(nodes["decoder"].recent.rate_hz("decoded", now_s), 2),
+            "published_hz": round(nodes["publisher"].recent.rate_hz("published", now_s), 2),
+            "latency_ms": {q: round(gauges["publisher"].get(f"recent_latency_{q}", 0.0), 2) for q in ("p50", "p95")},
+        },
         "elapsed_s": round(elapsed_s, 3),
     }
     if "encode_ms" in gauges["decoder"]:  # the decoder chooses what it can afford (decoder.budget_ms)
         summary["budget"] = {key: round(gauges["decoder"][key], 1) for key in BUDGET}
     if gauges["decoder"].get("truth_count"):
         summary["truth"] = {"mean_iou": round(gauges["decoder"]["truth_iou"], 4)}
+    if sinks := [key for key in SINKS if getattr(session.config.renderer, key)]:
+        renderer = nodes["renderer"].health
+        states = renderer.progress.sinks if renderer else {}
+        written = {key: int(counters["renderer"].get(f"{key}_written", 0)) for key in sinks}
+        summary["sinks"] = {
+            key: _sink(states.get(key, SinkState()), written[key], feed_ended=session.feed_ended) for key in sinks
+        }
+        summary["written"] = {
+            key: {"path": states[key].path, "files": states[key].files, "pictures": written[key]}
+            for key in sinks
+            if key in states and written[key] and states[key].path
+        }
     return summary
+
+
+def _sink(state: SinkState, written: int, *, feed_ended: bool) -> str:
+    """What became of something that was to be written; a run that is stopped before the first picture has nothing."""
+    if state.error:
+        return f"failed: {state.error}"
+    if written:
+        return "written"
+    return "failed: no picture reached it" if feed_ended else "nothing written"
 
 
 def _captured(session: Session, counters: Mapping[str, float]) -> int:
@@ -58,12 +91,13 @@ def _captured(session: Session, counters: Mapping[str, float]) -> int:
     return newest + 1 if not session.config.live and newest >= 0 else int(counters.get("captured", 0))
 
 
-def _node(node: SupervisedNode, process: SupervisedProcess | None) -> dict[str, Any]:
+def _node(node: SupervisedNode, process: SupervisedProcess | None, now_s: float) -> dict[str, Any]:
     """One node; without a process where another host runs it."""
     health, totals = node.health, node.counters.totals(node.health)
     running = process.running if process else None
     return {
         "rate_hz": round(node.counters.rate_hz(health), 2),
+        "recent_rate_hz": round(node.recent.rate_hz("steps", now_s), 2),
         "busy": round(node.counters.busy(health), 3),
         "restarts": process.policy.total if process else 0,
         "peak_rss_mb": round(max(node.counters.peak_rss_mb, health.peak_rss_mb if health else 0.0), 1),
@@ -83,4 +117,16 @@ def measure_supervisor() -> dict[str, Any]:
         "restarts": 0,
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "pid": os.getpid(),
+    }
+
+
+def describe(condition: Condition, signs: Signs, now_s: float, unix_s: float) -> dict[str, Any]:
+    """What is wrong with the feed, for the beginning of a summary."""
+    return {
+        "state": condition.state,
+        "reason": condition.reason,
+        "since": round(unix_s - (now_s - condition.since_s), 3),
+        "frame_age_s": round(signs.frame_age_s, 2) if signs.opened else None,
+        "frozen": signs.frozen_s > REPEATED_S,
+        "black": signs.black_s > REPEATED_S,
     }

@@ -134,11 +134,16 @@ class Session:
         self.registry.observe(masks)
         self._journal_at_s = min(self._journal_at_s, now_s + JOURNAL_S)
 
+    @property
+    def feed_ended(self) -> bool:
+        """Whether every sink has seen the feed's end: nobody stopped it before."""
+        return self._done >= set(self._sinks)
+
     def on_done(self, node: str) -> None:
         """A node has passed on the end of the feed; the run is over once every sink has."""
-        before = self._done >= set(self._sinks)
+        before = self.feed_ended
         self._done.add(node)
-        if not before and self._done >= set(self._sinks):
+        if not before and self.feed_ended:
             log.info("the feed has ended")
             self.end_run()
 
@@ -234,7 +239,8 @@ class Session:
             self._send("tracker", GivePrompt(prompt=prompt))
         newest = self.nodes["tracker"].newest_frame_id
         discover = self.config.decoder.auto > 0 and newest < 0 and not self.registry.entries and not self.discovery_done
-        self._send("tracker", StartTracker(newest_frame_id=newest, discover=discover))
+        fps = self.opened.fps if self.opened is not None else None
+        self._send("tracker", StartTracker(newest_frame_id=newest, fps=fps, discover=discover))
 
     # --- which objects are followed ---
 
@@ -245,7 +251,7 @@ class Session:
             if self.registry.began_with(prompt):
                 log.info("object %d is in the journal already; its prompt is not used again", prompt.object_id)
                 continue
-            if prompt.object_id < self.registry.next_id:
+            if self.registry.is_used(prompt.object_id):
                 log.info("id %d is used in the journal; the new object is %d", prompt.object_id, self.registry.next_id)
                 prompt = replace(prompt, object_id=self.registry.next_id)
             self._check_room()

@@ -15,17 +15,19 @@ from typing import Any, Protocol
 from stream.commands import PublishStatus
 from stream.errors import NodeError, StreamError
 from stream.messages import Prompt
-from stream.reports import Answer, Done, Failure, Found, Health, Hello, Opened, Report
+from stream.reports import Answer, Bound, Done, Failure, Found, Health, Hello, Opened, Report
 from stream.runtime import StopFlag
+from stream.settings.addresses import connectable
 from stream.settings.config import Config
 from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand, SendReply
+from stream.supervision.condition import Condition, Signs, read_signs
 from stream.supervision.connections import Connections, HostConnections
 from stream.supervision.control import RequestHandler
 from stream.supervision.journal import Journal, find_journal
 from stream.supervision.launching import RunNode, make_launch, nodes_by_process
 from stream.supervision.lifecycle import Exit, Running, SupervisedNode, SupervisedProcess, end
 from stream.supervision.registry import Registry
-from stream.supervision.run_summary import measure_supervisor, summarise
+from stream.supervision.run_summary import describe, measure_supervisor, summarise
 from stream.supervision.session import Session
 from stream.topology import Graph, wiring
 from stream.transport.wire import to_json
@@ -86,8 +88,10 @@ class Supervisor:
         self._clock = clock
         self._stopping = StopFlag()
         self._began_s = clock()
+        self._condition = Condition(self._began_s)
         self._observe_at_s = 0.0
         self._status_at_s = 0.0
+        self._announce_at_s = 0.0
         self._unknown_reports = 0  # of nodes that there are not
 
     # --- the run ---
@@ -95,7 +99,7 @@ class Supervisor:
     def run(self) -> None:
         """Run until the feed ends, the user stops it, or it fails (then the error is raised)."""
         try:
-            self._connections.announce(self.config)
+            self._announce()
             for process in self.processes:
                 process.start(self._clock())
             while not self._stopping.is_set():
@@ -109,6 +113,13 @@ class Supervisor:
             self._end()
         if self.error:
             raise self.error
+
+    def _announce(self) -> None:
+        """Let tools find the run; say where requests go to if the system has chosen the port."""
+        self._connections.announce(self.config)
+        asked_for, bound = self.config.control.endpoint, self._connections.with_bound_endpoints(self.config).control
+        if asked_for and not connectable(asked_for):
+            log.info("requests are taken at %s", bound.endpoint)
 
     def stop_on(self, signals: Iterable[signal.Signals]) -> None:
         """Stop on these signals from now on, and on those of them that were held back until now."""
@@ -124,6 +135,7 @@ class Supervisor:
 
     def summary(self) -> dict[str, Any]:
         """The run so far (docs/protocol.md), for --summary, `stats` and the status topic."""
+        now_s = self._clock()
         malformed = self._connections.malformed
         malformed["reports"] += self._unknown_reports
         summary = summarise(
@@ -131,10 +143,18 @@ class Supervisor:
             self.nodes,
             self.processes,
             malformed={"control": self._requests.malformed, **malformed},
-            elapsed_s=self._clock() - self._began_s,
+            elapsed_s=now_s - self._began_s,
+            now_s=now_s,
         )
+        summary |= describe(self._condition, self._signs(now_s), now_s, time.time())
         summary["nodes"]["supervisor"] = measure_supervisor()
         return summary
+
+    def _signs(self, now_s: float) -> Signs:
+        """What the feed is judged by."""
+        session = self._session
+        opened, paused = session.opened is not None, session.paused
+        return read_signs(self.nodes, now_s, live=self.config.live, opened=opened, paused=paused)
 
     def _round(self) -> None:
         """Wait for something to come, and serve it."""
@@ -152,7 +172,11 @@ class Supervisor:
             self._act()
         self._requests.on_tick(now_s)
         self._session.on_tick(now_s)
+        self._condition.judge(self._signs(now_s), now_s)
         self._act()
+        if now_s >= self._announce_at_s:
+            self._announce_at_s = now_s + STATUS_S
+            self._connections.keep_announced()
         if self.nodes["publisher"].loaded and now_s >= self._status_at_s:
             self._status_at_s = now_s + STATUS_S
             self._connections.send("publisher", PublishStatus(status=to_json(self.summary()).decode()))
@@ -202,6 +226,10 @@ class Supervisor:
                 self._session.on_health(report, now_s)
             case Opened():
                 self._session.on_opened(report, now_s)
+            case Bound():
+                self._connections.announce_publisher(report.endpoint)
+                if self.config.publisher.endpoint and not connectable(self.config.publisher.endpoint):
+                    log.info("masks are published at %s", report.endpoint)  # the system has chosen the port
             case Done():
                 self._session.on_done(node.name)
             case Failure():
@@ -256,7 +284,10 @@ class Supervisor:
         errors = end(self.processes, self.config.supervisor.stop_timeout_s, self._wait_for_end)
         self.error = next((error for error in (self.error, *errors) if error), None)
         self._take_reports()
-        self._connections.close()
+        alive = [p for p in self.processes if p.running is not None and p.running.exit_code() is None]
+        self._connections.close(in_use=bool(alive))
+        if self._journal is not None:
+            self._journal.close()
 
     def _wait_for_end(self) -> None:
         """Pass a moment of the end: what nodes still report counts."""
@@ -272,8 +303,12 @@ def make_supervisor(config: Config, prompts: Sequence[Prompt], run_node: RunNode
     journal = find_journal(config)
     connections = HostConnections(config, graph) if config.graph.host else Connections(config)
     try:
+        if journal is not None:
+            journal.lock()
         launch = make_launch(config, graph, connections, run_node, dashboard.write_line)
         return Supervisor(config, graph, prompts, journal, connections, launch, dashboard)
     except Exception:
         connections.close()
+        if journal is not None:
+            journal.close()
         raise

@@ -111,6 +111,11 @@ class WriterCredit(Generic[T]):
         if reader_id != self.reader_id:
             self.reader_id, self.sent, self.allowed, self.owes_count = NOBODY, 0, 0, False
 
+    def give_up(self) -> None:
+        """The message that `next` gave can't be sent to anybody: it counts as dropped."""
+        self.sent -= 1
+        self.dropped += 1
+
     def reader_gone(self, unsent: T | None = None) -> None:
         """The reader's process is gone: `unsent` waits again, and nothing is sent until a new one asks."""
         if unsent is not None:

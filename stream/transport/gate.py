@@ -20,7 +20,7 @@ import threading
 import time
 from collections.abc import Callable
 
-from stream.descriptors import free_descriptors
+from stream.transport.descriptors import free_descriptors
 from stream.transport.listening import address_of, keep_alive, listen_at_address, listen_at_path
 from stream.transport.relay import Allowance, Inside, Relay
 

@@ -19,11 +19,11 @@ from stream.errors import ConfigError
 from stream.transport.gate import Gate
 from stream.transport.keys import ROLES, AllowList, Keys, Role
 from stream.transport.relay import Allowance, Inside
-from stream.transport.wire import MAX_MESSAGE_BYTES
+from stream.transport.wire import MAX_ARRAY_BYTES
 
-# libzmq closes a connection without a word when a message passes its limit. Ours lies above the 64 MiB that are
-# accepted, so that what is too long is counted like everything malformed; what is far too long is never read at all.
-SOCKET_LIMIT_BYTES = 2 * MAX_MESSAGE_BYTES
+# libzmq closes a connection without a word when a part of a message passes its limit. Ours lies above the largest array
+# that is sent, so that what is too long is counted like everything malformed; what is far too long is never read.
+SOCKET_LIMIT_BYTES = 2 * MAX_ARRAY_BYTES
 
 HANDSHAKE_MS = 5000  # a client that has not said what it is by then is disconnected
 INSIDE_BACKLOG = 512  # connections of a gate that wait to be accepted

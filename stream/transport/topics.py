@@ -55,7 +55,7 @@ class Publisher:
 
     @property
     def dropped(self) -> int:
-        """Messages that gave way in a bounded queue (who reads the newest only does not miss the others)."""
+        """Messages that no reader got: they gave way in a bounded queue (whoever reads the newest only misses none)."""
         return sum(credit.dropped for credit in self.credits.values() if credit.delivery is Delivery.EVERY)
 
     def waiting(self, reader: str) -> int:
@@ -63,7 +63,11 @@ class Publisher:
         return len(self.credits[reader.encode()].waiting)
 
     def send(self, message: Message, *, to: str = "") -> None:
-        """Let `message` wait for every reader (or the one named), and send what was asked for."""
+        """Let `message` wait for every reader (or the one named), and send what was asked for.
+
+        One too large to be carried is a MessageError where the reader waits for every message, else a warning and
+        counted as dropped.
+        """
         started = time.thread_time_ns()
         packed, last = _Packed(message), isinstance(message, End)
         for name, credit in self.credits.items():
@@ -96,7 +100,14 @@ class Publisher:
         for name, credit in self.credits.items():
             while (item := credit.next()) is not None:
                 stamp, packed = item
-                head, *large = packed.parts if packed else (b"",)
+                try:
+                    head, *large = packed.parts if packed else (b"",)
+                except MessageError as error:
+                    if credit.delivery.waits:
+                        raise
+                    credit.give_up()
+                    log.warning("%s", error, extra={"once_key": f"{self.topic} too large"})
+                    continue
                 try:
                     self.socket.send(name, zmq.DONTWAIT | zmq.SNDMORE)
                     self.socket.send(stamp + head, zmq.DONTWAIT | (zmq.SNDMORE if large else 0))

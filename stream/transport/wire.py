@@ -21,9 +21,11 @@ import numpy as np
 
 from stream.arrays import DTYPES, Array
 from stream.errors import MessageError
+from stream.geometry import MAX_PIXELS
 from stream.messages import Message
 
-MAX_MESSAGE_BYTES = 64 * 1024 * 1024
+MAX_ARRAY_BYTES = 3 * MAX_PIXELS  # the picture of the largest frame
+MAX_MESSAGE_BYTES = 5 * MAX_ARRAY_BYTES  # between nodes: such a picture, its truth, and the masks of its objects
 MAX_HEADER_BYTES = 4 * 1024 * 1024
 MAX_PARTS = 4096
 _NAMES = {dtype: name for name, dtype in DTYPES.items()}  # numpy's own dtype.name is slow
@@ -36,7 +38,10 @@ _LENGTH = struct.Struct(">I")
 
 
 def to_parts(message: Message) -> list[Any]:
-    """The wire form: the head (length, schema, a space, JSON, small arrays), then each large array's own buffer."""
+    """The wire form: the head (length, schema, a space, JSON, small arrays), then each large array's own buffer.
+
+    MessageError where a reader would refuse it for its size.
+    """
     small: list[bytes] = []
     large: list[memoryview] = []
     filled = 0
@@ -60,7 +65,13 @@ def to_parts(message: Message) -> list[Any]:
         return (0, at, name, *value.shape)
 
     text = message.schema.encode() + b" " + msgspec.json.encode(message, enc_hook=place)
-    return [b"".join([_LENGTH.pack(len(text)), text, *small]), *large]
+    head = b"".join([_LENGTH.pack(len(text)), text, *small])
+    if (total := len(head) + sum(array.nbytes for array in large)) > MAX_MESSAGE_BYTES:
+        raise MessageError(
+            f"a message of {message.schema} has {total} bytes; at most {MAX_MESSAGE_BYTES} can be carried: "
+            "scale the pictures down, or follow fewer objects"
+        )
+    return [head, *large]
 
 
 def from_parts(parts: Sequence[Any], *kinds: type[M]) -> M:

@@ -18,7 +18,7 @@ from stream.settings.config import Capture
 
 GENEROUS_S = 20.0  # how long a test waits for what must happen
 QUICK = {"backoff_s": 0.001, "backoff_max_s": 0.002}
-Step = Array | SourceError | Callable[[], None]
+Step = Array | Picture | SourceError | Callable[[], None]
 
 
 class ScriptedSource:
@@ -53,6 +53,8 @@ class ScriptedSource:
                 raise step
             if isinstance(step, np.ndarray):
                 return Picture(step)
+            if isinstance(step, Picture):
+                return step
             step()
         return None
 

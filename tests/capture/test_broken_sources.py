@@ -53,6 +53,14 @@ def test_a_whole_file_warns_of_nothing(tmp_path, caplog):
     assert caplog.records == []
 
 
+def test_recordings_joined_in_one_file_are_whole_though_their_times_begin_again(tmp_path, caplog):
+    long, short = (write_clip(tmp_path / f"{n}.ts", frames=n).read_bytes() for n in (60, 30))
+    (tmp_path / "both.ts").write_bytes(long + short)
+    _, pictures = read_all(make_source(Capture(source=str(tmp_path / "both.ts"))))
+    assert len(pictures) == 90
+    assert caplog.records == []
+
+
 def test_a_recording_without_its_index_is_told(tmp_path):
     whole = write_clip(tmp_path / "whole.mp4", frames=30).read_bytes()
     (tmp_path / "unfinished.mp4").write_bytes(whole[: whole.find(b"moov") - 4])

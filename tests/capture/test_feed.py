@@ -11,6 +11,7 @@ from capture.clips import shade
 from capture.scripted_feeds import GENEROUS_S, Step, Wakes, blocker, drain, play
 
 from nodes.capture.feed import Feed
+from nodes.capture.source import Picture
 from nodes.capture.sources import make_source
 from stream.commands import StartCapture
 from stream.errors import SourceError
@@ -143,3 +144,47 @@ def test_the_demo_comes_through_with_its_truth_and_resumes_anywhere():
         assert np.array_equal(whole.rgb, resumed.rgb)
         assert np.array_equal(whole.truth, resumed.truth)
         assert whole.stamp.pts_s == resumed.stamp.pts_s
+
+
+def test_a_frame_that_can_not_be_carried_ends_a_recording_and_is_counted_on_a_live_feed(caplog):
+    large, wide = np.broadcast_to(np.uint8(0), (9000, 9000, 3)), np.broadcast_to(np.uint8(0), (1, 40_000, 3))
+    for picture, words in ((large, "9000x9000 (81.0 megapixels)"), (wide, "40000x1")):
+        feed, wakes, _ = play([shade(0), picture, shade(1)])
+        assert len(drain(feed, wakes)) == 1
+        assert isinstance(feed.error, SourceError)
+        assert words in str(feed.error)
+        assert "scale it down" in str(feed.error)
+
+    block, end = blocker()
+    feed, wakes, _ = play([shade(0), large, wide, shade(1), block], live=True)
+    wakes.wait_for(lambda: feed.captured == 2)
+    assert (feed.too_large, feed.last_frame_id) == (2, 1)
+    assert "40000x1" in caplog.text
+    end.set()
+    assert feed.stop(20.0)
+
+
+@pytest.mark.parametrize(("drop_corrupt", "captured"), [(False, 3), (True, 2)])
+def test_corrupt_pictures_are_counted_and_passed_over_where_that_is_asked_for(drop_corrupt, captured):
+    block, end = blocker()
+    reached: list[int] = []
+    script = [shade(0), Picture(shade(1), corrupt=True), shade(2), lambda: reached.append(1), block]
+    feed, wakes, made = play(script, live=True, drop_corrupt=drop_corrupt)
+    made[0].damaged = 5
+    wakes.wait_for(lambda: feed.captured == captured)
+    assert (feed.corrupt, feed.damaged_packets) == (1, 5)
+    end.set()
+    assert feed.stop(20.0)
+    assert feed.damaged_packets == 5  # of a connection that is closed
+
+
+def test_the_age_of_the_newest_picture_grows_until_the_next():
+    now = [10_000_000_000]
+    block, end = blocker()
+    feed, wakes, _ = play([shade(5), block, shade(6)], live=True, clock=lambda: now[0])
+    wakes.wait_for(lambda: feed.captured == 1)
+    now[0] += 4_000_000_000
+    assert feed.gauges()["frame_age_s"] == 4.0
+    end.set()
+    wakes.wait_for(lambda: feed.captured == 2)
+    assert feed.gauges()["frame_age_s"] == 0.0

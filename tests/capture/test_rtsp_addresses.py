@@ -8,6 +8,9 @@ import threading
 import pytest
 from capture.clips import complaint
 
+from nodes.capture.sources import make_source
+from stream.settings.config import Capture
+
 
 def test_an_rtsp_server_that_is_not_there_is_told_without_the_password():
     with socket.socket() as free:
@@ -23,6 +26,29 @@ def test_an_rtsp_server_that_says_nothing_is_a_timeout():
         message = complaint(f"rtsp://me:secret@127.0.0.1:{mute.getsockname()[1]}/cam", open_timeout_s=0.3)
     assert "no answer within 0.3 s (capture.open_timeout_s)" in message
     assert "secret" not in message
+
+
+@pytest.mark.parametrize(
+    ("given", "options"),
+    [
+        ({}, {"rtsp_transport": "tcp"}),
+        ({"rtsp_transport": "udp"}, {"max_delay": "200000", "reorder_queue_size": "2000"}),
+        ({"rtsp_transport": "udp", "udp_reorder_s": 0.05}, {"max_delay": "50000", "reorder_queue_size": "2000"}),
+        ({"rtsp_transport": "udp", "udp_reorder_s": 0}, {"max_delay": "0", "reorder_queue_size": "0"}),
+    ],
+)
+def test_udp_packets_are_put_in_order_within_a_time_and_tcp_waits_for_none(monkeypatch, given, options):
+    opened_with = {}
+
+    def open_nothing(_address, **arguments):
+        opened_with.update(arguments["options"])
+        raise ConnectionRefusedError
+
+    monkeypatch.setattr("nodes.capture.video.av.open", open_nothing)
+    with pytest.raises(ConnectionRefusedError):
+        make_source(Capture(source="rtsp://127.0.0.1/cam", **given)).open()
+    transport = given.get("rtsp_transport", "tcp")
+    assert opened_with == {"rtsp_transport": transport, "analyzeduration": "100000", **options}
 
 
 def test_a_server_of_another_kind_is_told():

@@ -2,18 +2,19 @@
 
 from __future__ import annotations
 
+from fractions import Fraction
 from pathlib import Path
 
 import av
 import cv2
 import numpy as np
 import pytest
-from capture.clips import levels, read_all, shade, write_clip
+from capture.clips import levels, read_all, shade, write_clip, write_times
 
+from nodes.capture.display import display_flips, pixel_shape, upright_rgb
 from nodes.capture.folder import natural_order
 from nodes.capture.source import SourceInfo
 from nodes.capture.sources import demo_scene, make_source
-from nodes.capture.video import display_flips, upright_rgb
 from stream.settings.config import Capture
 
 
@@ -68,6 +69,48 @@ def test_pictures_are_rgb(tmp_path):
     assert pictures[0].rgb.shape == (65, 97, 3)
     assert pictures[0].rgb[0, 0, 0] > 240
     assert pictures[0].rgb[0, 0, 1:].max() < 15
+
+
+def test_pictures_are_named_after_their_files(tmp_path):
+    for name in ("00005.jpg", "00010.png", "00000.jpg"):
+        cv2.imwrite(str(tmp_path / name), shade(1))
+    _, pictures = read_all(make_source(Capture(source=str(tmp_path))))
+    assert [p.name for p in pictures] == ["00000", "00005", "00010"]
+    cv2.imwrite(str(tmp_path / "00005.bmp"), shade(1))
+    _, pictures = read_all(make_source(Capture(source=str(tmp_path))))
+    assert [p.name for p in pictures] == ["00000", "00005.bmp", "00005.jpg", "00010"]
+    _, (picture,) = read_all(make_source(Capture(source=str(tmp_path / "00010.png"))))
+    assert picture.name == "00010"
+
+
+@pytest.mark.parametrize(
+    ("written", "read"), [(Fraction(24, 11), (24, 11)), (Fraction(1), (1, 1)), (Fraction(0), (1, 1))]
+)
+def test_a_video_tells_the_shape_of_its_pixels(tmp_path, monkeypatch, written, read):
+    clip = write_clip(tmp_path / "clip.mp4", frames=2, pixel_aspect=written)
+    _, pictures = read_all(make_source(Capture(source=str(clip))))
+    assert {p.pixel_aspect for p in pictures} == {read}
+    monkeypatch.setattr("nodes.capture.video.display_flips", lambda _: (True, False, False))
+    _, pictures = read_all(make_source(Capture(source=str(clip))))
+    assert {p.pixel_aspect for p in pictures} == {read[::-1]}, "as it is turned"
+    assert pixel_shape(Fraction(1, 10_000), transposed=False) == (1, 1), "a fault in a header"
+
+
+@pytest.mark.parametrize(
+    ("written_ms", "read_ms"),
+    [
+        ([0, 40, 20, 60, 100, 80, 200], [0, 40, 80, 120, 160, 200, 240]),
+        ([0, 40, 20, 100, 80, 400, 440], [0, 40, 80, 100, 140, 400, 440]),
+        ([0] * 5, [0, 40, 80, 120, 160]),
+        ([1960, 2000, 0, 40], [1960, 2000, 0, 40]),  # another recording begins
+    ],
+)
+def test_a_picture_is_shown_after_the_one_before_it_whatever_its_file_says(tmp_path, written_ms, read_ms):
+    source = make_source(Capture(source=str(write_times(tmp_path / "clip.mkv", written_ms))))
+    _, pictures = read_all(source)
+    first_s = pictures[0].pts_s - read_ms[0] / 1000
+    assert [p.pts_s - first_s for p in pictures] == pytest.approx([t / 1000 for t in read_ms])
+    assert len({p.rgb.mean().round() for p in pictures}) == len(read_ms), "none is left out"
 
 
 def test_hidden_files_of_a_folder_are_no_frames(tmp_path):

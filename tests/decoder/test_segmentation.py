@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 from decoder.scripted_model import SIZE, ScriptedModel, box, frame, tracks
 
 from nodes.decoder.combining import exclusive
-from nodes.decoder.mask_model import Logits
+from nodes.decoder.mask_model import Logits, ScoreLimits
 from nodes.decoder.segmentation import Segmenter
 from stream.crops import uncrop_mask
 from stream.errors import ModelError
@@ -226,3 +228,14 @@ def test_each_object_of_variant_c_goes_back_by_itself_and_a_prompted_one_does_no
         prompts = [box(2, kind="refine")] if i == 7 else []
         seeds = segmenter.step(tracks(i, 1, 2, boundary=i == 7, prompts=prompts))[1]
     assert [(s.object_id, s.frame_id) for s in seeds.objects] == [(1, 4), (2, 7)]
+
+
+@pytest.mark.parametrize(("score", "state"), [(0.8, "uncertain"), (0.95, "tracked")])
+def test_a_sure_mask_needs_no_visible_point_but_is_not_learnt_from(score, state):
+    model = ScriptedModel(score=score)
+    model.traits = replace(model.traits, limits=ScoreLimits(sure=0.9))
+    segmenter = Segmenter(model)
+    segmenter.step(tracks(0, 1))
+    masks, _ = segmenter.step(tracks(1, 1, visible=0.0))
+    assert masks.objects[0].state == state
+    assert not model.verdicts[-1][1].trusted

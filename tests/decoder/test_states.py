@@ -72,3 +72,15 @@ def test_a_reacquired_object_can_be_lost_again():
 
 def test_a_prompt_makes_any_state_tracked():
     assert states("mmmP")[-1] == "tracked"
+
+
+def test_a_restored_object_is_uncertain_until_it_was_seen_clearly_twice_in_a_row():
+    def restored(evidence: str) -> list[str]:
+        names = {"c": "clear", "w": "weak", "m": "missing", "P": "clear"}
+        state = ObjectState(3, state="uncertain", found=False)
+        return [state.step(names[letter], prompted=letter == "P") for letter in evidence]
+
+    assert restored("cccm") == ["uncertain", "tracked", "tracked", "uncertain"]
+    assert restored("cwcwcc") == ["uncertain"] * 5 + ["tracked"]
+    assert restored("mmmcc") == ["uncertain", "uncertain", "lost", "lost", "reacquired"]
+    assert restored("wPc") == ["uncertain", "tracked", "tracked"]

@@ -15,6 +15,7 @@ from publisher.ellipse_masks import STAMP, two_balls
 from nodes.publisher.codecs import Codec
 from nodes.publisher.public_messages import (
     MAX_DECODED,
+    MAX_MESSAGE_BYTES,
     pack_frame,
     pack_masks,
     pack_status,
@@ -23,7 +24,7 @@ from nodes.publisher.public_messages import (
     unpack_status,
 )
 from stream.errors import MessageError
-from stream.transport.wire import MAX_HEADER_BYTES, MAX_MESSAGE_BYTES, MAX_PARTS
+from stream.transport.wire import MAX_HEADER_BYTES, MAX_PARTS
 
 CODECS: tuple[Codec, ...] = ("packbits", "coco_rle", "png")
 UNPACKERS: tuple[Callable[[list[bytes]], Any], ...] = (unpack_masks, unpack_frame, unpack_status)
@@ -165,7 +166,7 @@ def peak_bytes(parts: list[bytes]) -> int:
 
 @pytest.mark.parametrize("codec", CODECS)
 def test_a_small_message_can_not_ask_for_much_memory(codec: Codec) -> None:
-    side = 5792  # 5792 ** 2 is the largest square frame
+    side = 8192  # 8192 ** 2 is the largest square frame
     payload = {"packbits": b"", "coco_rle": b"0PPPo?0", "png": b""}[codec]
     shape = [side, side]
 

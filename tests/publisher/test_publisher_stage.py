@@ -100,9 +100,8 @@ def test_progress_says_how_many_were_published_and_how_old_they_were(node):
     node.give(stage, masks_at(44))
     progress = stage.progress()
     assert (progress.frame_id, progress.counters) == (44, {"published": 2})
-    assert {
-        name: pytest.approx(80, rel=0.02) for name in ("latency_p50", "latency_p95", "latency_p99")
-    } == progress.gauges
+    names = ("latency_p50", "latency_p95", "latency_p99", "recent_latency_p50", "recent_latency_p95")
+    assert {name: pytest.approx(80, rel=0.02) for name in names} == progress.gauges
 
 
 def test_closing_closes_the_socket(node):

@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import pytest
 
+from nodes.renderer.retry import FIRST_WAIT_S, HEALTHY_S, LONGEST_WAIT_S, Retry
 from nodes.renderer.sinks import LabelImages, davis_palette, label_png
 
 
@@ -49,6 +50,12 @@ def test_ids_above_255_become_a_16_bit_gray_picture(tmp_path: Path):
     assert np.array_equal(read_back, labels)
 
 
+@pytest.mark.parametrize("name", [b"00005", b"T\xfcr", b"..", b"n" * 251])
+def test_label_images_bear_the_names_of_their_frames(tmp_path: Path, name: bytes):
+    LabelImages(tmp_path).write(np.zeros((4, 4), np.uint8), 1, name)
+    assert os.listdir(os.fsencode(tmp_path)) == [name + b".png"]
+
+
 def test_a_part_of_a_larger_array_is_written_like_any_other():
     labels = np.arange(200, dtype=np.uint8).reshape(10, 20)[::2, 3:9]
     indices = cv2.imdecode(np.frombuffer(label_png(labels), np.uint8), cv2.IMREAD_COLOR)
@@ -81,3 +88,35 @@ def test_label_images_stop_with_one_warning_when_the_disk_is_full(
         f"label images in {tmp_path} stopped at frame 1: {os.strerror(errno.ENOSPC)}"
     ]
     assert [p.name for p in tmp_path.iterdir()] == ["00000.png"], "no half file stays"
+
+
+def test_label_images_go_on_when_the_disk_has_room_again(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    now_s = 0.0
+    sink, labels = LabelImages(tmp_path / "masks", lambda: now_s), np.zeros((4, 4), np.uint8)
+    sink.write(labels, 0)
+    assert sink.state().error == os.strerror(errno.ENOENT)
+    (tmp_path / "masks").mkdir()
+    sink.write(labels, 1)
+    assert sink.written == 0, "it is not tried again at once"
+    now_s = FIRST_WAIT_S
+    sink.write(labels, 2)
+    sink.write(labels, 3)
+    assert (sink.written, sink.state().error) == (2, "")
+    assert caplog.records[-1].getMessage() == f"label images in {tmp_path / 'masks'} go on at frame 2; 2 are missing"
+    assert len(caplog.records) == 2
+
+
+def test_attempts_become_rarer_until_one_lasts():
+    retry, now_s, waits = Retry(), 0.0, []
+    for _ in range(9):
+        retry.fail(now_s)
+        began_s = now_s
+        while not retry.is_due(now_s):
+            now_s += FIRST_WAIT_S
+        waits.append(now_s - began_s)
+    assert waits == [5, 10, 20, 40, 80, 160, LONGEST_WAIT_S, LONGEST_WAIT_S, LONGEST_WAIT_S]
+    now_s += HEALTHY_S
+    retry.fail(now_s)
+    assert retry.is_due(now_s + FIRST_WAIT_S)
+    retry.postpone(now_s + 3)
+    assert not retry.is_due(now_s + FIRST_WAIT_S)

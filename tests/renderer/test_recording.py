@@ -6,6 +6,9 @@ import errno
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -13,8 +16,9 @@ import av
 import numpy as np
 import pytest
 
-from nodes.renderer.recording import VideoFile
+from nodes.renderer.recording import Recording, VideoFile
 from stream.arrays import Array
+from stream.reports import SinkState
 
 ROOT = Path(__file__).resolve().parents[2]
 MS = 1_000_000
@@ -113,6 +117,21 @@ def test_an_odd_size_is_padded_to_an_even_one(tmp_path: Path):
     assert pictures[0].shape == (50, 64, 3)
 
 
+def test_pixels_that_are_not_square_are_shown_as_their_source_shows_them(tmp_path: Path):
+    video = VideoFile(tmp_path / "a.mp4", 25)
+    for i in range(2):
+        video.write(picture(i), i * 40 * MS, (24, 11))
+    disc = np.zeros((96, 128, 3), np.uint8)
+    disc[24:72, 40:88] = 255
+    video.write(disc, 80 * MS)  # of square ones: it stays a square where it is shown
+    video.close()
+    with av.open(str(tmp_path / "a.mp4")) as container:
+        assert container.streams.video[0].sample_aspect_ratio == Fraction(24, 11)
+        last = list(container.decode(video=0))[-1].to_ndarray(format="gray") > 128
+    height, width = last.any(axis=1).sum(), last.any(axis=0).sum()
+    assert width * 24 / 11 == pytest.approx(height, abs=3)
+
+
 def test_another_size_is_scaled_into_the_first_and_told_once(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     video = record(tmp_path / "a.mp4", [0, 40])
     for i in range(2, 5):
@@ -154,11 +173,7 @@ def test_a_full_disk_stops_the_recording_with_one_warning(tmp_path: Path, caplog
 
 def test_what_was_written_before_the_disk_was_full_plays(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     """On a real file system of 256 KiB, where the machine lets us mount one."""
-    if not sys.platform.startswith("linux") or os.geteuid() != 0:
-        pytest.skip("mounting a small file system needs Linux and root")
-    if subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k", "tmpfs", tmp_path], check=False).returncode:
-        pytest.skip("this machine lets nobody mount")
-    try:
+    with small_disk(tmp_path, "256k"):
         noise = np.random.default_rng(0)
         video = VideoFile(tmp_path / "a.mp4", 25)
         for i in range(400):
@@ -168,16 +183,99 @@ def test_what_was_written_before_the_disk_was_full_plays(tmp_path: Path, caplog:
         assert len(caplog.records) == 1
         seconds, _ = read(tmp_path / "a.mp4")
         assert len(seconds) >= 25
+
+
+def test_a_recording_goes_on_in_the_next_file_when_the_disk_has_room_again(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture
+):
+    now_s = 0.0
+    with small_disk(tmp_path, "512k"):
+        (tmp_path / "other").write_bytes(bytes(256 << 10))
+        noise = np.random.default_rng(0)
+        recording = Recording(str(tmp_path / "a.mp4"), 0.0, 0, lambda: now_s)
+
+        def write(count: int) -> None:
+            nonlocal now_s
+            for _ in range(count):
+                recording.write(noise.integers(0, 255, (48, 64, 3), np.uint8), round(now_s * 1e9))
+                now_s += 0.04
+
+        write(400)
+        state = recording.state()
+        assert (Path(state.path).name, state.error) == ("a.mp4", os.strerror(errno.ENOSPC))
+        assert len(caplog.records) == 1
+        (tmp_path / "other").unlink()
+        write(150)
+        state = recording.state()
+        assert (Path(state.path).name, state.files, state.error) == ("a-2.mp4", 2, "")
+        recording.close()
+        assert [r.getMessage() for r in caplog.records[1:]] == [f"the recording goes on in {tmp_path / 'a-2.mp4'}"]
+        lengths = [len(read(tmp_path / name)[0]) for name in ("a.mp4", "a-2.mp4")]
+        assert min(lengths) >= 25
+
+
+@contextmanager
+def small_disk(folder: Path, size: str) -> Iterator[None]:
+    """A file system of that size in the folder; skips the test where nobody may mount one."""
+    if not sys.platform.startswith("linux") or os.geteuid() != 0:
+        pytest.skip("mounting a small file system needs Linux and root")
+    if subprocess.run(["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", folder], check=False).returncode:
+        pytest.skip("this machine lets nobody mount")
+    try:
+        yield
     finally:
-        subprocess.run(["umount", "-l", tmp_path], check=True)
+        subprocess.run(["umount", "-l", folder], check=True)
+
+
+def test_a_recording_that_is_there_is_not_written_over(tmp_path: Path, caplog: pytest.LogCaptureFixture):
+    path = tmp_path / "a.mp4"
+    names = []
+    for _ in range(3):
+        recording = Recording(str(path), 0.0, 0)
+        recording.write(picture(0), 0)
+        recording.close()
+        names.append(Path(recording.state().path).name)
+        assert recording.written == 1
+    assert names == ["a.mp4", "a-2.mp4", "a-3.mp4"]
+    assert {len(read(tmp_path / name)[0]) for name in names} == {1}
+    assert [r.getMessage() for r in caplog.records] == [
+        f"--record {path}: there is such a file already; this recording is {tmp_path / name}" for name in names[1:]
+    ]
+
+
+def test_an_empty_file_and_a_link_to_nothing_are_no_recordings(tmp_path: Path):
+    (tmp_path / "a.mp4").touch()
+    (tmp_path / "b.mp4").symlink_to(tmp_path / "c.mp4")
+    for name in ("a.mp4", "b.mp4"):
+        recording = Recording(str(tmp_path / name), 0.0, 0)
+        recording.write(picture(0), 0)
+        recording.close()
+        assert recording.state().path == str(tmp_path / name)
+    assert (tmp_path / "c.mp4").stat().st_size > 0
+
+
+def test_a_recording_without_a_frame_leaves_nothing_and_a_closed_one_takes_none(tmp_path: Path):
+    recording = Recording(str(tmp_path / "a.mp4"), 0.0, 0)
+    recording.close()
+    recording.write(picture(0), 0)
+    assert list(tmp_path.iterdir()) == []
+    assert (recording.written, recording.state()) == (0, SinkState())
+
+
+def test_a_recording_that_somebody_removed_is_named_as_failed(tmp_path: Path):
+    recording = Recording(str(tmp_path / "a.mp4"), 0.0, 0)
+    for i in range(100):
+        recording.write(picture(i), i * 40 * MS)
+    (tmp_path / "a.mp4").unlink()
+    recording.close()
+    assert (recording.written, recording.state().error) == (0, os.strerror(errno.ENOENT))
 
 
 def test_a_video_that_cant_be_opened_is_one_warning(tmp_path: Path, caplog: pytest.LogCaptureFixture):
     video = record(tmp_path / "missing" / "a.mp4", [0, 40, 80])
     video.close()
     assert [r.getMessage() for r in caplog.records] == [
-        f"recording to {tmp_path / 'missing' / 'a.mp4'} stopped: {os.strerror(errno.ENOENT)}; "
-        "what was written so far stays playable"
+        f"recording to {tmp_path / 'missing' / 'a.mp4'} stopped: {os.strerror(errno.ENOENT)}; nothing of it is left"
     ]
 
 

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+from fractions import Fraction
 from pathlib import Path
 from typing import Any
 
@@ -77,6 +80,16 @@ def test_label_images_are_written_as_the_scenes_come(node, tmp_path):
     assert node.give(stage, scene_at(5))
     labels = cv2.imread(str(tmp_path / "00005.png"), cv2.IMREAD_UNCHANGED)
     assert labels.shape[:2] == SIZE
+
+
+def test_name_and_pixel_aspect_of_a_frame_reach_what_is_written(node, tmp_path):
+    stage = stage_with(node, save_masks=str(tmp_path), record=str(tmp_path / "live.mp4"))
+    scene = scene_at(5)
+    node.give(stage, replace(scene, frame=replace(scene.frame, name=b"img_0042", pixel_aspect=(4, 3))))
+    stage.finish()
+    assert (tmp_path / "img_0042.png").is_file()
+    with av.open(str(tmp_path / "live.mp4")) as video:
+        assert video.streams.video[0].sample_aspect_ratio == Fraction(4, 3)
 
 
 def test_a_live_recording_plays_as_the_frames_were_captured(node, tmp_path):
@@ -164,6 +177,25 @@ def test_progress_holds_the_newest_frame_that_was_drawn(node, tmp_path):
     node.start(stage, TakeSnapshot(request=1))
     node.give(stage, scene_at(9))
     assert stage.progress().frame_id == 9
+
+
+def test_progress_tells_what_became_of_each_sink(node, tmp_path):
+    paths = {"record": tmp_path / "live.mp4", "save_masks": tmp_path / "masks", "picture": tmp_path / "a" / "p.png"}
+    stage = stage_with(node, **{key: str(path) for key, path in paths.items()})
+    for i in range(3):
+        node.give(stage, scene_at(i))
+    (tmp_path / "a").rmdir()
+    stage.finish()
+    stage.close()
+    progress = stage.progress()
+    assert progress.counters == {"record_written": 3, "save_masks_written": 3, "picture_written": 0}
+    assert {key: state.path for key, state in progress.sinks.items()} == {k: str(p) for k, p in paths.items()}
+    assert {key: state.error for key, state in progress.sinks.items()} == {
+        "record": "",
+        "save_masks": "",
+        "picture": os.strerror(errno.ENOENT),
+    }
+    assert stage_with(node).progress().sinks == {}
 
 
 class WindowWithoutDisplay:

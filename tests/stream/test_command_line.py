@@ -77,6 +77,34 @@ def test_the_last_lines_say_what_was_done_and_the_file_holds_all_of_it(tmp_path,
         assert line in printed
 
 
+FILE = {"path": "out/a-2.mp4", "files": 1, "pictures": 9}
+
+
+@pytest.mark.parametrize(
+    ("state", "written", "line", "exit_code"),
+    [
+        ("written", FILE, "video      out/a-2.mp4", 0),
+        ("written", {**FILE, "files": 3}, "video      out/a-2.mp4 (the last of 3 files)", 0),
+        ("failed: disk full", FILE, "video      out/a-2.mp4, then failed: disk full", 0),
+        ("failed: disk full", None, "video      failed: disk full", 1),
+        ("nothing written", None, "video      nothing written", 0),
+    ],
+)
+def test_the_last_lines_name_what_is_there_and_a_sink_that_wrote_nothing_is_a_failure(
+    state, written, line, exit_code, capsys
+):
+    sinks = {"sinks": {"record": state}, "written": {"record": written} if written else {}}
+    assert conclude(read_command_line([]), {**SUMMARY, **sinks}, failed=False) == exit_code
+    assert capsys.readouterr().out.splitlines()[-1] == line
+
+
+def test_a_summary_that_can_not_be_written_is_a_failure(tmp_path, capsys):
+    command_line = read_command_line(["--summary", str(tmp_path / "x.json")])
+    (tmp_path / "x.json").mkdir()
+    assert conclude(command_line, SUMMARY, failed=False) == 1
+    assert "--summary" in capsys.readouterr().err
+
+
 @pytest.mark.parametrize(("captured", "decoded", "failed"), [(0, 0, False), (5, 0, True)])
 def test_nothing_is_printed_where_nothing_was_done(captured, decoded, failed, capsys):
     frames = {"captured": captured, "passed_over": 0, "decoded": decoded}

@@ -12,7 +12,7 @@ from builders import object_mask
 from stream.messages import Masks, Stamp
 from tools import benchmark
 from tools.bench.crowd import BODIES, draw_crowd
-from tools.bench.lite import follow, followed
+from tools.bench.lite import count_followed, run_decoder
 
 SIZE = (240, 427)
 
@@ -41,7 +41,7 @@ def test_the_first_masks_are_of_the_largest_bodies() -> None:
 
 @pytest.mark.parametrize("count", [1, 5, 20])
 def test_all_objects_are_still_followed_at_the_end(count: int) -> None:
-    run = follow(draw_crowd((480, 854), 12), count)
+    run = run_decoder(draw_crowd((480, 854), 12), count)
     assert run.followed == count
     assert len(run.seconds) == 9
 
@@ -52,7 +52,7 @@ def test_an_object_that_is_lost_doubted_or_elsewhere_is_not_counted() -> None:
     stamp = Stamp(camera="c", session=0, frame_id=0, captured_ns=0, captured_unix_ns=0)
 
     def count(*objects: object) -> int:
-        return followed(Masks(stamp=stamp, size=(10, 20), objects=objects), truth)  # type: ignore[arg-type]
+        return count_followed(Masks(stamp=stamp, size=(10, 20), objects=objects), truth)  # type: ignore[arg-type]
 
     assert count(object_mask(1, (2, 2, 4, 4)), object_mask(2, (8, 2, 4, 4))) == 2
     assert count(object_mask(1, (2, 2, 4, 4)), object_mask(2, (14, 2, 4, 4))) == 1

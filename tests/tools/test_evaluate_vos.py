@@ -12,6 +12,7 @@ from running import evaluated
 
 from nodes.capture.label_images import read_labels
 from tools import evaluate
+from tools.evaluation.layout import find_sequences, find_truth
 from tools.evaluation.scoring import COLUMNS
 
 
@@ -48,6 +49,20 @@ def test_the_first_and_the_last_frame_do_not_count(tmp_path: Path) -> None:
     write_results(tmp_path / "masks", "one", [nothing, *labels[1:-1], nothing])
     report = evaluated(tmp_path, "score", "--results", tmp_path / "masks", "--truth", tmp_path / "set", "--jobs", 1)
     assert report["mean"]["J"] == report["mean"]["F"] == 100
+
+
+def test_hidden_entries_of_a_data_set_are_nothing(tmp_path: Path) -> None:
+    labels = davis_set(tmp_path / "set", "one")
+    write_results(tmp_path / "masks", "one", labels)
+    for folder in [p for p in (tmp_path / "set").rglob("*") if p.is_dir()]:
+        (folder / ".ipynb_checkpoints").mkdir()  # of Jupyter
+        (folder / "._00000.png").write_bytes(b"what macOS leaves")
+        (folder / "._00000.jpg").write_bytes(b"what macOS leaves")
+    for root in (tmp_path / "set", next((tmp_path / "set").rglob("Annotations/480p"))):
+        (sequence,) = find_truth(root)
+        assert sequence.stems == tuple(f"{i:05d}" for i in range(SET_FRAMES))
+    (sequence,) = find_sequences(tmp_path / "set")
+    assert len(sequence.frames) == SET_FRAMES
 
 
 def test_a_picture_of_0_and_255_is_one_object_and_255_beside_others_is_void(tmp_path: Path) -> None:

@@ -36,8 +36,8 @@ def test_the_compiled_network_gives_what_its_layers_say():
     x = planes.reshape(23, -1)
     one = w1 @ x + b1[:, None]
     two = w2 @ np.maximum(one, 0.1 * one) + b2[:, None]
-    wanted = w3 @ np.maximum(two, 0.1 * two) + 0.5
-    assert fusion.FusionNetwork(w1, b1, w2, b2, w3, 0.5)(planes).ravel() == pytest.approx(wanted, abs=1e-2, rel=1e-3)
+    expected = w3 @ np.maximum(two, 0.1 * two) + 0.5
+    assert fusion.FusionNetwork(w1, b1, w2, b2, w3, 0.5)(planes).ravel() == pytest.approx(expected, abs=1e-2, rel=1e-3)
 
 
 def test_weights_survive_being_written(tmp_path, monkeypatch):

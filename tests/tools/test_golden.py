@@ -1,4 +1,4 @@
-"""tools/golden.py: golden numbers are compared, whatever their clip and seed, and what is beyond tolerance is said."""
+"""tools/golden.py: golden numbers are compared, whatever their clip and seed, and what is beyond tolerance is named."""
 
 from __future__ import annotations
 
@@ -14,9 +14,9 @@ from nodes.tracker.pips.correlation import build_pyramids, correlate, look_up  #
 from nodes.tracker.pips.network import embed  # noqa: E402
 from stream.errors import ConfigError  # noqa: E402
 from tools import golden as tool  # noqa: E402
-from tools.goldens import found  # noqa: E402
-from tools.goldens.found import Weights  # noqa: E402
-from tools.goldens.registry import COMPARISONS, comparison  # noqa: E402
+from tools.goldens import folder_weights  # noqa: E402
+from tools.goldens.comparisons import COMPARISONS, comparison  # noqa: E402
+from tools.goldens.folder_weights import Weights  # noqa: E402
 from tools.goldens.rows import Row, differing, farthest, relative  # noqa: E402
 from tools.goldens.weights import pips_weights  # noqa: E402
 
@@ -76,10 +76,10 @@ def test_a_folder_within_tolerance_is_a_table_and_0(folder: Path, capsys):
     (folder / "holiday.npz").write_bytes(b"")
     (folder / "clip_sea_3x4x5.npz").write_bytes(b"")
     assert tool.main([str(folder)]) == 0
-    said = capsys.readouterr().out
-    assert all(name in said for name in ("pips_functions_of_ours.npz", "emb_out", "lookup_out", "corr_out", "0.0001"))
-    assert "3 of 3 quantities" in said
-    assert "not compared: holiday.npz\n" in said
+    output = capsys.readouterr().out
+    assert all(name in output for name in ("pips_functions_of_ours.npz", "emb_out", "lookup_out", "corr_out", "0.0001"))
+    assert "3 of 3 quantities" in output
+    assert "not compared: holiday.npz\n" in output
 
 
 def test_a_number_beyond_its_tolerance_is_named_and_1(folder: Path, capsys):
@@ -87,9 +87,9 @@ def test_a_number_beyond_its_tolerance_is_named_and_1(folder: Path, capsys):
     wrong["lookup_out"][3, 2] += 2e-4
     np.savez(folder / "pips_functions_wrong.npz", **wrong)
     assert tool.main([str(folder)]) == 1
-    said = capsys.readouterr().out
-    assert "5 of 6 quantities" in said
-    assert "beyond: pips_functions_wrong.npz lookup_out: 0.0002 (0.0001)" in said
+    output = capsys.readouterr().out
+    assert "5 of 6 quantities" in output
+    assert "beyond: pips_functions_wrong.npz lookup_out: 0.0002 (0.0001)" in output
     assert tool.main([str(folder), "--skip", "*wrong*"]) == 0
     assert tool.main([str(folder), "--only", "*wrong*"]) == 1
 
@@ -97,9 +97,9 @@ def test_a_number_beyond_its_tolerance_is_named_and_1(folder: Path, capsys):
 def test_a_folder_without_golden_numbers_is_2_and_says_what_was_looked_for(tmp_path: Path, capsys):
     (tmp_path / "holiday.jpg").write_bytes(b"")
     assert tool.main([str(tmp_path)]) == 2
-    said = capsys.readouterr().err
-    assert "no golden file" in said
-    assert all(pattern in said for pattern in HERE)
+    output = capsys.readouterr().err
+    assert "no golden file" in output
+    assert all(pattern in output for pattern in HERE)
     assert tool.main([str(tmp_path / "nowhere")]) == 2
     assert "no folder" in capsys.readouterr().err
 
@@ -108,10 +108,10 @@ def test_a_folder_without_golden_numbers_is_2_and_says_what_was_looked_for(tmp_p
 def test_a_broken_file_is_2_and_the_others_are_compared_all_the_same(folder: Path, capsys, content: bytes):
     (folder / "pips_functions_a.npz").write_bytes(content)
     assert tool.main([str(folder)]) == 2
-    said = capsys.readouterr()
-    assert "3 of 3 quantities" in said.out
-    assert "pips_functions_a.npz is no .npz file" in said.err
-    assert "Traceback" not in said.err
+    output = capsys.readouterr()
+    assert "3 of 3 quantities" in output.out
+    assert "pips_functions_a.npz is no .npz file" in output.err
+    assert "Traceback" not in output.err
 
 
 def test_a_file_that_lacks_an_array_is_2_and_names_it(folder: Path, capsys):
@@ -134,10 +134,10 @@ def test_help_says_how_to_use_it(capsys):
 
 def first_convolution(folder: Path, seed: int) -> None:
     """A golden file that says only what the first convolution makes of a frame, with the weights of a seed."""
-    drawn = pips_weights(seed)
+    tensors = pips_weights(seed)
     rgb = np.random.default_rng(0).integers(0, 255, (8, 64, 80, 3), np.uint8)
     frame = 2 * (torch.from_numpy(rgb[:1]).permute(0, 3, 1, 2).float() / 255) - 1
-    out = torch.conv2d(frame, drawn["fnet.conv1.weight"], drawn["fnet.conv1.bias"], 2, 3)
+    out = torch.conv2d(frame, tensors["fnet.conv1.weight"], tensors["fnet.conv1.bias"], 2, 3)
     np.savez(folder / "pips_random_sea.npz", frames=rgb, s4_enc_conv1_sub=out[0, ::8, ::16, ::16].numpy())
 
 
@@ -147,9 +147,9 @@ def test_the_seed_of_the_weights_is_found(tmp_path: Path):
     network = weights.pips(stride=8)
     assert network.stride == 8
     assert torch.equal(network.vis_predictor[0].weight, pips_weights(1)["vis_predictor.0.weight"])
-    assert weights.told == ["PIPS: seed 1, whose first convolution fits pips_random_sea.npz"]
+    assert weights.origins == ["PIPS: seed 1, whose first convolution fits pips_random_sea.npz"]
     assert weights.pips().stride == 4
-    assert len(weights.told) == 1
+    assert len(weights.origins) == 1
 
 
 def test_weights_that_lie_in_the_folder_are_taken(tmp_path: Path):
@@ -157,12 +157,12 @@ def test_weights_that_lie_in_the_folder_are_taken(tmp_path: Path):
     torch.save({"model_state_dict": pips_weights(3)}, tmp_path / "weights.pth")
     weights = Weights(tmp_path)
     assert torch.equal(weights.pips().norm.bias, pips_weights(3)["norm.bias"])
-    assert weights.told == [f"PIPS: {tmp_path / 'weights.pth'}"]
+    assert weights.origins == [f"PIPS: {tmp_path / 'weights.pth'}"]
 
 
 def test_no_fitting_seed_is_one_clear_error(tmp_path: Path, monkeypatch):
     first_convolution(tmp_path, seed=1)
-    monkeypatch.setattr(found, "SEEDS", range(1))
+    monkeypatch.setattr(folder_weights, "SEEDS", range(1))
     with pytest.raises(ConfigError, match=r"no seed of 0 to 0 .* --pips-weights"):
         Weights(tmp_path).pips()
     with pytest.raises(ConfigError, match=r"no pips_\*.npz .* --seed N"):
@@ -211,9 +211,9 @@ def query_points(folder: Path, seed: int) -> None:
 def test_the_seed_of_the_query_points_is_found_or_given(tmp_path: Path, capsys):
     query_points(tmp_path, seed=5)
     assert tool.main([str(tmp_path)]) == 0
-    said = capsys.readouterr().out
-    assert "query points: seed 5, which draws the pixels of kmedoids_3" in said
-    assert "4 of 4 quantities" in said
+    output = capsys.readouterr().out
+    assert "query points: seed 5, which draws the pixels of kmedoids_3" in output
+    assert "4 of 4 quantities" in output
     assert tool.main([str(tmp_path), "--query-seed", "5"]) == 0
     assert tool.main([str(tmp_path), "--query-seed", "72"]) == 1
 

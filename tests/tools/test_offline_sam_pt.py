@@ -1,4 +1,4 @@
-"""SAM-PT over a finished clip, with points that move as told and a SAM that draws discs."""
+"""SAM-PT over a finished clip, with points that move as their test says and a SAM that draws discs."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ class Drift:
     def link(self, visibility):
         return np.full(visibility.shape[1], len(visibility) - 1)
 
-    def track(self, window, points, known):
+    def track(self, window, points, tracked):
         xy = np.stack([points.xy + STEP * (i - window[0]) for i in window])
-        seen = np.array([i not in self.hidden for i in window], np.float32)
-        return Trajectories(xy.astype(np.float32), np.repeat(seen[:, None], len(points), axis=1))
+        visible = np.array([i not in self.hidden for i in window], np.float32)
+        return Trajectories(xy.astype(np.float32), np.repeat(visible[:, None], len(points), axis=1))
 
 
 def clip(n: int):
@@ -49,23 +49,23 @@ def disc(x: float, y: float = 50, r: float = 10):
 
 
 class Draw:
-    """The middle of a mask as its only point, and who asked for it."""
+    """The middle of a mask as its only point, and for which object and frame it was wanted."""
 
     def __init__(self) -> None:
-        self.asked = []
+        self.calls = []
 
     def __call__(self, mask, rgb, m, frame):
-        self.asked.append((m, frame))
+        self.calls.append((m, frame))
         if not mask.any():
             return np.zeros((0, 2), np.float32), np.zeros(0, np.uint8)
         y, x = np.nonzero(mask)
         return np.array([[x.mean(), y.mean()]], np.float32), np.ones(1, np.uint8)
 
 
-def follow(given, n=16, *, sam=None, model=None, draw=None, **parameters):
+def follow(queried, n=16, *, sam=None, model=None, draw=None, **parameters):
     rules = PassRules(refinement_passes=0)
     sam = sam or DiscSam(reach=10)
-    return run(clip(n), given, model or Drift(), sam, draw or Draw(), Parameters(rules=rules, **parameters))
+    return run(clip(n), queried, model or Drift(), sam, draw or Draw(), Parameters(rules=rules, **parameters))
 
 
 def middle(outcome, m, frame):
@@ -101,7 +101,7 @@ def test_a_window_ends_on_the_frame_from_whose_mask_the_next_points_are_drawn():
     draw = Draw()
     outcome = follow([QueriedObject(0, disc(40))], n=20, draw=draw, reinit="A")
     assert [w.start for w in outcome.windows] == [0, 7, 14]
-    assert draw.asked == [(0, 0), (0, 7), (0, 14)]
+    assert draw.calls == [(0, 0), (0, 7), (0, 14)]
     assert set(outcome.replaced) == {(0, 7), (0, 14)}
 
 
@@ -137,10 +137,10 @@ def test_label_images_show_the_given_mask_on_its_frame_and_the_larger_logit_else
 
 
 def test_points_may_be_given_instead_of_a_mask():
-    given = QueriedObject(0, xy=np.array([[40, 50], [45, 55]], np.float32), labels=np.array([1, 1], np.uint8))
+    queried = QueriedObject(0, xy=np.array([[40, 50], [45, 55]], np.float32), labels=np.array([1, 1], np.uint8))
     draw = Draw()
-    outcome = follow([given], draw=draw)
-    assert draw.asked == []
+    outcome = follow([queried], draw=draw)
+    assert draw.calls == []
     assert len(outcome.points[0, 3].xy) == 2
 
 
@@ -151,7 +151,7 @@ def test_the_patch_filter_leaves_out_what_slid_off():
     ]  # the picture moves, the points do not follow it
     for i, frame in enumerate(frames):
         frame[0, 0] = i
-    given = [QueriedObject(0, disc(40))]
+    queried = [QueriedObject(0, disc(40))]
     parameters = Parameters(rules=PassRules(refinement_passes=0), patch_threshold=0.01)
-    outcome = run(frames, given, Drift(), DiscSam(), Draw(), parameters)
+    outcome = run(frames, queried, Drift(), DiscSam(), Draw(), parameters)
     assert [int(outcome.points[0, t].codes[0]) for t in range(4)] == [1, -3, -4, -4]

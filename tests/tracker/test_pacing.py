@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from nodes.tracker.pacing import Pacer
 
@@ -16,7 +17,7 @@ def follow(costs_s, frames: int = 60) -> list[int]:
     while len(taken) < frames:
         pacer.ready(now)
         newest = int(now / PERIOD_S + 1e-6)
-        if pacer.early(now) or (taken and newest <= taken[-1]) or not pacer.wants(newest):
+        if pacer.early(now) or (taken and newest <= taken[-1]) or not pacer.wants(newest, int(newest * PERIOD_S * 1e9)):
             now += PERIOD_S / 10
             continue
         pacer.take(newest, int(newest * PERIOD_S * 1e9), now)
@@ -72,7 +73,7 @@ def test_a_count_that_begins_again_is_taken():
         pacer.take(i, int(i * PERIOD_S * 1e9), at_s)
         pacer.ready(at_s + 4.3 * PERIOD_S)
     assert pacer.stride == 5
-    assert [pacer.wants(i) for i in (3, 502, 505)] == [True, False, True]
+    assert [pacer.wants(i, int(i * PERIOD_S * 1e9)) for i in (3, 502, 505)] == [True, False, True]
 
 
 def test_a_window_lasts_as_long_as_the_masks_of_its_boundary_take():
@@ -85,3 +86,38 @@ def test_a_window_lasts_as_long_as_the_masks_of_its_boundary_take():
     pacer.masks_came(7, now_s=8.0)
     pacer.end_window()
     assert pacer.stride == 29  # 7 s over 7 steps of 40 ms, and the margin
+
+
+def start(pacer: Pacer, times_s: list[float], step_s: float) -> list[int]:
+    """The frame ids that are taken of a live feed whose i-th frame comes at times_s[i], with steps of `step_s`."""
+    taken, free_s = [], 0.0
+    for i, at_s in enumerate(times_s):
+        now_s = max(at_s, free_s)
+        if i + 1 < len(times_s) and times_s[i + 1] <= now_s:
+            continue  # a newer one is there
+        if not pacer.early(now_s) and pacer.wants(i, int(at_s * 1e9)):
+            pacer.take(i, int(at_s * 1e9), now_s)
+            free_s = now_s + step_s
+            taken.append(i)
+            if len(taken) % (HORIZON - 1) == 1 and len(taken) > 1:
+                pacer.end_window()
+            pacer.ready(free_s)
+    return taken
+
+
+@pytest.mark.parametrize("fps", [None, 5.0, 25.0, 1000.0])
+def test_a_burst_on_connecting_leaves_no_second_without_a_frame(fps):
+    burst = [0.004 * i for i in range(20)]
+    times_s = burst + [burst[-1] + 0.2 * (i + 1) for i in range(40)]
+    pacer = Pacer()
+    pacer.period.state(fps)
+    taken = start(pacer, times_s, step_s=0.01)
+    assert max(np.diff([times_s[i] for i in taken])) < 0.45
+    assert taken[-20:] == list(range(40, 60))
+
+
+def test_a_stall_of_the_network_does_not_thin_the_windows_that_follow():
+    times_s = [PERIOD_S * i for i in range(60)]
+    times_s += [max(t, times_s[-1] + 1.5) + 0.001 * k for k, t in enumerate(PERIOD_S * i for i in range(60, 150))]
+    taken = start(Pacer(), times_s, step_s=0.01)
+    assert set(np.diff(taken[-40:]).tolist()) == {1}

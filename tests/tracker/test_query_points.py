@@ -150,7 +150,7 @@ def test_a_mask_is_eroded_less_where_little_of_it_would_be_left():
 
 def test_every_rule_draws_the_golden_points(golden):
     pytest.importorskip("torch", reason="the golden points were drawn by its generator")
-    from tools.goldens.found import Weights
+    from tools.goldens.folder_weights import Weights
     from tools.goldens.query_points import compare
 
     for file in golden.glob("query_points_*.npz"):

@@ -247,3 +247,19 @@ def test_a_live_feed_never_answers_a_frame_twice():
     assert [(x.frame.stamp.frame_id, type(x)) for x in run(t, range(20), seeds_at_boundary)] == [
         (i, Tracks) for i in range(20)
     ]
+
+
+def test_a_restarted_decoder_is_told_when_and_how_the_object_was_last_seen_well():
+    t = tracker()
+    t.add(box(1))
+    run(t, (0,))
+    t.reseed(seeds(0, 1))
+    run(t, range(1, 6))
+    t.decoder_restarted()
+    (prompt,) = t.step(frame(6))[0].prompts
+    first = frame(0)
+    assert prompt.seen_unix_ns == first.stamp.captured_unix_ns
+    sighting = prompt.sighting
+    x, y, width, height = sighting.window
+    assert np.array_equal(sighting.rgb, first.rgb[y : y + height, x : x + width])
+    assert np.array_equal(uncrop_mask(sighting.window, sighting.mask, SIZE), t.objects[1].mask)

@@ -17,11 +17,9 @@ from nodes.decoder.sam.prompting import mask_boxes
 from nodes.decoder.sam.protocol import SamEmbedding, SamPrompts
 from nodes.decoder.sam.torchvision_ops import import_quietly
 from stream.arrays import Array
-from stream.geometry import Size
 from tools.goldens.sam_weights import sam_weights
+from tools.paper_settings import NEGATIVES, POSITIVES, SEED, TRACKER_SIZE
 
-FRAME: Size = (576, 1024)
-POSITIVES, NEGATIVES = 8, 1  # of each object; the positives of all others are negatives as well
 OBJECT_PX = 60.0  # points of an object lie so close
 
 
@@ -38,17 +36,20 @@ def network_of(backend: str, model: str, tiny: bool) -> Any:
 
 def frame_of() -> Array:
     """A frame with something on it: (H, W, 3) uint8."""
-    y, x = np.mgrid[: FRAME[0], : FRAME[1]]
+    y, x = np.mgrid[: TRACKER_SIZE[0], : TRACKER_SIZE[1]]
     waves = [127 + 120 * np.sin(x / a + y / b) for a, b in ((31, 57), (83, 29), (47, 101))]
     return np.stack(waves, axis=-1).astype(np.uint8)
 
 
 class Prompted:
-    """M objects on the frame, each with its points, prompted pass by pass as SAM-PT does (paper, section 3.2)."""
+    """M objects on the frame, each with its points, prompted pass by pass as SAM-PT does (paper, section 3.2).
+
+    The positive points of all other objects are negative ones as well.
+    """
 
     def __init__(self, objects: int) -> None:
-        rng = np.random.default_rng(72)
-        height, width = FRAME
+        rng = np.random.default_rng(SEED)
+        height, width = TRACKER_SIZE
         centres = rng.uniform((OBJECT_PX, OBJECT_PX), (width - OBJECT_PX, height - OBJECT_PX), (objects, 1, 2))
         near = rng.uniform(-OBJECT_PX, OBJECT_PX, (objects, POSITIVES, 2))
         positives = (centres + near).astype(np.float32)  # (M, P, 2)

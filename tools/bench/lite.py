@@ -61,7 +61,7 @@ def _measure(options: argparse.Namespace) -> list[Row]:
     for _ in range(options.repeat):
         flow.append(_median_ms(_flow(crowd.frames)))
         for count in COUNTS:
-            runs[count].append(follow(crowd, count))
+            runs[count].append(run_decoder(crowd, count))
     one = [run.median_ms for run in runs[1]]
     peak = [1e3 * float(np.percentile(run.seconds, 95)) for run in runs[1]]
     part = f"{options.size}, one thread"
@@ -76,24 +76,24 @@ def _measure(options: argparse.Namespace) -> list[Row]:
         rows.append(row(part, f"a step with {count} objects", "ms", many))
         rows.append(row(part, f"{count} objects against 1", "x", _ratios(many, one), at_most=AT_MOST.get(count)))
     for count in COUNTS:
-        followed = [run.followed for run in runs[count]]
-        rows.append(row(part, f"followed at the end, of {count}", "objects", followed, at_least=count))
+        numbers = [run.followed for run in runs[count]]
+        rows.append(row(part, f"followed at the end, of {count}", "objects", numbers, at_least=count))
     return rows
 
 
-def follow(crowd: Crowd, count: int) -> Run:
+def run_decoder(crowd: Crowd, count: int) -> Run:
     """Every step of the decoder's core with the first `count` bodies, learning included."""
     segmenter, seconds = Segmenter(Lite()), []
-    for message in asked(crowd, count):
+    for message in decoder_inputs(crowd, count):
         start = time.perf_counter()
         masks, _ = segmenter.step(message)
         seconds.append(time.perf_counter() - start)
     assert masks is not None, "lite has an answer for every frame"
-    return Run(seconds[WARM:], followed(masks, crowd.labels[-1]))
+    return Run(seconds[WARM:], count_followed(masks, crowd.labels[-1]))
 
 
-def asked(crowd: Crowd, count: int) -> Iterator[Tracks]:
-    """What the decoder is told, frame by frame: the first `count` bodies, each begun with its true mask."""
+def decoder_inputs(crowd: Crowd, count: int) -> Iterator[Tracks]:
+    """The decoder's messages, one a frame: the first `count` bodies, each prompted with its true mask at first."""
     none = np.zeros(0, np.float32)
     tracks = tuple(
         ObjectTrack(object_id=i, xy=np.zeros((0, 2), np.float32), visibility=none, labels=none.astype(np.uint8))
@@ -105,7 +105,7 @@ def asked(crowd: Crowd, count: int) -> Iterator[Tracks]:
         yield Tracks(frame=Frame(stamp=stamp, rgb=rgb), objects=tracks, prompts=() if t else prompts)
 
 
-def followed(masks: Masks, truth: Array) -> int:
+def count_followed(masks: Masks, truth: Array) -> int:
     """How many objects are `tracked`, and where the (H, W) label image of the truth has them."""
     count = 0
     for o in masks.objects:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from stream.errors import StreamError
-from tools.bench.clip import Clip, draw_clip
+from tools.bench.demo_clip import DemoClip, draw_demo_clip
 from tools.bench.rows import Row, row
 from tools.bench.run import GraphRun
 from tools.bench.usage import Usage
@@ -36,22 +36,22 @@ def measure(options: argparse.Namespace) -> list[Row]:
     """The rows of `benchmark.py pipeline`."""
     values: dict[tuple[str, str, str], list[float]] = defaultdict(list)
     with tempfile.TemporaryDirectory(prefix="spl-bench-") as folder:
-        clip = draw_clip(Path(folder), options.size, options.fps, options.frames)
+        clip = draw_demo_clip(Path(folder), options.size, options.fps, options.frames)
         for _ in range(options.repeat):
             for key, value in {**_lossless(clip, options), **_camera_rate(clip, options)}.items():
                 values[key].append(value)
     targets = {"rate": {"at_least": RATE_TARGET}, "share of a frame's time": {"at_most": SHARE_TARGET}}
     return [
-        row(part, name, unit, found, **(targets.get(name, {}) if part != "camera rate" else {}))
-        for (part, name, unit), found in values.items()
+        row(part, name, unit, repetitions, **(targets.get(name, {}) if part != "camera rate" else {}))
+        for (part, name, unit), repetitions in values.items()
     ]
 
 
-def _arguments(clip: Clip, options: argparse.Namespace) -> list[str]:
+def _arguments(clip: DemoClip, options: argparse.Namespace) -> list[str]:
     return ["--config", options.config, "--source", str(clip.video), "--mask", str(clip.prompt)]
 
 
-def _lossless(clip: Clip, options: argparse.Namespace) -> dict[tuple[str, str, str], float]:
+def _lossless(clip: DemoClip, options: argparse.Namespace) -> dict[tuple[str, str, str], float]:
     """Every frame of the file, as fast as the graph goes."""
     warm_up = min(WARM_UP, options.frames // 3)
     arrivals: list[tuple[int, float]] = []
@@ -109,7 +109,7 @@ def _per_frame(samples: list[Sample]) -> tuple[dict[str, float], dict[str, float
     )
 
 
-def _camera_rate(clip: Clip, options: argparse.Namespace) -> dict[tuple[str, str, str], float]:
+def _camera_rate(clip: DemoClip, options: argparse.Namespace) -> dict[tuple[str, str, str], float]:
     """The same file as a live feed at its own rate: how old masks are when they are published."""
     with GraphRun([*_arguments(clip, options), "--realtime"]) as run:
         for _ in run.messages("pipeline, camera rate"):

@@ -24,8 +24,8 @@ from stream.geometry import Size
 from stream.messages import Frame, Prompt, Seed, Seeds, Stamp
 from stream.settings.options import Emit, TrackerOptions
 from tools.bench.plain_pips import plain_features, plain_maps, plain_window
+from tools.paper_settings import NEGATIVES
 
-NEGATIVES = 1  # points of an object
 NEW = S - 1  # frames that a window adds
 
 
@@ -68,9 +68,9 @@ class Ours:
         frames = [self._draw() for _ in range(NEW)]
         with watched(self.network) as spent:
             began = _now()
-            answered = sum(self._step(frame) for frame in frames)
+            tracked_frames = sum(self._step(frame) for frame in frames)
             spent.cost = _since(began)
-        assert answered == NEW, f"{answered} answers for {NEW} frames"
+        assert tracked_frames == NEW, f"{tracked_frames} answers for {NEW} frames"
         return spent
 
     def _step(self, frame: Frame) -> int:

@@ -21,16 +21,16 @@ from stream.geometry import Size
 from stream.settings.options import Emit
 from stream.weights.devices import choose_device, cpu_has_bfloat16
 from tools.bench import operations
-from tools.bench.pips_runs import NEGATIVES, NEW, Cost, Ours, Plain, Spent, encode_one
+from tools.bench.pips_runs import NEW, Cost, Ours, Plain, Spent, encode_one
 from tools.bench.rows import Row, row
 from tools.goldens.weights import pips_weights
+from tools.paper_settings import NEGATIVES, POSITIVES, TRACKER_SIZE
 
-SIZES: tuple[Size, ...] = ((360, 640), (576, 1024))
+SIZES: tuple[Size, ...] = ((360, 640), TRACKER_SIZE)
 OBJECTS = (1, 9)
-POSITIVES = 8
 TINY = (64, 96)
 HORIZON_TARGET, FRAME_TARGET, BFLOAT16_TARGET = 1 / 3, 1 / 2, 1 / 6  # ours / plain
-TARGETS_AT = (576, 1024), 1  # size, objects
+TARGETS_AT = TRACKER_SIZE, 1  # size, objects
 HALF = "bfloat16"
 MODES: dict[str, tuple[Emit, float]] = {  # name -> emit, target
     "emit: horizon": ("horizon", HORIZON_TARGET),
@@ -61,7 +61,7 @@ def measure(options: argparse.Namespace) -> list[Row]:
     repeat = 1 if options.quick else options.repeat
 
     peaks: dict[str, list[float]] = {"float32": [], **({HALF: []} if has_half else {})}
-    found: dict[tuple[Size, int], Runs] = {}
+    results: dict[tuple[Size, int], Runs] = {}
     for size in sizes:
         runs = {n: Runs(points[n], ours={mode: [] for mode in modes}) for n in objects}
         plain = Plain(networks["float32"], size)
@@ -72,11 +72,11 @@ def measure(options: argparse.Namespace) -> list[Row]:
             print(f"tracker: {_name(size)}, repetition {i + 1} of {repeat}", file=sys.stderr)
             for name, speeds in peaks.items():
                 speeds.append(matrix_product_flops(device, getattr(torch, name), 256 if options.quick else 2048))
-            _repeat(plain, ours, runs if i == 0 else {objects[0]: runs[objects[0]]})  # many points are dear: once
-        found |= {(size, n): r for n, r in runs.items()}
+            _repeat(plain, ours, runs if i == 0 else {objects[0]: runs[objects[0]]})  # many points take long: once
+        results |= {(size, n): r for n, r in runs.items()}
 
     rows = [row(str(device), f"matrix product, {name}", "GFLOP/s", [v / 1e9 for v in s]) for name, s in peaks.items()]
-    for (size, n), r in found.items():
+    for (size, n), r in results.items():
         rows += _rows(size, n, r, {name: max(speeds) for name, speeds in peaks.items()})
     if not has_half:  # the CPU has no instructions for it: it goes by way of float32, slowly, so one tiny frame will do
         part = f"{_name(TINY)}, no {HALF} here"
@@ -88,15 +88,15 @@ def measure(options: argparse.Namespace) -> list[Row]:
 def _repeat(plain: Plain, ours: dict[tuple[int, str], Ours], runs: dict[int, Runs]) -> None:
     """One window of each, ours between the two runs of the plain one: what slows the machine down slows both."""
     before = plain.encode()
-    followed = {}
+    costs = {}
     for n, r in runs.items():
-        followed[n] = plain.follow(r.points)
+        costs[n] = plain.follow(r.points)
         for mode, spent in r.ours.items():
             spent.append(ours[n, mode].window())
-        followed[n] += plain.follow(r.points)
+        costs[n] += plain.follow(r.points)
     after = plain.encode()
     for n, r in runs.items():
-        r.plain.append(before + followed[n] + after)
+        r.plain.append(before + costs[n] + after)
 
 
 def _rows(size: Size, objects: int, runs: Runs, peaks: dict[str, float]) -> list[Row]:

@@ -23,13 +23,13 @@ class Usage:
 
 def usage_of_graph(pid: int) -> dict[str, Usage]:
     """Usage by node name, of the supervisor `pid` and the nodes it started; who is just ending is left out."""
-    found: dict[str, Usage] = {}
+    usages: dict[str, Usage] = {}
     for child in (pid, *_children(pid)):
         try:
-            found["supervisor" if child == pid else _node(child)] = usage(child)
+            usages["supervisor" if child == pid else _node(child)] = usage(child)
         except (OSError, IndexError, ValueError):
             continue
-    return found
+    return usages
 
 
 def usage(pid: int) -> Usage:

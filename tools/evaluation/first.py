@@ -17,11 +17,11 @@ from stream.arrays import Array
 from stream.errors import ConfigError
 from stream.geometry import resize_mask
 from stream.settings.config import Config
+from tools.evaluation.first_prompts import PromptKind, make_prompt
 from tools.evaluation.in_process import InProcessGraph, lossless
 from tools.evaluation.layout import VideoSequence, ids_of, sequences_of
 from tools.evaluation.measures import region_similarity
 from tools.evaluation.pool import Tick, run_tasks
-from tools.evaluation.prompting import PromptKind, make_prompt
 
 COLUMNS: dict[str, tuple[PromptKind, bool]] = {
     "points": ("points", False),

@@ -19,7 +19,7 @@ from pathlib import Path
 
 import numpy as np
 
-from nodes.capture.folder import PICTURES, natural_order
+from nodes.capture.folder import PICTURES, natural_order, visible_entries
 from nodes.capture.label_images import read_labels
 from stream.arrays import Array
 from stream.errors import ConfigError, PromptError, nearest
@@ -62,6 +62,8 @@ class VideoSequence:
         labels = read_label_file(self.annotations[index])
         if self.merged:
             return (labels != 0).astype(np.uint8), None
+        if labels.dtype != np.uint8:  # of 16 bits, where 255 is an id like any other
+            return labels, None
         void = labels == VOID
         return (np.where(void, 0, labels), void) if void.any() else (labels, None)
 
@@ -75,7 +77,8 @@ def find_sequences(root: Path, names: Sequence[str] = (), *, merge: bool = False
     for name in _names(annotations, names):
         if not (frames / name).is_dir():
             raise ConfigError(f"sequence {name}: no folder {frames / name}; its frames are needed there")
-        pictures = sorted((p for p in (frames / name).iterdir() if p.suffix.lower() in PICTURES), key=natural_order)
+        entries = visible_entries(frames / name)
+        pictures = sorted((p for p in entries if p.suffix.lower() in PICTURES), key=natural_order)
         stems = tuple(p.stem for p in pictures)
         by_index = _by_index(annotations / name, stems)
         sequences.append(VideoSequence(name, stems, tuple(pictures), by_index, merge, submitted.get(name)))
@@ -155,7 +158,7 @@ def _folder(root: Path, kind: str, option: str) -> Path:
 
 
 def _names(annotations: Path, requested: Sequence[str]) -> list[str]:
-    available = sorted(p.name for p in annotations.iterdir() if p.is_dir())
+    available = sorted(p.name for p in visible_entries(annotations) if p.is_dir())
     for name in requested:
         if name not in available:
             raise ConfigError(f"sequence {name!r}: not in {annotations}; {nearest(name, available)}")
@@ -190,11 +193,11 @@ def _submitted(annotations: Path) -> dict[str, frozenset[str]]:
 def _has_pngs_below(folder: Path) -> bool:
     if not folder.is_dir():
         raise ConfigError(f"--truth {folder}: no such folder")
-    return any(p.is_dir() and _pngs(p) for p in folder.iterdir())
+    return any(p.is_dir() and _pngs(p) for p in visible_entries(folder))
 
 
 def _pngs(folder: Path) -> list[Path]:
-    return sorted((p for p in folder.iterdir() if p.suffix.lower() == ".png"), key=natural_order)
+    return sorted((p for p in visible_entries(folder) if p.suffix.lower() == ".png"), key=natural_order)
 
 
 def _listed(names: Iterable[str]) -> str:

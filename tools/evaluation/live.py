@@ -32,11 +32,11 @@ from stream.geometry import resize_mask
 from stream.messages import Masks, Prompt
 from tools.bench.run import GraphRun
 from tools.evaluation import vos
+from tools.evaluation.first_prompts import PromptKind, make_prompt
 from tools.evaluation.in_process import lossless
 from tools.evaluation.layout import VideoSequence, ids_of, sequences_of
 from tools.evaluation.page import Chapter, write_page
 from tools.evaluation.pool import Tick, run_tasks
-from tools.evaluation.prompting import PromptKind, make_prompt
 from tools.evaluation.scoring import Score, mean_row, table
 
 AT_ONCE, ANSWERED, LOSS = "J&F_at_once", "answered", "J&F_loss"

@@ -22,7 +22,7 @@ RECALLS = np.linspace(0, 1, 101)  # where precision is read
 LIMITS = (1, 10, 100)  # tracks of a video that count, best scores first
 EVERY = "all"
 AREAS = {EVERY: (0, 1e10), "s": (0, 128**2), "m": (128**2, 256**2), "l": (256**2, 1e10)}  # px
-NOTHING = float("nan")  # of a category without truth
+NO_TRUTH = float("nan")  # of a category without truth
 
 
 @dataclass(frozen=True)
@@ -115,7 +115,7 @@ def curve(matches: Sequence[Match], limit: int) -> tuple[Array, Array]:
     """(T, 101) precision at each of RECALLS, and (T,) the largest recall; NaN where there is no truth."""
     truths = sum(m.truths for m in matches)
     if truths == 0:
-        return np.full((len(THRESHOLDS), len(RECALLS)), NOTHING), np.full(len(THRESHOLDS), NOTHING)
+        return np.full((len(THRESHOLDS), len(RECALLS)), NO_TRUTH), np.full(len(THRESHOLDS), NO_TRUTH)
     order = np.argsort(-np.concatenate([m.scores[:limit] for m in matches]), kind="stable")
     found = np.concatenate([m.found[:, :limit] for m in matches], axis=1)[:, order]
     ignored = np.concatenate([m.ignored[:, :limit] for m in matches], axis=1)[:, order]

@@ -16,11 +16,11 @@ from stream.arrays import Array
 from stream.geometry import resize_mask
 from stream.messages import Masks
 from stream.settings.config import Config
+from tools.evaluation.first_prompts import PromptKind, make_prompt
 from tools.evaluation.in_process import InProcessGraph, lossless
 from tools.evaluation.layout import VideoSequence, ids_of, sequences_of
 from tools.evaluation.page import Chapter, write_page
 from tools.evaluation.pool import Tick, run_tasks
-from tools.evaluation.prompting import PromptKind, make_prompt
 from tools.evaluation.scoring import Score, table
 
 

@@ -76,8 +76,8 @@ class Transfer:
                 why = f"{shown}: {_in_words(error)}"
             idle = 0 if self.size - before >= WORTH_IT else idle + 1
             if idle == TRIES:
-                kept = f"{readable(self.size)} are kept, the same command goes on from there"
-                kind, rest = (FetchError, kept) if self.size else (CheckpointError, "try again later")
+                partial_file = f"{readable(self.size)} are kept, the same command goes on from there"
+                kind, rest = (FetchError, partial_file) if self.size else (CheckpointError, "try again later")
                 raise kind(f"{why}, {TRIES} times in a row; {rest}")
             wait_s = min(BACKOFF_S * 2 ** (idle - 1), BACKOFF_MAX_S) if idle else 0.0
             self.bar.console.print(f"{why}; going on in {wait_s:g} s")

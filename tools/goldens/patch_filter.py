@@ -7,7 +7,7 @@ from pathlib import Path
 import numpy as np
 
 from nodes.tracker.patch_filter import patches, similarity
-from tools.goldens.found import Weights
+from tools.goldens.folder_weights import Weights
 from tools.goldens.rows import Golden, Row, differing, farthest
 from tools.offline.codes import code
 
@@ -24,8 +24,8 @@ def compare(path: Path, folder: Path, weights: Weights) -> list[Row]:
     queries = golden["queries"].reshape(-1, 3)
     starts, query_xy = queries[:, 0].astype(np.int64), queries[:, 1:]
     query = np.concatenate([patches(frames[t], at[None]) for t, at in zip(starts, query_xy, strict=True)])
-    found = np.stack([similarity(query, patches(frame, at)) for frame, at in zip(frames, xy, strict=True)])
-    rows = [farthest("similarities", found.reshape(shape), golden["similarities"], SIMILARITY)]
+    similarities = np.stack([similarity(query, patches(frame, at)) for frame, at in zip(frames, xy, strict=True)])
+    rows = [farthest("similarities", similarities.reshape(shape), golden["similarities"], SIMILARITY)]
     for name in golden:
         if name.startswith(THRESHOLDS):
             text = name.removeprefix(THRESHOLDS)

@@ -11,7 +11,7 @@ from torch import Tensor
 from nodes.tracker.pips.correlation import build_pyramids, correlate, look_up
 from nodes.tracker.pips.network import Pips, embed
 from stream.arrays import Array
-from tools.goldens.found import Weights
+from tools.goldens.folder_weights import Weights
 from tools.goldens.rows import Golden, Row, clip_of, differing, farthest
 
 FEATURES = 1e-4  # maps, embedding, lookup, correlation, and what the mixer makes of them

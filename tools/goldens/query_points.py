@@ -10,7 +10,7 @@ from nodes.tracker import query_points as rules
 from nodes.tracker.medoids import distance_sum, kmedoids
 from stream.arrays import Array
 from stream.errors import ConfigError
-from tools.goldens.found import Weights
+from tools.goldens.folder_weights import Weights
 from tools.goldens.recorded_choices import TorchSource
 from tools.goldens.rows import Golden, Row, differing, farthest, relative, unpack
 
@@ -29,8 +29,8 @@ def compare(path: Path, folder: Path, weights: Weights) -> list[Row]:
         case, _, value = name.partition("/")
         rule, _, number = case.rpartition("_")
         if case == "edge_empty":
-            got = _draw(value, np.zeros_like(mask), image, EDGE_POINTS, seed)
-            rows.append(differing(f"{name}: points", len(got), np.count_nonzero(golden[name])))  # theirs are (0, 0)
+            points = _draw(value, np.zeros_like(mask), image, EDGE_POINTS, seed)
+            rows.append(differing(f"{name}: points", len(points), np.count_nonzero(golden[name])))  # theirs are (0, 0)
         elif case == "edge_three_px":
             few = np.zeros_like(mask)
             x, y = golden[f"{case}/random"].astype(int).T
@@ -56,40 +56,40 @@ def _kmedoids(golden: Golden, case: str, mask: Array, k: int, seed: int) -> list
         relative(f"{case}: distance sum", ours, theirs, TIES),
     ]
     if np.array_equal(medoids, golden[f"{case}/medoid_indices"]):
-        got = rules.by_kmedoids(mask, k, TorchSource(seed))
-        rows.append(farthest(f"{case}, px", got, golden[f"{case}/points_xy"], 0.0))
+        points = rules.by_kmedoids(mask, k, TorchSource(seed))
+        rows.append(farthest(f"{case}, px", points, golden[f"{case}/points_xy"], 0.0))
     return rows
 
 
 def _points(case: str, rule: str, mask: Array, image: Array, golden: Array, seed: int) -> list[Row]:
     """What a rule draws; where it clusters a part, that part by its distance sum."""
-    got, n = _draw(rule, mask, image, len(golden), seed), len(golden)
+    points, n = _draw(rule, mask, image, len(golden), seed), len(golden)
     if rule == "mixed":
         medoids, strong = n // 4, n // 4 + n // 3
         return [
-            *_distance_sum(f"{case}: medoids", mask, got[:medoids], golden[:medoids], seed),
-            *_corners(case, mask, image, got[medoids:strong], golden[medoids:strong], seed),
-            farthest(f"{case}: random, px", got[strong:], golden[strong:], 0.0),
+            *_distance_sum(f"{case}: medoids", mask, points[:medoids], golden[:medoids], seed),
+            *_corners(case, mask, image, points[medoids:strong], golden[medoids:strong], seed),
+            farthest(f"{case}: random, px", points[strong:], golden[strong:], 0.0),
         ]
     if rule == "shi_tomasi" and np.count_nonzero(mask) >= n:
-        return _corners(case, mask, image, got, golden, seed)
-    return [farthest(f"{case}, px", got, golden, 0.0)]
+        return _corners(case, mask, image, points, golden, seed)
+    return [farthest(f"{case}, px", points, golden, 0.0)]
 
 
-def _corners(case: str, mask: Array, image: Array, got: Array, golden: Array, seed: int) -> list[Row]:
+def _corners(case: str, mask: Array, image: Array, points: Array, golden: Array, seed: int) -> list[Row]:
     """Corners as they are, and the medoids that fill them up."""
     n = len(rules.corners(mask, image, len(golden)))
-    rows = [farthest(f"{case}: corners, px", got[:n], golden[:n], 0.0)] if n else []
-    return rows + _distance_sum(f"{case}: medoids for corners", mask, got[n:], golden[n:], seed)
+    rows = [farthest(f"{case}: corners, px", points[:n], golden[:n], 0.0)] if n else []
+    return rows + _distance_sum(f"{case}: medoids for corners", mask, points[n:], golden[n:], seed)
 
 
-def _distance_sum(case: str, mask: Array, got: Array, golden: Array, seed: int) -> list[Row]:
-    if got.shape != golden.shape:
-        return [differing(case, got, golden)]
+def _distance_sum(case: str, mask: Array, points: Array, golden: Array, seed: int) -> list[Row]:
+    if points.shape != golden.shape:
+        return [differing(case, points, golden)]
     if not len(golden):
         return []
     pixels = _clustered(mask, seed)
-    return [relative(f"{case}, distance sum", distance_sum(got, pixels), distance_sum(golden, pixels), TIES)]
+    return [relative(f"{case}, distance sum", distance_sum(points, pixels), distance_sum(golden, pixels), TIES)]
 
 
 def _clustered(mask: Array, seed: int) -> Array:

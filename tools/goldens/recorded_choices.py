@@ -5,8 +5,7 @@ from __future__ import annotations
 import torch
 
 from stream.arrays import Array
-
-SEED = 72  # of SAM-PT's evaluation
+from tools.paper_settings import SEED
 
 
 class TorchSource:

@@ -11,7 +11,7 @@ import numpy as np
 from stream.arrays import Array
 from stream.errors import ConfigError
 from stream.settings.options import Variant
-from tools.goldens.found import Weights
+from tools.goldens.folder_weights import Weights
 from tools.goldens.rows import Row
 from tools.offline.reinit import Window, walk
 
@@ -32,8 +32,8 @@ def compare(path: Path, folder: Path, weights: Weights) -> list[Row]:
         raise ConfigError(f"{path} is no JSON file of traces ({error}); copy it again") from None
     differing: dict[tuple[str, Which], list[str]] = {}
     for name, golden in traces.items():
-        variant, horizon, seen = _settings(path, name)
-        windows, stored = _trace(golden, variant, horizon, seen)
+        variant, horizon, tracker_horizon = _settings(path, name)
+        windows, stored = _trace(golden, variant, horizon, tracker_horizon)
         same: dict[Which, bool] = {"windows": windows == golden["windows"], "areas": stored == golden["final_area"]}
         for which in same:
             differing.setdefault((variant, which), []).extend([] if same[which] else [name])
@@ -51,7 +51,7 @@ def _settings(path: Path, name: str) -> tuple[Variant, int, int]:
     return VARIANTS[parts[0]], int(parts[1].removeprefix("h")), int(parts[2].removeprefix("th"))
 
 
-def _trace(golden: dict[str, Any], variant: Variant, horizon: int, seen: int) -> tuple[list[Any], list[Any]]:
+def _trace(golden: dict[str, Any], variant: Variant, horizon: int, tracker_horizon: int) -> tuple[list[Any], list[Any]]:
     """Our windows and stored areas, in the words of the file."""
     areas = np.array(golden["areas"])
     frames = areas.shape[1]
@@ -59,16 +59,16 @@ def _trace(golden: dict[str, Any], variant: Variant, horizon: int, seen: int) ->
     stored: list[list[int | None]] = [[None] * frames for _ in areas]
 
     def segment(window: Window) -> Array:
-        left, objects = frames - window.start, list(window.objects)
+        frames_left, objects = frames - window.start, list(window.objects)
         window_areas = areas[objects, window.start : window.start + horizon]
         for m, own in zip(objects, window_areas, strict=True):
             stored[m][window.start : window.start + len(own)] = own.tolist()
         windows.append(
             {
                 "start": window.start,
-                "frames_tracked": min(seen, left),
+                "frames_tracked": min(tracker_horizon, frames_left),
                 "n_objects": len(objects),
-                "frames_segmented": min(horizon, left),
+                "frames_segmented": min(horizon, frames_left),
                 "objects": objects,
             }
         )

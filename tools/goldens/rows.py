@@ -29,9 +29,9 @@ class Row:
         return self.error <= self.tolerance
 
 
-def farthest(quantity: str, got: ArrayLike, golden: ArrayLike, tolerance: float) -> Row:
+def farthest(quantity: str, our_values: ArrayLike, golden_values: ArrayLike, tolerance: float) -> Row:
     """The largest difference of two arrays; infinities and NaN must be in the same places."""
-    ours, theirs = np.asarray(got, np.float64), np.asarray(golden, np.float64)
+    ours, theirs = np.asarray(our_values, np.float64), np.asarray(golden_values, np.float64)
     if ours.shape != theirs.shape:
         return Row(f"{quantity} {ours.shape}, golden {theirs.shape}", math.inf, tolerance)
     same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
@@ -39,14 +39,16 @@ def farthest(quantity: str, got: ArrayLike, golden: ArrayLike, tolerance: float)
     return Row(quantity, float(gaps.max(initial=0.0)), tolerance)
 
 
-def relative(quantity: str, got: float, golden: float, tolerance: float) -> Row:
+def relative(quantity: str, our_value: float, golden_value: float, tolerance: float) -> Row:
     """The difference of two numbers as a share of the golden one."""
-    return Row(quantity, abs(got - golden) / abs(golden) if golden else abs(got), tolerance)
+    return Row(
+        quantity, abs(our_value - golden_value) / abs(golden_value) if golden_value else abs(our_value), tolerance
+    )
 
 
-def differing(quantity: str, got: ArrayLike, golden: ArrayLike) -> Row:
+def differing(quantity: str, our_values: ArrayLike, golden_values: ArrayLike) -> Row:
     """How many entries differ of two arrays that must be equal."""
-    ours, theirs = np.asarray(got), np.asarray(golden)
+    ours, theirs = np.asarray(our_values), np.asarray(golden_values)
     if ours.shape != theirs.shape:
         return Row(f"{quantity} {ours.shape}, golden {theirs.shape}", math.inf, 0.0)
     return Row(quantity, float(np.count_nonzero(ours != theirs)), 0.0)
@@ -89,6 +91,6 @@ def clip_of(path: Path, folder: Path) -> Array:
     clips = sorted(folder.glob("clip_*.npz"))
     own = [c for c in clips if c.name.startswith(f"clip_{name}_")] or clips
     if len(own) != 1:
-        found = f"{folder} has {', '.join(c.name for c in clips)}" if clips else f"{folder} has no clip_*.npz"
-        raise ConfigError(f"{path.name} needs the clip that it was made from, clip_{name}_*.npz, and {found}")
+        present = f"{folder} has {', '.join(c.name for c in clips)}" if clips else f"{folder} has no clip_*.npz"
+        raise ConfigError(f"{path.name} needs the clip that it was made from, clip_{name}_*.npz, and {present}")
     return Golden(own[0])["frames"]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tools.goldens.found import Weights
+from tools.goldens.folder_weights import Weights
 from tools.goldens.pictures import shown_at
 from tools.goldens.rows import Golden, Row, differing, farthest
 from tools.goldens.sam_prompting import compare_case, worst

@@ -21,7 +21,7 @@ from nodes.decoder.sam.prompting import ObjectPrompt, PassResults, PassRules, ru
 from nodes.decoder.sam.protocol import PADDING, SamAnswer, SamEmbedding, SamPrompts
 from stream.arrays import Array
 from stream.geometry import Size
-from tools.goldens.found import Weights
+from tools.goldens.folder_weights import Weights
 from tools.goldens.rows import Golden, Row, differing, farthest
 from tools.goldens.sam_weights import embedding_of, find_sam
 
@@ -196,8 +196,8 @@ def _areas(sam: Sam, low_res: torch.Tensor, embedding: SamEmbedding) -> Array:
     return np.array([int((sam.upscale(one[None], embedding) > 0).sum()) for one in low_res])
 
 
-def _areas_row(quantity: str, got: Any, golden: Array) -> Row:
+def _areas_row(quantity: str, ours: Any, golden: Array) -> Row:
     """The largest difference of areas as a share of the golden one; an empty mask must be empty."""
     theirs = golden.astype(np.float64)
-    shares = np.where(theirs > 0, np.abs(got - theirs) / np.maximum(theirs, SMALL_PX), got)
+    shares = np.where(theirs > 0, np.abs(ours - theirs) / np.maximum(theirs, SMALL_PX), ours)
     return Row(quantity, float(shares.max(initial=0.0)), AREA)

@@ -28,7 +28,7 @@ from nodes.decoder.sam.network import Sam
 from nodes.decoder.sam.protocol import SamEmbedding, SamPrompts
 from stream.errors import CheckpointError, ConfigError
 from stream.weights.loading import load_strictly, read_tensors
-from tools.goldens.found import SEEDS, Weights
+from tools.goldens.folder_weights import SEEDS, Weights
 from tools.goldens.rows import Golden
 
 AS_DRAWN = ("positional_encoding_gaussian_matrix", "iou_token", "mask_tokens", "point_embeddings", "not_a_point_embed")
@@ -72,10 +72,10 @@ def synthetic_embedding(seed: int) -> Tensor:
 
 
 def find_sam(weights: Weights) -> Sam:
-    """The network of a folder's SAM goldens; looked for once, and `weights.told` says where it came from."""
+    """The network of a folder's SAM goldens; looked for once, and `weights.origins` says where it came from."""
     sam, origin = _find(weights.folder, weights.seed)
-    if origin not in weights.told:
-        weights.told.append(origin)
+    if origin not in weights.origins:
+        weights.origins.append(origin)
     return sam
 
 
@@ -87,7 +87,7 @@ def _find(folder: Path, seed: int | None) -> tuple[Sam, str]:
         except CheckpointError:
             continue  # of another network
     if seed is not None:
-        return _network(sam_weights(seed), folder), f"SAM: seed {seed}, as told"
+        return _network(sam_weights(seed), folder), f"SAM: seed {seed}, as given"
     files = sorted(folder.glob("sam_prompting*.npz"))
     if not files:
         raise ConfigError(

@@ -12,14 +12,14 @@ from nodes.tracker.pips.backend import PipsModel
 from stream.arrays import Array
 from stream.errors import ConfigError
 from stream.geometry import Size
-from tools.goldens.found import Weights
+from tools.goldens.folder_weights import Weights
 from tools.goldens.pictures import shown_at
 from tools.goldens.rows import Golden, Row, differing, farthest
 from tools.goldens.sam_weights import find_sam
 from tools.offline.outcome import Outcome, QueriedObject
 from tools.offline.sam_pt import Parameters, run
+from tools.paper_settings import NEGATIVES, POSITIVES
 
-POSITIVES, NEGATIVES = 8, 1
 TRACK_PX = 2e-3
 REFINED = 5e-2  # of IoU and logits, after twelve refinements
 AREA = 0.005  # share

@@ -10,7 +10,7 @@ import numpy as np
 from nodes.tracker.pips.backend import PipsModel
 from stream.arrays import Array
 from stream.messages import VISIBLE
-from tools.goldens.found import Weights
+from tools.goldens.folder_weights import Weights
 from tools.goldens.rows import Golden, Row, clip_of, differing, farthest
 from tools.offline.chaining import Link, two_way
 

@@ -27,22 +27,22 @@ FIRST = "delta_block.to_delta.0.weight"
 def pips_weights(seed: int = 0) -> dict[str, Tensor]:
     """The 200 tensors of PIPS, float32, as `Pips.state_dict()` names them."""
     with torch.device("meta"):
-        shapes = {name: tensor.shape for name, tensor in Pips().state_dict().items()}
+        shapes = {name: t.shape for name, t in Pips().state_dict().items()}
     generator = torch.Generator().manual_seed(seed)
     weights = {}
     for name in sorted(shapes):
-        drawn = torch.randn(shapes[name], generator=generator)
-        if drawn.ndim >= 2:
-            drawn /= math.sqrt(math.prod(drawn.shape[1:]))
+        tensor = torch.randn(shapes[name], generator=generator)
+        if tensor.ndim >= 2:
+            tensor /= math.sqrt(math.prod(tensor.shape[1:]))
         elif name.endswith(NORMS):
-            drawn = 1 + 0.1 * drawn
+            tensor = 1 + 0.1 * tensor
         else:
-            drawn *= 0.02
+            tensor *= 0.02
         if name == FIRST:
             waves = CHANNELS + CORRELATIONS
             damping = 1 / (1 + 31.25 * torch.arange(FREQUENCIES)).repeat_interleave(2)
-            drawn[:, waves : waves + 4 * FREQUENCIES] *= damping.repeat(2)
-        weights[name] = drawn
+            tensor[:, waves : waves + 4 * FREQUENCIES] *= damping.repeat(2)
+        weights[name] = tensor
     return weights
 
 

@@ -71,17 +71,17 @@ class Outcome:
 
     def logits(self, m: int, frame: int, size: Size | None = None) -> Array:
         """(H, W) float32 of an object, at `size` or the frames' own; -inf where it has no mask."""
-        wanted = size or self.size
+        output_size = size or self.size
         low_res = self.low_res.get((m, frame))
         if low_res is None:
-            return np.full(wanted, -np.inf, np.float32)
+            return np.full(output_size, -np.inf, np.float32)
         logits = self.network.upscale(low_res[None].to(self.network.device), self._sizes())
-        if wanted != self.size:
-            logits = interpolate(logits[:, None], wanted, mode="bilinear", align_corners=False)[:, 0]
+        if output_size != self.size:
+            logits = interpolate(logits[:, None], output_size, mode="bilinear", align_corners=False)[:, 0]
         return np.asarray(logits[0].cpu().numpy())
 
     def mask(self, m: int, frame: int) -> Array:
-        """(H, W) bool of an object, before the others have their say."""
+        """(H, W) bool of an object, whatever the logits of the others are."""
         return np.asarray(self.logits(m, frame) > 0)
 
     def label_image(self, frame: int, size: Size | None = None) -> Array:
@@ -89,13 +89,13 @@ class Outcome:
 
         An object is there from its own frame on, on which its mask is the given one.
         """
-        wanted = size or self.size
-        best, labels = np.zeros(wanted, np.float32), np.zeros(wanted, np.uint8)
+        output_size = size or self.size
+        best, labels = np.zeros(output_size, np.float32), np.zeros(output_size, np.uint8)
         for m, queried in enumerate(self.queried):
             if frame < queried.frame:
                 continue
             if frame == queried.frame and queried.mask is not None:
-                logits = np.where(resize_mask(queried.mask, wanted) != 0, np.inf, -np.inf)
+                logits = np.where(resize_mask(queried.mask, output_size) != 0, np.inf, -np.inf)
             else:
                 logits = self.logits(m, frame, size)
             labels[logits > best] = m + 1
@@ -106,8 +106,8 @@ class Outcome:
         """An embedding without features: only the sizes in it are needed to upscale."""
         side = self.network.side
         scale = side / max(self.size)
-        shown = (int(self.size[0] * scale + 0.5), int(self.size[1] * scale + 0.5))
-        return SamEmbedding(self.size, shown, side, None)
+        size_inside = (int(self.size[0] * scale + 0.5), int(self.size[1] * scale + 0.5))
+        return SamEmbedding(self.size, size_inside, side, None)
 
 
 def _copy(ours: dict[Key, Any], to: Key, theirs: dict[Key, Any], source: Key) -> None:

@@ -23,6 +23,7 @@ from tools.offline.chaining import HORIZON, Chained, chain, two_way
 from tools.offline.codes import VisibilityCode, code
 from tools.offline.outcome import Outcome, QueriedObject, TrackedPoints
 from tools.offline.reinit import Window, walk
+from tools.paper_settings import SEED
 
 NEWEST_EMBEDDINGS = 64  # frames; 10 to 15 MB each
 
@@ -37,10 +38,12 @@ class Parameters:
     rules: PassRules = field(default_factory=PassRules)
     reinit: Variant | None = None
     horizon: int = HORIZON
-    tracker_horizon: int = HORIZON  # frames that the tracker sees of each window; only `horizon` of them are kept
+    tracker_horizon: int = (
+        HORIZON  # frames that the tracker sees of each window; only the first `horizon` of them count
+    )
     both_ways: bool = True  # also the frames before an object's own
     patch_threshold: float | None = None  # of the patch filter; None: off
-    seed: int = 72  # of the random choice among other objects' points, where it is limited
+    seed: int = SEED  # of the random choice among other objects' points, where it is limited
 
 
 def run(
@@ -142,9 +145,9 @@ class _Pass:
 
     def _window(self, window: Window) -> Array:
         """Track and segment the frames of a window: the areas of its masks (objects, frames), px."""
-        f, left = window.start, len(self.clip.frames) - window.start
-        seen, length = min(self.p.tracker_horizon, left), min(self.p.horizon, left)
-        self._track(window.objects, [0] * len(window.objects), f, seen, length)
+        f, frames_left = window.start, len(self.clip.frames) - window.start
+        tracked, length = min(self.p.tracker_horizon, frames_left), min(self.p.horizon, frames_left)
+        self._track(window.objects, [0] * len(window.objects), f, tracked, length)
         areas = np.zeros((len(window.objects), length), np.int64)
         for s in range(length):
             self._segment(f + s, window.objects)
@@ -156,12 +159,12 @@ class _Pass:
         self.outcome.replaced[m, frame] = mask
         self.points[m] = self.draw(mask.astype(np.uint8), self.clip.frames[frame], m, frame)
 
-    def _track(self, objects: Sequence[int], starts: Sequence[int], first: int, seen: int, length: int) -> None:
-        """Follow the points of some objects over `seen` frames from `first` on, and keep `length` of them.
+    def _track(self, objects: Sequence[int], starts: Sequence[int], first: int, tracked: int, length: int) -> None:
+        """Follow the points of some objects over `tracked` frames from `first` on, and keep `length` of them.
 
         `starts`: the frame of each object's points, counted from `first`.
         """
-        part = slice(first, first + seen)
+        part = slice(first, first + tracked)
         query_xy = np.concatenate([self.points[m][0] for m in objects]).astype(np.float32)
         query = np.concatenate([np.full(len(self.points[m][0]), t) for m, t in zip(objects, starts, strict=True)])
         chained = self._chain(self.clip.features[part], query.astype(np.int64), query_xy)

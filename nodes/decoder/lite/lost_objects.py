@@ -1,7 +1,7 @@
 """Search for an object that is out of sight: its memory and a frame in, a mask estimate out where it was found.
 
-One search a call, on odd ones near the place where the object should be, on even ones in the whole frame at one of
-several guessed rotations.
+One search a call, on odd ones near the place where the object should be (where nobody knows it: in the whole frame), on
+even ones in the whole frame at one of several guessed rotations.
 """
 
 from __future__ import annotations
@@ -53,6 +53,8 @@ def _plan_search(memory: ObjectMemory, size: tuple[int, int]) -> tuple[float, Wi
     if searches % 2 == 0:  # the rotation may not be as expected, either: try others in order, near ones first
         guess = searches // 2 % ROTATIONS
         return angle + (guess + 1) // 2 * (2 * np.pi / ROTATIONS) * (1 if guess % 2 else -1), frame
+    if memory.recalled:
+        return angle, frame
     middle = memory.middle.clip((0, 0), (size[1], size[0]))
     reach = memory.template.side + REACH_PX * min(memory.absent_frames, REACH_FRAMES)
     x, y = np.rint(middle).astype(int) - reach

@@ -60,6 +60,7 @@ class ObjectMemory:
     area: float  # px it covers when nothing hides it
     template: Template
     motion: SmoothedMotion
+    doubtful: bool = False  # it began with a mask from before a restart that nothing in the picture confirmed
     absent_frames: int = 0  # since its mask was last believed
     searches: int = 0  # while it was absent
     age: int = 0  # frames
@@ -95,6 +96,11 @@ class ObjectMemory:
         return memory
 
     # --- reading ----------------------------------------------------------------------------------------------------
+
+    @property
+    def recalled(self) -> bool:
+        """Whether it has been out of sight since before its first frame: restored, so that it may be anywhere."""
+        return self.absent_frames > self.age
 
     @property
     def middle(self) -> Array:

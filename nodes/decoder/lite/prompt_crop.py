@@ -18,10 +18,11 @@ class PromptCrop:
 
     def __init__(self, rgb: Array, x1: float, y1: float, x2: float, y2: float) -> None:
         self.size = rgb.shape[:2]
-        self.x = int(np.clip(np.floor(x1), 0, self.size[1] - 2))
-        self.y = int(np.clip(np.floor(y1), 0, self.size[0] - 2))
-        self.width = int(np.clip(np.ceil(x2), self.x + 2, self.size[1])) - self.x
-        self.height = int(np.clip(np.ceil(y2), self.y + 2, self.size[0])) - self.y
+        least_height, least_width = (min(2, n) for n in self.size)
+        self.x = int(np.clip(np.floor(x1), 0, self.size[1] - least_width))
+        self.y = int(np.clip(np.floor(y1), 0, self.size[0] - least_height))
+        self.width = int(np.clip(np.ceil(x2), self.x + least_width, self.size[1])) - self.x
+        self.height = int(np.clip(np.ceil(y2), self.y + least_height, self.size[0])) - self.y
         self.factor = max(1.0, float(np.sqrt(self.width * self.height / MAX_PX)))
         self.w, self.h = (max(2, round(n / self.factor)) for n in (self.width, self.height))
         self.rgb = self.shrink(rgb)

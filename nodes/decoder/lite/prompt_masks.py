@@ -32,6 +32,7 @@ BOX_OFFSETS = (0.0, 0.5, 1.0, 1.5, 2.0)  # logits by which the threshold is lowe
 LOOSE_BOX = 1  # index of the offset for a box that no mask fills
 # logits: drawn objects are rarely as plain as a square that fills its box, where GrabCut alone is right to a pixel
 CUT_TRUST = {"points": np.float32(0.5), "box": np.float32(1)}
+AGREE_IOU = 0.7  # of a restored mask with what is cut out of the frame in its place
 TIGHT_SHARE = 0.8  # of the box's width and height
 NO_CLICKS = np.zeros((0, 2), np.float32)
 
@@ -58,6 +59,15 @@ def make_first_mask(
     if (labels == 1).any():
         return _cut_from_points(rgb, xy, labels, prompt.box, analysis)
     return _cut_from_box(rgb, prompt.box, analysis) if prompt.box is not None else np.zeros((height, width), np.uint8)
+
+
+def agrees_with_picture(rgb: Array, mask: Array, analysis: FrameAnalysis | None = None) -> bool:
+    """Whether what a frame shows in the box of a (H, W) mask has the mask's shape."""
+    if analysis is not None and analysis.previous_gray is None:
+        analysis = None
+    x, y, width, height = cv2.boundingRect(mask)
+    cut = _cut_from_box(rgb, (x, y, x + width - 1, y + height - 1), analysis)
+    return float((cut & mask).sum()) > AGREE_IOU * float((cut | mask).sum())
 
 
 def _cut_from_points(rgb: Array, xy: Array, labels: Array, box: Box | None, analysis: FrameAnalysis | None) -> Array:
@@ -131,6 +141,8 @@ def collect_box_cues(rgb: Array, box: Box, analysis: FrameAnalysis | None) -> tu
     inner[max(top, 0) : bottom + 1, max(left, 0) : right + 1] = True
     if inner.all():  # a box of the whole frame: only its edge shows the surroundings
         inner[[0, -1]] = inner[:, [0, -1]] = False
+    if not inner.any():  # of a frame two px wide, or a box between two px
+        inner[min(max((top + bottom) // 2, 0), crop.h - 1), min(max((left + right) // 2, 0), crop.w - 1)] = True
     rows, columns = np.mgrid[: crop.h, : crop.w].astype(np.float32)
     (cx, cy), (sx, sy) = corners.mean(axis=0), np.maximum((corners[1] - corners[0]) / 2, 1)
     across, down = (columns - cx) / sx, (rows - cy) / sy

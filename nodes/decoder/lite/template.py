@@ -139,17 +139,17 @@ def align(
     kx, ky = size[1] / width, size[0] / height
     to_part = np.array([[kx, 0, kx * (0.5 - x) - 0.5], [0, ky, ky * (0.5 - y) - 0.5]])
     for _ in range(rounds):
-        drawn, mask = _warp(template, geometry.compose(to_part, moved), size)
-        step = _fit_corners(cv2.cvtColor(drawn, cv2.COLOR_RGB2GRAY), gray, mask & valid)
+        warped, mask = _warp(template, geometry.compose(to_part, moved), size)
+        step = _fit_corners(cv2.cvtColor(warped, cv2.COLOR_RGB2GRAY), gray, mask & valid)
         if step is None:
             break
         moved = geometry.compose(geometry.inverse(to_part), geometry.compose(step, geometry.compose(to_part, moved)))
-    drawn, mask = _warp(template, geometry.compose(to_part, moved), size)
+    warped, mask = _warp(template, geometry.compose(to_part, moved), size)
     visible = (mask & valid) == 1
     whole = template.area * (geometry.scale_of(moved) * shrink) ** 2
     if visible.sum() < max(MIN_VISIBLE_SHARE * whole, MIN_TEMPLATE_PX):
         return None
-    difference = cv2.blur(drawn, (3, 3))[visible].astype(np.float32) - cv2.blur(image, (3, 3))[visible]
+    difference = cv2.blur(warped, (3, 3))[visible].astype(np.float32) - cv2.blur(image, (3, 3))[visible]
     mismatch = float((difference**2).sum(axis=1).mean()) / template.variance
     return None if mismatch > MAX_MISMATCH else TemplateMatch(geometry.compose(moved, template.pose), mismatch)
 
@@ -180,17 +180,17 @@ def _warp(template: Template, moved: Array, size: tuple[int, int]) -> tuple[Arra
     return np.asarray(rgb), np.asarray(mask)
 
 
-def _fit_corners(drawn: Array, gray: Array, mask: Array) -> Array | None:
+def _fit_corners(warped: Array, gray: Array, mask: Array) -> Array | None:
     """The similarity from the drawn template to the image, by the template's corners; None where they don't agree."""
     inner = cv2.erode(mask, np.ones((5, 5), np.uint8))
-    corners = cv2.goodFeaturesToTrack(drawn, CORNERS, 0.01, 3, mask=inner)
+    corners = cv2.goodFeaturesToTrack(warped, CORNERS, 0.01, 3, mask=inner)
     if corners is None or len(corners) < MIN_CORNERS:
         return None
     size = (ALIGN_WINDOW_PX, ALIGN_WINDOW_PX)
-    to, found, _ = cv2.calcOpticalFlowPyrLK(drawn, gray, corners, None, winSize=size, maxLevel=2)
-    back, found_back, _ = cv2.calcOpticalFlowPyrLK(gray, drawn, to, None, winSize=size, maxLevel=2)
+    to, followed, _ = cv2.calcOpticalFlowPyrLK(warped, gray, corners, None, winSize=size, maxLevel=2)
+    back, followed_back, _ = cv2.calcOpticalFlowPyrLK(gray, warped, to, None, winSize=size, maxLevel=2)
     returned = np.linalg.norm(back - corners, axis=(1, 2)) < ROUND_TRIP_PX
-    good = (found[:, 0] == 1) & (found_back[:, 0] == 1) & returned
+    good = (followed[:, 0] == 1) & (followed_back[:, 0] == 1) & returned
     return fit_similarity(corners[good, 0], to[good, 0], frame_to_frame(ALIGN_AGREE_PX))
 
 
@@ -218,10 +218,10 @@ def _measure_mismatch(rgb: Array, valid: Array, template_rgb: Array, mask: Array
     counted = cv2.matchTemplate(v, mask, cv2.TM_CCORR)
     # about the template's mean, so that float32 sums keep their digits
     image = v[..., None] * (np.pad(rgb.astype(np.float32), (*pad, (0, 0))) - mean)
-    wanted = (mask[..., None] * (template_rgb - mean)).astype(np.float32)
+    template_values = (mask[..., None] * (template_rgb - mean)).astype(np.float32)
     error = cv2.matchTemplate((image * image).sum(axis=2), mask, cv2.TM_CCORR)
-    error += cv2.matchTemplate(v, (wanted * wanted).sum(axis=2), cv2.TM_CCORR)
+    error += cv2.matchTemplate(v, (template_values * template_values).sum(axis=2), cv2.TM_CCORR)
     for channel in range(3):
         plane = np.ascontiguousarray(image[..., channel])
-        error -= 2 * cv2.matchTemplate(plane, np.ascontiguousarray(wanted[..., channel]), cv2.TM_CCORR)
+        error -= 2 * cv2.matchTemplate(plane, np.ascontiguousarray(template_values[..., channel]), cv2.TM_CCORR)
     return np.where(counted >= MIN_VISIBLE_SHARE * mask.sum(), error / np.maximum(counted, 1e-3) / variance, np.inf)

@@ -97,8 +97,8 @@ def test_the_folder_of_numba_cache_dir_is_used_as_the_line_says(
 def test_a_damaged_file_is_logged_and_does_not_end_the_start(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
     load(tmp_path)
     caplog.clear()
-    for kept in (tmp_path / "__pycache__").glob("*.nbi"):
-        kept.write_bytes(b"")
+    for cached_loop in (tmp_path / "__pycache__").glob("*.nbi"):
+        cached_loop.write_bytes(b"")
     assert load(tmp_path).double(4.0) == 8
     (line,) = caplog.records
     assert "EOFError" in line.getMessage()

@@ -77,9 +77,9 @@ def test_a_change_of_the_frame_size_in_mid_stream_keeps_the_object():
     scores = []
     for i, (rgb, truth) in enumerate(clip[6:], start=6):
         large = cv2.resize(rgb, (330, 225), interpolation=cv2.INTER_LINEAR)
-        wanted = cv2.resize(truth, (330, 225), interpolation=cv2.INTER_NEAREST)
+        large_truth = cv2.resize(truth, (330, 225), interpolation=cv2.INTER_NEAREST)
         (o,) = segmenter.step(tracks(i, large))[0].objects
-        scores.append(iou(uncrop_mask(o.bbox, o.mask, (225, 330)), wanted))
+        scores.append(iou(uncrop_mask(o.bbox, o.mask, (225, 330)), large_truth))
     assert min(scores) > 0.75
 
 

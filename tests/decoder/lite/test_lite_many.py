@@ -10,7 +10,7 @@ from nodes.decoder.segmentation import Segmenter
 from stream.crops import uncrop_mask
 from stream.messages import Masks
 from tools.bench.crowd import Crowd, draw_crowd
-from tools.bench.lite import asked, followed
+from tools.bench.lite import count_followed, decoder_inputs
 
 SIZE, FRAMES = (240, 430), 30
 
@@ -23,14 +23,14 @@ def crowd() -> Crowd:
 def run(lite: Lite, crowd: Crowd, count: int) -> list[Masks]:
     """The masks of every frame, of the first `count` bodies."""
     segmenter = Segmenter(lite)
-    return [segmenter.step(message)[0] for message in asked(crowd, count)]
+    return [segmenter.step(message)[0] for message in decoder_inputs(crowd, count)]
 
 
 def test_a_crowd_of_twenty_is_followed_to_the_end_and_shares_no_pixel(crowd):
     masks = run(Lite(), crowd, 20)
     for frame in masks:
         assert np.sum([uncrop_mask(o.bbox, o.mask, SIZE) > 0 for o in frame.objects], axis=0).max() == 1
-    assert followed(masks[-1], crowd.labels[-1]) == 20
+    assert count_followed(masks[-1], crowd.labels[-1]) == 20
 
 
 def test_objects_that_adapt_on_alternate_frames_all_adapt_and_all_have_a_new_template(crowd):

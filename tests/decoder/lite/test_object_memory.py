@@ -11,15 +11,15 @@ from nodes.decoder.segmentation import Segmenter
 from stream.messages import Prompt
 
 
-def count_bytes(value, seen=None) -> int:
+def count_bytes(value, counted_ids=None) -> int:
     """Bytes of all arrays in an object, wherever they hang."""
-    seen = set() if seen is None else seen
-    if id(value) in seen:
+    counted_ids = set() if counted_ids is None else counted_ids
+    if id(value) in counted_ids:
         return 0
-    seen.add(id(value))
+    counted_ids.add(id(value))
     if isinstance(value, np.ndarray):
-        return value.nbytes if value.base is None else count_bytes(value.base, seen)
-    return sum(count_bytes(v, seen) for v in vars(value).values()) if hasattr(value, "__dict__") else 0
+        return value.nbytes if value.base is None else count_bytes(value.base, counted_ids)
+    return sum(count_bytes(v, counted_ids) for v in vars(value).values()) if hasattr(value, "__dict__") else 0
 
 
 def test_memory_of_an_object_does_not_grow():

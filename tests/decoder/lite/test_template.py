@@ -17,8 +17,8 @@ def test_an_object_larger_than_a_stored_template_is_found_again_where_it_is():
     mask[100:1000, 200:1800] = 1
     stored = template.cut_template(rgb, mask, geometry.IDENTITY)
     moved = np.roll(rgb, (40, 60), axis=(0, 1))
-    found = template.search(moved, np.ones_like(mask), stored, 0.0, (0, 0, 2400, 1300))
+    match = template.search(moved, np.ones_like(mask), stored, 0.0, (0, 0, 2400, 1300))
     assert max(stored.mask.shape) == template.STORED_SIDE
-    assert found is not None
-    assert np.allclose(found.pose[:, 2], (60, 40), atol=1)
+    assert match is not None
+    assert np.allclose(match.pose[:, 2], (60, 40), atol=1)
     assert stored.area == pytest.approx(900 * 1600, rel=0.01)

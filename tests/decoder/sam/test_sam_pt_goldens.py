@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tools.goldens import patch_filter, reinit, sam_prompting
-from tools.goldens.found import Weights
+from tools.goldens.folder_weights import Weights
 from tools.goldens.rows import Golden
 from tools.goldens.sam_weights import embedding_of, find_sam
 

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from stream.errors import ConfigError
-from stream.settings.addresses import check_endpoint, check_rtsp, is_loopback, source_kind
+from stream.settings.addresses import check_endpoint, check_rtsp, is_loopback, source_kind, source_path
 from stream.settings.secrets import redact
 
 
@@ -47,6 +47,27 @@ def test_what_exists_comes_first_whatever_it_is_called(tmp_path, monkeypatch, na
     (tmp_path / name).rmdir()
     (tmp_path / name).write_bytes(b"film")
     assert source_kind(name) == "file"
+
+
+@pytest.mark.parametrize("form", ["file://{}", "file:{}", "FILE://{}", "file://localhost{}", "file://{}#t=5"])
+def test_a_file_url_is_decoded_as_one(tmp_path, form):
+    film = tmp_path / "my film #1.mp4"
+    film.touch()
+    url = form.format(str(film).replace(" ", "%20").replace("#", "%23"))
+    assert source_path(url) == str(film)
+    assert source_kind(url) == "file"
+
+
+def test_what_a_file_url_names_as_it_is_written_comes_before_what_it_encodes(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("100%25.mp4", "a#b.mp4", "file:c.mp4", "relative.mp4"):
+        (tmp_path / name).touch()
+    assert source_path(f"file://{tmp_path}/100%25.mp4") == f"{tmp_path}/100%25.mp4"
+    assert source_path(f"file://{tmp_path}/a#b.mp4") == f"{tmp_path}/a#b.mp4"
+    assert source_path("file:c.mp4") == "file:c.mp4"
+    assert source_path("file://relative.mp4") == "relative.mp4"
+    assert source_path("file://nowhere/[x") == "nowhere/[x"
+    assert source_kind("file:///nowhere/demo") == "file"
 
 
 def test_a_pipe_and_a_film_in_shared_memory_are_files(tmp_path):

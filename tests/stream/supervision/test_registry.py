@@ -5,11 +5,12 @@ import base64
 import numpy as np
 import pytest
 from builders import masks, object_mask
+from msgspec.structs import replace
 
 from stream.crops import crop_mask
 from stream.errors import ConfigError, ControlError
-from stream.messages import Prompt
-from stream.supervision.journal import Journal, to_journal
+from stream.messages import MAX_OBJECT_ID, Prompt
+from stream.supervision.journal import Journal, from_journal, to_journal
 from stream.supervision.prompt_checks import check_prompt, packed_mask, point_arrays
 from stream.supervision.registry import Registry
 
@@ -60,6 +61,25 @@ def test_a_mask_is_restored_at_the_size_that_the_feed_has_now():
     assert crop_mask(prompt.mask)[0] == (20, 20, 40, 20)
 
 
+def test_the_last_good_mask_restores_an_object_with_its_time(tmp_path):
+    registry = Registry()
+    registry.add(points(1), SIZE)
+    journal = Journal(tmp_path / "j.json")
+    seen = [(1, "uncertain", 2), (2, "tracked", 3), (3, "uncertain", 9), (4, "lost", 0)]
+    expected = [(2, 0), (3, 80_000_000), (3, 80_000_000), (3, 80_000_000)]
+    for (frame_id, state, side), (kept_side, kept_ns) in zip(seen, expected, strict=True):
+        mask = replace(object_mask(1, (1, 1, side, side)), state=state)
+        registry.observe(masks(frame_id, mask, size=SIZE))
+        journal.save(to_journal(registry))
+        for prompt in (*registry.prompts(), journal.load().entries[1].prompt):
+            assert crop_mask(prompt.mask)[0] == (1, 1, kept_side, kept_side)
+            assert prompt.seen_unix_ns == kept_ns
+    again = from_journal(to_journal(journal.load()))  # two runs without a mask of it
+    again.observe(masks(5, replace(object_mask(1, (1, 1, 7, 7)), state="uncertain"), size=SIZE))
+    (prompt,) = again.prompts()
+    assert (prompt.kind, crop_mask(prompt.mask)[0], prompt.seen_unix_ns) == ("restore", (1, 1, 3, 3), 80_000_000)
+
+
 def test_old_masks_do_not_replace_newer_ones():
     registry = Registry()
     registry.add(points(1), SIZE)
@@ -99,11 +119,84 @@ def test_the_same_prompt_is_recognised_and_another_one_is_not(tmp_path):
     assert not back.began_with(Prompt(object_id=2, box=(1, 2, 30, 20)))
 
 
-@pytest.mark.parametrize("text", ["", "{", "[]", "{}", '{"next_id":1,"objects":[{}]}', '{"next_id":"x","objects":[]}'])
-def test_a_broken_journal_is_one_readable_error(tmp_path, text):
-    (tmp_path / "j.json").write_text(text)
-    with pytest.raises(ConfigError, match="remove the file"):
+BROKEN = [
+    "",
+    "{",
+    "[]",
+    "{}",
+    "\0" * 99,
+    '{"next_id":1,"objects":[{}]}',
+    '{"next_id":"x","objects":[]}',
+    '{"objects":[7]}',
+]
+
+
+@pytest.mark.parametrize("text", BROKEN)
+def test_a_broken_journal_is_set_aside_and_the_one_written_before_is_used(tmp_path, caplog, text):
+    registry, journal = Registry(), Journal(tmp_path / "j.json")
+    for object_id in (1, 2):
+        registry.add(points(object_id, (5, 5)), SIZE)
+        journal.save(to_journal(registry))
+    journal.path.write_text(text)
+    assert list(journal.load().entries) == [1]
+    assert "no journal" in caplog.text
+    assert (tmp_path / "j.json.broken").read_text() == text
+    assert list(journal.load().entries) == [1]  # and so it does the next time
+
+
+def test_a_journal_whose_predecessor_is_broken_too_begins_empty(tmp_path, caplog):
+    for name in ("j.json", "j.json.last"):
+        (tmp_path / name).write_text("")
+    assert Journal(tmp_path / "j.json").load().entries == {}
+    assert caplog.text.count("no journal (0 bytes") == 2
+
+
+def test_a_journal_that_can_not_be_opened_is_one_readable_error(tmp_path):
+    (tmp_path / "j.json").mkdir()
+    with pytest.raises(ConfigError, match="can't be read"):
         Journal(tmp_path / "j.json").load()
+
+
+def test_a_journal_is_on_the_disk_before_it_takes_the_place_of_the_old_one(tmp_path, monkeypatch):
+    journal, at_fsync = Journal(tmp_path / "j.json"), []
+    journal.save("old")
+    monkeypatch.setattr("os.fsync", lambda fd: at_fsync.append(journal.path.read_text()))
+    journal.save("new")
+    assert at_fsync == ["old", "new"]  # the file, then the folder
+
+
+def test_the_second_run_on_a_journal_is_refused_while_the_first_goes_on(tmp_path):
+    first, second = Journal(tmp_path / "j.json"), Journal(tmp_path / "j.json")
+    first.lock()
+    with pytest.raises(ConfigError, match="another run writes it"):
+        second.lock()
+    first.save("kept")  # replaces the file, not what is locked
+    with pytest.raises(ConfigError):
+        second.lock()
+    first.close()
+    second.lock()
+    second.close()
+
+
+def test_once_all_ids_are_used_a_restart_gives_those_of_removed_objects_free():
+    registry = Registry(next_id=MAX_OBJECT_ID - 1)
+    for object_id in (MAX_OBJECT_ID - 1, MAX_OBJECT_ID):
+        registry.add(points(object_id, (5, 5)), SIZE)
+    registry.remove(MAX_OBJECT_ID)
+    with pytest.raises(ControlError, match="restart the run"):
+        registry.add(points(registry.next_id, (5, 5)), SIZE)
+
+    again = from_journal(to_journal(registry))
+    assert again.next_id == 1
+    with pytest.raises(ControlError, match="has been used"):
+        again.add(points(MAX_OBJECT_ID - 1, (5, 5)), SIZE)
+    again.add(points(MAX_OBJECT_ID - 2, (5, 5)), SIZE)
+    assert again.next_id == MAX_OBJECT_ID  # the one between is alive
+
+    third = from_journal(to_journal(again))
+    third.remove(MAX_OBJECT_ID - 1)
+    with pytest.raises(ControlError, match="has been used"):  # by this run
+        third.add(points(MAX_OBJECT_ID - 1, (5, 5)), SIZE)
 
 
 @pytest.mark.parametrize(

@@ -1,8 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from msgspec.structs import replace
 from supervision_fakes import SessionUnderTest, boxed, config_of, health, opened
 
+from stream.reports import SinkState
 from stream.supervision.lifecycle import SupervisedNode, SupervisedProcess
 from stream.supervision.lifetime_counters import LifetimeCounters
 from stream.supervision.run_summary import summarise
@@ -121,12 +123,38 @@ def test_budget_and_truth_are_there_when_the_decoder_reports_them():
     assert "truth" not in summary_of(health("decoder", gauges={"truth_iou": 0.0, "truth_count": 0}))
 
 
+WRITTEN = {"record_written": 9.0, "save_masks_written": 0.0}
+SINKS = {
+    "record": SinkState(path="out/a-2.mp4", files=2, error="disk full"),
+    "save_masks": SinkState(path="masks", error="read-only"),
+}
+
+
+def test_each_sink_that_was_asked_for_is_named_with_what_became_of_it():
+    keys = {"renderer__record": "out/a.mp4", "renderer__save_masks": "masks", "renderer__picture": "p.png"}
+    run = SessionUnderTest(**keys)
+    report = health("renderer", counters=WRITTEN)
+    report = replace(report, progress=replace(report.progress, sinks=SINKS))
+    summary = summary_of(report, run=run)
+    assert summary["sinks"] == {
+        "record": "failed: disk full",
+        "picture": "nothing written",
+        "save_masks": "failed: read-only",
+    }
+    assert summary["written"] == {"record": {"path": "out/a-2.mp4", "files": 2, "pictures": 9}}
+    run.session.on_done("renderer")
+    run.session.on_done("publisher")
+    assert summary_of(run=run)["sinks"] == dict.fromkeys(summary["sinks"], "failed: no picture reached it")
+    assert {"sinks", "written"}.isdisjoint(summary_of())
+
+
 def test_a_node_tells_its_rate_its_load_and_its_memory():
     report = health(
         "decoder", steps=50, active_s=2.0, in_steps_s=0.5, step_ms=10.123, rss_mb=80.06, peak_rss_mb=90.0, dropped=3
     )
     assert summary_of(report)["nodes"]["decoder"] == {
         "rate_hz": 25.0,
+        "recent_rate_hz": 0.0,
         "busy": 0.25,
         "restarts": 0,
         "peak_rss_mb": 90.0,
@@ -141,3 +169,26 @@ def test_a_node_tells_its_rate_its_load_and_its_memory():
 @pytest.mark.parametrize("phase", ["running", "paused", "stopped"])
 def test_the_phase_of_the_run_is_that_of_capture(phase):
     assert summary_of(health("capture", phase=phase))["phase"] == phase
+
+
+def test_rates_of_the_last_ten_seconds_forget_what_was_before_and_go_on_over_a_restart():
+    node = SupervisedNode("decoder")
+    for second in range(100):
+        if second == 95:
+            node.end_incarnation()
+        node.hear(float(second))
+        rate = 25 if second < 80 else 5
+        steps = rate * (second - 95) if second >= 95 else 25 * min(second, 80) + 5 * max(0, second - 80)
+        node.take_health(health("decoder", steps=steps))
+        if second == 79:
+            assert node.recent.rate_hz("steps", 79.0) == pytest.approx(25)
+    assert node.recent.rate_hz("steps", 99.0) == pytest.approx(5, abs=0.6)
+    assert node.recent.rate_hz("steps", 120.0) == 0.0
+
+
+def test_damage_and_recent_numbers_are_in_the_summary():
+    gauges = {"recent_latency_p50": 3.0, "recent_latency_p95": 4.0}
+    counters = {"damaged_packets": 3, "corrupt_pictures": 2}
+    summary = summary_of(health("capture", counters=counters), health("publisher", gauges=gauges))
+    assert summary["damage"] == {"damaged_packets": 3, "corrupt_pictures": 2, "too_large": 0}
+    assert summary["recent"]["latency_ms"] == {"p50": 3.0, "p95": 4.0}

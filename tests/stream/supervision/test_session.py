@@ -133,7 +133,7 @@ def test_a_decoder_that_is_restarted_does_not_search_for_objects_again():
     assert run.session.discovery_done
     run.session.on_opened(opened(), 2.0)
     run.session.on_hello("tracker", 2.0)
-    assert run.actions(SendCommand)[-1].command == StartTracker()
+    assert run.actions(SendCommand)[-1].command == StartTracker(fps=20.0)
 
 
 @pytest.mark.parametrize(("newest", "discover"), [(-1, True), (7, False)])
@@ -143,7 +143,7 @@ def test_objects_are_searched_for_on_the_first_frame_alone(newest, discover):
     run.session.on_health(health("tracker", newest), 0.0)
     run.session.on_hello("tracker", 1.0)
     (action,) = run.actions(SendCommand)
-    assert action.command == StartTracker(newest_frame_id=newest, discover=discover)
+    assert action.command == StartTracker(newest_frame_id=newest, fps=20.0, discover=discover)
 
 
 def test_what_was_found_is_followed_and_the_tracker_goes_on():

@@ -6,11 +6,10 @@ import json
 import pytest
 
 from stream.errors import ConfigError
-from stream.latency import Latency
-from stream.run_directory import Run, RunDir, find_run
 from stream.settings.presets import load
 from stream.supervision.dashboard import progress, table
 from stream.supervision.restart_policy import RestartPolicy
+from stream.timing import Latency
 from stream.topology import wiring
 
 
@@ -32,28 +31,6 @@ def test_latency_percentiles_are_right_to_two_percent():
     for share in (0.5, 0.95, 0.99):
         assert latency.quantile(share) == pytest.approx(1000 * share, rel=0.03)
     assert Latency().quantile(0.5) == 0
-
-
-def test_a_run_is_found_and_a_dead_one_is_swept_away():
-    import os
-
-    run_dir = RunDir.create()
-    with pytest.raises(ConfigError, match="no run is going on"):
-        find_run()
-    run_dir.announce(Run(os.getpid(), "gate", "ipc://c", "ipc://p"))
-    assert find_run().camera == "gate"
-    with pytest.raises(ConfigError, match="no run of camera 'yard'"):
-        find_run("yard")
-    dead = run_dir.path.with_name("999999999-x")
-    dead.mkdir()
-    again = RunDir.create()
-    assert not dead.exists()
-    again.announce(Run(os.getpid(), "yard", "ipc://c", "ipc://p"))
-    with pytest.raises(ConfigError, match="2 runs are going on"):
-        find_run()
-    again.remove()
-    run_dir.remove()
-    assert not run_dir.path.parent.exists()
 
 
 def test_the_dashboard_shows_every_node_and_object():
@@ -82,7 +59,7 @@ def test_the_dashboard_shows_every_node_and_object():
 def test_log_lines_hide_passwords_in_both_forms():
     import logging
 
-    from stream.logs import JsonLines, OncePer, TextLines
+    from stream.console.logs import JsonLines, OncePer, TextLines
 
     record = logging.LogRecord("x", logging.WARNING, "f", 1, "lost %s", ("rtsp://a:hunter2@h/x",), None)
     assert "hunter2" not in TextLines("capture").format(record)

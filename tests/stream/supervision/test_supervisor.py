@@ -11,7 +11,7 @@ from supervision_fakes import SIZE, FakeConnections, FakeRunning, SilentDashboar
 
 from stream.commands import DecoderRestarted, GivePrompt, Pause, PublishStatus, Start, StartTracker, Stop, TakeSnapshot
 from stream.errors import NodeError, SourceError, StreamError
-from stream.reports import Answer, Done, Failure, Hello
+from stream.reports import Answer, Bound, Done, Failure, Hello
 from stream.supervision.journal import Journal
 from stream.supervision.supervisor import OBSERVE_S, STATUS_S, Supervisor
 from stream.topology import SUPERVISOR, wiring
@@ -89,6 +89,15 @@ def test_a_node_that_says_hello_gets_the_commands_of_this_incarnation():
     run = Run([hello("tracker")], [opened()], prompts=[boxed(1)]).run()
     assert run.connections.expected == [("tracker", b"12345678")]
     assert [type(c) for n, c in run.connections.sent if n == "tracker"] == [GivePrompt, StartTracker, Stop]
+
+
+@pytest.mark.parametrize(("endpoint", "lines"), [("tcp://127.0.0.1:0", 1), ("tcp://127.0.0.1:5556", 0), ("", 0)])
+def test_tools_are_told_where_the_publisher_is_bound_and_the_log_if_the_system_chose(endpoint, lines, caplog):
+    caplog.set_level(logging.INFO)
+    bound = Bound(node="publisher", pid=1, endpoint="tcp://127.0.0.1:40001")
+    run = Run([bound], publisher__endpoint=endpoint).run()
+    assert run.connections.publisher_endpoints == ["tcp://127.0.0.1:40001"]
+    assert caplog.text.count("masks are published at tcp://127.0.0.1:40001") == lines
 
 
 def test_the_run_ends_when_the_sinks_have_seen_the_end_of_the_feed(caplog):
@@ -209,6 +218,19 @@ def test_a_thread_that_fails_ends_the_run_with_its_error():
     run.connections.script = [fail]
     with pytest.raises(SourceError, match="no camera"):
         run.run()
+
+
+@pytest.mark.parametrize("stops", [True, False])
+def test_the_sockets_of_a_thread_that_does_not_stop_are_not_closed_under_it(stops):
+    run = Run(supervisor__threads=True, supervisor__stop_timeout_s=0.1)
+
+    def stall():
+        if not stops:
+            run.named("decoder")[-1].terminate = run.named("decoder")[-1].kill = lambda: None
+
+    run.connections.script = [stall]
+    run.run()
+    assert run.connections.left_in_use is not stops
 
 
 def test_a_thread_that_ends_is_not_restarted():

@@ -9,7 +9,7 @@ import pytest
 import zmq
 from builders import frame
 
-from stream.errors import ConfigError
+from stream.errors import ConfigError, MessageError
 from stream.messages import End
 from stream.reports import REPORTS, Health
 from stream.topology import Delivery, Edge
@@ -289,3 +289,19 @@ def test_only_holders_of_the_key_pair_are_let_in(tmp_path):
         for client in clients.values():
             client.close()
         host.close()
+
+
+def test_what_is_too_large_ends_a_writer_that_waits_and_is_a_counted_loss_for_others(context, caplog, monkeypatch):
+    monkeypatch.setattr("stream.transport.wire.MAX_MESSAGE_BYTES", 100_000)
+    small, large = frame(size=(150, 160)), frame(size=(200, 200))
+    writer, reader = pair(context, f"inproc://t{next(_names)}", Delivery.EVERY)
+    writer.send(large)
+    writer.send(small)
+    until(lambda: reader.take() is not None, reader.ask, writer.pump)
+    assert (writer.dropped, reader.lost) == (1, 0)
+    assert "at most 100000 can be carried" in caplog.text
+
+    writer, reader = pair(context, f"inproc://t{next(_names)}", Delivery.LOSSLESS)
+    writer.send(large)
+    with pytest.raises(MessageError, match="at most 100000"):
+        until(lambda: reader.take() is not None, reader.ask, writer.pump)

@@ -6,8 +6,10 @@ import numpy as np
 import pytest
 from builders import frame, masks, object_mask
 from builders import prompted_tracks as tracks
+from msgspec.structs import replace
 
 from stream.errors import MessageError
+from stream.geometry import MAX_PIXELS
 from stream.messages import Frame, Masks, Tracks
 from stream.transport.wire import MAX_MESSAGE_BYTES, from_json, from_parts, to_parts
 
@@ -33,6 +35,11 @@ def test_a_message_comes_back_as_it_went():
     assert np.array_equal(came.frame.rgb, sent.frame.rgb)
     assert np.array_equal(came.objects[0].xy, sent.objects[0].xy)
     assert came.prompts[0].box == (0, 0, 2, 2)
+
+
+def test_a_frames_name_travels_though_it_is_no_utf_8():
+    came = from_parts(wire(replace(frame(), name=b"T\xfcr", pixel_aspect=(24, 11))), Frame)
+    assert (came.name, came.pixel_aspect) == (b"T\xfcr", (24, 11))
 
 
 def test_arrays_arrive_read_only():
@@ -76,7 +83,6 @@ def test_an_empty_mask_travels():
         lambda p: [head(b"frame/1 " + b"[" * 100_000), *p[1:]],
         lambda p: [head(b"frame/1 " + b'{"a":' * 100_000), *p[1:]],
         lambda p: [head(b"x" * 5_000_000), *p[1:]],
-        lambda p: [p[0], b"\0" * (MAX_MESSAGE_BYTES + 1)],
         lambda p: [p[0]] * 5000,
     ],
 )
@@ -110,3 +116,14 @@ def test_mutated_messages_are_read_or_refused_and_nothing_else():
 def test_json_that_is_none_is_a_message_error(data):
     with pytest.raises(MessageError):
         from_json(data)
+
+
+def test_the_largest_picture_travels_and_what_is_larger_than_its_reader_takes_is_refused_by_the_writer(monkeypatch):
+    assert MAX_MESSAGE_BYTES > 2 * 3 * MAX_PIXELS
+    monkeypatch.setattr("stream.transport.wire.MAX_MESSAGE_BYTES", 100_000)
+    assert to_parts(frame(size=(150, 160)))
+    with pytest.raises(MessageError, match=r"frame/1 has .* at most 100000 can be carried: scale"):
+        to_parts(frame(size=(200, 200)))
+    parts = wire(frame(size=(150, 160)))
+    with pytest.raises(MessageError, match="at most"):
+        from_parts([parts[0], b"\0" * 100_001], Frame)

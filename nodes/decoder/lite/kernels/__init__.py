@@ -10,7 +10,7 @@ from __future__ import annotations
 from nodes.decoder.lite.kernels.colours import BINS, COLOURS, slice_four, slice_two, splat, split_codes
 from nodes.decoder.lite.kernels.distances import geodesic_distance
 from nodes.decoder.lite.kernels.layers import run_network
-from nodes.decoder.lite.kernels.motion import compare_motion
+from nodes.decoder.lite.kernels.motion_cues import compare_motion
 from nodes.decoder.lite.kernels.smoothing import smooth
 
 __all__ = [

@@ -1,36 +1,24 @@
-"""What a camera does to a clip: how it moves, light that changes, blur, noise, and the marks of two codecs."""
+"""Frames in, what a camera makes of them out: changing light, blur, noise, and the marks of two codecs."""
 
 from __future__ import annotations
 
 import io
-from collections.abc import Callable
 
 import av
 import cv2
 import numpy as np
 
 from stream.arrays import Array
+from tools.clips.curves import wander
 from tools.clips.textures import Rng, Size, fractal
 
-Wander = Callable[[float], float]
+# x264's AVX-512 routines for the macroblock tree take what lies about in memory into account: the same frames give
+# another file each time. Without them, the pictures are those that a processor with AVX2 gives.
+AVX512 = 256  # OpenCV's number of the set that x264 means
+WITHOUT_AVX512 = "MMX2,SSE2Fast,SSSE3,SSE4.2,AVX,FMA3,BMI2,AVX2"
 
 
-def wander(rng: Rng, reach: float, period: float) -> Wander:
-    """A smooth aimless path around 0, `reach` large, that turns about once in `period` frames; 0 at frame 0."""
-    waves = [
-        (reach * rng.normal() / (k + 1), 2 * np.pi * (k + 1) * rng.uniform(0.5, 1.2) / period, rng.uniform(0, 6.3))
-        for k in range(3)
-    ]
-    return lambda t: float(sum(a * (np.sin(w * t + p) - np.sin(p)) for a, w, p in waves))
-
-
-def shake(rng: Rng, reach: float, frames: int) -> Array:
-    """(frames + 2, 2) px of a hand that trembles: filtered noise."""
-    steps = rng.normal(0, reach, (frames + 8, 2))
-    return np.asarray(cv2.blur(steps, (1, 3))[3 : frames + 5])
-
-
-def streak(image: Array, shift: Array) -> Array:
+def blur_along(image: Array, shift: Array) -> Array:
     """An image blurred along a motion (2,) px during the exposure."""
     length = float(np.hypot(*shift))
     if length < 1.2:
@@ -43,7 +31,7 @@ def streak(image: Array, shift: Array) -> Array:
     return np.asarray(cv2.filter2D(image, -1, kernel / kernel.sum(), borderType=cv2.BORDER_REPLICATE))
 
 
-class Lens:
+class CameraEffects:
     """Light, softness and noise of one clip; drawn once, applied to each frame."""
 
     def __init__(self, rng: Rng, size: Size, frames: int) -> None:
@@ -62,7 +50,7 @@ class Lens:
             self._grain = cv2.GaussianBlur(self._grain, (0, 0), 0.8)[..., None] * 1.8
         self._grain = np.rint(self._grain).astype(np.int16)
 
-    def take(self, rgb: Array, t: int) -> Array:
+    def apply(self, rgb: Array, t: int) -> Array:
         """The (H, W, 3) uint8 picture of a scene (uint8)."""
         if self.soft:
             rgb = cv2.GaussianBlur(rgb, (0, 0), self.soft)
@@ -90,9 +78,12 @@ def jpeg(rgb: Array, quality: int) -> Array:
 def h264(frames: list[Array], crf: int) -> list[Array]:
     """A clip through H.264, sides even."""
     height, width = (n - n % 2 for n in frames[0].shape[:2])
+    options = {"crf": str(crf), "preset": "veryfast", "threads": "1"}
+    if cv2.checkHardwareSupport(AVX512):
+        options["x264-params"] = f"asm={WITHOUT_AVX512}"
     file = io.BytesIO()
     with av.open(file, "w", format="mp4") as box:
-        stream = box.add_stream("libx264", rate=25, options={"crf": str(crf), "preset": "veryfast", "threads": "1"})
+        stream = box.add_stream("libx264", rate=25, options=options)
         stream.width, stream.height, stream.pix_fmt = width, height, "yuv420p"
         for rgb in frames:
             box.mux(

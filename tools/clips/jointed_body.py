@@ -7,16 +7,17 @@ world.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Sequence
 from dataclasses import dataclass, field
+from typing import Any
 
 import cv2
 import numpy as np
 
 from stream.arrays import Array
+from tools.clips.curves import Curve
 from tools.clips.textures import Rng, blob, surface
 
-Path = Callable[[float], float]  # frame -> value
 MAX_SPRITE = 300  # px
 
 
@@ -31,16 +32,16 @@ class Part:
     parent: int = -1  # index of the part that it hangs on; -1: the body
     at: tuple[float, float] = (0.0, 0.0)  # where on the parent, body px from its middle
     joint: tuple[float, float] = (0.0, 0.0)  # which point of its own is there, body px from its middle
-    turn: Path = field(default=lambda t: 0.0)
-    roll: Path | None = None  # radians
+    turn: Curve = field(default=lambda t: 0.0)
+    roll: Curve | None = None  # radians
     sway: tuple[float, float, float] = (0.0, 0.0, 0.0)  # amplitude (of the half size), waves along y, radians a frame
-    depth: Path = field(default=lambda t: 0.0)  # smaller: drawn first
-    _still: Array | None = None
+    depth: Curve = field(default=lambda t: 0.0)  # smaller: drawn first
+    _fixed_sprite: Array | None = None
 
     def sprite(self, t: float) -> Array:
         """(s, s, 4) float32: RGB times alpha, alpha 0..1."""
-        if self._still is not None:
-            return self._still
+        if self._fixed_sprite is not None:
+            return self._fixed_sprite
         s = self.outline.shape[0]
         y, x = np.mgrid[-1 : 1 : s * 1j, -1 : 1 : s * 1j].astype(np.float32)
         x += self._shear(y, t)
@@ -60,7 +61,7 @@ class Part:
             alpha = cv2.remap(alpha, (x + 1) * np.float32((s - 1) / 2), (y + 1) * np.float32((s - 1) / 2), 1)
         out = np.dstack([colour.astype(np.float32) * self.shade * alpha[..., None], alpha])
         if not self.roll and not self.sway[0]:
-            self._still = out
+            self._fixed_sprite = out
         return np.asarray(out)
 
     def place(self, points: Array, t: float) -> tuple[Array, Array]:
@@ -77,7 +78,7 @@ class Part:
 
 
 @dataclass
-class Body:
+class JointedBody:
     """Parts, parents before children, and the size of the whole."""
 
     parts: list[Part]
@@ -99,11 +100,24 @@ class Body:
         return out
 
 
-def make_part(rng: Rng, half: tuple[float, float], shape: str, colours: Array, detail: float, **how: object) -> Part:
-    """A part with a random surface; `detail` sprite px a body px; shape: round, box, drop, rough or pole."""
+class PartsBuilder:
+    """Makes the parts of one body, with `detail` sprite px a body px."""
+
+    def __init__(self, rng: Rng, detail: float, parts: Sequence[Part] = ()) -> None:
+        self.rng, self.detail = rng, detail
+        self.parts = list(parts)  # parents before children
+
+    def add(self, half: tuple[float, float], shape: str, colours: Array, **options: Any) -> int:
+        """Make a part, `options` as the fields of `Part` have them; its index."""
+        self.parts.append(make_part(self.rng, half, shape, colours, self.detail, **options))
+        return len(self.parts) - 1
+
+
+def make_part(rng: Rng, half: tuple[float, float], shape: str, colours: Array, detail: float, **options: Any) -> Part:
+    """A part with a random surface; shape: round, box, drop, rough or pole. `options`: fields of `Part`."""
     side = int(np.clip(2 * max(half) * detail, 12, MAX_SPRITE))
     outline = _outline(rng, side, shape, half)
-    rolls = "roll" in how
+    rolls = "roll" in options
     cloth_size = (
         int(np.clip(2 * half[1] * detail, 8, 400)),
         int(np.clip((3.2 if rolls else 1) * 2 * half[0] * detail, 8, 500)),
@@ -112,7 +126,7 @@ def make_part(rng: Rng, half: tuple[float, float], shape: str, colours: Array, d
     y, x = np.mgrid[-1 : 1 : side * 1j, -1 : 1 : side * 1j]
     lean, depth = rng.uniform(-0.5, 0.5), rng.uniform(0, 0.55)
     shade = 1 - depth * np.clip((x - lean) ** 2 * rng.uniform(0, 1) + (y + 0.5) * rng.uniform(0, 0.8), -0.2, 1)
-    return Part(half, outline, cloth, shade[..., None].astype(np.float32), **how)  # type: ignore[arg-type]
+    return Part(half, outline, cloth, shade[..., None].astype(np.float32), **options)
 
 
 def _outline(rng: Rng, side: int, shape: str, half: tuple[float, float]) -> Array:
@@ -126,17 +140,3 @@ def _outline(rng: Rng, side: int, shape: str, half: tuple[float, float]) -> Arra
         inside = np.abs(x) ** power + np.abs(y) ** power < 1
     inside[[0, -1]] = inside[:, [0, -1]] = False
     return np.asarray(cv2.GaussianBlur(inside.astype(np.float32), (0, 0), 0.6))
-
-
-def swing(rng: Rng, mean: float, reach: float, period: float) -> Path:
-    """An angle that swings about a mean."""
-    phase, drift = rng.uniform(0, 2 * np.pi), rng.uniform(0, reach / 3)
-    return lambda t: mean + reach * np.sin(2 * np.pi * t / period + phase) + drift * np.sin(t / period + phase)
-
-
-def rolling(rng: Rng) -> Path:
-    """A slow turn about the long axis, to and fro or round and round."""
-    if rng.random() < 0.5:
-        return swing(rng, 0, rng.uniform(0.2, 1.2), rng.uniform(20, 80))
-    speed = rng.normal(0, 0.05)
-    return lambda t: speed * t

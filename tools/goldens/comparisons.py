@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable
 from fnmatch import fnmatch
 from pathlib import Path
 
-from tools.goldens.found import Weights
+from tools.goldens.folder_weights import Weights
 from tools.goldens.rows import Row
 
 Compare = Callable[[Path, Path, Weights], list[Row]]  # a golden file, its folder, the weights
@@ -32,14 +32,14 @@ def comparison(name: str) -> Compare | None:
     """What compares a file of that name; None when nothing does."""
     for pattern, (module, function) in COMPARISONS.items():
         if fnmatch(name, pattern):
-            found: Compare = getattr(importlib.import_module(f"tools.goldens.{module}"), function)
-            return found
+            compare: Compare = getattr(importlib.import_module(f"tools.goldens.{module}"), function)
+            return compare
     return None
 
 
-def known(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
+def sort_files(files: Iterable[Path]) -> tuple[list[Path], list[Path]]:
     """The files that are compared, in the order of the table above, and golden files that nothing compares."""
     names = {f: next((i for i, p in enumerate(COMPARISONS) if fnmatch(f.name, p)), None) for f in sorted(files)}
     compared = sorted((f for f, i in names.items() if i is not None), key=lambda f: (names[f], f.name))
-    left = [f for f, i in names.items() if i is None and not any(fnmatch(f.name, p) for p in NOT_GOLDEN)]
-    return compared, left
+    not_compared = [f for f, i in names.items() if i is None and not any(fnmatch(f.name, p) for p in NOT_GOLDEN)]
+    return compared, not_compared

@@ -19,9 +19,10 @@ from nodes.tracker.pips.checkpoint import load_pips
 from nodes.tracker.pips.network import Pips
 from nodes.tracker.query_points import by_random
 from stream.errors import CheckpointError, ConfigError
-from tools.goldens import recorded_choices
+from tools.goldens.recorded_choices import TorchSource
 from tools.goldens.rows import Golden, clip_of, unpack
 from tools.goldens.weights import pips_weights
+from tools.paper_settings import SEED
 
 SEEDS = range(64)
 QUERY_SEEDS = range(256)  # a draw costs a millisecond
@@ -39,7 +40,7 @@ class Weights:
         self.pips_file = pips_file
         self.seed = seed
         self._query_seed = query_seed
-        self.told: list[str] = []  # where the weights came from, a sentence each
+        self.origins: list[str] = []  # where weights and seeds came from, a sentence each
 
     def pips(self, stride: int = 4) -> Pips:
         """The network at a stride: the weights fit any."""
@@ -54,13 +55,13 @@ class Weights:
             return self._query_seed
         case = next((n.partition("/")[0] for n in golden if n.endswith("/pixels_yx")), None)
         if case is None:
-            return recorded_choices.SEED
+            return SEED
         mask = unpack(golden["mask_packed"], tuple(golden["mask_shape"].tolist()))
         theirs = golden[f"{case}/pixels_yx"]
-        seeds: tuple[int, ...] = (recorded_choices.SEED, *QUERY_SEEDS)
+        seeds: tuple[int, ...] = (SEED, *QUERY_SEEDS)
         for seed in seeds:
-            if np.array_equal(by_random(mask, len(theirs), recorded_choices.TorchSource(seed))[:, ::-1], theirs):
-                self.told.append(f"query points: seed {seed}, which draws the pixels of {case}")
+            if np.array_equal(by_random(mask, len(theirs), TorchSource(seed))[:, ::-1], theirs):
+                self.origins.append(f"query points: seed {seed}, which draws the pixels of {case}")
                 return seed
         raise ConfigError(
             f"no seed of {QUERY_SEEDS.start} to {QUERY_SEEDS.stop - 1} draws the pixels that {case} clusters: name it "
@@ -70,29 +71,31 @@ class Weights:
     @cached_property
     def _pips(self) -> dict[str, Tensor]:
         if self.pips_file is not None:
-            self.told.append(f"PIPS: {self.pips_file}")
+            self.origins.append(f"PIPS: {self.pips_file}")
             return load_pips(self.pips_file).state_dict()
         if self.seed is not None:
-            self.told.append(f"PIPS: seed {self.seed}, as told")
+            self.origins.append(f"PIPS: seed {self.seed}, as given")
             return pips_weights(self.seed)
         for file in sorted(self.folder.glob("*.pth")):
             try:
-                found = load_pips(file).state_dict()
+                tensors = load_pips(file).state_dict()
             except CheckpointError:
                 continue  # of another network
-            self.told.append(f"PIPS: {file}")
-            return found
+            self.origins.append(f"PIPS: {file}")
+            return tensors
         return self._search()
 
     def _search(self) -> dict[str, Tensor]:
         """The weights of the seed whose first convolution fits."""
         frame, golden, file = self._first_convolution()
         for seed in SEEDS:
-            drawn = pips_weights(seed)
-            got = functional.conv2d(frame, drawn["fnet.conv1.weight"], drawn["fnet.conv1.bias"], stride=2, padding=3)
-            if (got[0, ::8, ::16, ::16] - golden).abs().max() < CLOSE:
-                self.told.append(f"PIPS: seed {seed}, whose first convolution fits {file.name}")
-                return drawn
+            tensors = pips_weights(seed)
+            output = functional.conv2d(
+                frame, tensors["fnet.conv1.weight"], tensors["fnet.conv1.bias"], stride=2, padding=3
+            )
+            if (output[0, ::8, ::16, ::16] - golden).abs().max() < CLOSE:
+                self.origins.append(f"PIPS: seed {seed}, whose first convolution fits {file.name}")
+                return tensors
         raise ConfigError(
             f"no seed of {SEEDS.start} to {SEEDS.stop - 1} gives the weights that {file} was made with: name them with "
             "--pips-weights FILE.pth, or their seed with --seed N"

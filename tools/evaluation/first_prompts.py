@@ -10,11 +10,10 @@ from nodes.tracker.query_points import draw_negatives, draw_positives
 from stream.arrays import Array
 from stream.crops import crop_mask
 from stream.messages import Prompt
-from stream.settings.config import Tracker
+from tools.paper_settings import NEGATIVES, POSITIVES, SEED
 
 PromptKind = Literal["mask", "box", "points"]
 KINDS: tuple[PromptKind, ...] = ("mask", "box", "points")
-PAPER = Tracker()  # clicks are drawn as SAM-PT draws its points: how many, and from which seed (paper, section 4.2)
 
 
 def make_prompt(kind: PromptKind, object_id: int, mask: Array, rgb: Array) -> Prompt:
@@ -23,9 +22,9 @@ def make_prompt(kind: PromptKind, object_id: int, mask: Array, rgb: Array) -> Pr
         return Prompt(object_id=object_id, mask=(mask != 0).astype(np.uint8))
     if kind == "box":
         return Prompt(object_id=object_id, box=tight_box(mask))
-    rng = np.random.default_rng([PAPER.seed, object_id])  # whatever the other objects are
-    positives = draw_positives(mask, PAPER.positive_points, rng)
-    negatives = draw_negatives(mask, rgb, PAPER.negative_points, rng)
+    rng = np.random.default_rng([SEED, object_id])  # as SAM-PT draws its points, whatever the other objects are
+    positives = draw_positives(mask, POSITIVES, rng)
+    negatives = draw_negatives(mask, rgb, NEGATIVES, rng)
     labels = np.repeat(np.array([1, 0], np.uint8), [len(positives), len(negatives)])
     return Prompt(object_id=object_id, xy=np.concatenate([positives, negatives]), labels=labels)
 

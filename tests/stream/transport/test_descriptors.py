@@ -11,11 +11,12 @@ import sys
 import pytest
 from running import ROOT
 
-from stream import descriptors, heartbeat
+from stream import heartbeat
+from stream.transport import descriptors
 
 RAISE = """
 import resource
-from stream.descriptors import raise_descriptor_limit
+from stream.transport.descriptors import raise_descriptor_limit
 raise_descriptor_limit(threads=False)
 print(resource.getrlimit(resource.RLIMIT_NOFILE)[0])
 """

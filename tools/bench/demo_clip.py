@@ -18,7 +18,7 @@ OBJECT = 1  # the planet: always in sight
 
 
 @dataclass(frozen=True)
-class Clip:
+class DemoClip:
     """A video file, and what is true about it."""
 
     video: Path
@@ -35,10 +35,10 @@ class Clip:
         return region_similarity(truth, mask)
 
 
-def draw_clip(folder: Path, size: str, fps: float, frames: int) -> Clip:
+def draw_demo_clip(folder: Path, size: str, fps: float, frames: int) -> DemoClip:
     """Draw and encode `frames` frames of `size` ("854x480") into `folder`."""
     scene = DemoScene(parse_size(size), fps, frames)
-    clip = Clip(folder / "clip.mp4", folder / "prompt.png", scene)
+    clip = DemoClip(folder / "clip.mp4", folder / "prompt.png", scene)
     video = VideoFile(clip.video, fps)
     for i in range(frames):
         rgb, truth = scene.draw(i)

@@ -73,10 +73,24 @@ class _LineHandler(logging.Handler):
         self._write_line(self.format(record))
 
 
+def _formatter(config: Log, node: str) -> TextLines:
+    return JsonLines(node) if config.format == "json" else TextLines(node)
+
+
+def dropped_line(config: Log, node: str) -> Callable[[int], str]:
+    """What words the log line that stands for lines that were dropped."""
+
+    def line(count: int) -> str:
+        words = f"{count} lines were dropped here: whatever reads the log is too slow"
+        return _formatter(config, node).format(logging.LogRecord(node, logging.WARNING, "", 0, words, None, None))
+
+    return line
+
+
 def install(config: Log, node: str, write_line: Callable[[str], None] | None = None) -> None:
     """Send this process's log to stderr (or to `write_line`, line by line) in the configured form."""
     handler = _LineHandler(write_line) if write_line else logging.StreamHandler(sys.stderr)
-    handler.setFormatter(JsonLines(node) if config.format == "json" else TextLines(node))
+    handler.setFormatter(_formatter(config, node))
     handler.addFilter(OncePer())
     root = logging.getLogger()
     root.handlers[:] = [handler]

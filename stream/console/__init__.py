@@ -1,0 +1,1 @@
+"""What people see of a process: its log, its output, its arguments."""

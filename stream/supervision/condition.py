@@ -1,0 +1,80 @@
+"""What is wrong with a feed, and since when: heartbeats in, `state`, `reason` and `since` of the status out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+from stream.supervision.lifecycle import SupervisedNode
+
+STALE_S = 3.0  # a live feed without a new picture for longer is interrupted
+REPEATED_S = 3.0  # pictures that are identical, or black, for so long are no accident
+
+
+@dataclass(frozen=True)
+class Signs:
+    """What a feed is judged by."""
+
+    live: bool = True
+    opened: bool = True  # the source has been open
+    paused: bool = False
+    phase: str = "running"  # of capture
+    frame_age_s: float = 0.0  # of the newest picture
+    frozen_s: float = 0.0
+    black_s: float = 0.0
+    damage: float = 0.0  # damaged packets and corrupt pictures lately
+    restarting: Sequence[str] = ()  # nodes that have died and are not back
+
+
+def assess(signs: Signs) -> tuple[str, str]:
+    """(state, reason) as docs/protocol.md lists them; the worst comes first."""
+    if signs.phase in ("ended", "stopped"):
+        return "ended", ""
+    if signs.restarting:
+        return "degraded", "restarting " + " ".join(signs.restarting)
+    if not signs.opened:
+        return "starting", "waiting_for_source" if signs.phase == "backing off" else ""
+    if signs.paused:
+        return "paused", ""
+    if signs.phase in ("connecting", "backing off"):
+        return "interrupted", "source_lost"
+    if signs.live and signs.frame_age_s > STALE_S:
+        return "interrupted", "undecodable" if signs.damage else "no_frames"
+    if signs.live and signs.black_s > REPEATED_S:
+        return "degraded", "black"
+    if signs.live and signs.frozen_s > REPEATED_S:
+        return "degraded", "frozen"
+    return ("degraded", "damaged") if signs.damage else ("running", "")
+
+
+class Condition:
+    """The state of one feed now, and since when it has been in it."""
+
+    def __init__(self, now_s: float) -> None:
+        self.state, self.reason = "starting", ""
+        self.since_s = now_s
+
+    def judge(self, signs: Signs, now_s: float) -> None:
+        """Judge the feed anew; the time counts from where the answer changes."""
+        judged = assess(signs)
+        if judged != (self.state, self.reason):
+            (self.state, self.reason), self.since_s = judged, now_s
+
+
+def read_signs(nodes: Mapping[str, SupervisedNode], now_s: float, *, live: bool, opened: bool, paused: bool) -> Signs:
+    """What heartbeats say of the feed."""
+    capture = nodes["capture"]
+    captured = capture.health is not None and capture.health.progress.frame_id >= 0  # as of its newest heartbeat
+    gauges = capture.health.progress.gauges if capture.health else {}
+    recent = capture.recent.gained(now_s)
+    return Signs(
+        live=live,
+        opened=opened and captured,
+        paused=paused,
+        phase=capture.health.progress.phase if capture.health else "connecting",
+        frame_age_s=gauges.get("frame_age_s", 0.0) + max(0.0, now_s - capture.heard_s),
+        frozen_s=gauges.get("frozen_s", 0.0),
+        black_s=gauges.get("black_s", 0.0),
+        damage=recent.get("damaged_packets", 0) + recent.get("corrupt_pictures", 0),
+        restarting=[name for name, node in nodes.items() if node.loads and not node.loaded],
+    )
