@@ -220,7 +220,8 @@ class Gate:
     def _has_room(self) -> bool:
         """Whether one more may come; clients that are gone do not count while our sockets still read to their end."""
         clients = set(self._clients.values())
-        return len(clients) < 2 * self._most and sum(not client.ended for client in clients) < self._most
+        there = sum(not client.ended for client in clients)
+        return there < self._most and len(clients) < self._most + self._most // 4 + 1
 
     def _evict(self) -> bool:
         """Make room: close the oldest connection whose client has not even greeted to the end."""

@@ -33,9 +33,9 @@ class Keys:
         name = "client" if (self.folder / "client.key_secret").exists() else "graph"
         try:
             self.public, secret = zmq.auth.load_certificate(self.folder / f"{name}.key_secret")
-            self.graph_public, _ = zmq.auth.load_certificate(self.folder / "graph.key") if name == "client" else (
-                self.public, None
-            )  # fmt: skip
+            self.graph_public = self.public
+            if name == "client":
+                self.graph_public, _ = zmq.auth.load_certificate(self.folder / "graph.key")
         except (OSError, ValueError) as error:
             raise ConfigError(
                 f"graph.keys is {folder!r}: no key pair there ({error}); "

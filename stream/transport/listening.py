@@ -8,10 +8,12 @@ import fcntl
 import os
 import socket as socketlib
 import struct
+import tempfile
 
 BACKLOG = 64  # connections that wait to be accepted
 # A vanished client is noticed by TCP's own keep-alive.
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 10, 5, 3
+LONGEST_FOLDER_BYTES = 60  # a socket's path has at most 107
 
 
 def listen_at_path(path: str) -> socketlib.socket:
@@ -72,3 +74,22 @@ def keep_alive(socket: socketlib.socket) -> None:
     socket.setsockopt(socketlib.IPPROTO_TCP, socketlib.TCP_KEEPIDLE, KEEPALIVE_IDLE_S)
     socket.setsockopt(socketlib.IPPROTO_TCP, socketlib.TCP_KEEPINTVL, KEEPALIVE_INTERVAL_S)
     socket.setsockopt(socketlib.IPPROTO_TCP, socketlib.TCP_KEEPCNT, KEEPALIVE_PROBES)
+
+
+def connect_unseen(descriptor: int) -> socketlib.socket:
+    """Connect to the unix socket whose file the descriptor is of."""
+    inside = socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM | socketlib.SOCK_NONBLOCK)
+    try:
+        inside.connect(f"/proc/self/fd/{descriptor}")
+    except OSError:
+        inside.close()
+        raise
+    return inside
+
+
+def short_folder() -> str:
+    """A folder for temporary files whose path leaves room for a socket's name."""
+    found = os.environ.get("XDG_RUNTIME_DIR", "")
+    if not os.access(found, os.W_OK):
+        found = tempfile.gettempdir()
+    return found if len(os.fsencode(found)) <= LONGEST_FOLDER_BYTES else "/tmp"

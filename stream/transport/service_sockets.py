@@ -17,7 +17,7 @@ from stream.transport.wire import from_parts, to_parts
 log = logging.getLogger(__name__)
 
 SUBSCRIPTION_BYTES = 512  # the longest topic has 71; libzmq keeps each prefix that was sent, 50 bytes for one of it
-SUBSCRIBING = Allowance(clients=64, burst_bytes=1 << 14, bytes_per_s=64)
+SUBSCRIBING = Allowance(clients=48, burst_bytes=1 << 13, bytes_per_s=64)
 REQUEST_BYTES = 1 << 20  # with the mask of an 8K picture in it
 REQUESTING = Allowance(clients=256, burst_bytes=4 << 20, bytes_per_s=1 << 20)
 REPLIES = 64  # that wait for a client that does not read them; it misses the others

@@ -18,6 +18,7 @@ import zmq
 from stream.errors import ConfigError
 from stream.transport.gate import Gate
 from stream.transport.keys import ROLES, AllowList, Keys, Role
+from stream.transport.listening import connect_unseen, short_folder
 from stream.transport.relay import Allowance, Inside
 from stream.transport.wire import MAX_ARRAY_BYTES
 
@@ -31,7 +32,6 @@ INSIDE_BACKLOG = 512  # connections of a gate that wait to be accepted
 # connection that has broken off while messages of it wait for room (`Assertion failed: !_io_error`).
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 1, 1, 3
 UNACKNOWLEDGED_MS = 4000  # what was sent and is not acknowledged for so long: the host is gone
-LONGEST_FOLDER_BYTES = 60  # a socket's path has at most 107
 LINGER_S = 0.5  # for the last bytes of public sockets
 
 
@@ -90,7 +90,7 @@ class Context:
         try:
             path = _bind_unseen(socket)
             self._descriptors.append(path)
-            gate = Gate(endpoint, lambda: Inside(_connect_unseen(path)), allowance)
+            gate = Gate(endpoint, lambda: Inside(connect_unseen(path)), allowance)
         except (OSError, zmq.ZMQError) as error:
             socket.close()
             raise ConfigError(_why_not_bound(endpoint, error)) from None
@@ -110,7 +110,7 @@ class Context:
                 socket = self._make_public(kind, endpoint, queue, limit_bytes, "viewer")
                 path = _bind_unseen(socket)
                 try:
-                    inside = _connect_unseen(path)
+                    inside = connect_unseen(path)
                 finally:
                     os.close(path)
             except zmq.ZMQError as error:
@@ -226,31 +226,12 @@ def _bind_unseen(socket: zmq.Socket[bytes]) -> int:
 
     OSError or ZMQError where that fails.
     """
-    folder = Path(tempfile.mkdtemp(prefix="sam-pt-live-gate-", dir=_short_folder()))
+    folder = Path(tempfile.mkdtemp(prefix="sam-pt-live-gate-", dir=short_folder()))
     try:
         socket.bind(f"ipc://{folder}/s")
         return os.open(folder / "s", os.O_PATH | os.O_CLOEXEC)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _connect_unseen(descriptor: int) -> socketlib.socket:
-    """Connect to the unix socket whose file the descriptor is of."""
-    inside = socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM | socketlib.SOCK_NONBLOCK)
-    try:
-        inside.connect(f"/proc/self/fd/{descriptor}")
-    except OSError:
-        inside.close()
-        raise
-    return inside
-
-
-def _short_folder() -> str:
-    """A folder for temporary files whose path leaves room for a socket's name."""
-    found = os.environ.get("XDG_RUNTIME_DIR", "")
-    if not os.access(found, os.W_OK):
-        found = tempfile.gettempdir()
-    return found if len(os.fsencode(found)) <= LONGEST_FOLDER_BYTES else "/tmp"
 
 
 def _why_not_bound(endpoint: str, error: OSError | zmq.ZMQError) -> str:
