@@ -33,6 +33,7 @@ def test_a_signal_ends_everything_in_every_phase(start, phase, number, tmp_path,
         until(lambda: nodes_of(run.process.pid), "a node")
     elif phase == "running":
         run.tracks(1)
+        until((tmp_path / "live.mp4").exists, "the recording")
     elif phase == "connecting":
         until(lambda: run.ctl("list", check=False)[0] == 0, "control")
         until(lambda: run.ctl("stats")["nodes"]["capture"]["rss_mb"] > 0, "capture")
