@@ -155,5 +155,5 @@ class RendererStage(Stage):
         except OSError as error:
             self._node.report(Answer(request=request, error=f"{picture} can't be written: {error.strerror}"))
             return
-        result = {"picture": str(picture.resolve()), "labels": str(labels.resolve())}
-        self._node.report(Answer(request=request, result=result))
+        paths = {"picture": str(picture.resolve()), "labels": str(labels.resolve())}
+        self._node.report(Answer(request=request, result={**paths}))
