@@ -1,4 +1,4 @@
-"""Which objects are followed: prompts, requests and what was found in; prompts to the tracker out.
+"""Which objects are followed: prompts, requests and what was found in; commands to the nodes out.
 
 The registry keeps what brings them back; what has changed in it is written to the journal by the session.
 """
@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from stream.commands import Command, GivePrompt, RemoveObject
+from stream.commands import Command, GivePrompt, RemoveObject, SetLabels
 from stream.errors import ControlError
 from stream.geometry import Size
 from stream.messages import Masks, Prompt
@@ -23,17 +23,19 @@ from stream.supervision.registry import Registry
 
 log = logging.getLogger(__name__)
 
+LABELLED = ("renderer", "publisher")  # nodes that show what the user calls an object
+
 
 class FollowedObjects:
     """The objects of one camera."""
 
-    def __init__(self, config: Config, registry: Registry, send_to_tracker: Callable[[Command], None]) -> None:
-        """`send_to_tracker` drops what is sent while the tracker loads: it gets `prompts()` when it begins."""
+    def __init__(self, config: Config, registry: Registry, send: Callable[[str, Command], None]) -> None:
+        """`send` drops what goes to a node that still loads: it gets every prompt and label when it begins."""
         self.registry = registry
         self.changed = False  # since `take_change`
         self._most = config.control.max_objects
         self._wanted = config.decoder.auto  # by object discovery
-        self._send = send_to_tracker
+        self._send = send
 
     def frame_size(self) -> Size:
         """(height, width) of the newest frame; ControlError where there is none yet."""
@@ -72,7 +74,14 @@ class FollowedObjects:
         """Follow an object no longer; ControlError where there is none of that id."""
         self.registry.remove(object_id)
         self.changed = True
-        self._send(RemoveObject(object_id=object_id))
+        self._send("tracker", RemoveObject(object_id=object_id))
+
+    def rename(self, object_id: int, label: str) -> None:
+        """Call an object something; ControlError where there is none of that id, or that is no label."""
+        self.registry.rename(object_id, label)
+        self.changed = True
+        for node in LABELLED:
+            self._send(node, SetLabels(labels=self.registry.labels))
 
     # --- what the run begins with, and what is found ---
 
@@ -121,4 +130,4 @@ class FollowedObjects:
 
     def _give(self, prompt: Prompt) -> None:
         self.changed = True
-        self._send(GivePrompt(prompt=prompt))
+        self._send("tracker", GivePrompt(prompt=prompt))

@@ -18,6 +18,7 @@ from stream.commands import (
     GivePrompt,
     Pause,
     Resume,
+    SetLabels,
     Start,
     StartCapture,
     StartTracker,
@@ -31,7 +32,7 @@ from stream.settings.addresses import source_kind
 from stream.settings.config import Config
 from stream.settings.secrets import redact
 from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand
-from stream.supervision.followed_objects import FollowedObjects
+from stream.supervision.followed_objects import LABELLED, FollowedObjects
 from stream.supervision.journal import to_journal
 from stream.supervision.registry import Registry
 from stream.supervision.resume_points import NodeState, resume_point
@@ -51,7 +52,7 @@ class Session:
         self.config = config
         self.prompts = prompts  # of the command line
         self.registry = registry
-        self.objects = FollowedObjects(config, registry, self._send_to_loaded_tracker)
+        self.objects = FollowedObjects(config, registry, self._send_if_loaded)
         self.nodes = {name: NodeState() for name in graph.supervised}
         self.opened: Opened | None = None  # the newest report of an open source
         self.paused = False
@@ -77,6 +78,8 @@ class Session:
                 self._start_tracker()
         elif node != "capture":
             self._send(node, Start(restarts=state.loads - 1))
+            if node in LABELLED and self.registry.labels:
+                self._send(node, SetLabels(labels=self.registry.labels))
             if node == "decoder" and state.loads > 1:
                 self.discovery_done = True  # it may have died of the search, and is not asked for it again
                 self._send("tracker", DecoderRestarted())
@@ -220,7 +223,7 @@ class Session:
     def _send(self, node: str, command: Command) -> None:
         self._outbox.put(SendCommand(node, command))
 
-    def _send_to_loaded_tracker(self, command: Command) -> None:
-        """Send to the tracker; one that still loads gets every prompt when it begins."""
-        if self.nodes["tracker"].loaded:
-            self._send("tracker", command)
+    def _send_if_loaded(self, node: str, command: Command) -> None:
+        """Send what a node that still loads gets with its start command."""
+        if self.nodes[node].loaded:
+            self._send(node, command)

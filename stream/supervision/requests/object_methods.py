@@ -1,4 +1,4 @@
-"""The methods about objects: add, refine, remove, list."""
+"""The methods about objects: add, refine, rename, remove, list."""
 
 from __future__ import annotations
 
@@ -43,6 +43,15 @@ def remove_object(call: Call) -> dict[str, Any]:
     return {"object_id": object_id}
 
 
+def rename_object(call: Call) -> dict[str, Any]:
+    """Call an object something."""
+    call.accept_only("object_id", "label")
+    object_id: Any = call.params.get("object_id")
+    label: Any = call.params.get("label")
+    call.session.objects.rename(object_id, label)
+    return {"object_id": object_id, "label": label}
+
+
 def list_objects(call: Call) -> dict[str, Any]:
     """Every object, as it was published last."""
     return {"objects": call.session.registry.list_objects()}
@@ -61,6 +70,7 @@ def _box(value: Any) -> tuple[float, float, float, float] | None:
 OBJECT_METHODS: dict[str, Method] = {
     "add_object": add_object,
     "refine_object": refine_object,
+    "rename_object": rename_object,
     "remove_object": remove_object,
     "list_objects": list_objects,
 }

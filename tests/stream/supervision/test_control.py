@@ -6,7 +6,7 @@ import random
 import pytest
 from supervision_fakes import SIZE, SessionUnderTest
 
-from stream.commands import GivePrompt, Pause, RemoveObject, Resume, TakeSnapshot
+from stream.commands import GivePrompt, Pause, RemoveObject, Resume, SetLabels, TakeSnapshot
 from stream.reports import Answer
 from stream.supervision.actions import EndRun, SendCommand, SendReply
 from stream.supervision.control import METHODS
@@ -38,6 +38,17 @@ def test_an_object_lives_through_its_methods(run):
         ("add", 3),
     ]
     assert commands[3] == RemoveObject(object_id=1)
+
+
+def test_a_new_label_goes_to_every_node_that_shows_it(run):
+    run.request("add_object", {"points": [[5, 5]]})
+    run.session.on_hello("publisher", 0.0)
+    run.commands()
+    assert run.request("rename_object", {"object_id": 1, "label": "cat"}) == {"object_id": 1, "label": "cat"}
+    assert run.actions(SendCommand) == [SendCommand("publisher", SetLabels(labels={1: "cat"}))]  # no renderer yet
+    assert run.request("list_objects")["objects"][0]["label"] == "cat"
+    assert run.request("rename_object", {"object_id": 1, "label": ""})["label"] == ""
+    assert run.actions(SendCommand) == [SendCommand("publisher", SetLabels(labels={}))]
 
 
 def test_the_feed_is_paused_resumed_and_ended(run):
@@ -131,6 +142,8 @@ def test_at_the_end_no_client_is_left_waiting(waiting):
         ("add_object", {"mask": {"bbox": "x"}}, "bad_params"),
         ("refine_object", {"object_id": 1, "points": [[1, 1]]}, "unknown_object"),
         ("refine_object", {"object_id": True}, "unknown_object"),
+        ("rename_object", {"object_id": 1, "label": "cat"}, "unknown_object"),
+        ("rename_object", {"object_id": 1, "name": "cat"}, "bad_params"),
         ("remove_object", {"object_id": [1]}, "unknown_object"),
         ("remove_object", {}, "unknown_object"),
     ],

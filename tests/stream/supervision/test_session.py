@@ -12,6 +12,7 @@ from stream.commands import (
     GivePrompt,
     Pause,
     Resume,
+    SetLabels,
     Start,
     StartCapture,
     StartTracker,
@@ -46,6 +47,18 @@ def test_nodes_without_a_state_of_their_own_are_told_how_often_they_were_restart
         run.session.on_hello("renderer", 0.0)
         (action,) = run.actions(SendCommand)
         assert (action.node, action.command) == ("renderer", Start(restarts=restarts))
+
+
+@pytest.mark.parametrize("node", ["renderer", "publisher"])
+def test_a_restarted_node_that_shows_labels_is_told_them_again(node):
+    before = SessionUnderTest([boxed(1), boxed(2)], supervisor__journal="x.json")
+    before.session.on_opened(opened(), 0.0)
+    before.request("rename_object", {"object_id": 2, "label": "cat"})
+    before.session.on_tick(0.0)
+    (journal,) = before.journals()
+    run = SessionUnderTest(journal=journal)
+    run.session.on_hello(node, 0.0)
+    assert [a.command for a in run.actions(SendCommand)] == [Start(restarts=0), SetLabels(labels={2: "cat"})]
 
 
 def test_a_suggestion_of_the_source_counts_only_where_nobody_gave_a_prompt():
