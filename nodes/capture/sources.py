@@ -38,4 +38,5 @@ def make_source(config: Capture) -> Source:
 
 def demo_scene(config: Capture) -> DemoScene:
     """The scene that the source `demo` shows."""
-    return DemoScene(parse_size(config.demo_size), config.demo_fps, config.demo_frames, config.demo_seed)
+    size = parse_size(config.demo_size)
+    return DemoScene(size, config.demo_fps, config.demo_frames, config.demo_seed, config.demo_code)

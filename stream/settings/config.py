@@ -47,6 +47,7 @@ class Capture(Section, frozen=True):
     demo_fps: Positive = 25.0
     demo_frames: Count = 250  # 10 s
     demo_seed: Natural = 0
+    demo_code: bool = False  # each frame shows its number as a code, so that an age can be read from a screen's pixels
 
 
 class Tracker(Section, frozen=True):

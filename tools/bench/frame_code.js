@@ -1,0 +1,29 @@
+// The number in a picture's corner as nodes/capture/frame_code.py draws it, read in a page: RGBA bytes of the whole
+// picture, its width and height in; the number out, or -1 where there is no code. Never shipped with the page.
+(rgba, width, height) => {
+  const side = Math.min(height / 30, width / 24);
+  let number = 0;
+  let check = 0;
+  for (let cell = 0; cell < 32; cell++) {
+    const x = width - (8 - (cell % 8) - 0.5) * side;
+    const y = height - (4 - Math.floor(cell / 8) - 0.5) * side;
+    const inset = side / 4;
+    let sum = 0;
+    let count = 0;
+    for (let row = Math.floor(y - inset); row < Math.max(y + inset, Math.floor(y - inset) + 1); row++) {
+      for (let column = Math.floor(x - inset); column < Math.max(x + inset, Math.floor(x - inset) + 1); column++) {
+        sum += rgba[4 * (row * width + column) + 1];
+        count++;
+      }
+    }
+    const bit = sum / count >= 125.5 ? 1 : 0;
+    if (cell < 20) number = number * 2 + bit;
+    else check = check * 2 + bit;
+  }
+  let remainder = 0xfff;
+  for (let place = 19; place >= 0; place--) {
+    const out = (remainder >> 11) ^ ((number >> place) & 1);
+    remainder = ((remainder << 1) & 0xfff) ^ (out ? 0x80f : 0);
+  }
+  return remainder === check ? number : -1;
+}
