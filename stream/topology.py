@@ -3,6 +3,7 @@
     capture --frames--> tracker --tracks--> decoder --scenes--> renderer
                            ^                   |----masks-----> publisher, supervisor
                            +-------seeds-------+                (frames go to the publisher too, if it publishes them)
+    web --uploads--> capture (where a page's own camera is the source)
     supervisor --commands--> every node --reports--> supervisor
 
 Frames travel down the chain with what was found in them, so that no reader ever has to match two streams.
@@ -17,8 +18,9 @@ from enum import Enum
 
 from stream.commands import COMMANDS
 from stream.errors import ConfigError, nearest
-from stream.messages import DiscoverObjects, Frame, Masks, Message, ReinitRequest, Scene, Seeds, Tracks
+from stream.messages import DiscoverObjects, Frame, Masks, Message, ReinitRequest, Scene, Seeds, Tracks, Upload
 from stream.reports import REPORTS
+from stream.settings.addresses import source_kind
 from stream.settings.config import Config
 
 
@@ -56,6 +58,7 @@ class Stage:
 
 
 TOPICS = {
+    "uploads": Topic((Upload,), 1),
     "frames": Topic((Frame,), 2),
     "tracks": Topic((Tracks, ReinitRequest, DiscoverObjects), 2),
     "scenes": Topic((Scene,), 8),
@@ -194,11 +197,17 @@ def _node(stage: str, config: Config) -> Node:
         reads["scenes"] = NEWEST  # asked for when a snapshot is
     if stage == "publisher" and not config.publisher.frames:
         del reads["frames"]
+    writes = plan.writes
+    if source_kind(config.capture.source) == "browser":
+        if stage == "capture":
+            reads["uploads"] = NEWEST
+        if stage == "web":
+            writes = (*writes, "uploads")
     return Node(
         camera=config.capture.camera,
         stage=stage,
         reads={"commands": EVERY, **reads},
-        writes=(*plan.writes, "reports"),
+        writes=(*writes, "reports"),
         feed=plan.feed,
         process=_process(stage, config),
         here=not config.graph.run or stage in config.graph.run,

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from stream.settings.addresses import source_kind
+from stream.settings.addresses import LIVE_KINDS, source_kind
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -186,7 +186,7 @@ class Config(Section, frozen=True):
     @property
     def live(self) -> bool:
         """True when frames that nobody takes in time are passed over; False when every frame is waited for."""
-        return self.capture.realtime or source_kind(self.capture.source) in ("camera", "rtsp")
+        return self.capture.realtime or source_kind(self.capture.source) in LIVE_KINDS
 
 
 def parse_size(text: str) -> tuple[int, int]:
