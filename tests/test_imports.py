@@ -30,6 +30,7 @@ DOORS = {
     "numba": {"nodes/decoder/lite/kernels/compiling.py"},
     "rich": {"stream/supervision/dashboard.py", "tools"},
     "httpx2": {"tools/fetch/transfer.py"},
+    "playwright": {"tools/chromium.py"},
 }
 
 

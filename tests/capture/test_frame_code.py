@@ -72,10 +72,23 @@ def test_the_reader_for_pages_reads_the_same(tmp_path):
     for i, rgb in enumerate([*pictures, np.zeros((90, 160, 3), np.uint8)]):
         (tmp_path / f"{i}.rgba").write_bytes(np.dstack([rgb, np.full(rgb.shape[:2], 255, np.uint8)]).tobytes())
     sizes = [[rgb.shape[1], rgb.shape[0]] for rgb in [*pictures, np.zeros((90, 160, 3))]]
-    script = (
-        f"const read = {source};\nconst fs = require('fs');\n"
-        f"const sizes = {json.dumps(sizes)};\n"
-        "console.log(JSON.stringify(sizes.map(([w, h], i) => read(fs.readFileSync(`${i}.rgba`), w, h))));"
-    )
+    script = f"""
+        const read = {source};
+        const fs = require("fs");
+        const canvas = (width, height, pixels) => ({{
+          width, height, getContext: () => ({{
+            getImageData: (left, top, w, h) => {{
+              const data = new Uint8ClampedArray(4 * w * h);
+              for (let row = 0; row < h; row++) {{
+                const from = 4 * ((top + row) * width + left);
+                data.set(pixels.subarray(from, from + 4 * w), 4 * row * w);
+              }}
+              return {{ data, width: w, height: h }};
+            }},
+          }}),
+        }});
+        const sizes = {json.dumps(sizes)};
+        console.log(JSON.stringify(sizes.map(([w, h], i) => read(canvas(w, h, fs.readFileSync(`${{i}}.rgba`))))));
+    """
     done = subprocess.run(["node", "-e", script], cwd=tmp_path, capture_output=True, text=True, check=True)
     assert json.loads(done.stdout) == [*NUMBERS_TO_TRY, *NUMBERS_TO_TRY, -1]

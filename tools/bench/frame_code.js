@@ -1,18 +1,22 @@
-// The number in a picture's corner as nodes/capture/frame_code.py draws it, read in a page: RGBA bytes of the whole
-// picture, its width and height in; the number out, or -1 where there is no code. Never shipped with the page.
-(rgba, width, height) => {
+// A canvas in; the number in its corner out as nodes/capture/frame_code.py draws it, or -1 where there is none.
+// Run in a page by tests and benchmarks, never shipped with it. Only the corner's pixels are read.
+(canvas) => {
+  const { width, height } = canvas;
   const side = Math.min(height / 30, width / 24);
+  const left = Math.floor(width - 8 * side);
+  const top = Math.floor(height - 4 * side);
+  const corner = canvas.getContext("2d").getImageData(left, top, width - left, height - top);
   let number = 0;
   let check = 0;
   for (let cell = 0; cell < 32; cell++) {
-    const x = width - (8 - (cell % 8) - 0.5) * side;
-    const y = height - (4 - Math.floor(cell / 8) - 0.5) * side;
-    const inset = side / 4;
+    const x = width - (8 - (cell % 8) - 0.5) * side - left;
+    const y = height - (4 - Math.floor(cell / 8) - 0.5) * side - top;
+    const inset = side / 4; // the middle of the cell: its edges are blurred
     let sum = 0;
     let count = 0;
     for (let row = Math.floor(y - inset); row < Math.max(y + inset, Math.floor(y - inset) + 1); row++) {
       for (let column = Math.floor(x - inset); column < Math.max(x + inset, Math.floor(x - inset) + 1); column++) {
-        sum += rgba[4 * (row * width + column) + 1];
+        sum += corner.data[4 * (row * corner.width + column) + 1];
         count++;
       }
     }
