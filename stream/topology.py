@@ -2,7 +2,7 @@
 
     capture --frames--> tracker --tracks--> decoder --scenes--> renderer
                            ^                   |----masks-----> publisher, supervisor
-                           +-------seeds-------+                (frames go to the publisher too, if it publishes them)
+                           +-------seeds-------+                (frames and scenes go there too, if it publishes them)
     web --uploads--> capture (where a page's own camera is the source)
     supervisor --commands--> every node --reports--> supervisor
 
@@ -77,7 +77,7 @@ STAGES = {
     # tracker's input, before any work was spent on them, and the age of a mask stays below two steps of the decoder.
     "decoder": Stage({"tracks": PACED}, ("masks", "scenes", "seeds"), feed="tracks"),
     "renderer": Stage({"scenes": EVERY}, (), feed="scenes"),
-    "publisher": Stage({"masks": EVERY, "frames": NEWEST}, (), feed="masks"),
+    "publisher": Stage({"masks": EVERY, "frames": NEWEST, "scenes": NEWEST}, (), feed="masks"),
 }
 SUPERVISOR = "supervisor"
 
@@ -203,6 +203,8 @@ def _node(stage: str, config: Config) -> Node:
             reads["uploads"] = NEWEST
         if stage == "web":
             writes = (*writes, "uploads")
+    if stage == "publisher" and not config.publisher.scenes:
+        del reads["scenes"]
     return Node(
         camera=config.capture.camera,
         stage=stage,
