@@ -18,7 +18,18 @@ from enum import Enum
 
 from stream.commands import COMMANDS
 from stream.errors import ConfigError, nearest
-from stream.messages import DiscoverObjects, Frame, Masks, Message, ReinitRequest, Scene, Seeds, Tracks, Upload
+from stream.messages import (
+    DiscoverObjects,
+    Frame,
+    Masks,
+    Message,
+    PromptOnFrame,
+    ReinitRequest,
+    Scene,
+    Seeds,
+    Tracks,
+    Upload,
+)
 from stream.reports import REPORTS
 from stream.settings.addresses import source_kind
 from stream.settings.config import Config
@@ -60,7 +71,7 @@ class Stage:
 TOPICS = {
     "uploads": Topic((Upload,), 1),
     "frames": Topic((Frame,), 2),
-    "tracks": Topic((Tracks, ReinitRequest, DiscoverObjects), 2),
+    "tracks": Topic((Tracks, ReinitRequest, DiscoverObjects, PromptOnFrame), 2),
     "scenes": Topic((Scene,), 8),
     "masks": Topic((Masks,), 8),
     "seeds": Topic((Seeds,), 1000, drained=True),
