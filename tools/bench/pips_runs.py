@@ -21,7 +21,7 @@ from nodes.tracker.tracking import PointTracker
 from stream.arrays import Array
 from stream.crops import crop_mask
 from stream.geometry import Size
-from stream.messages import Frame, PromptOnFrame, Prompt, Seed, Seeds, Stamp
+from stream.messages import Frame, Prompt, PromptOnFrame, Seed, Seeds, Stamp
 from stream.settings.options import Emit, TrackerOptions
 from tools.bench.plain_pips import plain_features, plain_maps, plain_window
 from tools.paper_settings import NEGATIVES
