@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from typing import Any
 
@@ -20,13 +20,15 @@ from stream.reports import Bound, Done, Failure, Hello, Report
 from stream.settings.addresses import connectable
 from stream.settings.config import Config
 from stream.topology import TOPICS, Graph
-from stream.transport.service_sockets import Broadcast, Outlet, RequestClient
+from stream.transport.service_sockets import Broadcast, Listener, Outlet, RequestClient
 from stream.transport.sockets import Context, Poller, Waker
 from stream.transport.topics import Publisher, Subscriber
 
 log = logging.getLogger(__name__)
 
 TICK_MS = 50  # the longest that the loop sleeps: how soon a stop is seen
+
+LISTENER_QUEUE = 64  # messages of this run's publisher that wait for a node: masks of two seconds
 
 MakeStage = Callable[[Config, NodeContext], Stage]
 
@@ -137,6 +139,11 @@ class Runtime:
         """A client of this run's control socket."""
         endpoint = connectable(self.config.control.endpoint) or self._endpoint("control")
         return RequestClient(endpoint, self.config.graph.keys, self.context)
+
+    def open_listener(self, topics: Sequence[str]) -> Listener:
+        """A subscriber to this run's publisher."""
+        endpoint = connectable(self.config.publisher.endpoint) or self._endpoint("publish")
+        return Listener(self.context, endpoint, topics, queue=LISTENER_QUEUE)
 
     # --- the loop ---
 

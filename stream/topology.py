@@ -3,6 +3,7 @@
     capture --frames--> tracker --tracks--> decoder --scenes--> renderer
                            ^                   |----masks-----> publisher, supervisor
                            +-------seeds-------+                (frames go to the publisher too, if it publishes them)
+    publisher --PUB--> web (where it is asked for) --requests--> supervisor
     supervisor --commands--> every node --reports--> supervisor
 
 Frames travel down the chain with what was found in them, so that no reader ever has to match two streams.
@@ -75,7 +76,9 @@ STAGES = {
     "decoder": Stage({"tracks": PACED}, ("masks", "scenes", "seeds"), feed="tracks"),
     "renderer": Stage({"scenes": EVERY}, (), feed="scenes"),
     "publisher": Stage({"masks": EVERY, "frames": NEWEST}, (), feed="masks"),
+    "web": Stage({}, ()),  # hears of the feed as programs outside do, and asks for things as they do
 }
+OPTIONAL = ("web",)  # stages that are there only where the config asks for them
 SUPERVISOR = "supervisor"
 
 
@@ -164,7 +167,7 @@ def wiring(config: Config) -> Graph:
     for topic in config.graph.endpoints:
         if topic not in TOPICS:
             raise ConfigError(f"graph.endpoints: no topic {topic!r}; {nearest(topic, TOPICS)}")
-    nodes = {stage: _node(stage, config) for stage in STAGES}
+    nodes = {stage: _node(stage, config) for stage in STAGES if stage not in OPTIONAL or _is_wanted(stage, config)}
     nodes[SUPERVISOR] = Node(
         camera=config.capture.camera,
         stage=SUPERVISOR,
@@ -203,6 +206,12 @@ def _node(stage: str, config: Config) -> Node:
         process=_process(stage, config),
         here=not config.graph.run or stage in config.graph.run,
     )
+
+
+def _is_wanted(stage: str, config: Config) -> bool:
+    """Whether the config asks for a stage that can be left out."""
+    assert stage == "web", stage
+    return bool(config.web.endpoint)
 
 
 def _process(stage: str, config: Config) -> str:

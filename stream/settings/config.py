@@ -123,7 +123,21 @@ class Publisher(Section, frozen=True):
     endpoint: str = ""  # empty: ipc in the run's own folder, which tools/watch.py finds by itself
     codec: Literal["packbits", "coco_rle", "png"] = "packbits"
     frames: bool = False  # publish frames/<camera> as JPEG as well
+    scenes: bool = False  # publish scenes/<camera>, a picture with its masks, to whoever subscribes; --web does
     jpeg_quality: Annotated[int, Meta(ge=1, le=100)] = 80
+
+
+class Web(Section, frozen=True):
+    """The page in the browser (docs/web.md): a server for people, and for programs that speak HTTP."""
+
+    endpoint: str = ""  # HOST:PORT; empty: off
+    passwords: str = ""  # file that `tools/ctl.py passwd` writes; empty: a link that works once is printed
+    certificate: str = ""  # PEM, with its chain; with `key`, the page is served by HTTPS
+    key: str = ""  # PEM
+    insecure: bool = False  # allow other machines in without passwords and without HTTPS
+    hosts: tuple[str, ...] = ()  # further names that the page is asked for by, as behind a proxy
+    max_viewers: Annotated[int, Meta(ge=1, le=1024)] = 64  # pages and MJPEG streams at once
+    metrics_token: str = ""  # file whose first line opens /metrics as a bearer token; empty: a login alone does
 
 
 class Control(Section, frozen=True):
@@ -177,10 +191,16 @@ class Config(Section, frozen=True):
     decoder: Decoder = Decoder()
     renderer: Renderer = Renderer()
     publisher: Publisher = Publisher()
+    web: Web = Web()
     control: Control = Control()
     supervisor: Supervisor = Supervisor()
     graph: Graph = Graph()
     log: Log = Log()
+
+    @property
+    def publishes_scenes(self) -> bool:
+        """Whether pictures go out together with their masks: where it is asked for, and where the page shows them."""
+        return self.publisher.scenes or bool(self.web.endpoint)
 
     @property
     def live(self) -> bool:

@@ -130,6 +130,14 @@ class Listener:
             return None
         return self.socket.recv_multipart(zmq.DONTWAIT)
 
+    def subscribe(self, topic: str) -> None:
+        """Take messages of a topic, or of all that begin so, from now on."""
+        self.socket.subscribe(topic)
+
+    def unsubscribe(self, topic: str) -> None:
+        """Take no more of them."""
+        self.socket.unsubscribe(topic)
+
     def close(self) -> None:
         """Close the socket, and its context where that is its own."""
         self.socket.close(linger=0)
