@@ -18,7 +18,7 @@ import numpy as np
 
 from nodes.decoder import reinit
 from nodes.decoder.combining import exclusive, object_mask
-from nodes.decoder.mask_model import Embedding, Logits, MaskModel, Query, Verdict
+from nodes.decoder.mask_model import Embedding, Logits, MaskModel, Query, RememberingModel, Verdict
 from nodes.decoder.segmented_object import SegmentedObject
 from stream.crops import uncrop_mask
 from stream.errors import ModelError
@@ -100,6 +100,12 @@ class Segmenter:
         """Drop an object that the tracker no longer follows."""
         self.objects.pop(object_id, None)
         self.model.forget(object_id)
+
+    def adopt(self, object_id: int, other: Segmenter) -> None:
+        """Follow an object as another segmenter has begun to: its state, and the model's memory of it."""
+        self.objects[object_id] = other.objects[object_id]
+        if isinstance(self.model, RememberingModel) and isinstance(other.model, RememberingModel):
+            self.model.adopt(object_id, other.model)
 
     def embedding(self, frame: Frame) -> Embedding:
         """What the model keeps of a frame; not computed again for the last one. ModelError when it has no answer."""
@@ -207,7 +213,7 @@ class Segmenter:
             state, evidence = o.judge(query, answer, mask, job.frame.size, provisional=provisional)
             missing = evidence == "missing"
             shown = np.zeros_like(mask) if missing or state == "lost" else mask
-            published = object_mask(query.track, answer, shown, state, "decoded")
+            published = object_mask(query.track, answer, shown, state, "decoded", o.reason)
             whole = uncrop_mask(answer.window, np.zeros_like(mask) if missing else mask, job.frame.size)
             verdict = Verdict(whole, evidence == "clear" and state != "lost", state == "lost")
             judged.append(Judged(published, self._source(published, query, answer), verdict))

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from stream.settings.addresses import source_kind
+from stream.settings.addresses import LIVE_KINDS, source_kind
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -47,6 +47,7 @@ class Capture(Section, frozen=True):
     demo_fps: Positive = 25.0
     demo_frames: Count = 250  # 10 s
     demo_seed: Natural = 0
+    demo_code: bool = False  # each frame shows its number as a code, so that an age can be read from a screen's pixels
 
 
 class Tracker(Section, frozen=True):
@@ -123,7 +124,7 @@ class Publisher(Section, frozen=True):
     endpoint: str = ""  # empty: ipc in the run's own folder, which tools/watch.py finds by itself
     codec: Literal["packbits", "coco_rle", "png"] = "packbits"
     frames: bool = False  # publish frames/<camera> as JPEG as well
-    scenes: bool = False  # publish scenes/<camera>, a picture with its masks, to whoever subscribes; --web does
+    scenes: bool = False  # publish scenes/<camera> while somebody subscribes to it: masks with their picture as JPEG
     jpeg_quality: Annotated[int, Meta(ge=1, le=100)] = 80
 
 
@@ -205,7 +206,7 @@ class Config(Section, frozen=True):
     @property
     def live(self) -> bool:
         """True when frames that nobody takes in time are passed over; False when every frame is waited for."""
-        return self.capture.realtime or source_kind(self.capture.source) in ("camera", "rtsp")
+        return self.capture.realtime or source_kind(self.capture.source) in LIVE_KINDS
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -17,6 +17,7 @@ from stream.transport.wire import from_parts, to_parts
 log = logging.getLogger(__name__)
 
 SUBSCRIPTION_BYTES = 512  # the longest topic has 71; libzmq keeps each prefix that was sent, 50 bytes for one of it
+PREFIXES = 256  # of a client that are known to `has_subscriber`: a bound of what it makes us keep
 SUBSCRIBING = Allowance(clients=48, burst_bytes=1 << 13, bytes_per_s=64)
 REQUEST_BYTES = 1 << 20  # with the mask of an 8K picture in it
 REQUESTING = Allowance(clients=256, burst_bytes=4 << 20, bytes_per_s=1 << 20)
@@ -71,19 +72,21 @@ class Broadcast:
     """The sockets for programs outside: never waits for any of them, and holds nothing that they could make grow.
 
     Each client has a socket of its own. Where one socket serves all, libzmq keeps their subscriptions in one tree and
-    walks through all of it when one leaves, so that a few who come and go with many topics stop everybody.
+    walks through all of it when one leaves, so that a few who come and go with many topics stop everybody. The sockets
+    are XPUB, which tell what is subscribed to, so that nobody makes what nobody looks at.
     """
 
     def __init__(self, context: Context, endpoint: str, queue: int) -> None:
         self._members = Members()
         self._sockets: list[zmq.Socket[bytes]] = []
+        self._subscriptions: dict[zmq.Socket[bytes], set[bytes]] = {}  # of each socket: prefixes
         self._gate: Gate | None = None
         self.endpoint = endpoint
         if endpoint.startswith("inproc://"):  # nobody outside this process
-            self._sockets.append(context.socket(zmq.PUB, bind=endpoint, queue=queue))
+            self._sockets.append(context.socket(zmq.XPUB, bind=endpoint, queue=queue))
             return
         self._gate = context.gate(
-            zmq.PUB, endpoint, self._members, queue=queue, limit_bytes=SUBSCRIPTION_BYTES, allowance=SUBSCRIBING
+            zmq.XPUB, endpoint, self._members, queue=queue, limit_bytes=SUBSCRIPTION_BYTES, allowance=SUBSCRIBING
         )
         self.endpoint = self._gate.endpoint
 
@@ -100,9 +103,27 @@ class Broadcast:
         while self._members.left:
             socket = self._members.left.popleft()
             self._sockets = [s for s in self._sockets if s is not socket]
+            self._subscriptions.pop(socket, None)
             socket.close(linger=0)
         for socket in self._sockets:
-            socket.get(zmq.EVENTS)  # libzmq takes in what was subscribed to when it is called, and not before
+            self._take_subscriptions(socket)
+
+    def has_subscriber(self, topic: str) -> bool:
+        """Whether a client subscribes to the topic, or to a prefix of it, as of the last `serve`."""
+        name = topic.encode()
+        return any(name.startswith(prefix) for prefixes in self._subscriptions.values() for prefix in prefixes)
+
+    def _take_subscriptions(self, socket: zmq.Socket[bytes]) -> None:
+        """Take what a client has subscribed to; libzmq takes it in when it is called, and not before."""
+        prefixes = self._subscriptions.setdefault(socket, set())
+        while int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
+            message, *more = socket.recv_multipart(zmq.DONTWAIT)
+            if more or message[:1] not in (b"\0", b"\1"):
+                continue  # no subscription: a client may send anything
+            if message[:1] == b"\0":
+                prefixes.discard(message[1:])
+            elif len(prefixes) < PREFIXES:
+                prefixes.add(message[1:])
 
     def close(self, wait_ms: int = 500) -> None:
         """Close once the last messages are out, or after `wait_ms`."""
