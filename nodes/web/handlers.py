@@ -69,8 +69,8 @@ class Handlers:
             return web.Response(status=304, headers=headers)
         return web.Response(body=file.content, headers=headers)
 
-    async def core(self, visitor: Visitor, name: str) -> web.StreamResponse:
-        """A module of the page's core."""
+    async def static_core(self, visitor: Visitor, name: str) -> web.StreamResponse:
+        """A file of the page's pure modules."""
         return await self.static(visitor, f"core/{name}")
 
     # --- who is there ---
