@@ -69,6 +69,10 @@ class Handlers:
             return web.Response(status=304, headers=headers)
         return web.Response(body=file.content, headers=headers)
 
+    async def static_core(self, visitor: Visitor, name: str) -> web.StreamResponse:
+        """A file of the page's pure modules."""
+        return await self.static(visitor, f"core/{name}")
+
     # --- who is there ---
 
     async def login_form(self, visitor: Visitor) -> web.StreamResponse:

@@ -9,16 +9,19 @@ _PAGE = """<!doctype html>
 <head>
 <meta charset="utf-8">
 <meta name="viewport" content="width=device-width, initial-scale=1">
-<title>SAM-PT Live: log in</title>
-<link rel="stylesheet" href="/static/app.css">
+<meta name="color-scheme" content="dark light">
+<title>Log in: SAM-PT Live</title>
+<link rel="icon" href="/static/icon.svg" type="image/svg+xml">
+<link rel="stylesheet" href="/static/base.css">
+<link rel="stylesheet" href="/static/overlays.css">
 </head>
 <body class="login">
-<main>
-<h1>SAM-PT Live</h1>
+<main class="card">
+<h1 class="brand"><span class="mark" aria-hidden="true"></span>SAM-PT <span class="soft">Live</span></h1>
 {message}
 <form method="post" action="/login">
 {fields}
-<button type="submit">Log in</button>
+<button class="button" type="submit">Log in</button>
 </form>
 {hint}
 </main>
@@ -31,8 +34,8 @@ _PASSWORD = """<label for="name">Name</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required>"""
 _LINK = """<label for="once">Code</label>
 <input id="once" name="once" type="password" autocomplete="off" required autofocus>"""
-_LINK_HINT = """<p>Open the address that the run has printed in its terminal. It works once; the code is what follows
-<code>?once=</code> in it.</p>"""
+_LINK_HINT = """<p class="soft">Open the address that the run has printed in its terminal. It works once; the code is what
+follows <code>?once=</code> in it.</p>"""
 _CONTINUE = """<!doctype html>
 <html lang="en">
 <head>

@@ -26,6 +26,7 @@ class Route:
 ROUTES = (
     Route("index", "GET", "/", "viewer", page=True),
     Route("static", "GET", "/static/{name}", "nobody"),
+    Route("static_core", "GET", "/static/core/{name}", "nobody"),
     Route("login_form", "GET", "/login", "nobody", page=True),
     Route("login", "POST", "/login", "nobody", page=True),
     Route("logout", "POST", "/logout", "viewer", changes=True),

@@ -28,11 +28,11 @@ class StaticFile:
 
 
 def read_static_files(folder: Path = FOLDER) -> dict[str, StaticFile]:
-    """The files of the folder by name."""
+    """The files of the folder by name; those of a folder inside by its name and theirs, as in `core/wire.js`."""
     return {
-        path.name: StaticFile(
+        path.relative_to(folder).as_posix(): StaticFile(
             content := path.read_bytes(), TYPES[path.suffix], f'"{hashlib.sha256(content).hexdigest()[:24]}"'
         )
-        for path in sorted(folder.iterdir())
+        for path in sorted(folder.rglob("*"))
         if path.suffix in TYPES and path.is_file()
     }

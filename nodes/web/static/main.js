@@ -61,6 +61,7 @@ const ACTIONS = {
   retry: () => connection.connectNow(),
   login: () => location.assign("/login"),
   camera: () => toggleCamera(),
+  resume: () => dock.pause(false),
 };
 
 // --- pictures ------------------------------------------------------------------------------------------------------------
@@ -108,13 +109,11 @@ const TAKE = {
     run.ended = run.silentSince = null;
     document.body.dataset.role = message.role;
     show(find("camera-button"), message.source === "browser" && message.role === "operator");
-    show(find("cameras"), message.cameras.length > 1);
-    find("cameras").replaceChildren(...message.cameras.map(cameraButton));
-    const wanted = run.camera ?? recall("camera", null);
-    watch(message.cameras.includes(wanted) ? wanted : message.cameras[0]);
+    takeCameras(message.cameras);
   },
   status({ camera: name, status, viewer }) {
     run.viewer = viewer;
+    if (run.welcome && !run.welcome.cameras.includes(name)) takeCameras([...run.welcome.cameras, name]);
     if (name !== run.camera) return;
     run.status = { ...status, receivedAt: performance.now() };
     run.silentSince = null;
@@ -129,6 +128,15 @@ const TAKE = {
     run.ended = reason ?? "";
   },
 };
+
+/** The cameras of the run; a server that has only just begun to listen may not have heard of one yet. */
+function takeCameras(names) {
+  run.welcome.cameras = names;
+  show(find("cameras"), names.length > 1);
+  find("cameras").replaceChildren(...names.map(cameraButton));
+  const wanted = run.camera ?? recall("camera", null);
+  if (names.length > 0) watch(names.includes(wanted) ? wanted : names[0]);
+}
 
 function cameraButton(name) {
   const button = element("button", { className: "tool", type: "button", textContent: name, data: { testid: `camera-${name}` } });
@@ -214,6 +222,7 @@ function facts() {
     unreadable: player.unreadable,
     session: shown?.session ?? null,
     camera: run.camera,
+    mayAct: mayAct(),
   };
 }
 

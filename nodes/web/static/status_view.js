@@ -7,10 +7,11 @@ import { speak } from "./notices.js";
 const LATE_MS = 400; // an age on screen that people notice
 const VERY_LATE_MS = 1500;
 
-const ACTIONS = { retry: "Try now", login: "Log in", camera: "Use this camera" };
+const ACTIONS = { retry: "Try now", login: "Log in", camera: "Use this camera", resume: "Resume" };
+const NEED_OPERATOR = ["camera", "resume"];
 
 export class StatusView {
-  /** `act(name)` does what the banner's button offers: retry, login, camera. */
+  /** `act(name)` does what the banner's button offers: retry, login, camera, resume. */
   constructor({ stage, act }) {
     this.verdict = { kind: "connecting", stale: true };
     this._stage = stage;
@@ -37,10 +38,10 @@ export class StatusView {
     if (before.kind !== this.verdict.kind && this.verdict.kind === "live") speak("The picture is live.");
   }
 
-  _showBanner({ ageMs, heldMs }) {
+  _showBanner({ ageMs, heldMs, mayAct }) {
     const { kind, tone, title, detail, stale, action } = this.verdict;
     const banner = find("banner");
-    setData(this._stage, "stale", stale);
+    setData(document.body, "stale", stale);
     setData(this._stage, "held", heldMs !== null);
     show(find("held"), heldMs !== null && !stale);
     if (heldMs !== null) setText(find("held-text"), `held · ${ageWords(heldMs)} old`);
@@ -51,9 +52,9 @@ export class StatusView {
     setText(find("banner-title"), title);
     setText(find("banner-detail"), detail);
     setText(find("banner-age"), ageMs === null || !stale ? "" : `This picture is ${ageWords(ageMs)} old`);
-    this._action = action ?? null;
-    show(find("banner-action"), Boolean(action));
-    if (action) setText(find("banner-action"), ACTIONS[action]);
+    this._action = action && (mayAct || !NEED_OPERATOR.includes(action)) ? action : null;
+    show(find("banner-action"), this._action !== null);
+    if (this._action) setText(find("banner-action"), ACTIONS[this._action]);
   }
 
   _showChip({ ageMs, usualAgeMs, rateHz, dropped, session, status, heldMs }) {

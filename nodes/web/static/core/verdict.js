@@ -40,7 +40,7 @@ function judgeFeed({ status, source, ageMs, limitMs }, seen, say) {
   const { state = "", reason = "" } = status ?? {};
   const retry = typeof status?.retry_in_s === "number" ? `Next try in ${Math.max(1, Math.ceil(status.retry_in_s))} s.` : "";
   if (state === "ended") return say("ended", "calm", "The feed has ended");
-  if (state === "paused") return say("paused", "calm", "Paused");
+  if (state === "paused") return say("paused", "calm", "Paused", "", { action: "resume" });
   if (source === "browser" && (reason === "waiting_for_source" || (!seen && state !== "running"))) {
     return say("needs_camera", "calm", "This run watches the camera of a page", "Use this page's camera, or wait for another's.", {
       action: "camera",
