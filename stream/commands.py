@@ -83,6 +83,13 @@ class TakeSnapshot(Command, frozen=True, kw_only=True):
     request: int
 
 
+class SetLabels(Command, frozen=True, kw_only=True):
+    """What the user calls the objects, by id: those without a label are left out (renderer, publisher)."""
+
+    schema: ClassVar[str] = "set_labels/1"
+    labels: dict[int, str]
+
+
 class PublishStatus(Command, frozen=True, kw_only=True):
     """Tell the world how the graph is (publisher)."""
 
@@ -106,6 +113,7 @@ COMMANDS: tuple[type[Command], ...] = (
     Pause,
     Resume,
     TakeSnapshot,
+    SetLabels,
     PublishStatus,
     Stop,
 )

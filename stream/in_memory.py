@@ -29,11 +29,16 @@ class InMemoryBroadcast:
 
     def __init__(self) -> None:
         self.sent: list[list[bytes]] = []
+        self.subscriptions: set[str] = set()  # prefixes of topics; written by whoever drives the stage
         self.closed = False
 
     def send(self, parts: list[bytes]) -> None:
         """Keep the message."""
         self.sent.append(parts)
+
+    def has_subscriber(self, topic: str) -> bool:
+        """Whether somebody subscribes to the topic, or to a prefix of it."""
+        return any(topic.startswith(prefix) for prefix in self.subscriptions)
 
     def close(self) -> None:
         """Note it."""

@@ -7,10 +7,12 @@ height) in whole px, images are RGB uint8 (H, W, 3), times are ns. What nodes te
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from stream.arrays import Array, expect
 
@@ -169,6 +171,8 @@ class ObjectMask(msgspec.Struct, frozen=True, kw_only=True):
     xy: Array  # (N, 2) float32, frame px
     visibility: Array  # (N,) float32
     labels: Array  # (N,) uint8
+    reason: str = ""  # why it is uncertain or lost, in a few words
+    label: str = ""  # what the user calls it; only sinks know it
 
     def __post_init__(self) -> None:
         x, y, width, height = self.bbox
@@ -195,6 +199,13 @@ class Masks(Message, frozen=True, kw_only=True):
         for o in self.objects:
             if o.bbox[0] + o.bbox[2] > width or o.bbox[1] + o.bbox[3] > height:
                 raise ValueError(f"mask.bbox {o.bbox} lies outside the frame of {width}x{height}")
+
+    def with_labels(self, labels: Mapping[int, str]) -> Masks:
+        """The same masks; each object with the label of its id, where there is one."""
+        if not labels:
+            return self
+        objects = tuple(replace(o, label=labels.get(o.object_id, "")) for o in self.objects)
+        return replace(self, objects=objects)
 
     def label_image(self) -> Array:
         """(H, W), each pixel the id of the object there, 0 background; uint8, or uint16 once an id is above 255."""

@@ -101,8 +101,9 @@ class Answer(Report, frozen=True, kw_only=True):
 
     schema: ClassVar[str] = "answer/1"
     request: int
-    result: dict[str, str] = {}
+    result: dict[str, bool | int | float | str] = {}
     error: str = ""
+    code: str = "internal"  # of the error, as the client gets it (docs/protocol.md)
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):

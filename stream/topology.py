@@ -2,7 +2,7 @@
 
     capture --frames--> tracker --tracks--> decoder --scenes--> renderer
                            ^                   |----masks-----> publisher, supervisor
-                           +-------seeds-------+                (frames go to the publisher too, if it publishes them)
+                           +-------seeds-------+                (frames and scenes go there too, if it publishes them)
     publisher --PUB--> web (where it is asked for) --requests--> supervisor
     supervisor --commands--> every node --reports--> supervisor
 
@@ -75,7 +75,7 @@ STAGES = {
     # tracker's input, before any work was spent on them, and the age of a mask stays below two steps of the decoder.
     "decoder": Stage({"tracks": PACED}, ("masks", "scenes", "seeds"), feed="tracks"),
     "renderer": Stage({"scenes": EVERY}, (), feed="scenes"),
-    "publisher": Stage({"masks": EVERY, "frames": NEWEST}, (), feed="masks"),
+    "publisher": Stage({"masks": EVERY, "frames": NEWEST, "scenes": NEWEST}, (), feed="masks"),
     "web": Stage({}, ()),  # hears of the feed as programs outside do, and asks for things as they do
 }
 OPTIONAL = ("web",)  # stages that are there only where the config asks for them
@@ -197,6 +197,8 @@ def _node(stage: str, config: Config) -> Node:
         reads["scenes"] = NEWEST  # asked for when a snapshot is
     if stage == "publisher" and not config.publisher.frames:
         del reads["frames"]
+    if stage == "publisher" and not config.publishes_scenes:
+        del reads["scenes"]
     return Node(
         camera=config.capture.camera,
         stage=stage,

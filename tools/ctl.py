@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Steer a run: add, refine, remove and list objects, pause, resume, snapshot, stats, shutdown; and make a key pair.
+"""Steer a run: objects (add, refine, rename, remove, list), pause, resume, snapshot, stats, shutdown; and make keys.
 
 python tools/ctl.py add --point 320,180 --point 20,20,0
 python tools/ctl.py add --box 100,80,220,200
@@ -78,6 +78,9 @@ def _parser() -> _Parser:
         if name == "add":
             c.add_argument("--box", metavar="x1,y1,x2,y2")
             c.add_argument("--mask", metavar="FILE.png", help="the pixels that are not 0")
+    c = command("rename", "call an object something, or nothing with ''")
+    c.add_argument("object_id", type=int)
+    c.add_argument("label")
     command("remove", "stop following an object").add_argument("object_id", type=int)
     for name, text in (
         ("list", "the objects and their states"),
@@ -95,7 +98,13 @@ def _parser() -> _Parser:
     return p
 
 
-METHODS = {"add": "add_object", "refine": "refine_object", "remove": "remove_object", "list": "list_objects"}
+METHODS = {
+    "add": "add_object",
+    "refine": "refine_object",
+    "rename": "rename_object",
+    "remove": "remove_object",
+    "list": "list_objects",
+}
 
 
 def _params(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -104,6 +113,8 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
     from stream.supervision.prompt_checks import points_of
 
     params: dict[str, Any] = {}
+    if arguments.command == "rename":
+        return {"object_id": arguments.object_id, "label": arguments.label}
     if arguments.command in ("refine", "remove"):
         params["object_id"] = arguments.object_id
     if arguments.command in ("add", "refine"):

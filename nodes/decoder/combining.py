@@ -12,8 +12,10 @@ from stream.crops import crop_mask
 from stream.messages import ObjectMask, ObjectTrack, Origin, State
 
 
-def object_mask(track: ObjectTrack, answer: Logits, mask: Array, state: State, origin: Origin) -> ObjectMask:
-    """The message for one object: its mask (height, width) in the window of the model's answer."""
+def object_mask(
+    track: ObjectTrack, answer: Logits, mask: Array, state: State, origin: Origin, reason: str = ""
+) -> ObjectMask:
+    """The message for one object: its mask (height, width) in the window of the model's answer; why it is doubted."""
     bbox, crop = crop_mask(mask)
     if bbox[2]:
         bbox = (bbox[0] + answer.window[0], bbox[1] + answer.window[1], bbox[2], bbox[3])
@@ -28,6 +30,7 @@ def object_mask(track: ObjectTrack, answer: Logits, mask: Array, state: State, o
         xy=track.xy,
         visibility=track.visibility,
         labels=track.labels,
+        reason=reason,
     )
 
 

@@ -24,7 +24,7 @@ from nodes.decoder.segmentation import Decoded, Job, Segmenter
 from nodes.decoder.worker import SlicedTask, Worker
 from stream.crops import crop_mask
 from stream.errors import ModelError
-from stream.messages import Masks, ObjectMask, Seeds, Stamp, State, Tracks
+from stream.messages import Masks, ObjectMask, Origin, Seeds, Stamp, State, Tracks
 from stream.timing import FramePeriod
 
 log = logging.getLogger(__name__)
@@ -203,15 +203,16 @@ class LiveSegmenter:
         size = job.frame.size
         answers = [self.propagator.carry(query.track, size) for query in job.queries]
         return [
-            object_mask(query.track, answer, mask, self._state(query.object_id, answer), "propagated")
+            object_mask(query.track, answer, mask, *self._state(query.object_id, answer))
             for query, answer, mask in zip(job.queries, answers, exclusive(size, answers), strict=True)
         ]
 
-    def _state(self, object_id: int, answer: Logits) -> State:
+    def _state(self, object_id: int, answer: Logits) -> tuple[State, Origin, str]:
         """The object's state as of its last decode; doubted where its points do not agree, or it has no mask yet."""
-        state = self.segmenter.objects[object_id].state
-        doubted = answer.score < self.segmenter.traits.limits.clear
-        return "uncertain" if doubted and state in ("tracked", "reacquired") else state
+        o = self.segmenter.objects[object_id]
+        if answer.score < self.segmenter.traits.limits.clear and o.state in ("tracked", "reacquired"):
+            return "uncertain", "propagated", "few points agree where it went"
+        return o.state, "propagated", o.reason
 
     def _situation(self, tracks: Tracks) -> Situation:
         """A frame as the budget sees it; measures the feed's period."""

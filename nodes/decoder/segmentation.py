@@ -207,7 +207,7 @@ class Segmenter:
             state, evidence = o.judge(query, answer, mask, job.frame.size, provisional=provisional)
             missing = evidence == "missing"
             shown = np.zeros_like(mask) if missing or state == "lost" else mask
-            published = object_mask(query.track, answer, shown, state, "decoded")
+            published = object_mask(query.track, answer, shown, state, "decoded", o.reason)
             whole = uncrop_mask(answer.window, np.zeros_like(mask) if missing else mask, job.frame.size)
             verdict = Verdict(whole, evidence == "clear" and state != "lost", state == "lost")
             judged.append(Judged(published, self._source(published, query, answer), verdict))

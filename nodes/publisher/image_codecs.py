@@ -13,9 +13,11 @@ import numpy as np
 
 from stream.arrays import Array
 from stream.errors import MessageError
+from stream.geometry import MAX_PIXELS
 
 PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 GRAY_8_BIT = b"\x08\x00\x00\x00\x00"  # bit depth, colour type, and three methods of which PNG has no others
+MAX_JPEG_SIDE = 65_500  # px, of libjpeg
 BASELINE = (0xC0, 0xC1)  # JPEG frames of one pass; progressive ones can hold thousands, each as dear as a picture
 
 
@@ -48,16 +50,25 @@ def decode_png(payload: bytes | memoryview, shape: tuple[int, int]) -> Array:
 
 
 def encode_jpeg(rgb: Array, quality: int) -> bytes:
-    """A picture (H, W, 3) uint8 RGB as JPEG of a `quality` of 1 to 100."""
+    """A picture (H, W, 3) uint8 RGB as JPEG of a `quality` of 1 to 100; MessageError where JPEG can't hold it."""
     import cv2
 
+    if max(rgb.shape) > MAX_JPEG_SIDE:
+        raise MessageError(f"JPEG can't hold {rgb.shape[1]}x{rgb.shape[0]}; its sides are at most {MAX_JPEG_SIDE} px")
     return bytes(cv2.imencode(".jpg", cv2.cvtColor(rgb, cv2.COLOR_RGB2BGR), [cv2.IMWRITE_JPEG_QUALITY, quality])[1])
+
+
+def check_jpeg(payload: bytes | memoryview, size: tuple[int, int]) -> None:
+    """Refuse what does not begin and end as a baseline colour JPEG of that size (H, W); MessageError."""
+    if _jpeg_size(bytes(payload)) != size:
+        raise MessageError(f"a JPEG payload is no baseline colour picture of {size[1]}x{size[0]}")
+    if size[0] * size[1] > MAX_PIXELS:
+        raise MessageError(f"a picture of {size[1]}x{size[0]} came; at most {MAX_PIXELS} px are read")
 
 
 def decode_jpeg(payload: bytes | memoryview, size: tuple[int, int]) -> Array:
     """The picture (H, W, 3) uint8 RGB of a baseline colour JPEG; MessageError where it is none of that size."""
-    if _jpeg_size(bytes(payload)) != size:
-        raise MessageError(f"a JPEG payload is no baseline colour picture of {size[1]}x{size[0]}")
+    check_jpeg(payload, size)
     bgr = _imdecode(payload, gray=False)
     if bgr.shape != (*size, 3):
         raise MessageError(f"a JPEG payload can't be decoded to {size[1]}x{size[0]}")

@@ -24,6 +24,7 @@ from stream.arrays import Array
 from stream.messages import Masks, ObjectMask
 
 SEPARATOR = "   "  # between the parts of the top line
+LABEL_CHARACTERS = 24  # of a label on the picture; a longer one is cut
 
 
 @dataclass(frozen=True)
@@ -76,7 +77,9 @@ def _write_line(picture: Array, info: Hud, cap: int, margin: int) -> Box:
 
 
 def _caption_text(o: ObjectMask) -> tuple[str, str]:
-    return str(o.object_id), o.state if o.state == "lost" else f"{o.state} {o.score:.2f}"
+    label = o.label if len(o.label) <= LABEL_CHARACTERS else o.label[: LABEL_CHARACTERS - 3] + "..."
+    state = o.state if o.state == "lost" else f"{o.state} {o.score:.2f}"
+    return str(o.object_id), f"{label}: {state}" if label else state
 
 
 def _caption_size(o: ObjectMask, cap: int) -> tuple[int, int]:
@@ -87,7 +90,7 @@ def _caption_size(o: ObjectMask, cap: int) -> tuple[int, int]:
 
 
 def _write_caption(picture: Array, o: ObjectMask, cap: int, corner: tuple[int, int]) -> Box:
-    """A dark plate with the id on the object's colour, the state's sign, its word and the score; returns its box."""
+    """A dark plate with the id on the object's colour, the state's sign, label, state and score; returns its box."""
     x, y = corner
     height, width = _caption_size(o, cap)
     name, words = (letters(t, cap) for t in _caption_text(o))

@@ -11,7 +11,7 @@ from nodes.renderer.recording import Recording
 from nodes.renderer.sinks import LabelImages, StillPicture, check_sinks, label_png, replace_file, save_png
 from nodes.renderer.window import Window
 from stream.arrays import Array
-from stream.commands import Command, Start, TakeSnapshot
+from stream.commands import Command, SetLabels, Start, TakeSnapshot
 from stream.messages import Message, Scene, Stamp
 from stream.node import NodeContext, Stage
 from stream.reports import Answer, Progress
@@ -45,18 +45,21 @@ class RendererStage(Stage):
         if self._requests:
             self._window = Window(f"SAM-PT Live: {config.capture.camera}", self._requests.send)
         self._snapshot_requests: list[int] = []  # that wait for a scene
+        self._labels: dict[int, str] = {}  # what the user calls the objects
         self._frame_id = -1  # of the newest scene
         self._passed_over = 0
         self._fps = 0.0
         self._last_ns = 0  # play time of the newest scene
 
     def handle_command(self, command: Command) -> None:
-        """Begin the recording; note that a snapshot is to be taken."""
+        """Begin the recording; note that a snapshot is to be taken; take the objects' labels."""
         match command:
             case Start() if self._own.record:
                 self._recording = Recording(self._own.record, self._own.segment_s, command.restarts)
             case TakeSnapshot():
                 self._snapshot_requests.append(command.request)
+            case SetLabels():
+                self._labels = command.labels
 
     def wants(self, topic: str) -> bool:
         """Scenes are drawn for the sinks, and for snapshots."""
@@ -108,11 +111,12 @@ class RendererStage(Stage):
 
     def _draw(self, scene: Scene) -> None:
         stamp = scene.frame.stamp
-        drawn = self._painter.draw(scene.frame.rgb, scene.masks, self._hud(stamp))
+        masks = scene.masks.with_labels(self._labels)
+        drawn = self._painter.draw(scene.frame.rgb, masks, self._hud(stamp))
         if self._recording:
             self._recording.write(drawn, self._play_ns(stamp), scene.frame.pixel_aspect)
         if self._window:
-            self._window.show(drawn, scene.masks)
+            self._window.show(drawn, masks)
         if self._picture:
             self._picture.offer(drawn, stamp.frame_id)
         for request in self._snapshot_requests:
@@ -155,5 +159,5 @@ class RendererStage(Stage):
         except OSError as error:
             self._node.report(Answer(request=request, error=f"{picture} can't be written: {error.strerror}"))
             return
-        result = {"picture": str(picture.resolve()), "labels": str(labels.resolve())}
-        self._node.report(Answer(request=request, result=result))
+        paths = {"picture": str(picture.resolve()), "labels": str(labels.resolve())}
+        self._node.report(Answer(request=request, result={**paths}))

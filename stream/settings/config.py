@@ -123,7 +123,7 @@ class Publisher(Section, frozen=True):
     endpoint: str = ""  # empty: ipc in the run's own folder, which tools/watch.py finds by itself
     codec: Literal["packbits", "coco_rle", "png"] = "packbits"
     frames: bool = False  # publish frames/<camera> as JPEG as well
-    scenes: bool = False  # publish scenes/<camera>, a picture with its masks, to whoever subscribes; --web does
+    scenes: bool = False  # publish scenes/<camera> while somebody subscribes to it: masks with their picture as JPEG
     jpeg_quality: Annotated[int, Meta(ge=1, le=100)] = 80
 
 

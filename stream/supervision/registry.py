@@ -16,7 +16,7 @@ from stream.crops import uncrop_mask
 from stream.errors import ControlError
 from stream.geometry import Size, resize_mask
 from stream.messages import MAX_OBJECT_ID, Masks, ObjectMask, Prompt, Stamp
-from stream.supervision.prompt_checks import points_of
+from stream.supervision.prompt_checks import check_label, points_of
 
 GOOD = ("tracked", "reacquired")  # states whose mask is believed
 MAX_REFINEMENTS = 100  # of one object, until its first mask
@@ -33,6 +33,8 @@ class Entry:
     last_mask: ObjectMask | None = None  # the last good one that is not empty; before there is a good one, the last
     seen_unix_ns: int = 0  # when the object was last seen well; 0: never
     frame_id: int = -1  # of `newest`
+    label: str = ""  # what the user calls it
+    lost_since: float | None = None  # when the first mask came that was lost, s since 1970; None: it is not lost
     refinements: list[Prompt] = field(default_factory=list)  # until there is a mask
 
     def observe(self, published: ObjectMask, stamp: Stamp, size: Size) -> None:
@@ -40,6 +42,10 @@ class Entry:
         if stamp.frame_id < self.frame_id:
             return
         self.newest, self.frame_id = published, stamp.frame_id
+        if published.state != "lost":
+            self.lost_since = None
+        elif self.lost_since is None:
+            self.lost_since = round(stamp.captured_unix_ns / 1e9, 3)
         good = published.state in GOOD
         if published.area > 0 and (good or not self.seen_unix_ns):
             self.last_mask, self.size = published, size
@@ -92,6 +98,17 @@ class Registry:
         if entry.last_mask is None and len(entry.refinements) < MAX_REFINEMENTS:
             entry.refinements.append(prompt)
 
+    def rename(self, object_id: Any, label: str) -> None:
+        """Call an object something; ControlError when there is none, or the label is too long or no line of text."""
+        entry = self.entry(object_id)
+        check_label(label)
+        entry.label = label
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """The labels of the objects that have one."""
+        return {object_id: e.label for object_id, e in self.entries.items() if e.label}
+
     def _pass_over_used(self) -> None:
         while self.next_id in self._ahead:
             self.next_id += 1
@@ -138,7 +155,10 @@ class Registry:
         return [
             {
                 "id": object_id,
+                "label": e.label,
                 "state": e.newest.state if e.newest else "starting",
+                "reason": e.newest.reason if e.newest else "",
+                "lost_since": e.lost_since,
                 "bbox": list(e.newest.bbox) if e.newest else None,
                 "area": e.newest.area if e.newest else None,
                 "score": round(e.newest.score, 4) if e.newest else None,

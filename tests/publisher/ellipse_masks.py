@@ -6,7 +6,7 @@ import numpy as np
 
 from stream.arrays import Array
 from stream.crops import crop_mask
-from stream.messages import Masks, ObjectMask, Stamp, State
+from stream.messages import Frame, Masks, ObjectMask, Scene, Stamp, State
 
 STAMP = Stamp(
     camera="door",
@@ -59,3 +59,9 @@ def two_balls(size: tuple[int, int] = (48, 64)) -> Masks:
             one_object(7, np.zeros(size, np.uint8), [], "lost", 0.0),
         ),
     )
+
+
+def two_balls_on_gray(size: tuple[int, int] = (48, 64)) -> Scene:
+    """The same, with a picture."""
+    rgb = np.full((*size, 3), 120, np.uint8)
+    return Scene(frame=Frame(stamp=STAMP, rgb=rgb), masks=two_balls(size))

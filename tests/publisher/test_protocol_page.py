@@ -13,9 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from publisher.ellipse_masks import STAMP, one_object
 
-from nodes.publisher import public_messages
+from nodes.publisher import headers
 from nodes.publisher.codecs import Codec
 from nodes.publisher.public_messages import pack_masks, unpack_masks
 from stream.arrays import Array
@@ -46,8 +47,9 @@ def drawn_mask() -> Array:
 def example() -> Masks:
     """The message that the page describes in words."""
     lost = np.zeros((6, 8), np.uint8)
-    objects = (one_object(1, drawn_mask(), [[4.5, 3.5, 1, 0.98]]), one_object(2, lost, [], "lost", 0.0))
-    return Masks(stamp=STAMP, size=(6, 8), objects=objects, passed_over=1)
+    gone = replace(one_object(2, lost, [], "lost", 0.0), reason="no mask found")
+    objects = (one_object(1, drawn_mask(), [[4.5, 3.5, 1, 0.98]]), gone)
+    return Masks(stamp=STAMP, size=(6, 8), objects=objects, passed_over=1).with_labels({1: "cat"})
 
 
 def packed(codec: Codec) -> list[bytes]:
@@ -75,7 +77,7 @@ def test_the_run_lengths_of_the_example_are_what_we_write() -> None:
     assert packed("coco_rle")[2] == example[1].encode()
 
 
-@pytest.mark.parametrize("header", [public_messages.MasksHeader, public_messages.ObjectHeader])
+@pytest.mark.parametrize("header", [headers.MasksHeader, headers.ObjectHeader, headers.SceneHeader])
 def test_the_page_has_every_field_of_the_header(header: Any) -> None:
     for name in header.__struct_encode_fields__:
         assert re.search(rf"^\|[^|]*`{name}`", PAGE, re.M), f"{name} is missing in docs/protocol.md"

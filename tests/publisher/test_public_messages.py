@@ -8,17 +8,20 @@ import timeit
 import msgspec
 import numpy as np
 import pytest
-from publisher.ellipse_masks import STAMP, ellipse, one_object, two_balls
+from publisher.ellipse_masks import STAMP, ellipse, one_object, two_balls, two_balls_on_gray
 
 from nodes.publisher.codecs import Codec
 from nodes.publisher.public_messages import (
     pack_frame,
     pack_masks,
+    pack_scene,
     pack_status,
     unpack_frame,
     unpack_masks,
+    unpack_scene,
     unpack_status,
 )
+from stream.errors import MessageError
 from stream.messages import Masks
 
 CODECS: tuple[Codec, ...] = ("packbits", "coco_rle", "png")
@@ -86,7 +89,48 @@ def test_the_header_holds_all_that_the_contract_names() -> None:
         "codec": "packbits",
         "payload": 0,
         "shape": [29, 22],
+        "label": "",
+        "reason": "",
     }
+
+
+def test_labels_and_reasons_reach_the_consumer() -> None:
+    masks = two_balls().with_labels({1: "größter Ball", 9: "nobody"})
+    objects = [msgspec.structs.replace(o, reason="" if o.object_id == 1 else "low score") for o in masks.objects]
+    masks = msgspec.structs.replace(masks, objects=tuple(objects))
+    read = unpack_masks(pack_masks(masks, "packbits", 1, 2, "a1")).masks.objects
+    assert [o.label for o in read] == ["größter Ball", "", ""]
+    assert [o.reason for o in read] == ["", "low score", "low score"]
+
+
+def test_an_older_publisher_knows_no_labels_and_no_reasons() -> None:
+    topic, header, *payloads = pack_masks(two_balls(), "packbits", 1, 2, "a1")
+    decoded = json.loads(header)
+    for o in decoded["objects"]:
+        del o["label"], o["reason"]
+    read = unpack_masks([topic, json.dumps(decoded).encode(), *payloads]).masks.objects
+    assert [(o.label, o.reason) for o in read] == [("", "")] * 3
+
+
+@pytest.mark.parametrize("codec", CODECS)
+def test_a_scene_is_the_masks_message_with_the_picture_as_its_last_payload(codec: Codec) -> None:
+    scene = two_balls_on_gray()
+    topic, header, *payloads, jpeg = pack_scene(scene, codec, 90, 5_040_000_000, 17, "a1")
+    of_masks = pack_masks(scene.masks, codec, 5_040_000_000, 17, "a1")
+    assert topic == b"scenes/door"
+    assert payloads == of_masks[2:]
+    decoded = json.loads(header)
+    assert decoded.pop("picture") == {"payload": 3, "codec": "jpeg", "width": 64, "height": 48}
+    assert decoded == {**json.loads(of_masks[1]), "schema": "sam-pt-live/scenes"}
+    received = unpack_scene([topic, header, *payloads, jpeg])
+    assert (received.sequence, received.publisher) == (17, "a1")
+    assert np.array_equal(received.label_image(), scene.masks.label_image())
+    assert np.abs(received.picture().astype(int) - scene.frame.rgb).max() < 8
+
+
+def test_a_picture_larger_than_jpeg_can_hold_is_one_readable_error() -> None:
+    with pytest.raises(MessageError, match="JPEG can't hold 65501x8"):
+        pack_frame(STAMP, np.zeros((8, 65_501, 3), np.uint8), 80)
 
 
 def test_what_json_can_not_hold_is_told_as_best_it_can() -> None:

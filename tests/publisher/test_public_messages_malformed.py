@@ -10,24 +10,31 @@ from typing import Any
 
 import numpy as np
 import pytest
-from publisher.ellipse_masks import STAMP, two_balls
+from publisher.ellipse_masks import STAMP, two_balls, two_balls_on_gray
 
 from nodes.publisher.codecs import Codec
+from nodes.publisher.headers import MAX_MESSAGE_BYTES
 from nodes.publisher.public_messages import (
     MAX_DECODED,
-    MAX_MESSAGE_BYTES,
     pack_frame,
     pack_masks,
+    pack_scene,
     pack_status,
     unpack_frame,
     unpack_masks,
+    unpack_scene,
     unpack_status,
 )
 from stream.errors import MessageError
 from stream.transport.wire import MAX_HEADER_BYTES, MAX_PARTS
 
 CODECS: tuple[Codec, ...] = ("packbits", "coco_rle", "png")
-UNPACKERS: tuple[Callable[[list[bytes]], Any], ...] = (unpack_masks, unpack_frame, unpack_status)
+UNPACKERS: tuple[Callable[[list[bytes]], Any], ...] = (unpack_masks, unpack_frame, unpack_status, unpack_scene)
+
+
+def a_scene(codec: Codec, size: tuple[int, int] = (48, 64)) -> list[bytes]:
+    """The parts of `two_balls` with a gray picture."""
+    return pack_scene(two_balls_on_gray(size), codec, 80, 1, 2, "a1")
 
 
 def parts_with(change: Callable[[dict[str, Any]], object], codec: Codec = "packbits") -> list[bytes]:
@@ -94,6 +101,9 @@ WRONG = {
     "a payload used twice": put("objects", 0, "payload", value=1),
     "another shape": put("objects", 0, "shape", value=[22, 29]),
     "a huge shape": put("objects", 0, "shape", value=[60_000, 60_000]),
+    "an endless label": put("objects", 0, "label", value="x" * 65),
+    "a label that is no text": put("objects", 0, "label", value=7),
+    "an endless reason": put("objects", 0, "reason", value="x" * 201),
 }
 
 
@@ -101,6 +111,35 @@ WRONG = {
 def test_a_header_that_is_wrong_in_one_place_is_refused(change: Callable[[dict[str, Any]], object]) -> None:
     with pytest.raises(MessageError):
         unpack_masks(parts_with(change))
+
+
+WRONG_SCENE = {
+    "no picture": lambda h: h.pop("picture"),
+    "a picture that is not the last payload": put("picture", "payload", value=0),
+    "a picture that is not there": put("picture", "payload", value=9),
+    "a picture of an unknown codec": put("picture", "codec", value="webp"),
+    "a picture of another size": put("picture", "width", value=63),
+    "a picture without a size": lambda h: h["picture"].pop("height"),
+    "an object that has the picture": put("objects", 0, "payload", value=3),
+    "another schema": put("schema", value="sam-pt-live/masks"),
+}
+
+
+@pytest.mark.parametrize("change", WRONG_SCENE.values(), ids=WRONG_SCENE.keys())
+def test_a_scene_that_is_wrong_in_one_place_is_refused(change: Callable[[dict[str, Any]], object]) -> None:
+    topic, header, *payloads = a_scene("packbits")
+    unpack_scene([topic, header, *payloads])
+    decoded = json.loads(header)
+    change(decoded)
+    with pytest.raises(MessageError):
+        unpack_scene([topic, json.dumps(decoded).encode(), *payloads])
+
+
+def test_a_scene_without_its_picture_or_with_half_of_it_is_refused() -> None:
+    topic, header, *payloads, jpeg = a_scene("packbits")
+    for parts in ([topic, header], [topic, header, *payloads], [topic, header, *payloads, jpeg[:-2]]):
+        with pytest.raises(MessageError):
+            unpack_scene(parts)
 
 
 GOOD = pack_masks(two_balls(), "packbits", 1, 2, "a1")
@@ -214,7 +253,7 @@ def outcome(unpack: Callable[[list[bytes]], Any], parts: list[bytes]) -> bool:
 def test_thousands_of_damaged_messages_raise_nothing_but_message_errors() -> None:
     rng = random.Random(5)
     seeds = [pack_masks(two_balls((12, 16)), codec, 1, 2, "a1") for codec in CODECS]
-    seeds += [pack_status("door", {"frames": {"captured": 7}})]
+    seeds += [pack_status("door", {"frames": {"captured": 7}}), a_scene("packbits", (12, 16))]
     good = [outcome(unpack, mutated(rng, rng.choice(seeds))) for _ in range(4000) for unpack in UNPACKERS]
     assert 0 < sum(good) < len(good)  # some changes hurt nothing, such as another digit in a time
 

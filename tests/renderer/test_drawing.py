@@ -6,6 +6,7 @@ import itertools
 
 import numpy as np
 import pytest
+from msgspec.structs import replace
 from renderer.box_masks import box_object, gray, hud, masks_of
 
 from nodes.renderer.drawing import Painter
@@ -184,3 +185,14 @@ def test_a_trail_follows_a_moving_point():
     strength = np.abs(picture[90, 52:80].astype(int) - 100).sum(axis=1)
     assert (strength > 0).all(), "a line back to where it was"
     assert strength[-4:].mean() > strength[:4].mean(), "fading with age"
+
+
+def test_the_caption_of_an_object_bears_its_label():
+    plain, named, long, longer = (
+        drawn(masks_of(replace(box_object(), label=label)), written=True)
+        for label in ("", "cat", "x" * 25, "x" * 21 + "yyyy")
+    )
+    assert (plain != named).any()
+    assert np.array_equal(long, longer), "a long label is cut"
+    lost = [drawn(masks_of(replace(LOST, label=label)), written=True) for label in ("", "cat")]
+    assert (lost[0] != lost[1]).any()

@@ -18,7 +18,7 @@ from renderer.box_masks import box_object, gray, masks_of
 
 import nodes.renderer.node as renderer_node
 from nodes.renderer.node import RendererStage, make_stage
-from stream.commands import Start, TakeSnapshot
+from stream.commands import SetLabels, Start, TakeSnapshot
 from stream.errors import ConfigError
 from stream.in_memory import InMemoryNode
 from stream.messages import Frame, Scene
@@ -73,6 +73,16 @@ def test_a_sink_wants_every_scene(node, tmp_path, sink):
 def test_a_sink_that_cannot_be_written_is_refused_at_the_start(node, tmp_path):
     with pytest.raises(ConfigError, match="--record"):
         stage_with(node, record=str(tmp_path))
+
+
+def test_objects_are_drawn_with_the_labels_that_were_set_last(node, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(renderer_node.Painter, "draw", lambda _, rgb, masks, hud: drawn.append(masks) or rgb)
+    stage = stage_with(node, picture=str(tmp_path / "picture.png"))
+    for labels in ({}, {3: "cat"}, {}):
+        node.start(stage, SetLabels(labels=labels))
+        node.give(stage, scene_at(5))
+    assert [masks.objects[0].label for masks in drawn] == ["", "cat", ""]
 
 
 def test_label_images_are_written_as_the_scenes_come(node, tmp_path):

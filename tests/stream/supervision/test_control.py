@@ -6,10 +6,11 @@ import random
 import pytest
 from supervision_fakes import SIZE, SessionUnderTest
 
-from stream.commands import GivePrompt, Pause, RemoveObject, Resume, TakeSnapshot
+from stream.commands import GivePrompt, Pause, RemoveObject, Resume, SetLabels, TakeSnapshot
 from stream.reports import Answer
 from stream.supervision.actions import EndRun, SendCommand, SendReply
-from stream.supervision.snapshots import TIMEOUT_S
+from stream.supervision.control import METHODS
+from stream.supervision.requests.waiting import TIMEOUT_S
 
 
 @pytest.fixture
@@ -37,6 +38,17 @@ def test_an_object_lives_through_its_methods(run):
         ("add", 3),
     ]
     assert commands[3] == RemoveObject(object_id=1)
+
+
+def test_a_new_label_goes_to_every_node_that_shows_it(run):
+    run.request("add_object", {"points": [[5, 5]]})
+    run.session.on_hello("publisher", 0.0)
+    run.commands()
+    assert run.request("rename_object", {"object_id": 1, "label": "cat"}) == {"object_id": 1, "label": "cat"}
+    assert run.actions(SendCommand) == [SendCommand("publisher", SetLabels(labels={1: "cat"}))]  # no renderer yet
+    assert run.request("list_objects")["objects"][0]["label"] == "cat"
+    assert run.request("rename_object", {"object_id": 1, "label": ""})["label"] == ""
+    assert run.actions(SendCommand) == [SendCommand("publisher", SetLabels(labels={}))]
 
 
 def test_the_feed_is_paused_resumed_and_ended(run):
@@ -84,6 +96,11 @@ def test_a_snapshot_that_the_renderer_could_not_write_is_refused(waiting):
     assert waiting.replies() == [{"id": "first", "error": {"code": "internal", "message": "the disk is full"}}]
 
 
+def test_a_node_names_the_reason_of_its_refusal(waiting):
+    waiting.handler.on_answer(answer(2, error="no such frame", code="frame_gone"))
+    assert waiting.replies()[0]["error"] == {"code": "frame_gone", "message": "no such frame"}
+
+
 def test_an_answer_that_nobody_waits_for_is_dropped(waiting):
     waiting.handler.on_answer(answer(99))
     assert waiting.outbox.take() == []
@@ -103,7 +120,7 @@ def test_a_client_that_has_waited_for_too_long_is_refused_and_no_other(waiting):
 def test_at_the_end_no_client_is_left_waiting(waiting):
     waiting.handler.on_end()
     waiting.handler.on_end()
-    error = {"code": "internal", "message": "the run ends before a frame came"}
+    error = {"code": "internal", "message": "the run ends before the renderer has answered"}
     assert waiting.replies() == [{"id": name, "error": error} for name in ("first", "second")]
 
 
@@ -125,6 +142,8 @@ def test_at_the_end_no_client_is_left_waiting(waiting):
         ("add_object", {"mask": {"bbox": "x"}}, "bad_params"),
         ("refine_object", {"object_id": 1, "points": [[1, 1]]}, "unknown_object"),
         ("refine_object", {"object_id": True}, "unknown_object"),
+        ("rename_object", {"object_id": 1, "label": "cat"}, "unknown_object"),
+        ("rename_object", {"object_id": 1, "name": "cat"}, "bad_params"),
         ("remove_object", {"object_id": [1]}, "unknown_object"),
         ("remove_object", {}, "unknown_object"),
     ],
@@ -155,9 +174,10 @@ def test_random_requests_each_get_exactly_one_reply(run):
     rng = random.Random(3)
     values = [None, True, -1, 1e300, "x" * 50, [], {}, [[1, 1]], [[1, 1, 9]], {"bbox": [0, 0, 1, 1]}, [1, 2, 3, 4]]
     for _ in range(3000):
-        method = rng.choice([m for m in run.handler.methods if m != "stats"])
+        method = rng.choice([m for m in METHODS if m != "stats"])
         keys = rng.sample(["points", "box", "mask", "object_id", "other"], rng.randint(0, 4))
         params = {key: rng.choice(values) for key in keys}
         actions = run.serve([json.dumps({"id": 1, "method": method, "params": params}).encode()])
-        (reply,) = [a for a in actions if isinstance(a, SendReply)]
+        run.handler.on_tick(TIMEOUT_S + 1)  # nobody answers a snapshot
+        (reply,) = [a for a in (*actions, *run.outbox.take()) if isinstance(a, SendReply)]
         assert json.loads(reply.body).get("error", {}).get("code") != "internal"
