@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from stream.messages import Message, Prompt
+from stream.messages import FrameRef, Message, Prompt
 
 
 class Command(Message, frozen=True, kw_only=True):
@@ -43,6 +43,31 @@ class GivePrompt(Command, frozen=True, kw_only=True):
 
     schema: ClassVar[str] = "give_prompt/1"
     prompt: Prompt
+    request: int = 0  # that an Answer is to name: the prompt is accepted, or its frame is gone; 0: nobody waits
+
+
+class ChooseCandidate(Command, frozen=True, kw_only=True):
+    """Take another of the masks that an object's newest prompt may mean (tracker); the decoder answers the request."""
+
+    schema: ClassVar[str] = "choose_candidate/1"
+    object_id: int
+    step: int  # so many masks larger, or (below 0) smaller
+    request: int
+
+
+class HoldFrame(Command, frozen=True, kw_only=True):
+    """Keep a frame for a prompt that is still being given (tracker); the Answer names the request."""
+
+    schema: ClassVar[str] = "hold_frame/1"
+    frame: FrameRef
+    request: int
+
+
+class ReleaseFrame(Command, frozen=True, kw_only=True):
+    """Keep a frame no longer (tracker)."""
+
+    schema: ClassVar[str] = "release_frame/1"
+    frame: FrameRef
 
 
 class RemoveObject(Command, frozen=True, kw_only=True):
@@ -107,6 +132,9 @@ STARTS: tuple[type[Command], ...] = (Start, StartCapture, StartTracker)
 COMMANDS: tuple[type[Command], ...] = (
     *STARTS,
     GivePrompt,
+    ChooseCandidate,
+    HoldFrame,
+    ReleaseFrame,
     RemoveObject,
     DecoderRestarted,
     DiscoveryDone,

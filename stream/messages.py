@@ -41,6 +41,19 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int = 0  # geometry epoch: +1 when the frame size changes
 
 
+class FrameRef(msgspec.Struct, frozen=True, kw_only=True):
+    """Names a frame of a camera."""
+
+    session: int
+    frame_id: int
+    epoch: int = 0
+
+    @classmethod
+    def of(cls, stamp: Stamp) -> FrameRef:
+        """The name of the frame with that stamp."""
+        return cls(session=stamp.session, frame_id=stamp.frame_id, epoch=stamp.epoch)
+
+
 class Frame(Message, frozen=True, kw_only=True):
     """One picture of the feed."""
 
@@ -64,6 +77,20 @@ class Frame(Message, frozen=True, kw_only=True):
     def size(self) -> tuple[int, int]:
         """(height, width) in px."""
         return self.rgb.shape[0], self.rgb.shape[1]
+
+
+class Upload(Message, frozen=True, kw_only=True):
+    """A picture of a page's own camera, or the word that this page sends no more."""
+
+    schema: ClassVar[str] = "upload/1"
+    page: int  # counts the pages, or times, that a camera was turned on
+    jpeg: Array  # (bytes,) uint8; empty: no more
+    reason: str = ""  # why it sends no more
+    arrived_ns: int  # monotonic clock of the host that the page sends to
+    arrived_unix_ns: int
+
+    def __post_init__(self) -> None:
+        expect(self.jpeg, "upload.jpeg", "uint8", (None,))
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
@@ -93,6 +120,9 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     mask: Array | None = None  # (H, W) uint8, 0 or 1, of the whole frame
     seen_unix_ns: int = 0  # restore: when the object was last seen well; 0: unknown
     sighting: Sighting | None = None  # restore: how it looked then, where the tracker has the picture
+    frame: FrameRef | None = None  # that somebody saw when they gave it; None: the next frame
+    candidate: int | None = None  # of the masks that it may mean, by area from 0, the smallest; None: the default
+    step: int = 0  # so many masks larger than the one that was chosen last
 
     def __post_init__(self) -> None:
         if self.xy is not None:
@@ -148,6 +178,26 @@ class ReinitRequest(Message, frozen=True, kw_only=True):
     objects: tuple[ObjectTrack, ...] = ()
     prompts: tuple[Prompt, ...] = ()
     seeds_for: tuple[int, ...] = ()
+
+
+class TrackedFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """A frame that was answered with Tracks, and the objects that these held."""
+
+    frame: Frame
+    objects: tuple[ObjectTrack, ...] = ()
+
+
+class PromptOnFrame(Message, frozen=True, kw_only=True):
+    """A prompt on a frame that was answered before: the decoder makes its mask there, and brings it to the newest.
+
+    The Tracks that follow hold the object, from the frame after the last of `since` on.
+    """
+
+    schema: ClassVar[str] = "prompt_on_frame/1"
+    prompt: Prompt
+    on: TrackedFrame
+    since: tuple[Frame, ...] = ()  # answered since, thinned, the newest last; empty where the mask model needs none
+    request: int = 0  # that an Answer is to name, with the candidate that was chosen; 0: nobody waits
 
 
 class DiscoverObjects(Message, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
     capture --frames--> tracker --tracks--> decoder --scenes--> renderer
                            ^                   |----masks-----> publisher, supervisor
                            +-------seeds-------+                (frames and scenes go there too, if it publishes them)
+    web --uploads--> capture (where a page's own camera is the source)
     publisher --PUB--> web (where it is asked for) --requests--> supervisor
     supervisor --commands--> every node --reports--> supervisor
 
@@ -18,8 +19,20 @@ from enum import Enum
 
 from stream.commands import COMMANDS
 from stream.errors import ConfigError, nearest
-from stream.messages import DiscoverObjects, Frame, Masks, Message, ReinitRequest, Scene, Seeds, Tracks
+from stream.messages import (
+    DiscoverObjects,
+    Frame,
+    Masks,
+    Message,
+    PromptOnFrame,
+    ReinitRequest,
+    Scene,
+    Seeds,
+    Tracks,
+    Upload,
+)
 from stream.reports import REPORTS
+from stream.settings.addresses import source_kind
 from stream.settings.config import Config
 
 
@@ -57,8 +70,9 @@ class Stage:
 
 
 TOPICS = {
+    "uploads": Topic((Upload,), 1),
     "frames": Topic((Frame,), 2),
-    "tracks": Topic((Tracks, ReinitRequest, DiscoverObjects), 2),
+    "tracks": Topic((Tracks, ReinitRequest, DiscoverObjects, PromptOnFrame), 2),
     "scenes": Topic((Scene,), 8),
     "masks": Topic((Masks,), 8),
     "seeds": Topic((Seeds,), 1000, drained=True),
@@ -197,13 +211,19 @@ def _node(stage: str, config: Config) -> Node:
         reads["scenes"] = NEWEST  # asked for when a snapshot is
     if stage == "publisher" and not config.publisher.frames:
         del reads["frames"]
+    writes = plan.writes
+    if source_kind(config.capture.source) == "browser":
+        if stage == "capture":
+            reads["uploads"] = NEWEST
+        if stage == "web":
+            writes = (*writes, "uploads")
     if stage == "publisher" and not config.publishes_scenes:
         del reads["scenes"]
     return Node(
         camera=config.capture.camera,
         stage=stage,
         reads={"commands": EVERY, **reads},
-        writes=(*plan.writes, "reports"),
+        writes=(*writes, "reports"),
         feed=plan.feed,
         process=_process(stage, config),
         here=not config.graph.run or stage in config.graph.run,

@@ -32,6 +32,7 @@ DOORS = {
     "aiohttp": {"nodes/web"},
     "prometheus_client": {"nodes/web"},
     "httpx2": {"tools/fetch/transfer.py"},
+    "playwright": {"tools/chromium.py"},
 }
 
 

@@ -24,7 +24,7 @@ from nodes.decoder.segmentation import Decoded, Job, Segmenter
 from nodes.decoder.worker import SlicedTask, Worker
 from stream.crops import crop_mask
 from stream.errors import ModelError
-from stream.messages import Masks, ObjectMask, Origin, Seeds, Stamp, State, Tracks
+from stream.messages import Masks, ObjectMask, ObjectTrack, Origin, Seeds, Stamp, State, Tracks
 from stream.timing import FramePeriod
 
 log = logging.getLogger(__name__)
@@ -72,7 +72,7 @@ class LiveSegmenter:
         self.propagator = Propagator()
         self.running: Job | None = None
         self.waiting: list[tuple[Job, int]] = []  # with their refinement passes: prompts, and the newest boundary
-        self.task: SlicedTask | None = None  # what the model does where no frame waits for it
+        self.tasks: list[SlicedTask] = []  # what the model does where no frame waits for it, one after the other
         self.last: Stamp | None = None
         self.period = FramePeriod()
         self.refinement_passes = budget.refinement_passes  # that the last job was given
@@ -108,9 +108,13 @@ class LiveSegmenter:
                 yield done.seeds
 
     def run(self, task: SlicedTask) -> None:
-        """Do a task, a slice whenever no frame waits for the model."""
-        self.task = task
+        """Do a task after those that wait, a slice whenever no frame waits for the model."""
+        self.tasks.append(task)
         self._advance()
+
+    def keep(self, mask: ObjectMask, track: ObjectTrack, frame_id: int) -> None:
+        """Carry a mask that was made beside the feed, with the points on its frame, from now on."""
+        self.propagator.keep(mask.bbox, mask.mask, mask.score, track, frame_id)
 
     # --- the model --------------------------------------------------------------------------------------------------
 
@@ -127,9 +131,9 @@ class LiveSegmenter:
         self.worker.start(lambda: self._timed(job, refinement_passes))
 
     def _advance(self) -> None:
-        """The next slice of the task, if there is one and nobody else needs the model."""
-        if self.task is not None and not self.worker.busy:
-            self.worker.start(self.task.step)
+        """The next slice of the first task, if there is one and nobody else needs the model."""
+        if self.tasks and not self.worker.busy:
+            self.worker.start(self.tasks[0].step)
 
     def _timed(self, job: Job, refinement_passes: int) -> Timed:
         """Ask the model (on the worker's thread)."""
@@ -150,9 +154,8 @@ class LiveSegmenter:
             return None
         job, self.running = self.running, None
         timed, error = outcome
-        if timed is True and self.task is not None:
-            self.task.finish()
-            self.task = None
+        if timed is True and self.tasks:
+            self.tasks.pop(0).finish()
         if self.waiting:
             self._queue(*self.waiting.pop(0))
         if error is None or isinstance(error, ModelError):

@@ -106,3 +106,45 @@ class SparingModel(MaskModel, Protocol):
         self, embedding: Embedding, queries: Sequence[Query], refinement_passes: int
     ) -> tuple[Sequence[Logits], int]:
         """As `decode`, with at most so many refinement passes; and how many passes there were in all."""
+
+
+@runtime_checkable
+class RememberingModel(MaskModel, Protocol):
+    """A `MaskModel` with a memory of each object, which may be made beside the feed."""
+
+    def beside(self) -> RememberingModel:
+        """A model of the same kind that has seen nothing; what both need and neither changes is shared."""
+
+    def adopt(self, object_id: int, other: RememberingModel) -> None:
+        """Take over another one's memory of an object, as of the last frame that both have seen."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The masks that a prompt may mean."""
+
+    masks: Sequence[Array]  # (H, W) uint8 each, by area, the smallest first
+    default: int  # which of them the prompt gives without a choice
+
+
+@runtime_checkable
+class ChoosingModel(MaskModel, Protocol):
+    """A `MaskModel` that knows several masks of a prompt."""
+
+    def candidates(self, embedding: Embedding, query: Query) -> Candidates:
+        """The masks that the prompt of a query may mean; one at least."""
+
+
+def rank_candidates(default: Array, others: Sequence[Array], most_alike: float = 0.9) -> Candidates:
+    """Masks (H, W) by area, those that are as good as the same (IoU) or empty left out; the default stays."""
+    kept = [(default, True)]
+    for mask in sorted(others, key=lambda m: int(np.count_nonzero(m))):
+        if mask.any() and all(_iou(mask, m) <= most_alike for m, _ in kept):
+            kept.append((mask, False))
+    kept.sort(key=lambda pair: int(np.count_nonzero(pair[0])))
+    return Candidates([mask for mask, _ in kept], next(i for i, (_, is_default) in enumerate(kept) if is_default))
+
+
+def _iou(a: Array, b: Array) -> float:
+    both, either = np.count_nonzero((a != 0) & (b != 0)), np.count_nonzero((a != 0) | (b != 0))
+    return both / either if either else 1.0

@@ -7,10 +7,11 @@ from nodes.decoder.budget import Budget
 from nodes.decoder.live_segmentation import LiveSegmenter, Timed
 from nodes.decoder.mask_model import MaskModel, SparingModel
 from nodes.decoder.object_discovery import ObjectDiscovery
+from nodes.decoder.prompts_on_frames import PromptsOnFrames
 from nodes.decoder.segmentation import Segmenter
 from nodes.decoder.truth import TruthScore
 from nodes.decoder.worker import SlicedTask, ThreadWorker
-from stream.messages import DiscoverObjects, Masks, Message, ReinitRequest, Scene, Seeds, Tracks
+from stream.messages import DiscoverObjects, Masks, Message, PromptOnFrame, ReinitRequest, Scene, Seeds, Tracks
 from stream.node import NodeContext, Stage
 from stream.reports import Progress
 from stream.settings.config import Config
@@ -32,6 +33,8 @@ class DecoderStage(Stage):
         self.truth = TruthScore()
         self.segmenter = Segmenter(model, options.segmenter)
         self.live = None if options.budget is None else self._beside_the_feed(model, options.budget)
+        keep = None if self.live is None else self.live.keep
+        self.past_prompts = PromptsOnFrames(self.segmenter, node.send, node.report, keep)
         self.discovery: ObjectDiscovery | None = None
         if options.discovery is not None:
             begin = make_object_search(config.decoder, model, self.segmenter.embedding)
@@ -42,6 +45,9 @@ class DecoderStage(Stage):
         match message:
             case ReinitRequest():  # its frame comes once more, with the points drawn from these Seeds
                 self.node.send(self.segmenter.reinit(message))
+                return False
+            case PromptOnFrame():
+                self._run(self.past_prompts.task(message))
                 return False
             case DiscoverObjects():
                 self._run(self.discovery.requested(message) if self.discovery is not None else None)
@@ -90,6 +96,7 @@ class DecoderStage(Stage):
         if not isinstance(message, Masks):
             return
         self.node.send(Scene(frame=tracks.frame, masks=message))
+        self.past_prompts.record(message)
         self.frame_id = tracks.frame.stamp.frame_id
         if self.discovery is not None:  # its objects have other ids than the scene's truth
             self._run(self.discovery.consider(tracks, message))

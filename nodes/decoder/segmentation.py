@@ -18,7 +18,7 @@ import numpy as np
 
 from nodes.decoder import reinit
 from nodes.decoder.combining import exclusive, object_mask
-from nodes.decoder.mask_model import Embedding, Logits, MaskModel, Query, Verdict
+from nodes.decoder.mask_model import Embedding, Logits, MaskModel, Query, RememberingModel, Verdict
 from nodes.decoder.segmented_object import SegmentedObject
 from stream.crops import uncrop_mask
 from stream.errors import ModelError
@@ -100,6 +100,12 @@ class Segmenter:
         """Drop an object that the tracker no longer follows."""
         self.objects.pop(object_id, None)
         self.model.forget(object_id)
+
+    def adopt(self, object_id: int, other: Segmenter) -> None:
+        """Follow an object as another segmenter has begun to: its state, and the model's memory of it."""
+        self.objects[object_id] = other.objects[object_id]
+        if isinstance(self.model, RememberingModel) and isinstance(other.model, RememberingModel):
+            self.model.adopt(object_id, other.model)
 
     def embedding(self, frame: Frame) -> Embedding:
         """What the model keeps of a frame; not computed again for the last one. ModelError when it has no answer."""

@@ -3,15 +3,27 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 
 from nodes.tracker.backends import make_model
 from nodes.tracker.pacing import Pacer
 from nodes.tracker.tracking import PointTracker
-from stream.commands import Command, DecoderRestarted, DiscoveryDone, GivePrompt, RemoveObject, StartTracker
+from stream.commands import (
+    ChooseCandidate,
+    Command,
+    DecoderRestarted,
+    DiscoveryDone,
+    GivePrompt,
+    HoldFrame,
+    ReleaseFrame,
+    RemoveObject,
+    StartTracker,
+)
 from stream.errors import ModelError, PromptError
-from stream.messages import DiscoverObjects, Frame, Message, Prompt, Seeds, Tracks
+from stream.messages import DiscoverObjects, Frame, FrameRef, Message, Prompt, Seeds, Tracks
 from stream.node import NodeContext, Stage
-from stream.reports import Progress
+from stream.reports import Answer, Progress
 from stream.settings.config import Config
 from stream.settings.options import resolve
 
@@ -52,7 +64,14 @@ class TrackerStage(Stage):
                 if self.pacer is not None:
                     self.pacer.period.state(command.fps)
             case GivePrompt():
-                self._give(command.prompt)
+                self._give(command.prompt, command.request)
+            case ChooseCandidate() as c:  # the decoder answers, unless the frame is gone
+                choose = partial(self.tracker.choose_candidate, c.object_id, c.step, c.request)
+                self._answer(c.request, choose, when_done=False)
+            case HoldFrame():
+                self._answer(command.request, partial(self._hold, command.frame))
+            case ReleaseFrame():
+                self.tracker.past.release(command.frame)
             case RemoveObject():
                 self.tracker.remove(command.object_id)
             case DiscoveryDone():
@@ -100,7 +119,10 @@ class TrackerStage(Stage):
 
     # --- parts ------------------------------------------------------------------------------------------------------
 
-    def _give(self, prompt: Prompt) -> None:
+    def _give(self, prompt: Prompt, request: int) -> None:
+        if prompt.frame is not None or prompt.candidate is not None:
+            self._answer(request, partial(self.tracker.prompt_on_frame, prompt))
+            return
         try:
             match prompt.kind:
                 case "add":
@@ -111,6 +133,20 @@ class TrackerStage(Stage):
                     self.tracker.restore(prompt)
         except PromptError as error:
             log.warning("%s", error)
+
+    def _answer(self, request: int, act: Callable[[], None], *, when_done: bool = True) -> None:
+        """Do what a request asks for, and answer it; where its frame is gone, with the reason."""
+        self.tracker.past.tick(self.node.now_s())
+        try:
+            act()
+        except PromptError as error:
+            self.node.report(Answer(request=request, error=str(error), code="frame_gone"))
+            return
+        if when_done:
+            self.node.report(Answer(request=request))
+
+    def _hold(self, frame: FrameRef) -> None:
+        self.tracker.past.pin(frame)
 
     def _take_frame(self, frame: Frame) -> bool:
         """Track a frame; False where it is held, comes before the stride is over, or the model has no answer."""
@@ -123,6 +159,7 @@ class TrackerStage(Stage):
             if not self.pacer.wants(stamp.frame_id, stamp.captured_ns):
                 return False
             self.pacer.take(stamp.frame_id, stamp.captured_ns, self.node.now_s())
+        self.tracker.past.tick(self.node.now_s())
         try:
             answers = self.tracker.step(frame)
         except ModelError as error:

@@ -15,21 +15,31 @@ visible`; docs/sam_pt.md, b.5). Then `emit: horizon` answers with the frames tha
 
 from __future__ import annotations
 
+import contextlib
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from nodes.tracker import windows
 from nodes.tracker.answers import Answer, PendingFrames, redone_tracks, request_reinit
 from nodes.tracker.frame_buffer import BufferedFrame, FrameBuffer
 from nodes.tracker.linking import make_linking
+from nodes.tracker.past_frames import PastFrames
 from nodes.tracker.point_model import PointModel
 from nodes.tracker.point_sampling import PointSampler, RandomSources
 from nodes.tracker.point_set import PointSet
 from nodes.tracker.prompt_queue import PromptQueue
+from nodes.tracker.prompts_on_frames import (
+    PastPoints,
+    PastPrompt,
+    choose_candidate,
+    request_mask,
+    take_prompt,
+)
 from nodes.tracker.tracked_object import TrackedObject
 from stream.crops import uncrop_mask
 from stream.errors import PromptError
-from stream.messages import Frame, Prompt, ReinitRequest, Seeds, Tracks
+from stream.messages import Frame, Prompt, PromptOnFrame, ReinitRequest, Seeds, Tracks
 from stream.settings.options import TrackerOptions
 
 log = logging.getLogger(__name__)
@@ -51,9 +61,12 @@ class PointTracker:
         self.goes_back = options.reinit and options.reinit_variant != "A"
         self.wait_for_seed = options.wait_for_seed
         self.redo_boundary = options.redo_boundary
+        self.replays = options.replays
         self.sampler = PointSampler(model, options, random_sources)
         self.buffer = FrameBuffer(BUFFER_HORIZONS * options.horizon)
         self.linking = make_linking(model, self.buffer, options)
+        self.past = PastFrames(BUFFER_HORIZONS * options.horizon)
+        self.past_points = PastPoints(model, self.buffer, self.past, self.linking, options.horizon)
         self.reset()
 
     def reset(self) -> None:
@@ -61,8 +74,10 @@ class PointTracker:
         self.buffer.clear()
         self.objects: dict[int, TrackedObject] = {}
         self.prompt_queue = PromptQueue()  # taken on the next frame
+        self.past.clear()
         self.pending = PendingFrames()
         self.awaited_seeds: set[int] = set()  # frame_ids whose Seeds have not come
+        self.awaited_prompts: set[int] = set()  # the same, of prompts on past frames, which are pinned
         self.decoder_is_new = False  # the decoder was restarted, and has not been given the objects yet
         self.reinit_request: ReinitRequest | None = None  # for a boundary frame whose Tracks follow, with new points
         self.window_ended = True  # no window is open that needs evenly spaced frames
@@ -70,7 +85,7 @@ class PointTracker:
     @property
     def must_wait(self) -> bool:
         """True while a lossless feed must hold its next frame back, because Seeds are on their way."""
-        return self.wait_for_seed and bool(self.awaited_seeds)
+        return self.wait_for_seed and bool(self.awaited_seeds or self.awaited_prompts)
 
     @property
     def a_window_ahead(self) -> bool:
@@ -83,6 +98,7 @@ class PointTracker:
     def give_up_waiting(self) -> None:
         """Go on without the Seeds that are on their way; they are still used should they come."""
         self.awaited_seeds.clear()
+        self.awaited_prompts.clear()
 
     # --- prompts: they take effect on the next frame ----------------------------------------------------------------
 
@@ -96,9 +112,25 @@ class PointTracker:
             raise PromptError(f"object {prompt.object_id} can't be refined: there is none; add it first")
         self.prompt_queue.refine(prompt)
 
+    def prompt_on_frame(self, prompt: Prompt) -> None:
+        """Add or refine an object on the frame that its prompt names; PromptError where that is gone.
+
+        Where it names none, but a candidate: on the newest that was answered.
+        """
+        if prompt.kind == "refine" and prompt.object_id not in self.object_ids:
+            raise PromptError(f"object {prompt.object_id} can't be refined: there is none; add it first")
+        self.prompt_queue.add_past(take_prompt(self.past, prompt))
+
+    def choose_candidate(self, object_id: int, step: int, request: int) -> None:
+        """Take another of the masks that an object's newest prompt may mean; PromptError where its frame is gone."""
+        if object_id not in self.object_ids:
+            raise PromptError(f"there is no object {object_id} that a mask could be chosen for")
+        self.prompt_queue.add_past(choose_candidate(self.past, object_id, step, request))
+
     def remove(self, object_id: int) -> None:
         """Stop tracking an object; an id that is unknown stays so."""
         self.prompt_queue.remove(object_id)
+        self.past.forget(object_id)
 
     def restore(self, prompt: Prompt) -> None:
         """Track an object again after a node was restarted: its prompt holds its last mask, maybe a second old."""
@@ -107,7 +139,12 @@ class PointTracker:
     def decoder_restarted(self) -> None:
         """Give the decoder every object again: `restore` prompts go out with the next frame."""
         self.decoder_is_new = True
-        self.awaited_seeds.clear()
+        self.give_up_waiting()
+        for o in self.objects.values():
+            prompt = self.past.newest_prompts.get(o.object_id)
+            if o.mask is None and o.prompt_frame >= 0 and prompt is not None:  # its first mask has not come
+                with contextlib.suppress(PromptError):
+                    self.prompt_queue.add_past(take_prompt(self.past, prompt))
 
     @property
     def object_ids(self) -> list[int]:
@@ -129,7 +166,9 @@ class PointTracker:
         features = self.model.encode(frame.rgb)  # a ModelError leaves everything as it was: the frame is passed over
         redone = self._redone_boundary()
         prompts = self._follow_changes(frame, newest)
-        prompts += self.prompt_queue.carry_out(self.objects, frame.size)
+        begun, past_prompts = self.prompt_queue.carry_out(self.objects, frame.size)
+        prompts += begun
+        on_frames = [self._begin_on_past_frame(p) for p in past_prompts]
         due = self._due(prompts)
         buffered = self.buffer.push(frame, features)
         self._place_points(prompts, buffered)
@@ -141,8 +180,8 @@ class PointTracker:
             self.awaited_seeds.add(buffered.frame_id)
         if due and self.redo_boundary:
             self.reinit_request = request_reinit(answers.pop())
-            return [*redone, *answers, self.reinit_request]
-        return [*redone, *answers]
+            return [*redone, *on_frames, *self._recorded(answers), self.reinit_request]
+        return [*redone, *on_frames, *self._recorded(answers)]
 
     def flush(self) -> list[Answer]:
         """The tracks of the frames that still wait: the feed has ended."""
@@ -157,22 +196,25 @@ class PointTracker:
     def reseed(self, seeds: Seeds) -> None:
         """Take the decoder's answer: new points on the frame it belongs to, caught up by the next step."""
         self.awaited_seeds = {i for i in self.awaited_seeds if i > seeds.frame_id}
+        self.awaited_prompts.discard(seeds.frame_id)
         for seed in seeds.objects:
             frame_id = seeds.frame_id if seed.frame_id < 0 else seed.frame_id
-            buffered = self.buffer.find(frame_id)
-            if buffered is None or buffered.frame.size != seeds.size or buffered.frame.stamp.epoch != seeds.epoch:
+            chain = self.past_points.chain_from(frame_id, seeds.epoch)
+            if not chain or chain[0].frame.size != seeds.size:
                 log.info("seeds of frame %d came too late; the old points stay", frame_id)
                 continue
             tracked = self.objects.get(seed.object_id)
-            if tracked is None or frame_id < tracked.mask_frame or seed.bbox[2] == 0:
+            prompted = tracked is not None and frame_id == tracked.prompt_frame
+            if tracked is None or (frame_id < tracked.mask_frame and not prompted) or seed.bbox[2] == 0:
                 continue
-            tracked.keep_mask(seed, buffered.frame)
-            if self.goes_back and tracked.anchor is not None and frame_id < tracked.anchor:
+            tracked.keep_mask(seed, chain[0].frame)
+            if self.goes_back and not prompted and tracked.anchor is not None and frame_id < tracked.anchor:
                 for o in self.objects.values() if self.together else [tracked]:
                     o.go_back([i for i in self.buffer.ids if i >= frame_id], self.horizon)
-            if self.reinit or not tracked.point_sets:
-                drawn = self.sampler.sample(buffered, seed.object_id, uncrop_mask(seed.bbox, seed.mask, seeds.size))
-                tracked.replace_points([self.linking.catch_up(drawn, tracked.window_ends)])
+            if self.reinit or not tracked.point_sets or (prompted and tracked.redraws):
+                mask = uncrop_mask(seed.bbox, seed.mask, seeds.size)
+                draw = partial(self.sampler.sample, object_id=seed.object_id, mask=mask)
+                tracked.replace_points([self.past_points.draw(chain, draw, tracked.window_ends)])
 
     # --- parts of a step --------------------------------------------------------------------------------------------
 
@@ -187,7 +229,9 @@ class PointTracker:
         recounted = frame.stamp.frame_id <= newest.stamp.frame_id
         if resized or recounted:
             self.buffer.clear()
-            self.awaited_seeds.clear()
+            self.past.clear()
+            self.prompt_queue.move_to_present(newest.size, frame.size)
+            self.give_up_waiting()
             self.pending.clear()  # their features are gone: these frames are passed over
             for o in self.objects.values():
                 o.rescale(newest.size, frame.size, newest.stamp.frame_id, frame.stamp.frame_id)
@@ -195,7 +239,8 @@ class PointTracker:
             return []
         self.decoder_is_new = False
         on = frame if resized or recounted else newest  # where the masks have been carried to
-        return [o.restore_prompt(on.stamp.frame_id) for o in self.objects.values()]
+        again = [o for o in self.objects.values() if not self.prompt_queue.begins_in_the_past(o.object_id)]
+        return [o.restore_prompt(on.stamp.frame_id) for o in again]
 
     def _due(self, prompts: Sequence[Prompt]) -> tuple[int, ...]:
         """The objects for which the frame that comes now is the last of their window.
@@ -213,6 +258,32 @@ class PointTracker:
         if due and self.together:
             due = list(self.objects.values())
         return tuple(o.object_id for o in due)
+
+    def _begin_on_past_frame(self, asked: PastPrompt) -> PromptOnFrame:
+        """Let an object begin, or go on, on a frame of the past; what the decoder is asked for."""
+        prompt, tracked = asked.prompt, self.objects[asked.prompt.object_id]
+        message = request_mask(self.past, asked, with_frames_since=self.replays)
+        on = message.on.frame.stamp
+        others = [o for o in self.objects.values() if o is not tracked and o.anchor is not None]
+        tracked.begin_on(
+            [on.frame_id, *(i for i in self.buffer.ids if i > on.frame_id)],
+            self.horizon,
+            redraw=bool(prompt.step) or prompt.candidate is not None or prompt.xy is None,
+            like=others[0] if others and self.together else None,
+        )
+        if prompt.xy is not None and prompt.labels is not None and not prompt.step:
+            place = partial(self.sampler.place, object_id=prompt.object_id, xy=prompt.xy, labels=prompt.labels)
+            placed = self.past_points.draw(self.past.chain(asked.pin), place, tracked.window_ends)
+            tracked.replace_points([*(tracked.point_sets if prompt.kind == "refine" else ()), placed])
+        if self.wait_for_seed:
+            self.awaited_prompts.add(on.frame_id)
+        return message
+
+    def _recorded(self, answers: list[Tracks]) -> list[Tracks]:
+        """The answers, which prompts may name from now on."""
+        for tracks in answers:
+            self.past.record(tracks)
+        return answers
 
     def _place_points(self, prompts: list[Prompt], buffered: BufferedFrame) -> None:
         """Make query points of the points that were given for this frame; describe those that a new size moved."""
@@ -256,7 +327,8 @@ class PointTracker:
         request, self.reinit_request = self.reinit_request, None
         if request is None:
             return []
-        return [redone_tracks(request, [self.objects[o.object_id].track_at(request.frame) for o in request.objects])]
+        tracked = [self.objects[o.object_id].track_at(request.frame) for o in request.objects]
+        return self._recorded([redone_tracks(request, tracked)])
 
     def _point_sets(self, object_ids: Iterable[int]) -> list[PointSet]:
         return [point_set for i in object_ids for point_set in self.objects[i].point_sets]

@@ -59,6 +59,7 @@ class TrackerOptions:
     wait_for_seed: bool = False  # the next frame waits for the Seeds that are on their way
     redo_boundary: bool = False  # a boundary frame is decoded twice, the second time with the points drawn on it
     paced: bool = False  # frames are passed over evenly where the tracker is slower than its feed
+    replays: bool = False  # the decoder has to see the frames since a prompt that names an older one
 
 
 @dataclass(frozen=True)
@@ -122,6 +123,7 @@ def resolve(config: Config) -> Options:
             # Variant A alone: the others draw points on earlier frames, which have been decoded already.
             redo_boundary=wait and not live and not facts.learns and own.reinit and own.reinit_variant == "A",
             paced=live,
+            replays=facts.learns,
         ),
         segmenter=SegmenterOptions(
             min_area_px=decoder.min_area_px,

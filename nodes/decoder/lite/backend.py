@@ -21,9 +21,19 @@ from nodes.decoder.lite.following import MaskEstimate, follow, reachable_window
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from nodes.decoder.lite.lost_objects import search_lost
 from nodes.decoder.lite.object_memory import TEMPLATE_INTERVAL, ObjectMemory
-from nodes.decoder.lite.prompt_masks import agrees_with_picture, make_first_mask
+from nodes.decoder.lite.prompt_masks import agrees_with_picture, make_candidates, make_first_mask
 from nodes.decoder.lite.view import NARROW_PAD, WINDOW_PAD, WORKING_PX
-from nodes.decoder.mask_model import NO_MASK, Logits, MaskModelTraits, Query, ScoreLimits, Verdict
+from nodes.decoder.mask_model import (
+    NO_MASK,
+    Candidates,
+    Logits,
+    MaskModelTraits,
+    Query,
+    RememberingModel,
+    ScoreLimits,
+    Verdict,
+    rank_candidates,
+)
 from stream import geometry
 from stream.arrays import Array
 from stream.messages import Prompt
@@ -108,6 +118,25 @@ class Lite:
         """Drop all memory of an object."""
         self.memories.pop(object_id, None)
         self.estimates.pop(object_id, None)
+
+    def beside(self) -> Lite:
+        """One that has seen nothing; the fitted networks are shared by all."""
+        return Lite()
+
+    def adopt(self, object_id: int, other: RememberingModel) -> None:
+        """Take over another one's memory of an object, as of the last frame that both have seen."""
+        assert isinstance(other, Lite), "memories of one kind"
+        self.forget(object_id)
+        if object_id in other.memories:
+            self.memories[object_id] = other.memories[object_id]
+
+    def candidates(self, embedding: FrameAnalysis, query: Query) -> Candidates:
+        """The regions round the clicks of a prompt, at several scales; a box or a mask means one thing only."""
+        assert query.prompt is not None, "there is no prompt"
+        return rank_candidates(
+            make_first_mask(embedding.rgb, query.prompt, None, embedding),
+            make_candidates(embedding.rgb, query.prompt),
+        )
 
     def resize(self, old_size: tuple[int, int], new_size: tuple[int, int]) -> None:
         """Carry masks, poses and the last frame over to another frame size (H, W)."""

@@ -1,0 +1,148 @@
+"""Frames that were answered in, those that a prompt may still name out: the newest, and those that are pinned.
+
+    answered   the newest two horizons of frames, each of which somebody may see on a screen just now
+    pinned     single older ones, each with a thinned series of the frames since, so that a prompt on it can be brought
+               to the newest frame: those that a client holds, and those that the newest prompts were given on
+
+A series has at most SERIES frames (fewer where they are large): when it is full, every second one goes, and from then
+on only every second (fourth, ...) frame is taken. Features are not kept: whoever needs them encodes these frames again.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+
+from msgspec.structs import replace
+
+from stream.errors import PromptError
+from stream.messages import Frame, FrameRef, Prompt, TrackedFrame, Tracks
+
+PINS = 4  # at most; the oldest gives way
+PIN_S = 30.0  # how long a frame stays pinned
+SERIES = 16  # frames at most, the pinned one included
+SERIES_BYTES = 32 << 20  # of their pictures; two frames are kept in any case
+
+
+@dataclass
+class Pin:
+    """A pinned frame and the thinned series of those since."""
+
+    series: list[TrackedFrame]  # the pinned frame first
+    until_s: float
+    stride: int = 1  # every so many frames one is taken
+    passed: int = 0  # frames since the last that was taken
+
+    @property
+    def ref(self) -> FrameRef:
+        """The name of the pinned frame."""
+        return FrameRef.of(self.series[0].frame.stamp)
+
+    def add(self, tracked: TrackedFrame) -> None:
+        """Take in the newest frame."""
+        self.passed += 1
+        if self.passed < self.stride:
+            return
+        self.passed = 0
+        self.series.append(tracked)
+        most = max(2, min(SERIES, SERIES_BYTES // self.series[0].frame.rgb.nbytes))
+        while len(self.series) > most:
+            self.series[1:] = self.series[2::2]
+            self.stride *= 2
+
+
+class PastFrames:
+    """What prompts may name, and each object's newest prompt with the frame that it was given on."""
+
+    def __init__(self, length: int) -> None:
+        self.answered: deque[TrackedFrame] = deque(maxlen=length)  # oldest first
+        self.pins: list[Pin] = []  # the one whose pinning is longest ago first
+        self.newest_prompts: dict[int, Prompt] = {}  # by object id
+        self.now_s = 0.0  # as of the last `tick`
+
+    def tick(self, now_s: float) -> None:
+        """Let the pins go whose time is over."""
+        self.now_s = now_s
+        self.pins = [pin for pin in self.pins if pin.until_s > now_s]
+
+    def record(self, tracks: Tracks) -> None:
+        """A frame was answered; one with prompts is pinned, so that they can be changed for a while."""
+        tracked = TrackedFrame(frame=replace(tracks.frame, truth=None), objects=tracks.objects)
+        for pin in self.pins:
+            pin.add(tracked)
+        self.answered.append(tracked)
+        given = [p for p in tracks.prompts if p.kind != "restore"]
+        for prompt in given:
+            self.newest_prompts[prompt.object_id] = replace(prompt, frame=FrameRef.of(tracks.frame.stamp))
+        if given:
+            self.pin(FrameRef.of(tracks.frame.stamp))
+
+    def clear(self) -> None:
+        """Forget every frame: those that come have another size."""
+        self.answered.clear()
+        self.pins.clear()
+        self.newest_prompts.clear()
+
+    def forget(self, object_id: int) -> None:
+        """Forget the prompt of an object that is followed no longer."""
+        self.newest_prompts.pop(object_id, None)
+
+    def newest(self) -> FrameRef:
+        """The name of the frame that was answered last; PromptError where there is none."""
+        if not self.answered:
+            raise PromptError("no frame has been tracked yet")
+        return FrameRef.of(self.answered[-1].frame.stamp)
+
+    def pin(self, ref: FrameRef) -> Pin:
+        """Keep a frame for PIN_S from now on; PromptError where it is gone."""
+        pin = next((p for p in self.pins if p.ref == ref), None)
+        if pin is None:
+            series = [t for t in self.answered if t.frame.stamp.frame_id >= ref.frame_id]
+            if not series or FrameRef.of(series[0].frame.stamp) != ref:
+                raise PromptError(f"frame {_name(ref)} is gone; there are {self._inventory()}")
+            pin = Pin(series[:1], self.now_s)
+            for tracked in series[1:]:
+                pin.add(tracked)
+        else:
+            self.pins.remove(pin)
+        pin.until_s = self.now_s + PIN_S
+        self.pins = [*self.pins, pin][-PINS:]
+        return pin
+
+    def release(self, ref: FrameRef) -> None:
+        """Keep a frame no longer, unless it is the frame of an object's newest prompt."""
+        if all(p.frame != ref for p in self.newest_prompts.values()):
+            self.pins = [pin for pin in self.pins if pin.ref != ref]
+
+    def chain(self, pin: Pin) -> list[TrackedFrame]:
+        """The pinned frame, and those since as far as they are there: the last is the newest that was answered."""
+        recent = [t for t in self.answered if t.frame.stamp.frame_id > pin.ref.frame_id]
+        first = recent[0].frame.stamp.frame_id if recent else None
+        return [t for t in pin.series if first is None or t.frame.stamp.frame_id < first] + recent
+
+    def chain_from(self, frame_id: int, epoch: int) -> list[TrackedFrame]:
+        """As `chain`, of the pinned frame with that id; empty where there is none."""
+        for pin in self.pins:
+            if (pin.ref.frame_id, pin.ref.epoch) == (frame_id, epoch):
+                return self.chain(pin)
+        return []
+
+    def _inventory(self) -> str:
+        """Which frames are there."""
+        if not self.answered:
+            return "none yet"
+        first, last = (self.answered[i].frame.stamp for i in (0, -1))
+        span = f"frames {first.frame_id} to {last.frame_id} of session {last.session}"
+        pinned = [str(pin.ref.frame_id) for pin in self.pins if pin.ref.frame_id < first.frame_id]
+        return f"{span}, and {', '.join(pinned)}" if pinned else span
+
+
+def thin(frames: list[Frame], most: int) -> list[Frame]:
+    """At most so many of the frames, evenly; the last one always."""
+    if len(frames) <= most:
+        return frames
+    return [frames[round((i + 1) * len(frames) / most) - 1] for i in range(most)]
+
+
+def _name(ref: FrameRef) -> str:
+    return f"{ref.frame_id} of session {ref.session}" + (f", epoch {ref.epoch}" if ref.epoch else "")
