@@ -158,3 +158,17 @@ def test_a_subscription_beyond_its_limit_ends_its_connection(context):
     assert client.socket.recv(10) == b""
     client.reset()
     broadcast.close()
+
+
+def test_nodes_of_the_run_listen_at_an_endpoint_of_their_own_where_the_system_chooses_the_port(context, tmp_path):
+    broadcast = Broadcast(context, "tcp://127.0.0.1:0", 8, inner=f"ipc://{tmp_path}/publish")
+    assert broadcast.endpoint.startswith("tcp://127.0.0.1:")
+    listeners = [Listener(context, e, ["masks/"]) for e in (broadcast.endpoint, f"ipc://{tmp_path}/publish")]
+
+    def both_hear():
+        broadcast.send([b"masks/door", b"{}"])
+        return all(listener.recv(10) for listener in listeners)
+
+    until(both_hear, "a message at both endpoints")
+    for socket in (*listeners, broadcast):
+        socket.close()
