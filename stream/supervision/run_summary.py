@@ -61,9 +61,11 @@ def summarise(
         summary["budget"] = {key: round(gauges["decoder"][key], 1) for key in BUDGET}
     if gauges["decoder"].get("truth_count"):
         summary["truth"] = {"mean_iou": round(gauges["decoder"]["truth_iou"], 4)}
-    if sinks := [key for key in SINKS if getattr(session.config.renderer, key)]:
-        renderer = nodes["renderer"].health
-        states = renderer.progress.sinks if renderer else {}
+    renderer = nodes["renderer"].health
+    states = renderer.progress.sinks if renderer else {}
+    summary["recording"] = bool(gauges["renderer"].get("recording"))
+    summary["recording_path"] = states["record"].path if "record" in states else ""
+    if sinks := [key for key in SINKS if getattr(session.config.renderer, key) or key in states]:
         written = {key: int(counters["renderer"].get(f"{key}_written", 0)) for key in sinks}
         summary["sinks"] = {
             key: _sink(states.get(key, SinkState()), written[key], feed_ended=session.feed_ended) for key in sinks
