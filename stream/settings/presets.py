@@ -133,7 +133,7 @@ def _check_keys(tree: Any, kind: Any, prefix: str) -> None:
 
 
 def _readable(error: str, tree: Any) -> str:
-    """msgspec's sentence, key and value first: `tracker.horizon is 'x': expected int, got str`; or the words it takes."""
+    """Key and value, then what is needed, or msgspec's sentence: `tracker.horizon is 'x': expected int, got str`."""
     sentence, _, path = error.rstrip("`").partition(" - at `$.")
     if not path:
         return sentence

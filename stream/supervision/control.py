@@ -57,6 +57,11 @@ class RequestHandler:
         control = session.config.control
         self._limits = RequestLimits(control.request_burst, control.requests_per_s)
 
+    @property
+    def refused(self) -> int:
+        """Requests that came too often."""
+        return self._limits.refused
+
     def serve(self, address: tuple[bytes, ...], parts: list[bytes], now_s: float) -> None:
         """Reply to the request in `parts`: at once, or (a snapshot) when the renderer has answered."""
         request_id: Any = None
