@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import socket as socketlib
@@ -19,7 +18,7 @@ import zmq
 from stream.errors import ConfigError
 from stream.transport.gate import Gate
 from stream.transport.keys import ROLES, AllowList, Keys, Role
-from stream.transport.listening import connect_unseen, short_folder
+from stream.transport.listening import connect_unseen, short_folder, why_not_bound
 from stream.transport.relay import Allowance, Inside
 from stream.transport.wire import MAX_ARRAY_BYTES
 
@@ -89,7 +88,7 @@ class Context:
                 socket.connect(endpoint)
         except zmq.ZMQError as error:
             socket.close()
-            raise ConfigError(_why_not_bound(endpoint, error)) from None
+            raise ConfigError(why_not_bound(endpoint, error.errno, error.strerror)) from None
         return socket
 
     def public_socket(
@@ -110,7 +109,7 @@ class Context:
             gate = Gate(endpoint, lambda: Inside(connect_unseen(path)), allowance)
         except (OSError, zmq.ZMQError) as error:
             socket.close()
-            raise ConfigError(_why_not_bound(endpoint, error)) from None
+            raise ConfigError(why_not_bound(endpoint, error.errno, error.strerror)) from None
         self._gates[socket] = gate
         return socket, gate.endpoint
 
@@ -138,7 +137,7 @@ class Context:
         try:
             gate = Gate(endpoint, connect, allowance)
         except OSError as error:
-            raise ConfigError(_why_not_bound(endpoint, error)) from None
+            raise ConfigError(why_not_bound(endpoint, error.errno, error.strerror)) from None
         self._more_gates.append(gate)
         return gate
 
@@ -253,18 +252,6 @@ def _bind_unseen(socket: zmq.Socket[bytes]) -> int:
         return os.open(folder / "s", os.O_PATH | os.O_CLOEXEC)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _why_not_bound(endpoint: str, error: OSError | zmq.ZMQError) -> str:
-    reason = {
-        zmq.EADDRINUSE: "is in use by another program; stop that one or choose another port",
-        zmq.EADDRNOTAVAIL: "is no address of this machine",
-        errno.ENODEV: "is no address of this machine",
-        errno.EACCES: "may not be bound by this user",
-        errno.EPERM: "may not be bound by this user",
-        errno.ENOENT: "lies in a folder that does not exist",
-    }.get(error.errno or 0, f"can't be used ({error.strerror})")
-    return f"endpoint {endpoint} {reason}"
 
 
 class Waker:
