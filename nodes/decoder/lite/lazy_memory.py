@@ -1,8 +1,8 @@
 """A shape in, an array of zeros out that takes memory only where it is written to, a page of 4 KiB at a time.
 
-Colour histograms are nearly empty: an object has few of the 4096 colours in each of its cells. `np.zeros` would be lazy,
-too, but numpy asks for huge pages of 2 MiB, and then all of a histogram is there after a handful of pixels (17 MB an
-object, 3 to 6 MB by small pages).
+Colour histograms are nearly empty: an object has few of the 4096 colours in each of its cells. `np.zeros` would be
+lazy, too, but numpy asks for huge pages of 2 MiB, and then all of a histogram is there after a handful of pixels (17 MB
+an object, 3 to 6 MB by small pages).
 """
 
 from __future__ import annotations
