@@ -29,7 +29,7 @@ from stream.commands import (
 from stream.errors import ControlError, PromptError, StreamError
 from stream.messages import Masks, Prompt
 from stream.reports import Found, Health, Opened
-from stream.settings.addresses import source_kind
+from stream.settings.addresses import LIVE_KINDS, source_kind
 from stream.settings.config import Config
 from stream.settings.secrets import redact
 from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand
@@ -195,7 +195,7 @@ class Session:
     def _is_recording(self) -> bool:
         """Whether the feed is a recording that plays at its own rate: its first second need not be lost to loading."""
         capture = self.config.capture
-        return capture.realtime and source_kind(capture.source) not in ("camera", "rtsp")
+        return capture.realtime and source_kind(capture.source) not in LIVE_KINDS
 
     def _start_capture(self, now_s: float) -> None:
         if self.opened is None:

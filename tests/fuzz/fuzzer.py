@@ -32,7 +32,7 @@ from nodes.publisher.public_messages import (
 )
 from stream.commands import GivePrompt, PublishStatus, Start
 from stream.errors import MessageError
-from stream.messages import Scene
+from stream.messages import Scene, Upload
 from stream.reports import Hello
 from stream.supervision.actions import SendReply
 from stream.topology import TOPICS, Delivery
@@ -61,6 +61,7 @@ def receivers() -> list[Receiver]:
     rgb = frame(1)
     mask = masks(1, object_mask(), object_mask(2, (10, 10, 5, 5)))
     examples: dict[str, list[Any]] = {
+        "uploads": [Upload(page=1, jpeg=rgb.rgb[0].ravel(), arrived_ns=1, arrived_unix_ns=2)],
         "frames": [rgb],
         "tracks": [prompted_tracks(3)],
         "scenes": [Scene(frame=rgb, masks=mask)],

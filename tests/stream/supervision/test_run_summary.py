@@ -48,7 +48,7 @@ def summary_of(*reports, run=None, before=(), **keys):
     processes = [SupervisedProcess(name, [node], config_of(), None) for name, node in nodes.items()]
     processes[1].policy.allows(0.0)
     malformed = {"control": 1, "reports": 2, "commands": 3}
-    return summarise(run.session, nodes, processes, malformed=malformed, elapsed_s=1.23456)
+    return summarise(run.session, nodes, processes, malformed=malformed, refused={"keys": 1}, elapsed_s=1.23456)
 
 
 FEED = (
@@ -81,6 +81,7 @@ def test_each_number_is_that_of_the_stage_that_owns_it():
         **dict.fromkeys(("capture", "decoder", "renderer", "publisher"), 0),
         "tracker": 4,
     }
+    assert summary["refused"] == {"keys": 1, "connections": 0, "requests": 0}
 
 
 def test_frames_of_a_file_that_are_read_again_after_a_restart_count_once():
