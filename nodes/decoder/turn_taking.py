@@ -147,7 +147,8 @@ class TurnTaking:
         for (object_id, answer), mask in zip(carried.items(), masks, strict=True):
             state = self._state(object_id, answer)
             shown = np.zeros_like(mask) if state == "lost" else mask
-            found[object_id] = object_mask(queries[object_id].track, answer, shown, state, "propagated")
+            reason = self.segmenter.objects[object_id].reason or ("no mask yet" if state == "uncertain" else "")
+            found[object_id] = object_mask(queries[object_id].track, answer, shown, state, "propagated", reason)
         return [found[q.object_id] for q in job.queries if q.object_id in found]
 
     def _state(self, object_id: int, answer: Logits) -> State:
