@@ -144,6 +144,8 @@ class TrackerStage(Stage):
             return
         if when_done:
             self.node.report(Answer(request=request))
+        for message in self.tracker.take_past_prompts():
+            self.node.send(message)
 
     def _hold(self, frame: FrameRef) -> None:
         self.tracker.past.pin(frame)

@@ -1,6 +1,7 @@
 """Frames that were answered in, those that a prompt may still name out: the newest, and those that are pinned.
 
-    answered   the newest two horizons of frames, each of which somebody may see on a screen just now
+    answered   the newest two horizons of frames, each of which somebody may see on a screen just now; and those of the
+               last RECENT_S, as far as they fit into RECENT_BYTES
     pinned     single older ones, each with a thinned series of the frames since, so that a prompt on it can be brought
                to the newest frame: those that a client holds, and those that the newest prompts were given on
 
@@ -18,6 +19,8 @@ from msgspec.structs import replace
 from stream.errors import PromptError
 from stream.messages import Frame, FrameRef, Prompt, TrackedFrame, Tracks
 
+RECENT_S = 2.0
+RECENT_BYTES = 32 << 20  # of pictures: 46 frames of 640x360, 5 of 1920x1080
 PINS = 4  # at most; the oldest gives way
 PIN_S = 30.0  # how long a frame stays pinned
 SERIES = 16  # frames at most, the pinned one included
@@ -54,8 +57,9 @@ class Pin:
 class PastFrames:
     """What prompts may name, and each object's newest prompt with the frame that it was given on."""
 
-    def __init__(self, length: int) -> None:
-        self.answered: deque[TrackedFrame] = deque(maxlen=length)  # oldest first
+    def __init__(self, least: int) -> None:
+        self.least = least  # frames that are there in any case
+        self.answered: deque[TrackedFrame] = deque()  # oldest first
         self.pins: list[Pin] = []  # the one whose pinning is longest ago first
         self.newest_prompts: dict[int, Prompt] = {}  # by object id
         self.now_s = 0.0  # as of the last `tick`
@@ -71,6 +75,7 @@ class PastFrames:
         for pin in self.pins:
             pin.add(tracked)
         self.answered.append(tracked)
+        self._drop_oldest()
         given = [p for p in tracks.prompts if p.kind != "restore"]
         for prompt in given:
             self.newest_prompts[prompt.object_id] = replace(prompt, frame=FrameRef.of(tracks.frame.stamp))
@@ -126,6 +131,16 @@ class PastFrames:
             if (pin.ref.frame_id, pin.ref.epoch) == (frame_id, epoch):
                 return self.chain(pin)
         return []
+
+    def _drop_oldest(self) -> None:
+        """Let the frames go that are too old, or too many."""
+        newest = self.answered[-1].frame
+        most = max(self.least, RECENT_BYTES // newest.rgb.nbytes)
+        while len(self.answered) > self.least:
+            age_ns = newest.stamp.captured_ns - self.answered[0].frame.stamp.captured_ns
+            if len(self.answered) <= most and 0 <= age_ns <= RECENT_S * 1e9:
+                break
+            self.answered.popleft()
 
     def _inventory(self) -> str:
         """Which frames are there."""

@@ -20,6 +20,8 @@ import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
 
+from msgspec.structs import replace
+
 from nodes.tracker import windows
 from nodes.tracker.answers import Answer, PendingFrames, redone_tracks, request_reinit
 from nodes.tracker.frame_buffer import BufferedFrame, FrameBuffer
@@ -74,6 +76,7 @@ class PointTracker:
         self.buffer.clear()
         self.objects: dict[int, TrackedObject] = {}
         self.prompt_queue = PromptQueue()  # taken on the next frame
+        self.past_prompts: list[PastPrompt] = []  # on frames of the past, to be sent to the decoder
         self.past.clear()
         self.pending = PendingFrames()
         self.awaited_seeds: set[int] = set()  # frame_ids whose Seeds have not come
@@ -115,22 +118,32 @@ class PointTracker:
     def prompt_on_frame(self, prompt: Prompt) -> None:
         """Add or refine an object on the frame that its prompt names; PromptError where that is gone.
 
-        Where it names none, but a candidate: on the newest that was answered.
+        Where it names none, but a candidate: on the newest that was answered. `take_past_prompts` carries it out.
         """
-        if prompt.kind == "refine" and prompt.object_id not in self.object_ids:
+        followed = prompt.object_id in self.objects and prompt.object_id in self.object_ids
+        if prompt.kind == "refine" and not followed:
             raise PromptError(f"object {prompt.object_id} can't be refined: there is none; add it first")
-        self.prompt_queue.add_past(take_prompt(self.past, prompt))
+        self.past_prompts.append(take_prompt(self.past, prompt))
 
     def choose_candidate(self, object_id: int, step: int, request: int) -> None:
         """Take another of the masks that an object's newest prompt may mean; PromptError where its frame is gone."""
-        if object_id not in self.object_ids:
-            raise PromptError(f"there is no object {object_id} that a mask could be chosen for")
-        self.prompt_queue.add_past(choose_candidate(self.past, object_id, step, request))
+        self.past_prompts.append(choose_candidate(self.past, object_id, step, request))
+
+    def take_past_prompts(self) -> list[PromptOnFrame]:
+        """Carry out the prompts on frames of the past; what the decoder is to do, before the next Tracks.
+
+        None while it waits for the Tracks of a boundary that it has given Seeds for: they do not hold a new object.
+        """
+        if self.reinit_request is not None:
+            return []
+        asked, self.past_prompts = self.past_prompts, []
+        return [self._begin_on_past_frame(p) for p in asked]
 
     def remove(self, object_id: int) -> None:
         """Stop tracking an object; an id that is unknown stays so."""
         self.prompt_queue.remove(object_id)
         self.past.forget(object_id)
+        self.past_prompts = [p for p in self.past_prompts if p.prompt.object_id != object_id]
 
     def restore(self, prompt: Prompt) -> None:
         """Track an object again after a node was restarted: its prompt holds its last mask, maybe a second old."""
@@ -144,7 +157,7 @@ class PointTracker:
             prompt = self.past.newest_prompts.get(o.object_id)
             if o.mask is None and o.prompt_frame >= 0 and prompt is not None:  # its first mask has not come
                 with contextlib.suppress(PromptError):
-                    self.prompt_queue.add_past(take_prompt(self.past, prompt))
+                    self.past_prompts.append(take_prompt(self.past, prompt))
 
     @property
     def object_ids(self) -> list[int]:
@@ -165,10 +178,9 @@ class PointTracker:
             return []
         features = self.model.encode(frame.rgb)  # a ModelError leaves everything as it was: the frame is passed over
         redone = self._redone_boundary()
-        prompts = self._follow_changes(frame, newest)
-        begun, past_prompts = self.prompt_queue.carry_out(self.objects, frame.size)
-        prompts += begun
-        on_frames = [self._begin_on_past_frame(p) for p in past_prompts]
+        on_frames = self.take_past_prompts()
+        prompts = self._follow_changes(frame, newest, {m.prompt.object_id for m in on_frames})
+        prompts += self.prompt_queue.carry_out(self.objects, frame.size)
         due = self._due(prompts)
         buffered = self.buffer.push(frame, features)
         self._place_points(prompts, buffered)
@@ -218,8 +230,8 @@ class PointTracker:
 
     # --- parts of a step --------------------------------------------------------------------------------------------
 
-    def _follow_changes(self, frame: Frame, newest: Frame | None) -> list[Prompt]:
-        """The `restore` prompts that a new frame size or a new decoder calls for.
+    def _follow_changes(self, frame: Frame, newest: Frame | None, begun: set[int]) -> list[Prompt]:
+        """The `restore` prompts that a new frame size or a new decoder calls for; not of objects that have just begun.
 
         A new size, or a frame count that begins again, empties the frame buffer.
         """
@@ -230,7 +242,6 @@ class PointTracker:
         if resized or recounted:
             self.buffer.clear()
             self.past.clear()
-            self.prompt_queue.move_to_present(newest.size, frame.size)
             self.give_up_waiting()
             self.pending.clear()  # their features are gone: these frames are passed over
             for o in self.objects.values():
@@ -239,8 +250,7 @@ class PointTracker:
             return []
         self.decoder_is_new = False
         on = frame if resized or recounted else newest  # where the masks have been carried to
-        again = [o for o in self.objects.values() if not self.prompt_queue.begins_in_the_past(o.object_id)]
-        return [o.restore_prompt(on.stamp.frame_id) for o in again]
+        return [o.restore_prompt(on.stamp.frame_id) for o in self.objects.values() if o.object_id not in begun]
 
     def _due(self, prompts: Sequence[Prompt]) -> tuple[int, ...]:
         """The objects for which the frame that comes now is the last of their window.
@@ -261,7 +271,9 @@ class PointTracker:
 
     def _begin_on_past_frame(self, asked: PastPrompt) -> PromptOnFrame:
         """Let an object begin, or go on, on a frame of the past; what the decoder is asked for."""
-        prompt, tracked = asked.prompt, self.objects[asked.prompt.object_id]
+        prompt = asked.prompt
+        first = TrackedObject(prompt.object_id, replace(prompt, frame=None, candidate=None))
+        tracked = self.objects.setdefault(prompt.object_id, first)
         message = request_mask(self.past, asked, with_frames_since=self.replays)
         on = message.on.frame.stamp
         others = [o for o in self.objects.values() if o is not tracked and o.anchor is not None]

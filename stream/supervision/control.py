@@ -14,16 +14,17 @@ from stream.errors import ControlError, MessageError, nearest
 from stream.reports import Answer
 from stream.supervision.actions import Outbox, SendReply
 from stream.supervision.requests.call import Call, Method, MethodContext
+from stream.supervision.requests.frame_methods import FRAME_METHODS
 from stream.supervision.requests.limits import RequestLimits
 from stream.supervision.requests.object_methods import OBJECT_METHODS
 from stream.supervision.requests.run_methods import RUN_METHODS
-from stream.supervision.requests.waiting import TIMEOUT_S, WaitingRequest, WaitingRequests
+from stream.supervision.requests.waiting import WaitingRequest, WaitingRequests
 from stream.supervision.session import Session
 from stream.transport.wire import from_json, to_json
 
 log = logging.getLogger(__name__)
 
-METHODS: dict[str, Method] = {**OBJECT_METHODS, **RUN_METHODS}
+METHODS: dict[str, Method] = {**OBJECT_METHODS, **FRAME_METHODS, **RUN_METHODS}
 MAX_ID_CHARACTERS = 128  # it comes back with the reply, and may have to be kept until then
 
 
@@ -80,7 +81,7 @@ class RequestHandler:
     def on_tick(self, now_s: float) -> None:
         """Refuse the requests that their node has not answered in time."""
         for request in self._waiting.take_expired(now_s):
-            text = f"no answer from the {request.node} within {TIMEOUT_S:g} s: {request.late_because}"
+            text = f"no answer from the {request.node} within {request.within_s:g} s: {request.late_because}"
             self._refuse(request, "timeout", text)
 
     def on_end(self) -> None:
@@ -101,6 +102,8 @@ class RequestHandler:
         raise ControlError("too_many_requests", f"more than {burst} requests came; send at most {per_s:g} a second")
 
     def _refuse(self, request: WaitingRequest, code: str, message: str) -> None:
+        if request.take_back is not None:
+            request.take_back()
         self._reply(request.address, _refusal(request.request_id, code, message))
 
     def _reply(self, address: tuple[bytes, ...], body: dict[str, Any]) -> None:

@@ -54,21 +54,25 @@ class FollowedObjects:
 
     # --- what people ask for ---
 
-    def add(self, **fields: Any) -> int:
-        """Follow a new object, given by the fields of a Prompt; its id. ControlError where that does not fit."""
+    def add(self, request: int = 0, **fields: Any) -> int:
+        """Follow a new object, given by the fields of a Prompt; its id. ControlError where that does not fit.
+
+        `request`: that the tracker is to answer.
+        """
         size = self.frame_size()
         self._check_room()
         prompt = Prompt(object_id=self.registry.next_id, **fields)
         check_prompt(prompt, size)
-        self.registry.add(prompt, size)
-        self._give(prompt)
+        self.registry.add(replace(prompt, frame=None, candidate=None), size)  # the frame is gone when a node has died
+        self._give(prompt, request)
         return prompt.object_id
 
-    def refine(self, prompt: Prompt) -> None:
+    def refine(self, prompt: Prompt, request: int = 0) -> None:
         """Give more points of an object; ControlError where they do not fit."""
         check_prompt(prompt, self.frame_size())
-        self.registry.refine(prompt)
-        self._give(prompt)
+        if prompt.frame is None:
+            self.registry.refine(prompt)
+        self._give(prompt, request)
 
     def remove(self, object_id: int) -> None:
         """Follow an object no longer; ControlError where there is none of that id."""
@@ -128,6 +132,10 @@ class FollowedObjects:
                 "--set control.max_objects=N",
             )
 
-    def _give(self, prompt: Prompt) -> None:
+    def send_to_tracker(self, command: Command) -> None:
+        """What changes no object."""
+        self._send("tracker", command)
+
+    def _give(self, prompt: Prompt, request: int = 0) -> None:
         self.changed = True
-        self._send("tracker", GivePrompt(prompt=prompt))
+        self._send("tracker", GivePrompt(prompt=prompt, request=request))

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any
 
@@ -49,17 +50,36 @@ class Call:
         if (waiting := self.context.waiting_prompts()) >= MAX_WAITING_PROMPTS:
             raise ControlError("busy", f"{waiting} prompts wait for the tracker; try again when it has taken them")
 
-    def reply_later(self, node: str, late_because: str, **result: Any) -> int:
+    def reply_later(
+        self,
+        node: str,
+        late_because: str,
+        *,
+        within_s: float = TIMEOUT_S,
+        take_back: Callable[[], None] | None = None,
+        **result: Any,
+    ) -> int:
         """Have the reply wait for that node's Answer; the number that the command must carry. ControlError: too many.
 
-        The reply holds `result` and what the Answer adds. A method that replies later returns None.
+        The reply holds `result` and what the Answer adds. A method that replies later returns None. `take_back` undoes
+        what the method has done, where the request is refused in the end.
         """
         if (waiting := self.context.waiting.count(node)) >= MAX_WAITING:
             raise ControlError("busy", f"{waiting} requests wait for the {node}; try again later")
-        until_s = self.now_s + TIMEOUT_S
-        return self.context.waiting.add(
-            WaitingRequest(self.address, self.request_id, node, until_s, late_because, result)
+        until_s = self.now_s + within_s
+        request = WaitingRequest(
+            self.address, self.request_id, node, until_s, late_because, result, within_s, take_back
         )
+        return self.context.waiting.add(request)
+
+    @contextmanager
+    def no_reply_on_error(self, request: int) -> Iterator[None]:
+        """Let nobody wait for a request that turns out to be refused at once."""
+        try:
+            yield
+        except ControlError:
+            self.context.waiting.take(request)
+            raise
 
 
 Method = Callable[[Call], dict[str, Any] | None]  # the result; None where the reply comes later

@@ -8,22 +8,27 @@ from stream.errors import ControlError
 from stream.messages import Prompt
 from stream.supervision.prompt_checks import MAX_POINTS, packed_mask, point_arrays
 from stream.supervision.requests.call import Call, Method
+from stream.supervision.requests.frame_methods import add_on_frame, names_a_frame, refine_on_frame
 
 
-def add_object(call: Call) -> dict[str, Any]:
-    """Follow a new object, from the newest frame on."""
-    call.accept_only("points", "box", "mask")
+def add_object(call: Call) -> dict[str, Any] | None:
+    """Follow a new object, from the newest frame on, or from an older one that was seen."""
+    call.accept_only("points", "box", "mask", "frame", "candidate")
     params, objects = call.params, call.session.objects
     size = objects.frame_size()
     call.check_tracker_has_room()
     xy, labels = point_arrays(params.get("points"))
     mask = packed_mask(params["mask"], size) if params.get("mask") else None
-    return {"object_id": objects.add(xy=xy, labels=labels, box=_box(params.get("box")), mask=mask)}
+    fields: dict[str, Any] = {"xy": xy, "labels": labels, "box": _box(params.get("box")), "mask": mask}
+    if names_a_frame(call):
+        add_on_frame(call, fields)
+        return None
+    return {"object_id": objects.add(**fields)}
 
 
-def refine_object(call: Call) -> dict[str, Any]:
+def refine_object(call: Call) -> dict[str, Any] | None:
     """Give more points of an object."""
-    call.accept_only("object_id", "points")
+    call.accept_only("object_id", "points", "frame")
     objects = call.session.objects
     objects.frame_size()  # not_ready comes first
     call.check_tracker_has_room()
@@ -31,7 +36,11 @@ def refine_object(call: Call) -> dict[str, Any]:
     xy, labels = point_arrays(call.params.get("points"))
     if xy is None:
         raise ControlError("bad_params", f"points: needs 1 to {MAX_POINTS} points [x, y, label]")
-    objects.refine(Prompt(object_id=object_id, kind="refine", xy=xy, labels=labels))
+    prompt = Prompt(object_id=object_id, kind="refine", xy=xy, labels=labels)
+    if names_a_frame(call):
+        refine_on_frame(call, prompt)
+        return None
+    objects.refine(prompt)
     return {"object_id": object_id}
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -20,6 +20,8 @@ class WaitingRequest:
     until_s: float  # no longer than that
     late_because: str  # what keeps a node from answering, for the refusal
     result: Mapping[str, Any] = field(default_factory=dict)  # what is known of it already
+    within_s: float = TIMEOUT_S
+    take_back: Callable[[], None] | None = None  # undoes what was done for it already
 
 
 class WaitingRequests:
