@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Steer a run: objects (add, refine, rename, remove, list), pause, resume, snapshot, stats, shutdown; make key pairs.
+"""Steer a run: objects (add, refine, rename, remove, list), pause, resume, snapshot, stats, shutdown; and make keys.
 
 python tools/ctl.py add --point 320,180 --point 20,20,0
 python tools/ctl.py add --box 100,80,220,200

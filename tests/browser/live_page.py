@@ -43,7 +43,7 @@ class LivePage:
         page.on("pageerror", lambda error: self.problems.append(f"uncaught: {error}"))
 
     def _take_console(self, message: Any) -> None:
-        if message.type in ("error", "warning"):
+        if message.type == "error":
             self.problems.append(f"{message.type}: {message.text} ({message.location.get('url', '')})")
 
     # --- what it shows ---
