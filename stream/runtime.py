@@ -77,6 +77,7 @@ class Runtime:
         self._heartbeat = Heartbeat(
             node,
             Outlet(context, self._endpoint("reports")),
+            context,
             config.supervisor.heartbeat_s,
             self._meter,
             [*self._publishers.values()],

@@ -15,7 +15,6 @@ from stream.settings.choices import needed, type_of, words_of
 from stream.settings.config import Config, Section, parse_size
 from stream.settings.secrets import redact, remember
 from stream.settings.variables import fill_in
-from stream.settings.web_access import check_web
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "configs"
 
@@ -134,7 +133,7 @@ def _check_keys(tree: Any, kind: Any, prefix: str) -> None:
 
 
 def _readable(error: str, tree: Any) -> str:
-    """msgspec's sentence, key and value first: `tracker.horizon is 'x': expected int, got str`; or the right words."""
+    """Key and value, then what is needed, or msgspec's sentence: `tracker.horizon is 'x': expected int, got str`."""
     sentence, _, path = error.rstrip("`").partition(" - at `$.")
     if not path:
         return sentence
@@ -164,7 +163,6 @@ def _check(config: Config) -> None:
         height, width = (int(n) for n in config.tracker.size.split("x"))
         if min(height, width) < 64:
             raise ConfigError(f"tracker.size is {config.tracker.size}; PIPS needs 64x64 px or more (HEIGHTxWIDTH)")
-    check_web(config.web, insecure=config.graph.insecure)
     for name in ("demo_size", "camera_size"):
         text = getattr(c, name)
         if text and min(parse_size(text)) < 64:

@@ -188,11 +188,6 @@ class RequestServer:
         )
         self.socket.router_handover = 0  # a second client of the same name must not steal the first one's replies
 
-    @property
-    def refused(self) -> int:
-        """Clients that found no room."""
-        return self._context.refused(self.socket)
-
     def take(self) -> tuple[list[bytes], list[bytes]] | None:
         """(address, body parts) of the next request, if any; the address holds REQ's empty delimiter too."""
         try:

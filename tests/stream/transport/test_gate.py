@@ -116,7 +116,8 @@ def test_clients_beyond_the_most_are_refused_counted_and_logged(context, monkeyp
         with contextlib.suppress(ConnectionResetError):
             assert third.recv(10) == b""
     until(lambda: "2 are connected, which is the most" in caplog.text, "the refused client")
-    assert server.refused == 1
+    assert context.take_refused().connections == 1
+    assert context.take_refused().connections == 0, "each refusal is told once"
     assert all(answered(server, client) for client in clients)
     for client in clients:
         client.close()

@@ -81,7 +81,7 @@ def test_a_key_taken_off_the_list_opens_nothing_any_more_and_is_logged_and_count
     client = RequestClient(server.endpoint, context=contexts["operator"])
     words = "a client whose key is not allowed as operator was refused (1 so far)"
     until(lambda: words in caplog.text, "the refusal")
-    assert contexts["graph"].refused_keys > 0
+    assert contexts["graph"].refused.keys > 0
     client.close()
     server.close()
 
