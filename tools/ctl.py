@@ -41,6 +41,8 @@ def main(argv: list[str]) -> int:
 def _main(argv: list[str]) -> int:
     try:
         arguments = _parser().parse_args(argv)
+        if arguments.command == "passwd":
+            return passwd(arguments.file, arguments.role, arguments.name)
         if arguments.command == "keygen":
             return keygen(arguments.folder, arguments.role, arguments.name)
         result = ask(arguments, arguments.command, _params(arguments))
@@ -78,6 +80,7 @@ def _parser() -> _Parser:
         if name == "add":
             c.add_argument("--box", metavar="x1,y1,x2,y2")
             c.add_argument("--mask", metavar="FILE.png", help="the pixels that are not 0")
+    command("undo", "take back the newest points of an object").add_argument("object_id", type=int)
     c = command("rename", "call an object something, or nothing with ''")
     c.add_argument("object_id", type=int)
     c.add_argument("label")
@@ -92,19 +95,26 @@ def _parser() -> _Parser:
         ("shutdown", "end the run"),
     ):
         command(name, text)
+    command("find", "look for objects that nobody has pointed at (SAM)").add_argument("count", type=int)
     c = command("record", "start or end a recording")
     c.add_argument("on", choices=("on", "off"))
     c = command("keygen", "make the key pair for tcp endpoints, or that of a client")
     c.add_argument("folder")
     c.add_argument("--role", choices=("graph", "operator", "viewer"), default="graph", help="what the key opens")
     c.add_argument("--name", default="", help="of the operator or viewer, on the allow list")
+    c = command("passwd", "set a password for the page (web.passwords)")
+    c.add_argument("file")
+    c.add_argument("name", help="1 to 64 of A-Z a-z 0-9 . _ -")
+    c.add_argument("--role", choices=("operator", "viewer"), default="operator", help="acts and looks, or only looks")
     return p
 
 
 METHODS = {
     "add": "add_object",
     "refine": "refine_object",
+    "undo": "undo_point",
     "rename": "rename_object",
+    "find": "find_objects",
     "remove": "remove_object",
     "list": "list_objects",
     "cameras": "list_cameras",
@@ -121,7 +131,9 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
         return {"on": arguments.on == "on"}
     if arguments.command == "rename":
         return {"object_id": arguments.object_id, "label": arguments.label}
-    if arguments.command in ("refine", "remove"):
+    if arguments.command == "find":
+        return {"count": arguments.count}
+    if arguments.command in ("refine", "undo", "remove"):
         params["object_id"] = arguments.object_id
     if arguments.command in ("add", "refine"):
         for text in (*arguments.point, *filter(None, [getattr(arguments, "box", None)])):
@@ -170,6 +182,24 @@ def ask(arguments: argparse.Namespace, command: str, params: dict[str, Any]) -> 
 
 class NoAnswerError(StreamError):
     exit_code = 3
+
+
+def passwd(file: str, role: Literal["operator", "viewer"], name: str) -> int:
+    """Write the account of that name with a password that is asked for twice, or read from a pipe."""
+    import getpass
+
+    from nodes.web.access.passwords import check_name, make_account, write_account
+
+    check_name(name)
+    if sys.stdin.isatty():
+        password = getpass.getpass(f"password for {name}: ")
+        if getpass.getpass("once more: ") != password:
+            raise ConfigError("the two passwords differ; nothing was written")
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    write_account(file, make_account(role, name, password))
+    print(f"ctl: {file}: {name} is {role} there; the page asks for it with web.passwords={file}")
+    return 0
 
 
 def keygen(folder: str, role: Literal["graph", "operator", "viewer"], name: str) -> int:

@@ -15,7 +15,7 @@ from msgspec.structs import replace
 
 from nodes.tracker.frame_buffer import BufferedFrame, FrameBuffer
 from nodes.tracker.linking import BoundaryLinking
-from nodes.tracker.past_frames import PastFrames, Pin, thin
+from nodes.tracker.past_frames import PastFrames, Pin, thin, unchanged
 from nodes.tracker.point_model import PointModel
 from nodes.tracker.point_set import PointSet
 from stream.arrays import Array
@@ -44,7 +44,12 @@ def take_prompt(past: PastFrames, prompt: Prompt) -> PastPrompt:
     pin = past.pin(ref)
     prompt = replace(prompt, frame=ref)
     before = past.newest_prompts.get(prompt.object_id)
-    if prompt.kind == "refine" and before is not None and before.frame == ref:
+    joined = prompt.kind == "refine" and before is not None and before.frame == ref
+    if prompt.kind == "add":
+        past.begin_steps(prompt.object_id)
+    else:
+        past.add_step(prompt.object_id, before if joined and before else unchanged(prompt.object_id, ref))
+    if joined and before is not None:
         prompt = replace(
             before,
             xy=_joined(before.xy, prompt.xy, np.zeros((0, 2), np.float32)),
@@ -54,6 +59,24 @@ def take_prompt(past: PastFrames, prompt: Prompt) -> PastPrompt:
         )
     past.newest_prompts[prompt.object_id] = replace(prompt, candidate=None, step=0)
     return PastPrompt(prompt, pin, 0)
+
+
+def step_back(past: PastFrames, object_id: int) -> PastPrompt | None:
+    """What brings an object back to what it was before its newest points; None where it has none but its first.
+
+    PromptError where their frame is gone.
+    """
+    if not (steps := past.steps_back.get(object_id)):
+        return None
+    back = steps[-1]
+    assert back.prompt.frame is not None, "every step back names its frame"
+    pin = past.pin(back.prompt.frame)
+    steps.pop()
+    if back.newest is None:
+        past.newest_prompts.pop(object_id, None)
+    else:
+        past.newest_prompts[object_id] = back.newest
+    return PastPrompt(back.prompt, pin, 0)
 
 
 def choose_candidate(past: PastFrames, object_id: int, step: int, request: int) -> PastPrompt:

@@ -36,6 +36,7 @@ from nodes.tracker.prompts_on_frames import (
     PastPrompt,
     choose_candidate,
     request_mask,
+    step_back,
     take_prompt,
 )
 from nodes.tracker.tracked_object import TrackedObject
@@ -138,6 +139,17 @@ class PointTracker:
             return []
         asked, self.past_prompts = self.past_prompts, []
         return [self._begin_on_past_frame(p) for p in asked]
+
+    def undo(self, object_id: int) -> bool:
+        """Bring an object back to what it was before its newest points; False where it has none but its first.
+
+        PromptError where their frame is gone.
+        """
+        if self.prompt_queue.take_back(object_id):
+            return True
+        back = step_back(self.past, object_id)
+        self.past_prompts += [] if back is None else [back]
+        return back is not None
 
     def remove(self, object_id: int) -> None:
         """Stop tracking an object; an id that is unknown stays so."""

@@ -33,13 +33,14 @@ class BackendFacts:
     weights: str  # the published weights that it loads, by name ({model}: decoder.model); empty: none
     learns: bool  # it keeps a memory of each object, so a frame is never decoded twice
     spares: bool  # its frames do not depend on each other, so that a slow one may leave some out
+    finds: bool  # it can look for objects that no prompt names
 
 
 MASK_BACKENDS = {
-    "lite": BackendFacts("", learns=True, spares=False),
-    "sam": BackendFacts("sam_{model}", learns=False, spares=True),
-    "hq_sam": BackendFacts("hq_sam_{model}", learns=False, spares=True),
-    "mobile_sam": BackendFacts("mobile_sam", learns=False, spares=True),
+    "lite": BackendFacts("", learns=True, spares=False, finds=False),
+    "sam": BackendFacts("sam_{model}", learns=False, spares=True, finds=True),
+    "hq_sam": BackendFacts("hq_sam_{model}", learns=False, spares=True, finds=True),
+    "mobile_sam": BackendFacts("mobile_sam", learns=False, spares=True, finds=True),
 }
 
 
@@ -91,9 +92,9 @@ class TurnOptions:
 
 @dataclass(frozen=True)
 class DiscoveryOptions:
-    """How objects that nobody asked for are looked for (--auto)."""
+    """How objects that nobody asked for are looked for (--auto, and by request)."""
 
-    max_objects: int  # alive, known ones included
+    max_objects: int  # alive, known ones included; 0: none are looked for but by request
     again: bool  # at each boundary, too
     horizon: int  # frames between two searches, at least
 
@@ -107,7 +108,7 @@ class Options:
     segmenter: SegmenterOptions
     budget: BudgetOptions | None  # None: every frame is decoded in full
     turns: TurnOptions | None  # None: every object is decoded on each frame, or the budget decides
-    discovery: DiscoveryOptions | None  # None: only what somebody asked for is followed
+    discovery: DiscoveryOptions | None  # None: the mask model finds nothing by itself
 
 
 def resolve(config: Config) -> Options:
@@ -143,7 +144,7 @@ def resolve(config: Config) -> Options:
         ),
         budget=_budget(config, facts),
         turns=_turns(config, facts),
-        discovery=DiscoveryOptions(decoder.auto, decoder.auto_again, own.horizon) if decoder.auto else None,
+        discovery=DiscoveryOptions(decoder.auto, decoder.auto_again, own.horizon) if facts.finds else None,
     )
 
 
