@@ -112,7 +112,7 @@ class RendererStage(Stage):
         if self._recording:
             self._recording.write(drawn, self._play_ns(stamp), scene.frame.pixel_aspect)
         if self._window:
-            self._window.show(drawn, scene.masks)
+            self._window.show(drawn, scene.masks, scene.frame.pixel_aspect)
         if self._picture:
             self._picture.offer(drawn, stamp.frame_id)
         for request in self._snapshot_requests:
