@@ -19,6 +19,7 @@ from typing import Literal
 OLD_WEIGHT = 0.8  # of the earlier measurements of a cost, beside a new one
 SPARE = 0.8  # of the feed's period: what a frame may cost; the rest goes to sockets and drawing
 LEAST_MS = 100.0  # `auto`: below that all objects are decoded, and frames are passed over instead, as few objects need
+DECODE_SHARE = 0.4  # of what a frame may cost, at least for decoding: to carry hundreds of objects costs as much, too
 PROMPTS_MS = 300.0  # for the prompts of a frame: a first mask costs ten times as much as a further one
 OBJECT_MS, PROMPT_MS = 5.0, 25.0  # until something has been measured
 
@@ -57,7 +58,7 @@ class Turns:
         prompted = [c.object_id for c in waiting if c.kind == "prompted"]
         chosen = prompted[: max(1, int(PROMPTS_MS / self.prompt_ms))]
         others = [c for c in waiting if c.kind != "prompted"]
-        room_ms = self.frame_ms - self.fixed_ms - len(chosen) * self.prompt_ms
+        room_ms = max(self.frame_ms - self.fixed_ms, DECODE_SHARE * self.frame_ms) - len(chosen) * self.prompt_ms
         places = min(max(1, int(room_ms / self.object_ms)), len(others))
         if places < len(others):
             half = places // 2 if places > 1 else self.frames % 2  # one place: every other frame
