@@ -171,7 +171,9 @@ class PointTracker:
                 for o in self.objects.values() if self.together else [tracked]:
                     o.go_back([i for i in self.buffer.ids if i >= frame_id], self.horizon)
             if self.reinit or not tracked.point_sets:
-                drawn = self.sampler.sample(buffered, seed.object_id, uncrop_mask(seed.bbox, seed.mask, seeds.size))
+                drawn = self.sampler.sample(
+                    buffered, seed.object_id, uncrop_mask(seed.bbox, seed.mask, seeds.size), len(self.objects)
+                )
                 tracked.replace_points([self.linking.catch_up(drawn, tracked.window_ends)])
 
     # --- parts of a step --------------------------------------------------------------------------------------------
