@@ -49,7 +49,7 @@ class LiveRun:
 
     def ctl(self, *arguments: Any) -> Any:
         """The result of tools/ctl.py."""
-        return self.run.ctl(arguments[0], "--endpoint", self._control, *arguments[1:])
+        return self.run.ctl("--endpoint", self._control, *arguments)
 
     def remove_all(self) -> None:
         """Follow nothing."""
