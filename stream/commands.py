@@ -108,6 +108,14 @@ class TakeSnapshot(Command, frozen=True, kw_only=True):
     request: int
 
 
+class Record(Command, frozen=True, kw_only=True):
+    """Record from now on, or no longer (renderer); the Answer names the request."""
+
+    schema: ClassVar[str] = "record/1"
+    on: bool
+    request: int
+
+
 class SetLabels(Command, frozen=True, kw_only=True):
     """What the user calls the objects, by id: those without a label are left out (renderer, publisher)."""
 
@@ -141,6 +149,7 @@ COMMANDS: tuple[type[Command], ...] = (
     Pause,
     Resume,
     TakeSnapshot,
+    Record,
     SetLabels,
     PublishStatus,
     Stop,

@@ -59,6 +59,8 @@ class Health(Report, frozen=True, kw_only=True):
     rss_mb: float = 0.0
     peak_rss_mb: float = 0.0
     malformed: int = 0
+    refused_keys: int = 0  # by the sockets of its process, as far as no other node in it has told them
+    refused_connections: int = 0
     dropped: int = 0  # messages that gave way in a queue of this node, or were lost on their way to it
     transport_ms: float = 0.0  # spent packing, sending, receiving and unpacking, in all
 

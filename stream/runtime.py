@@ -12,7 +12,7 @@ from typing import Any
 from msgspec.structs import replace
 
 from stream.commands import STARTS, Command, Stop
-from stream.errors import StreamError
+from stream.errors import ConfigError, StreamError
 from stream.heartbeat import Heartbeat, StepMeter
 from stream.messages import End, Message
 from stream.node import NodeContext, Stage
@@ -77,6 +77,7 @@ class Runtime:
         self._heartbeat = Heartbeat(
             node,
             Outlet(context, self._endpoint("reports")),
+            context,
             config.supervisor.heartbeat_s,
             self._meter,
             [*self._publishers.values()],
@@ -130,7 +131,8 @@ class Runtime:
     def open_broadcast(self) -> Broadcast:
         """The PUB sockets for programs outside."""
         endpoint = self.config.publisher.endpoint or self._endpoint("publish")
-        broadcast = Broadcast(self.context, endpoint, TOPICS["masks"].depth)
+        inner = self._endpoint("publish") if "web" in self.graph.nodes else ""
+        broadcast = Broadcast(self.context, endpoint, TOPICS["masks"].depth, inner=inner)
         self.report(Bound(endpoint=broadcast.endpoint))
         self._broadcasts.append(broadcast)
         return broadcast
@@ -142,7 +144,11 @@ class Runtime:
 
     def open_listener(self, topics: Sequence[str]) -> Listener:
         """A subscriber to this run's publisher."""
-        endpoint = connectable(self.config.publisher.endpoint) or self._endpoint("publish")
+        endpoint = self._endpoint("publish")
+        if not self.graph.nodes["publisher"].here:
+            endpoint = connectable(self.config.publisher.endpoint)
+            if not endpoint.startswith("tcp://"):
+                raise ConfigError("publisher.endpoint is not set: the page here and the publisher elsewhere need it")
         return Listener(self.context, endpoint, topics, queue=LISTENER_QUEUE)
 
     # --- the loop ---

@@ -207,6 +207,9 @@ class FakeConnections:
     def malformed(self):
         return {"reports": 2, "commands": 1}
 
+    def refused(self):
+        return {"keys": 1, "connections": 0}
+
     def close(self, in_use=False):
         self.closed = True
         self.left_in_use = in_use

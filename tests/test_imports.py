@@ -23,7 +23,7 @@ DOORS = {
     "av": {
         "nodes/capture/video.py",
         "nodes/capture/label_images.py",
-        "nodes/renderer/recording.py",
+        "nodes/renderer/video_file.py",
         "tools/clips/camera_effects.py",
         "tools/make_pictures.py",
     },

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Steer a run: objects (add, refine, rename, remove, list), pause, resume, snapshot, stats, shutdown; and make keys.
+"""Steer a run: objects (add, refine, rename, remove, list), pause, snapshot, record, stats, ...; and make keys.
 
 python tools/ctl.py add --point 320,180 --point 20,20,0
 python tools/ctl.py add --box 100,80,220,200
@@ -87,10 +87,13 @@ def _parser() -> _Parser:
         ("pause", "hold the feed"),
         ("resume", "let the feed go on"),
         ("snapshot", "write the newest frame and its masks"),
+        ("cameras", "the cameras of the run"),
         ("stats", "the summary of the run so far"),
         ("shutdown", "end the run"),
     ):
         command(name, text)
+    c = command("record", "start or end a recording")
+    c.add_argument("on", choices=("on", "off"))
     c = command("keygen", "make the key pair for tcp endpoints, or that of a client")
     c.add_argument("folder")
     c.add_argument("--role", choices=("graph", "operator", "viewer"), default="graph", help="what the key opens")
@@ -104,6 +107,7 @@ METHODS = {
     "rename": "rename_object",
     "remove": "remove_object",
     "list": "list_objects",
+    "cameras": "list_cameras",
 }
 
 
@@ -113,6 +117,8 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
     from stream.supervision.prompt_checks import points_of
 
     params: dict[str, Any] = {}
+    if arguments.command == "record":
+        return {"on": arguments.on == "on"}
     if arguments.command == "rename":
         return {"object_id": arguments.object_id, "label": arguments.label}
     if arguments.command in ("refine", "remove"):

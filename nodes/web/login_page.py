@@ -34,8 +34,8 @@ _PASSWORD = """<label for="name">Name</label>
 <input id="password" name="password" type="password" autocomplete="current-password" required>"""
 _LINK = """<label for="once">Code</label>
 <input id="once" name="once" type="password" autocomplete="off" required autofocus>"""
-_LINK_HINT = """<p class="soft">Open the address that the run has printed in its terminal. It works once; the code is what
-follows <code>?once=</code> in it.</p>"""
+_LINK_HINT = """<p class="soft">Open the address that the run has printed in its terminal. It works once; the code is
+what follows <code>?once=</code> in it.</p>"""
 _CONTINUE = """<!doctype html>
 <html lang="en">
 <head>

@@ -83,6 +83,13 @@ class BudgetOptions:
 
 
 @dataclass(frozen=True)
+class TurnOptions:
+    """How many objects are decoded on a frame, where all would cost too much."""
+
+    budget_ms: float | None  # for one frame; None: by the feed's period
+
+
+@dataclass(frozen=True)
 class DiscoveryOptions:
     """How objects that nobody asked for are looked for (--auto)."""
 
@@ -99,6 +106,7 @@ class Options:
     tracker: TrackerOptions
     segmenter: SegmenterOptions
     budget: BudgetOptions | None  # None: every frame is decoded in full
+    turns: TurnOptions | None  # None: every object is decoded on each frame, or the budget decides
     discovery: DiscoveryOptions | None  # None: only what somebody asked for is followed
 
 
@@ -134,6 +142,7 @@ def resolve(config: Config) -> Options:
             check_masks=live or facts.learns if decoder.check_masks == "auto" else decoder.check_masks,
         ),
         budget=_budget(config, facts),
+        turns=_turns(config, facts),
         discovery=DiscoveryOptions(decoder.auto, decoder.auto_again, own.horizon) if decoder.auto else None,
     )
 
@@ -152,3 +161,10 @@ def _budget(config: Config, facts: BackendFacts) -> BudgetOptions | None:
     if not config.live or not facts.spares or own.budget_ms == "off":
         return None
     return BudgetOptions(None if own.budget_ms == "auto" else own.budget_ms, own.refinement_passes)
+
+
+def _turns(config: Config, facts: BackendFacts) -> TurnOptions | None:
+    budget_ms = config.decoder.budget_ms
+    if not config.live or facts.spares or budget_ms == "off":
+        return None
+    return TurnOptions(None if budget_ms == "auto" else budget_ms)

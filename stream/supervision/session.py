@@ -17,6 +17,7 @@ from stream.commands import (
     DiscoveryDone,
     GivePrompt,
     Pause,
+    Record,
     Resume,
     SetLabels,
     Start,
@@ -58,6 +59,7 @@ class Session:
         self.paused = False
         self.discovery_done = False  # the first search for objects is over, or given up (--auto)
         self._sinks = graph.sinks
+        self._record: Record | None = None  # what was asked for last; None: as the config says
         self._outbox = outbox
         self._done: set[str] = set()  # nodes that have passed on the end of the feed
         self._opened_s = 0.0  # when the source was first open
@@ -80,6 +82,8 @@ class Session:
             self._send(node, Start(restarts=state.loads - 1))
             if node in LABELLED and self.registry.labels:
                 self._send(node, SetLabels(labels=self.registry.labels))
+            if node == "renderer" and self._record is not None:
+                self._send(node, self._record)
             if node == "decoder" and state.loads > 1:
                 self.discovery_done = True  # it may have died of the search, and is not asked for it again
                 self._send("tracker", DecoderRestarted())
@@ -176,6 +180,11 @@ class Session:
     def take_snapshot(self, request: int) -> None:
         """Have the renderer write the newest frame."""
         self._send("renderer", TakeSnapshot(request=request))
+
+    def record(self, on: bool, request: int) -> None:
+        """Have the renderer record from now on, or no longer, also when it is restarted."""
+        self._record = Record(on=on, request=request)
+        self._send_if_loaded("renderer", self._record)
 
     def end_run(self, error: StreamError | None = None) -> None:
         """End the run."""

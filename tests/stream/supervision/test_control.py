@@ -6,7 +6,7 @@ import random
 import pytest
 from supervision_fakes import SIZE, SessionUnderTest
 
-from stream.commands import GivePrompt, Pause, RemoveObject, Resume, SetLabels, TakeSnapshot
+from stream.commands import GivePrompt, Pause, Record, RemoveObject, Resume, SetLabels, Start, TakeSnapshot
 from stream.reports import Answer
 from stream.supervision.actions import EndRun, SendCommand, SendReply
 from stream.supervision.control import METHODS
@@ -64,6 +64,10 @@ def test_each_reply_goes_to_the_client_that_sent_the_request(run):
     for name in (b"first", b"second"):
         (reply,) = run.serve([b'{"id": 1, "method": "list_objects"}'], address=(name, b""))
         assert reply.address == (name, b"")
+
+
+def test_the_cameras_of_the_run_are_named(run):
+    assert run.request("list_cameras") == {"cameras": ["camera"]}
 
 
 # --- snapshots: the reply comes when the renderer has answered ---
@@ -124,6 +128,27 @@ def test_at_the_end_no_client_is_left_waiting(waiting):
     assert waiting.replies() == [{"id": name, "error": error} for name in ("first", "second")]
 
 
+def test_a_recording_is_switched_by_the_renderer_which_names_the_file(run):
+    run.session.on_hello("renderer", 0.0)
+    (start, action) = run.serve([b'{"id": 5, "method": "record", "params": {"on": true}}'])
+    assert start.command == Start()
+    assert action == SendCommand("renderer", Record(on=True, request=1))
+    run.handler.on_answer(answer(1, result={"recording": True, "path": "a.mp4"}))
+    assert run.replies() == [{"id": 5, "result": {"recording": True, "path": "a.mp4"}}]
+
+
+def test_a_restarted_renderer_records_again_and_answers_who_still_waits(run):
+    assert run.serve([b'{"id": 5, "method": "record", "params": {"on": true}}']) == []  # it is loading
+    replies = []
+    for restarts in range(2):
+        run.session.on_hello("renderer", 0.0)
+        commands = [a.command for a in run.actions(SendCommand)]
+        assert commands == [Start(restarts=restarts), Record(on=True, request=1)]
+        run.handler.on_answer(answer(1, result={"recording": True, "path": "a.mp4"}))
+        replies += run.replies()
+    assert [r["id"] for r in replies] == [5]
+
+
 # --- what can't be served ---
 
 
@@ -146,6 +171,9 @@ def test_at_the_end_no_client_is_left_waiting(waiting):
         ("rename_object", {"object_id": 1, "name": "cat"}, "bad_params"),
         ("remove_object", {"object_id": [1]}, "unknown_object"),
         ("remove_object", {}, "unknown_object"),
+        ("record", {}, "bad_params"),
+        ("record", {"on": 1}, "bad_params"),
+        ("record", {"on": True, "path": "/etc/passwd"}, "bad_params"),
     ],
 )
 def test_what_can_not_be_served_is_a_typed_error(run, method, params, code):
