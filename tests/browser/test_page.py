@@ -10,14 +10,14 @@ import numpy as np
 import pytest
 from browser.live_page import LivePage, opened
 from browser.live_run import LiveRun, enter, iou, live_run
-from running import until
+from running import PATIENCE_S, until
 
 from nodes.capture.scene import DemoScene
 from stream.messages import Prompt
 from tools.bench.web_viewers import Entrance
 from tools.evaluation.in_process import InProcessGraph, lossless
 
-FPS = 10  # a machine that does other things beside it follows the objects without passing over many frames
+FPS = 8  # so that a machine which does other things beside it passes over few frames
 PLANET, STAR, ROCK = 1, 2, 3
 SCENE = DemoScene()
 
@@ -83,10 +83,10 @@ def held_on(page: LivePage, label: int, deep: float = 18.0) -> tuple[int, int, i
         _, x, y = seen(page, label, deep)
         page.page.mouse.move(*page.place(x, y))
         page.page.mouse.down()
-        state = page.wait_for(lambda s: s["frozen"], "a held picture")
+        state = page.state()
         frame_id = state["painted"]["frame_id"]
         found[:] = [(frame_id, x, y)]
-        if truth(frame_id, label)[y - 4 : y + 5, x - 4 : x + 5].all():
+        if state["frozen"] and truth(frame_id, label)[y - 4 : y + 5, x - 4 : x + 5].all():
             return True
         page.press("Escape")
         page.page.mouse.up()
@@ -118,16 +118,17 @@ def followed(page: LivePage, object_id: int) -> tuple[int, np.ndarray]:
     return found
 
 
-def replayed(run: LiveRun, prompt: Prompt, first: int, last: int) -> np.ndarray:
-    """(H, W) bool on frame `last`: what the prompt gives on frame `first` without a screen, over the same frames."""
-    graph = InProcessGraph(lossless("lite"))
-    ids = sorted({first, *(i for i in run.published if max(min(run.published), first - 2) <= i <= last)})
-    masks = None
-    marked = DemoScene(code=True)
+def replayed(run: LiveRun, prompt: Prompt, first: int, last: int) -> np.ndarray | None:
+    """(H, W) bool on frame `last`: what the prompt gives in a lossless run of a clip that begins with frame `first`.
+
+    None where the run, on a machine too busy, has passed frames over in between, and so shows nothing about the click.
+    """
+    ids = range(first, last + 1)
+    if not all(frame_id in run.published for frame_id in ids):
+        return None
+    graph, scene = InProcessGraph(lossless("lite")), DemoScene(code=True)
     for frame_id in ids:
-        prompts = [prompt] if frame_id == first else []
-        (masks,) = graph.step(marked.draw(frame_id)[0], prompts)
-    assert masks is not None
+        (masks,) = graph.step(scene.draw(frame_id)[0], [prompt] if frame_id == first else [])
     return masks.label_image() == prompt.object_id
 
 
@@ -154,15 +155,24 @@ def test_keys_select_pause_help_and_remove(run, page):
 
 @pytest.mark.parametrize("label", [PLANET, STAR, ROCK])
 def test_a_click_gives_the_mask_of_the_same_prompt_without_a_screen(run, page, label):
-    object_id, request = clicked(page, label)
-    frame_id, mask = next(run.masks_of(object_id))
-    assert iou(mask, truth(frame_id, label)) >= 0.75
-    (x, y, _), first = request["points"][0], request["frame"]["frame_id"]
-    prompt = Prompt(object_id=object_id, xy=np.array([[x, y]], np.float32), labels=np.ones(1, np.uint8))
-    assert iou(mask, replayed(run, prompt, first, frame_id)) >= 0.9
-    painted_id, painted = followed(page, object_id)
-    until(lambda: painted_id in run.published, "that frame's masks")
-    assert np.array_equal(painted, run.published[painted_id].label_image() == object_id)
+    def compared() -> bool:
+        object_id, request = clicked(page, label)
+        frame_id, mask = next(run.masks_of(object_id))
+        (x, y, _), first = request["points"][0], request["frame"]["frame_id"]
+        prompt = Prompt(object_id=object_id, xy=np.array([[x, y]], np.float32), labels=np.ones(1, np.uint8))
+        wanted = replayed(run, prompt, first, frame_id)
+        if wanted is not None:
+            assert iou(mask, truth(frame_id, label)) >= 0.75
+            assert iou(mask, wanted) >= 0.9
+            painted_id, painted = followed(page, object_id)
+            until(lambda: painted_id in run.published, "that frame's masks")
+            assert np.array_equal(painted, run.published[painted_id].label_image() == object_id)
+        else:
+            run.remove_all()
+            page.wait_for(lambda s: not s["objects"], "a page without objects")
+        return wanted is not None
+
+    until(compared, "a click while no frame was passed over", 4 * PATIENCE_S)
 
 
 def test_an_object_that_was_hidden_comes_back_with_its_id(run, page):
@@ -211,15 +221,18 @@ def test_the_right_button_says_what_is_not_the_object_and_undo_takes_it_back(run
 
 def test_a_box_that_is_drawn_is_the_prompt(run, page):
     seen(page, ROCK, deep=30)
-    until(lambda: not truth(page.state()["painted"]["frame_id"], ROCK)[:, -20:].any(), "all of the rock")
-    frame_id = page.state()["painted"]["frame_id"]
+    page.wait_for(lambda s: not truth(s["painted"]["frame_id"], ROCK)[:, -30:].any(), "all of the rock")
+    page.test_id("stage").focus()
+    page.press("ArrowLeft")  # aiming holds the picture, so that the box can be drawn in peace
+    frame_id = page.wait_for(lambda s: s["frozen"], "a held picture")["painted"]["frame_id"]
     rows, columns = np.nonzero(truth(frame_id, ROCK))
     box = (columns.min() - 6, rows.min() - 6, columns.max() + 6, rows.max() + 6)
     page.drag(*map(float, box))
-    page.wait_for(lambda s: s["objects"], "an object")
-    assert np.abs(np.subtract(page.requests("add_object")[-1]["box"], box)).max() <= 1.5
-    object_id = page.state()["objects"][0]["id"]
-    at, mask = next(run.masks_of(object_id))
+    page.wait_for(lambda s: s["objects"] and not s["frozen"], "an object")
+    request = page.requests("add_object")[-1]
+    assert request["frame"]["frame_id"] == frame_id
+    assert np.abs(np.subtract(request["box"], box)).max() <= 1.5
+    at, mask = next(run.masks_of(page.state()["objects"][0]["id"]))
     assert iou(mask, truth(at, ROCK)) >= 0.7
 
 
