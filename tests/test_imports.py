@@ -139,7 +139,7 @@ def test_a_heavy_package_enters_by_its_doors_alone(package):
         ("nodes.publisher.node", ("aiohttp", "prometheus_client")),
         ("nodes.web.passwords", ("aiohttp", "zmq", "cv2")),
         ("nodes.web.node", ("av", "torch")),
-        ("nodes.renderer.drawing", ("zmq", "av", "torch")),
+        ("stream.drawing.painter", ("zmq", "av", "torch")),
     ],
 )
 def test_a_module_loads_without_what_it_does_not_need(module, unwanted):

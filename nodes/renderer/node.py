@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nodes.renderer.captions import Hud
 from nodes.renderer.control_client import ControlRequests
-from nodes.renderer.drawing import Painter
 from nodes.renderer.recorder import Recorder
 from nodes.renderer.sinks import LabelImages, StillPicture, check_sinks, label_png, replace_file, save_png
 from nodes.renderer.window import Window
 from stream.arrays import Array
 from stream.commands import Command, Record, SetLabels, Start, TakeSnapshot
+from stream.drawing.captions import Hud
+from stream.drawing.painter import Painter
 from stream.errors import ConfigError
 from stream.messages import Message, Scene, Stamp
 from stream.node import NodeContext, Stage

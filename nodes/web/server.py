@@ -80,6 +80,11 @@ class WebServer:
             return self.door.url
         return f"{self.door.url}?once={self.access.make_link()}"
 
+    @property
+    def serving(self) -> bool:
+        """Whether the server runs."""
+        return self._thread.is_alive()
+
     def stop(self, reason: str = "") -> None:
         """Tell the pages why, and end."""
         self._reason = reason

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from running import Run, until
 
-from nodes.publisher.public_messages import Received, unpack_masks
+from stream.public_wire.messages import Received, unpack_masks
 from stream.transport.service_sockets import Listener
 from stream.transport.sockets import Context
 from tools.bench.web_viewers import Entrance, enter
