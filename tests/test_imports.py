@@ -137,7 +137,7 @@ def test_a_heavy_package_enters_by_its_doors_alone(package):
         ("nodes.publisher.node", ("av", "torch")),
         ("stream.command_line", ("aiohttp", "prometheus_client", "cv2", "av", "torch")),
         ("nodes.publisher.node", ("aiohttp", "prometheus_client")),
-        ("nodes.web.passwords", ("aiohttp", "zmq", "cv2")),
+        ("nodes.web.access.passwords", ("aiohttp", "zmq", "cv2")),
         ("nodes.web.node", ("av", "torch")),
         ("stream.drawing.painter", ("zmq", "av", "torch")),
     ],

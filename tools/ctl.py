@@ -182,7 +182,7 @@ def passwd(file: str, role: Literal["operator", "viewer"], name: str) -> int:
     """Write the account of that name with a password that is asked for twice, or read from a pipe."""
     import getpass
 
-    from nodes.web.passwords import check_name, make_account, write_account
+    from nodes.web.access.passwords import check_name, make_account, write_account
 
     check_name(name)
     if sys.stdin.isatty():

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from nodes.web.login_page import login_page
-from nodes.web.static_files import read_static_files
+from nodes.web.access.login_page import login_page
+from nodes.web.http.static_files import read_static_files
 from stream.drawing import ink, painter
 
 STATIC = Path(__file__).resolve().parents[2] / "nodes/web/static"
