@@ -41,6 +41,8 @@ def main(argv: list[str]) -> int:
 def _main(argv: list[str]) -> int:
     try:
         arguments = _parser().parse_args(argv)
+        if arguments.command == "passwd":
+            return passwd(arguments.file, arguments.role, arguments.name)
         if arguments.command == "keygen":
             return keygen(arguments.folder, arguments.role, arguments.name)
         result = ask(arguments, arguments.command, _params(arguments))
@@ -100,6 +102,10 @@ def _parser() -> _Parser:
     c.add_argument("folder")
     c.add_argument("--role", choices=("graph", "operator", "viewer"), default="graph", help="what the key opens")
     c.add_argument("--name", default="", help="of the operator or viewer, on the allow list")
+    c = command("passwd", "set a password for the page (web.passwords)")
+    c.add_argument("file")
+    c.add_argument("name", help="1 to 64 of A-Z a-z 0-9 . _ -")
+    c.add_argument("--role", choices=("operator", "viewer"), default="operator", help="acts and looks, or only looks")
     return p
 
 
@@ -176,6 +182,24 @@ def ask(arguments: argparse.Namespace, command: str, params: dict[str, Any]) -> 
 
 class NoAnswerError(StreamError):
     exit_code = 3
+
+
+def passwd(file: str, role: Literal["operator", "viewer"], name: str) -> int:
+    """Write the account of that name with a password that is asked for twice, or read from a pipe."""
+    import getpass
+
+    from nodes.web.access.passwords import check_name, make_account, write_account
+
+    check_name(name)
+    if sys.stdin.isatty():
+        password = getpass.getpass(f"password for {name}: ")
+        if getpass.getpass("once more: ") != password:
+            raise ConfigError("the two passwords differ; nothing was written")
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    write_account(file, make_account(role, name, password))
+    print(f"ctl: {file}: {name} is {role} there; the page asks for it with web.passwords={file}")
+    return 0
 
 
 def keygen(folder: str, role: Literal["graph", "operator", "viewer"], name: str) -> int:

@@ -13,9 +13,10 @@ import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 from msgspec import Meta
 
+from nodes.web.access.passwords import Role
 from nodes.web.camera_feed import CameraFeed, CameraFrame
+from nodes.web.counts import Counts
 from nodes.web.hub import Hub
-from nodes.web.passwords import Role
 from nodes.web.relay import refusal
 from nodes.web.viewers import Viewer
 
@@ -60,14 +61,6 @@ _decoder = msgspec.json.Decoder(Look | Ack | Ping | Request | CameraState)
 _frame_decoder = msgspec.json.Decoder(CameraFrame)
 
 
-class Counts:
-    """What all pages together have done wrong."""
-
-    def __init__(self) -> None:
-        self.malformed = 0  # messages that are none
-        self.closed = 0  # pages that were closed for what they did
-
-
 class PageSocket:
     """A page that is connected."""
 
@@ -96,7 +89,7 @@ class PageSocket:
         try:
             async for message in self._ws:
                 if fault := self._take(message.type, message.data):
-                    self._counts.closed += 1
+                    self._counts.closed_pages += 1
                     await self._ws.close(code=WSCloseCode.POLICY_VIOLATION, message=fault.encode())
                     break
         finally:
@@ -135,7 +128,7 @@ class PageSocket:
                 self._take_binary(data)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self._malformed += 1
-            self._counts.malformed += 1
+            self._counts.malformed_messages += 1
             log.debug("a page sent what is no message: %s", str(error)[:200])
             if self._malformed >= MALFORMED:
                 return "malformed messages"
@@ -220,7 +213,7 @@ class PageSocket:
                     await self._ws.close(code=self.close_code or WSCloseCode.TRY_AGAIN_LATER)
                     return
         except (TimeoutError, ConnectionError):
-            self._counts.closed += 1
+            self._counts.closed_pages += 1
             if self._transport is not None:
                 self._transport.abort()  # a close frame would wait behind what the page does not take
 

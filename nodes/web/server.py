@@ -11,16 +11,20 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nodes.web.access import Access
-from nodes.web.camera_feed import CameraFeed, NoCameraFeed
-from nodes.web.gate import Gate
-from nodes.web.handlers import Handlers
-from nodes.web.http_server import LimitedServer
+from nodes.web.access.passwords import read_accounts
+from nodes.web.access.request_checks import Hosts
+from nodes.web.access.sessions import Access
+from nodes.web.camera_feed import CameraFeed
+from nodes.web.counts import Counts
+from nodes.web.http.gate import Gate
+from nodes.web.http.limited_server import LimitedServer
+from nodes.web.http.login_handlers import LoginHandlers
+from nodes.web.http.page_handlers import PageHandlers
+from nodes.web.http.program_handlers import ProgramHandlers
+from nodes.web.http.static_files import read_static_files
 from nodes.web.hub import TICK_S, Hub
-from nodes.web.passwords import read_accounts
+from nodes.web.metrics import Metrics
 from nodes.web.relay import Listening, Requests
-from nodes.web.request_checks import Hosts
-from nodes.web.static_files import read_static_files
 from stream.errors import ConfigError, SourceError
 from stream.settings.config import Web
 from stream.settings.web_access import host_and_port
@@ -80,6 +84,11 @@ class WebServer:
             return self.door.url
         return f"{self.door.url}?once={self.access.make_link()}"
 
+    @property
+    def serving(self) -> bool:
+        """Whether the server runs."""
+        return self._thread.is_alive()
+
     def stop(self, reason: str = "") -> None:
         """Tell the pages why, and end."""
         self._reason = reason
@@ -107,19 +116,15 @@ class WebServer:
         self._stopping = asyncio.Event()
         hub = Hub(self._listening, self._requests, self._cameras, self._web.max_viewers)
         cookie = f"sam_pt_live_{self.door.socket.getsockname()[1]}"  # cookies are shared by all ports of a host
-        handlers = Handlers(
-            hub,
-            self.access,
-            self._accounts,
-            self._camera_feed or NoCameraFeed(),
-            self._static,
-            cookie,
-            https=self._tls is not None,
-            source="browser" if self._camera_feed else "other",
+        counts = Counts()
+        page = PageHandlers(hub, self.access, counts, self._static, self._camera_feed)
+        login = LoginHandlers(
+            self.access, self._accounts, counts, cookie, page.close_pages, https=self._tls is not None
         )
+        programs = ProgramHandlers(hub, Metrics(hub, counts))
         hosts = Hosts(self.door.host, self._web.hosts)
-        gate = Gate(handlers, self.access, hosts, cookie, self._metrics_token)
-        server = LimitedServer(gate.handle)
+        gate = Gate([page, login, programs], login, self.access, counts, hosts, cookie, self._metrics_token)
+        server = LimitedServer(gate.handle, counts)
         self._requests.start(loop)
         self._listening.start(loop, hub.take)
         listener = await loop.create_server(
@@ -130,7 +135,7 @@ class WebServer:
             ssl_handshake_timeout=HANDSHAKE_S if self._tls else None,
         )
         self._ready.set()
-        ticking = asyncio.create_task(_tick([hub.tick, handlers.close_pages]))
+        ticking = asyncio.create_task(_tick([hub.tick, page.close_pages, server.count]))
         try:
             await self._stopping.wait()
         finally:

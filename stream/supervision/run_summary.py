@@ -136,6 +136,7 @@ def describe(condition: Condition, signs: Signs, now_s: float, unix_s: float) ->
         "reason": condition.reason,
         "since": round(unix_s - (now_s - condition.since_s), 3),
         "frame_age_s": round(signs.frame_age_s, 2) if signs.opened else None,
+        "retry_in_s": None if signs.retry_in_s is None else round(signs.retry_in_s, 1),
         "frozen": signs.frozen_s > REPEATED_S,
         "black": signs.black_s > REPEATED_S,
     }

@@ -54,7 +54,7 @@ class Served:
     def __init__(self, web: Web) -> None:
         self.listener = InMemoryListener([f"{topic}{CAMERA}" for topic in ALWAYS])
         self.control = RepliesItself()
-        self.server = WebServer(web, Listening(self.listener, []), Requests(self.control), [CAMERA])
+        self.server = WebServer(web, Listening(self.listener), Requests(self.control), [CAMERA])
         self.link = self.server.start()
         self.url = self.server.door.url
 

@@ -7,10 +7,10 @@ import zlib
 import cv2
 import numpy as np
 import pytest
-from publisher.ellipse_masks import ellipse
+from public_wire.ellipse_masks import ellipse
 
-from nodes.publisher.image_codecs import decode_jpeg, decode_png, encode_jpeg, encode_png
 from stream.errors import MessageError
+from stream.public_wire.image_codecs import decode_jpeg, decode_png, encode_jpeg, encode_png
 
 MASK = ellipse((20, 30), (14, 10), (9, 7))
 

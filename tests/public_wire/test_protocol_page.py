@@ -14,13 +14,13 @@ from typing import Any
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from publisher.ellipse_masks import STAMP, one_object
+from public_wire.ellipse_masks import STAMP, one_object
 
-from nodes.publisher import headers
-from nodes.publisher.codecs import Codec
-from nodes.publisher.public_messages import pack_masks, unpack_masks
 from stream.arrays import Array
 from stream.messages import Masks
+from stream.public_wire import headers
+from stream.public_wire.codecs import Codec
+from stream.public_wire.messages import pack_masks, unpack_masks
 
 PAGE = (Path(__file__).resolve().parents[2] / "docs" / "protocol.md").read_text(encoding="utf-8")
 TOLD = "42 1 tracked [2, 3, 5, 2] 8 px\n42 2 lost [0, 0, 0, 0] 0 px\n"

@@ -11,9 +11,13 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from nodes.publisher import image_codecs
-from nodes.publisher.codecs import Codec, decode_mask, encode_mask, payload_shape
-from nodes.publisher.headers import (
+from stream.arrays import Array
+from stream.errors import MessageError
+from stream.geometry import MAX_PIXELS
+from stream.messages import Frame, Masks, ObjectMask, Scene, Stamp
+from stream.public_wire import image_codecs
+from stream.public_wire.codecs import Codec, decode_mask, encode_mask, payload_shape
+from stream.public_wire.headers import (
     FARTHEST,
     VERSION,
     FrameHeader,
@@ -28,10 +32,6 @@ from nodes.publisher.headers import (
     schema_of,
     topic_of,
 )
-from stream.arrays import Array
-from stream.errors import MessageError
-from stream.geometry import MAX_PIXELS
-from stream.messages import Frame, Masks, ObjectMask, Scene, Stamp
 from stream.transport.wire import to_json
 
 MAX_DECODED = 4 * MAX_PIXELS  # px that the payloads of one message may unpack to, all together

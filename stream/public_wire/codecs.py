@@ -10,9 +10,9 @@ from typing import Literal
 
 import numpy as np
 
-from nodes.publisher import coco_rle, image_codecs
 from stream.arrays import Array
 from stream.errors import MessageError
+from stream.public_wire import coco_rle, image_codecs
 
 Codec = Literal["packbits", "coco_rle", "png"]
 Box = tuple[int, int, int, int]  # x, y, width, height, px

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from nodes.renderer.ink import (
+from stream.arrays import Array
+from stream.drawing.ink import (
     FAINT,
     INK,
     PAPER,
@@ -20,7 +21,6 @@ from nodes.renderer.ink import (
     symbol,
     write_chip,
 )
-from stream.arrays import Array
 from stream.messages import Masks, ObjectMask
 
 SEPARATOR = "   "  # between the parts of the top line

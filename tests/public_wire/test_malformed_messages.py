@@ -10,11 +10,12 @@ from typing import Any
 
 import numpy as np
 import pytest
-from publisher.ellipse_masks import STAMP, two_balls, two_balls_on_gray
+from public_wire.ellipse_masks import STAMP, two_balls, two_balls_on_gray
 
-from nodes.publisher.codecs import Codec
-from nodes.publisher.headers import MAX_MESSAGE_BYTES
-from nodes.publisher.public_messages import (
+from stream.errors import MessageError
+from stream.public_wire.codecs import Codec
+from stream.public_wire.headers import MAX_MESSAGE_BYTES
+from stream.public_wire.messages import (
     MAX_DECODED,
     pack_frame,
     pack_masks,
@@ -25,7 +26,6 @@ from nodes.publisher.public_messages import (
     unpack_scene,
     unpack_status,
 )
-from stream.errors import MessageError
 from stream.transport.wire import MAX_HEADER_BYTES, MAX_PARTS
 
 CODECS: tuple[Codec, ...] = ("packbits", "coco_rle", "png")

@@ -5,10 +5,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nodes.publisher import coco_rle
 from stream.arrays import Array
 from stream.crops import crop_mask
 from stream.errors import MessageError
+from stream.public_wire import coco_rle
 
 
 def small() -> Array:

@@ -10,6 +10,8 @@ from typing import Any
 from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
+from nodes.web.counts import Counts
+
 MAX_CONNECTIONS = 256
 IDLE_S = 15.0  # a connection without a whole request line and headers for so long is closed
 LINE_BYTES = 4096  # of the request line, and of one header
@@ -36,7 +38,7 @@ class _Handler(RequestHandler):
     ) -> web.StreamResponse:
         """What is no HTTP is counted and answered in one line."""
         if isinstance(self._manager, LimitedServer):
-            self._manager.malformed += 1
+            self._manager.counts.malformed_http += 1
         if request.writer.output_size > 0:
             raise ConnectionError("a part of the response is out already")
         response = web.Response(status=status, text="no request that this server understands\n")
@@ -47,7 +49,7 @@ class _Handler(RequestHandler):
 class LimitedServer(web.Server):
     """Makes connections, and closes one that has said nothing when there are too many."""
 
-    def __init__(self, handle: Handle, most: int = MAX_CONNECTIONS) -> None:
+    def __init__(self, handle: Handle, counts: Counts, most: int = MAX_CONNECTIONS) -> None:
         super().__init__(
             handle,
             logger=_silent,
@@ -61,8 +63,7 @@ class LimitedServer(web.Server):
             handler_cancellation=True,
         )
         self.most = most
-        self.malformed = 0
-        self.refused = 0  # connections that found no room, or had to make room
+        self.counts = counts
 
     def __call__(self) -> RequestHandler:
         """The handler of a new connection."""
@@ -71,10 +72,14 @@ class LimitedServer(web.Server):
     def connection_made(self, handler: RequestHandler, transport: asyncio.Transport) -> None:
         """Let it in; where there are too many, the one that has been idle for the longest gives way."""
         if len(self._connections) >= self.most:
-            self.refused += 1
+            self.counts.refused_connections += 1
             idle = next((h for h in self._connections if not h._request_in_progress), None)
             victim: Any = self._connections.pop(idle, None) if idle is not None else transport
             (victim or transport).abort()
             if idle is None:
                 return
         super().connection_made(handler, transport)
+
+    def count(self) -> None:
+        """Count the connections that are open."""
+        self.counts.connections = len(self._connections)

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from publisher.ellipse_masks import ellipse
+from public_wire.ellipse_masks import ellipse
 
-from nodes.publisher.codecs import Codec, decode_mask, encode_mask, payload_shape
 from stream.arrays import Array
 from stream.crops import crop_mask
 from stream.errors import MessageError
+from stream.public_wire.codecs import Codec, decode_mask, encode_mask, payload_shape
 
 SIZE = (29, 37)
 CODECS: tuple[Codec, ...] = ("packbits", "coco_rle", "png")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass
 from urllib.parse import parse_qsl
 
 from aiohttp import web
 
-from nodes.web.passwords import Role
+from nodes.web.access.passwords import Role
 
 
 @dataclass(frozen=True)
@@ -18,6 +19,7 @@ class Visitor:
     request: web.BaseRequest
     role: Role | None  # None: nobody has logged in
     cookie: str  # of the session; "" without one
+    still_in: Callable[[], bool]  # whether the session goes on; asked by what lasts longer than a request
 
     @property
     def address(self) -> str:

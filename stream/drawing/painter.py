@@ -12,10 +12,10 @@ from functools import lru_cache
 import cv2
 import numpy as np
 
-from nodes.renderer.captions import Hud, write_captions
-from nodes.renderer.ink import INK, PAPER, Colour, cap_height, colour_of, mixed
-from nodes.renderer.trails import Trails
 from stream.arrays import Array
+from stream.drawing.captions import Hud, write_captions
+from stream.drawing.ink import INK, PAPER, Colour, cap_height, colour_of, mixed
+from stream.drawing.trails import Trails
 from stream.messages import VISIBLE, Masks, ObjectMask
 
 TINT = {"tracked": 0.42, "reacquired": 0.42, "uncertain": 0.22, "lost": 0.12}  # share of the colour in the mask

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 from renderer.box_masks import box_object, masks_of
 
-from nodes.renderer.trails import Trails
+from stream.drawing.trails import Trails
 from stream.messages import Masks
 
 SQUARE = [[10.0, 10], [40, 10], [10, 40], [40, 40]]

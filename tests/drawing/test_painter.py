@@ -9,9 +9,9 @@ import pytest
 from msgspec.structs import replace
 from renderer.box_masks import box_object, gray, hud, masks_of
 
-from nodes.renderer.drawing import Painter
-from nodes.renderer.ink import PALETTE, cap_height, colour_of, letters
 from stream.arrays import Array
+from stream.drawing.ink import PALETTE, cap_height, colour_of, letters
+from stream.drawing.painter import Painter
 from stream.messages import Masks, ObjectMask
 
 LOST = box_object(7, (0, 0, 0, 0), "lost")

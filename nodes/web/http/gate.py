@@ -4,42 +4,44 @@ from __future__ import annotations
 
 import logging
 import secrets
-from collections import Counter
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Sequence
 
 from aiohttp import web
 
-from nodes.web.access import Access
-from nodes.web.handlers import Handlers, plain
-from nodes.web.request_checks import CHANGE_HEADER, Hosts, is_same_origin
-from nodes.web.routes import Route, RouteTable
-from nodes.web.visitor import Visitor
+from nodes.web.access.request_checks import CHANGE_HEADER, Hosts, is_same_origin
+from nodes.web.access.sessions import Access
+from nodes.web.counts import Counts
+from nodes.web.http.login_handlers import LoginHandlers
+from nodes.web.http.replies import dress, plain
+from nodes.web.http.routes import ROUTES, Route, RouteTable
+from nodes.web.http.visitor import Visitor
 
 log = logging.getLogger(__name__)
 
 MAX_BODY_BYTES = 1 << 20
-CONTENT_SECURITY_POLICY = (
-    "default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self' blob:; connect-src 'self'; "
-    "media-src 'self' blob:; form-action 'self'; frame-ancestors 'none'; base-uri 'none'"
-)
-HEADERS = {
-    "Content-Security-Policy": CONTENT_SECURITY_POLICY,
-    "X-Content-Type-Options": "nosniff",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    "Cross-Origin-Opener-Policy": "same-origin",
-    "X-Frame-Options": "DENY",
-    "Server": "SAM-PT Live",
-}
+Handler = Callable[..., Awaitable[web.StreamResponse]]
 
 
 class Gate:
     """Answers requests."""
 
-    def __init__(self, handlers: Handlers, access: Access, hosts: Hosts, cookie: str, metrics_token: str) -> None:
-        self.answered: Counter[tuple[str, int]] = Counter()  # (route, status)
-        self._handlers = handlers
+    def __init__(
+        self,
+        groups: Sequence[object],
+        login: LoginHandlers,
+        access: Access,
+        counts: Counts,
+        hosts: Hosts,
+        cookie: str,
+        metrics_token: str,
+    ) -> None:
+        """`groups` of handlers: each route is answered by the method of its name."""
+        self._handlers: dict[str, Handler] = {
+            route.name: next(getattr(group, route.name) for group in groups if hasattr(group, route.name))
+            for route in ROUTES
+        }
+        self._login = login
+        self._counts = counts
         self._access = access
         self._hosts = hosts
         self._cookie = cookie
@@ -62,7 +64,7 @@ class Gate:
             response = plain(500, "a fault of the server; its log says more")
         if not response.prepared:
             dress(response)
-        self.answered[route.name if route else "none", response.status] += 1
+        self._counts.answered[route.name if route else "none", response.status] += 1
         return response
 
     async def _respond(
@@ -77,13 +79,12 @@ class Gate:
         if (refused := self._check_origin(request, route)) is not None:
             return refused
         cookie = request.cookies.get(self._cookie, "")
-        visitor = Visitor(request, self._access.role(cookie), cookie)
+        visitor = Visitor(request, self._access.role(cookie), cookie, lambda: self._access.role(cookie) is not None)
         if route.name == "index" and "once" in request.query:
-            return await self._handlers.use_link(visitor, request.query["once"])
-        if (refused := self._check_role(visitor, route)) is not None:
+            return await self._login.use_link(visitor, request.query["once"])
+        if (refused := await self._check_role(visitor, route)) is not None:
             return refused
-        handler: Callable[..., Awaitable[web.StreamResponse]] = getattr(self._handlers, route.name)
-        return await handler(visitor, **parts)
+        return await self._handlers[route.name](visitor, **parts)
 
     def _check_origin(self, request: web.BaseRequest, route: Route) -> web.StreamResponse | None:
         host, origin = request.headers.get("Host"), request.headers.get("Origin")
@@ -98,7 +99,7 @@ class Gate:
             return plain(403, f"needs an Origin, or the header {CHANGE_HEADER}: 1")
         return None
 
-    def _check_role(self, visitor: Visitor, route: Route) -> web.StreamResponse | None:
+    async def _check_role(self, visitor: Visitor, route: Route) -> web.StreamResponse | None:
         if route.need == "nobody" or (route.need == "metrics" and self._has_metrics_token(visitor.request)):
             return None
         if visitor.role is None:
@@ -106,7 +107,7 @@ class Gate:
                 return plain(401, "log in first")
             # SameSite=Strict: who follows a link from elsewhere seems to have no session until he asks from here.
             if visitor.request.headers.get("Sec-Fetch-Site") == "cross-site":
-                return self._handlers.go_on()
+                return await self._login.go_on()
             return web.Response(status=303, headers={"Location": "/login"})
         if route.need == "operator" and visitor.role != "operator":
             return plain(403, "needs the role operator")
@@ -116,10 +117,3 @@ class Gate:
         scheme, _, token = request.headers.get("Authorization", "").partition(" ")
         given = scheme.lower() == "bearer" and bool(self._metrics_token)
         return given and secrets.compare_digest(token.strip().encode(), self._metrics_token.encode())
-
-
-def dress(response: Any) -> None:
-    """Give an answer the headers that all have."""
-    for name, value in HEADERS.items():
-        response.headers[name] = value
-    response.headers.setdefault("Cache-Control", "no-store")

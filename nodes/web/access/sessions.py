@@ -10,7 +10,7 @@ import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nodes.web.passwords import Role
+from nodes.web.access.passwords import Role
 
 SESSION_S = 30 * 24 * 3600.0  # a page that was not looked at for so long has to log in again
 MAX_SESSIONS = 1024  # the one that was not used for the longest gives way
@@ -41,7 +41,6 @@ class Access:
     """The sessions of a server, and the links and tries that lead to one."""
 
     def __init__(self, clock: Callable[[], float]) -> None:
-        self.refused_logins = 0
         self._clock = clock
         self._sessions: dict[str, Session] = {}  # by the hash of the cookie's value
         self._links: set[str] = set()  # hashes of links that nobody has used yet
@@ -58,8 +57,8 @@ class Access:
         self._sessions[digest(value)] = Session(role, now_s)
         return value
 
-    def role(self, cookie: str | None) -> Role | None:
-        """The role of the session that a cookie names, if there is one."""
+    def role(self, cookie: str | None, *, used: bool = True) -> Role | None:
+        """The role of the session that a cookie names, if there is one; `used`: it counts as a sign of life."""
         hashed = digest(cookie) if cookie else ""
         session, now_s = self._sessions.get(hashed), self._clock()
         if session is None:
@@ -67,7 +66,8 @@ class Access:
         if now_s - session.used_s > SESSION_S:
             del self._sessions[hashed]
             return None
-        session.used_s = now_s
+        if used:
+            session.used_s = now_s
         return session.role
 
     def close_session(self, cookie: str) -> None:
@@ -110,7 +110,6 @@ class Access:
             self._tries = {a: t for a, t in self._tries.items() if a == "" or _left(t, TRIES, now_s) < TRIES}
         own, shared = self._bucket(address or "?", TRIES, now_s), self._bucket("", TRIES_OF_ALL, now_s)
         if own.left < 1 or shared.left < 1:
-            self.refused_logins += 1
             return False
         own.left -= 1
         shared.left -= 1

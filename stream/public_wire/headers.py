@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal, TypeVar
 import msgspec
 from msgspec import Meta
 
-from nodes.publisher.codecs import Codec
 from stream.errors import MessageError
 from stream.geometry import MAX_PIXELS
 from stream.messages import Origin, Stamp, State
+from stream.public_wire.codecs import Codec
 from stream.transport.wire import MAX_HEADER_BYTES, MAX_PARTS
 
 VERSION = 1  # of every schema here; new keys may come within a version, nothing else may change

@@ -8,10 +8,12 @@ import timeit
 import msgspec
 import numpy as np
 import pytest
-from publisher.ellipse_masks import STAMP, ellipse, one_object, two_balls, two_balls_on_gray
+from public_wire.ellipse_masks import STAMP, ellipse, one_object, two_balls, two_balls_on_gray
 
-from nodes.publisher.codecs import Codec
-from nodes.publisher.public_messages import (
+from stream.errors import MessageError
+from stream.messages import Masks
+from stream.public_wire.codecs import Codec
+from stream.public_wire.messages import (
     pack_frame,
     pack_masks,
     pack_scene,
@@ -21,8 +23,6 @@ from nodes.publisher.public_messages import (
     unpack_scene,
     unpack_status,
 )
-from stream.errors import MessageError
-from stream.messages import Masks
 
 CODECS: tuple[Codec, ...] = ("packbits", "coco_rle", "png")
 

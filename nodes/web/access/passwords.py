@@ -54,12 +54,17 @@ class Account:
 
 def make_account(role: Role, name: str, password: str) -> Account:
     """An account with a salt of its own."""
-    if not NAME.fullmatch(name):
-        raise ConfigError(f"name {name[:80]!r}: needs 1 to 64 of A-Z a-z 0-9 . _ -")
+    check_name(name)
     if not 8 <= len(password) <= MAX_PASSWORD:
         raise ConfigError(f"the password has {len(password)} characters; needs 8 to {MAX_PASSWORD}")
     salt = secrets.token_bytes(16)
     return Account(role, name, LOG2_N, R, P, salt, _scrypt(password, salt, LOG2_N, R, P, 32))
+
+
+def check_name(name: str) -> None:
+    """Refuse a name that a line of the file can't hold."""
+    if not NAME.fullmatch(name):
+        raise ConfigError(f"name {name[:80]!r}: needs 1 to 64 of A-Z a-z 0-9 . _ -")
 
 
 def read_accounts(path: str) -> dict[str, Account]:
