@@ -11,7 +11,7 @@ import pytest
 import zmq
 from running import LOOP, PATIENCE_S, Run, until, video_frames
 
-from nodes.publisher.public_messages import ReceivedScene, unpack_scene
+from stream.public_wire.messages import ReceivedScene, unpack_scene
 from stream.run_directory import find_run
 
 
