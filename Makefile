@@ -18,6 +18,7 @@ demo: $(VENV)/.lite ## follow three objects through a drawn scene; writes demo-o
 
 test: $(VENV)/.dev ## run all tests
 	@tools/system_packages test
+	@tools/axe_core $(VENV)
 	PYTHON=$(python) tools/check tests
 
 load: $(VENV)/.dev ## hostile clients beside one that behaves, and a million malformed messages: ten minutes

@@ -89,6 +89,21 @@ class DiscoveryDone(Command, frozen=True, kw_only=True):
     schema: ClassVar[str] = "discovery_done/1"
 
 
+class FindObjects(Command, frozen=True, kw_only=True):
+    """Have the decoder look for objects that nobody asked for on the next frame (tracker)."""
+
+    schema: ClassVar[str] = "find_objects/1"
+    count: int  # new ones at most
+
+
+class UndoPoint(Command, frozen=True, kw_only=True):
+    """Bring an object back to what it was before its newest points (tracker); the Answer names the request."""
+
+    schema: ClassVar[str] = "undo_point/1"
+    object_id: int
+    request: int
+
+
 class Pause(Command, frozen=True, kw_only=True):
     """Hold the feed (capture)."""
 
@@ -105,6 +120,14 @@ class TakeSnapshot(Command, frozen=True, kw_only=True):
     """Write the newest frame with its masks (renderer); the Answer names the request."""
 
     schema: ClassVar[str] = "take_snapshot/1"
+    request: int
+
+
+class Record(Command, frozen=True, kw_only=True):
+    """Record from now on, or no longer (renderer); the Answer names the request."""
+
+    schema: ClassVar[str] = "record/1"
+    on: bool
     request: int
 
 
@@ -138,9 +161,12 @@ COMMANDS: tuple[type[Command], ...] = (
     RemoveObject,
     DecoderRestarted,
     DiscoveryDone,
+    FindObjects,
+    UndoPoint,
     Pause,
     Resume,
     TakeSnapshot,
+    Record,
     SetLabels,
     PublishStatus,
     Stop,

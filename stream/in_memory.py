@@ -11,7 +11,8 @@ Serves the tests of every shell, the evaluation tools, and whoever wants to step
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import queue
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import TypeVar
 
@@ -65,6 +66,39 @@ class InMemoryControl:
         self.closed = True
 
 
+class InMemoryListener:
+    """A subscriber whose messages a test writes."""
+
+    def __init__(self, topics: Sequence[str]) -> None:
+        self.topics = set(topics)  # that it listens to now
+        self.messages: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()
+        self.closed = False
+
+    def publish(self, parts: list[bytes]) -> None:
+        """Give it a message, if it listens to that topic."""
+        if any(parts[0].startswith(topic.encode()) for topic in self.topics):
+            self.messages.put(parts)
+
+    def recv(self, timeout_ms: int) -> list[bytes] | None:
+        """The next message there is."""
+        try:
+            return self.messages.get(timeout=timeout_ms / 1000)
+        except queue.Empty:
+            return None
+
+    def subscribe(self, topic: str) -> None:
+        """Listen to one more."""
+        self.topics.add(topic)
+
+    def unsubscribe(self, topic: str) -> None:
+        """Listen to one less."""
+        self.topics.discard(topic)
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+
 class InMemoryNode:
     """A `NodeContext` for one stage."""
 
@@ -78,6 +112,7 @@ class InMemoryNode:
         self.ended = False
         self.broadcast = InMemoryBroadcast()
         self.control = InMemoryControl()
+        self.listener = InMemoryListener(())
 
     # --- what a stage asks of its node ---
 
@@ -122,6 +157,11 @@ class InMemoryNode:
     def open_control(self) -> InMemoryControl:
         """The one control client of this node."""
         return self.control
+
+    def open_listener(self, topics: Sequence[str]) -> InMemoryListener:
+        """The one listener of this node."""
+        self.listener.topics.update(topics)
+        return self.listener
 
     # --- what drives a stage ---
 

@@ -79,6 +79,20 @@ class Frame(Message, frozen=True, kw_only=True):
         return self.rgb.shape[0], self.rgb.shape[1]
 
 
+class Upload(Message, frozen=True, kw_only=True):
+    """A picture of a page's own camera, or the word that this page sends no more."""
+
+    schema: ClassVar[str] = "upload/1"
+    page: int  # counts the pages, or times, that a camera was turned on
+    jpeg: Array  # (bytes,) uint8; empty: no more
+    reason: str = ""  # why it sends no more
+    arrived_ns: int  # monotonic clock of the host that the page sends to
+    arrived_unix_ns: int
+
+    def __post_init__(self) -> None:
+        expect(self.jpeg, "upload.jpeg", "uint8", (None,))
+
+
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
     """An object as it was last seen well: what it is looked for by, once it may be elsewhere."""
 
@@ -193,6 +207,7 @@ class DiscoverObjects(Message, frozen=True, kw_only=True):
     schema: ClassVar[str] = "discover_objects/1"
     frame: Frame
     following: int = 0  # objects alive
+    count: int = 0  # new ones at most; 0: as the config says (--auto)
 
 
 class ObjectMask(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ All hooks are called from one thread, and none of them may wait for long; `wake`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
@@ -59,6 +60,15 @@ class Broadcast(Protocol):
     def close(self) -> None: ...
 
 
+class PublicListener(Protocol):
+    """A subscriber to what a publisher tells the world (docs/protocol.md)."""
+
+    def recv(self, timeout_ms: int) -> list[bytes] | None: ...
+    def subscribe(self, topic: str) -> None: ...
+    def unsubscribe(self, topic: str) -> None: ...
+    def close(self) -> None: ...
+
+
 class ControlClient(Protocol):
     """A client of the control socket (docs/protocol.md); never waits."""
 
@@ -100,3 +110,6 @@ class NodeContext(Protocol):
 
     def open_control(self) -> ControlClient:
         """A client of this run's control socket."""
+
+    def open_listener(self, topics: Sequence[str]) -> PublicListener:
+        """A subscriber to these topics (or their beginnings) of this run's publisher, as any program outside is."""

@@ -3,6 +3,8 @@
     capture --frames--> tracker --tracks--> decoder --scenes--> renderer
                            ^                   |----masks-----> publisher, supervisor
                            +-------seeds-------+                (frames and scenes go there too, if it publishes them)
+    web --uploads--> capture (where a page's own camera is the source)
+    publisher --PUB--> web (where it is asked for) --requests--> supervisor
     supervisor --commands--> every node --reports--> supervisor
 
 Frames travel down the chain with what was found in them, so that no reader ever has to match two streams.
@@ -27,8 +29,10 @@ from stream.messages import (
     Scene,
     Seeds,
     Tracks,
+    Upload,
 )
 from stream.reports import REPORTS
+from stream.settings.addresses import source_kind
 from stream.settings.config import Config
 
 
@@ -66,6 +70,7 @@ class Stage:
 
 
 TOPICS = {
+    "uploads": Topic((Upload,), 1),
     "frames": Topic((Frame,), 2),
     "tracks": Topic((Tracks, ReinitRequest, DiscoverObjects, PromptOnFrame), 2),
     "scenes": Topic((Scene,), 8),
@@ -85,7 +90,9 @@ STAGES = {
     "decoder": Stage({"tracks": PACED}, ("masks", "scenes", "seeds"), feed="tracks"),
     "renderer": Stage({"scenes": EVERY}, (), feed="scenes"),
     "publisher": Stage({"masks": EVERY, "frames": NEWEST, "scenes": NEWEST}, (), feed="masks"),
+    "web": Stage({}, ()),  # hears of the feed as programs outside do, and asks for things as they do
 }
+OPTIONAL = ("web",)  # stages that are there only where the config asks for them
 SUPERVISOR = "supervisor"
 
 
@@ -174,7 +181,7 @@ def wiring(config: Config) -> Graph:
     for topic in config.graph.endpoints:
         if topic not in TOPICS:
             raise ConfigError(f"graph.endpoints: no topic {topic!r}; {nearest(topic, TOPICS)}")
-    nodes = {stage: _node(stage, config) for stage in STAGES}
+    nodes = {stage: _node(stage, config) for stage in STAGES if stage not in OPTIONAL or _is_wanted(stage, config)}
     nodes[SUPERVISOR] = Node(
         camera=config.capture.camera,
         stage=SUPERVISOR,
@@ -204,17 +211,29 @@ def _node(stage: str, config: Config) -> Node:
         reads["scenes"] = NEWEST  # asked for when a snapshot is
     if stage == "publisher" and not config.publisher.frames:
         del reads["frames"]
-    if stage == "publisher" and not config.publisher.scenes:
+    writes = plan.writes
+    if source_kind(config.capture.source) == "browser":
+        if stage == "capture":
+            reads["uploads"] = NEWEST
+        if stage == "web":
+            writes = (*writes, "uploads")
+    if stage == "publisher" and not config.publishes_scenes:
         del reads["scenes"]
     return Node(
         camera=config.capture.camera,
         stage=stage,
         reads={"commands": EVERY, **reads},
-        writes=(*plan.writes, "reports"),
+        writes=(*writes, "reports"),
         feed=plan.feed,
         process=_process(stage, config),
         here=not config.graph.run or stage in config.graph.run,
     )
+
+
+def _is_wanted(stage: str, config: Config) -> bool:
+    """Whether the config asks for a stage that can be left out."""
+    assert stage == "web", stage
+    return bool(config.web.endpoint)
 
 
 def _process(stage: str, config: Config) -> str:

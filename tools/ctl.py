@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Steer a run: objects (add, refine, rename, remove, list), pause, resume, snapshot, stats, shutdown; make key pairs.
+"""Steer a run: objects (add, refine, rename, remove, list), pause, snapshot, record, stats, ...; and make keys.
 
 python tools/ctl.py add --point 320,180 --point 20,20,0
 python tools/ctl.py add --box 100,80,220,200
@@ -78,6 +78,7 @@ def _parser() -> _Parser:
         if name == "add":
             c.add_argument("--box", metavar="x1,y1,x2,y2")
             c.add_argument("--mask", metavar="FILE.png", help="the pixels that are not 0")
+    command("undo", "take back the newest points of an object").add_argument("object_id", type=int)
     c = command("rename", "call an object something, or nothing with ''")
     c.add_argument("object_id", type=int)
     c.add_argument("label")
@@ -87,10 +88,14 @@ def _parser() -> _Parser:
         ("pause", "hold the feed"),
         ("resume", "let the feed go on"),
         ("snapshot", "write the newest frame and its masks"),
+        ("cameras", "the cameras of the run"),
         ("stats", "the summary of the run so far"),
         ("shutdown", "end the run"),
     ):
         command(name, text)
+    command("find", "look for objects that nobody has pointed at (SAM)").add_argument("count", type=int)
+    c = command("record", "start or end a recording")
+    c.add_argument("on", choices=("on", "off"))
     c = command("keygen", "make the key pair for tcp endpoints, or that of a client")
     c.add_argument("folder")
     c.add_argument("--role", choices=("graph", "operator", "viewer"), default="graph", help="what the key opens")
@@ -101,9 +106,12 @@ def _parser() -> _Parser:
 METHODS = {
     "add": "add_object",
     "refine": "refine_object",
+    "undo": "undo_point",
     "rename": "rename_object",
+    "find": "find_objects",
     "remove": "remove_object",
     "list": "list_objects",
+    "cameras": "list_cameras",
 }
 
 
@@ -113,9 +121,13 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
     from stream.supervision.prompt_checks import points_of
 
     params: dict[str, Any] = {}
+    if arguments.command == "record":
+        return {"on": arguments.on == "on"}
     if arguments.command == "rename":
         return {"object_id": arguments.object_id, "label": arguments.label}
-    if arguments.command in ("refine", "remove"):
+    if arguments.command == "find":
+        return {"count": arguments.count}
+    if arguments.command in ("refine", "undo", "remove"):
         params["object_id"] = arguments.object_id
     if arguments.command in ("add", "refine"):
         for text in (*arguments.point, *filter(None, [getattr(arguments, "box", None)])):

@@ -148,3 +148,20 @@ def rank_candidates(default: Array, others: Sequence[Array], most_alike: float =
 def _iou(a: Array, b: Array) -> float:
     both, either = np.count_nonzero((a != 0) & (b != 0)), np.count_nonzero((a != 0) | (b != 0))
     return both / either if either else 1.0
+
+
+@runtime_checkable
+class CarryingModel(MaskModel, Protocol):
+    """A `MaskModel` that has to see every frame, but need not decode every object on each."""
+
+    def is_absent(self, object_id: int) -> bool:
+        """Whether an object is out of sight: to decode it costs next to nothing."""
+
+    def carry(
+        self, embedding: Embedding, object_ids: Sequence[int], prompts: Mapping[int, Prompt], prompted: bool
+    ) -> Mapping[int, Array]:
+        """Let objects move along with the picture, which `decode`, called next, is not asked about on this frame.
+
+        Their motion since the last frame, (2, 3) by object, and that of what `prompts` show, whose objects wait;
+        `prompted`: some object has a prompt on this frame.
+        """

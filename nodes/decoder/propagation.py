@@ -8,7 +8,7 @@ seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import msgspec
@@ -61,6 +61,14 @@ class CarriedMask:
         if redrawn:
             self.before, self.track = self.motion, track
         return self._moved(agreeing * _visible_share(track), size)
+
+    def move_by(self, step: Array, size: Size, logit: float) -> Logits:
+        """The mask on the next frame, of `size` (H, W), to which it moves by `step` (2, 3); its px have that logit."""
+        if self.mask.size == 0:
+            return NO_MASK
+        self.motion = geometry.compose(step, self.motion)
+        moved = self._moved(1.0, size)
+        return replace(moved, logits=np.where(moved.logits > 0, np.float32(logit), np.float32(-1)))
 
     def _moved(self, agreeing: float, size: Size) -> Logits:
         """The mask where its motion has taken it."""

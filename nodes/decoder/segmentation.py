@@ -11,7 +11,7 @@ change nothing here. `prepare` takes the frame's prompts, `conclude` judges the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -38,6 +38,7 @@ class Job:
     objects: list[SegmentedObject]  # of each query; an object that was begun again since is another one
     seeds_for: tuple[int, ...]  # object ids whose Seeds are waited for
     boundary: bool  # a window ends on this frame
+    rivals: Sequence[Logits] = ()  # carried masks of other objects, which are not decoded on this frame
 
     @property
     def prompts(self) -> dict[int, Prompt]:
@@ -158,6 +159,10 @@ class Segmenter:
         self.failed += 1
         return self._postpone(job)
 
+    def postpone(self, prompts: Mapping[int, Prompt]) -> None:
+        """Obey these prompts, by object, on the next frame."""
+        self._unanswered |= prompts
+
     def message(self, tracks: Tracks, objects: Sequence[ObjectMask]) -> Masks:
         """The masks of a frame, with the count of those that were passed over since the last."""
         stamp, last = tracks.frame.stamp, self._published
@@ -205,7 +210,7 @@ class Segmenter:
 
     def _judge(self, job: Job, decoded: Decoded, *, provisional: bool = False) -> list[Judged]:
         """The masks of all objects that are still the ones that the model was asked about."""
-        masks = exclusive(job.frame.size, decoded.answers)
+        masks = exclusive(job.frame.size, [*decoded.answers, *job.rivals])[: len(decoded.answers)]
         judged = []
         for query, o, answer, mask in zip(job.queries, job.objects, decoded.answers, masks, strict=True):
             if self.objects.get(query.object_id) is not o:

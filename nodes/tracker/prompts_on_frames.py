@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from nodes.tracker.frame_buffer import BufferedFrame, FrameBuffer
 from nodes.tracker.linking import BoundaryLinking
-from nodes.tracker.past_frames import PastFrames, Pin, thin
+from nodes.tracker.past_frames import PastFrames, Pin, thin, unchanged
 from nodes.tracker.point_model import PointModel
 from nodes.tracker.point_sampling import PointSampler
 from nodes.tracker.point_set import PointSet
@@ -49,7 +49,12 @@ def take_prompt(past: PastFrames, prompt: Prompt) -> PastPrompt:
     pin = past.pin(ref)
     prompt = replace(prompt, frame=ref)
     before = past.newest_prompts.get(prompt.object_id)
-    if prompt.kind == "refine" and before is not None and before.frame == ref:
+    joined = prompt.kind == "refine" and before is not None and before.frame == ref
+    if prompt.kind == "add":
+        past.begin_steps(prompt.object_id)
+    else:
+        past.add_step(prompt.object_id, before if joined and before else unchanged(prompt.object_id, ref))
+    if joined and before is not None:
         more = 0 if prompt.xy is None else len(prompt.xy)
         prompt = replace(
             before,
@@ -59,6 +64,24 @@ def take_prompt(past: PastFrames, prompt: Prompt) -> PastPrompt:
         )
     past.newest_prompts[prompt.object_id] = replace(prompt, candidate=None, step=0)
     return PastPrompt(prompt, pin, 0)
+
+
+def step_back(past: PastFrames, object_id: int) -> PastPrompt | None:
+    """What brings an object back to what it was before its newest points; None where it has none but its first.
+
+    PromptError where their frame is gone.
+    """
+    if not (steps := past.steps_back.get(object_id)):
+        return None
+    back = steps[-1]
+    assert back.prompt.frame is not None, "every step back names its frame"
+    pin = past.pin(back.prompt.frame)
+    steps.pop()
+    if back.newest is None:
+        past.newest_prompts.pop(object_id, None)
+    else:
+        past.newest_prompts[object_id] = back.newest
+    return PastPrompt(back.prompt, pin, 0)
 
 
 def choose_candidate(past: PastFrames, object_id: int, step: int, request: int) -> PastPrompt:
@@ -142,6 +165,12 @@ class PastPrompts:
         """An object's newest prompt, for another of the masks that it may mean; PromptError where its frame is gone."""
         self.waiting.append(choose_candidate(self.past, object_id, step, request))
 
+    def step_back(self, object_id: int) -> bool:
+        """Take the newest points of an object back; False: it has none but its first. PromptError: the frame is gone."""
+        back = step_back(self.past, object_id)
+        self.waiting += [] if back is None else [back]
+        return back is not None
+
     def forget(self, object_id: int) -> None:
         """The object is removed."""
         self.past.forget(object_id)
@@ -152,9 +181,9 @@ class PastPrompts:
         self.sent.clear()
         for o in objects.values():
             prompt = self.past.newest_prompts.get(o.object_id)
-            if o.mask is None and o.prompt_frame >= 0 and prompt is not None:
+            if o.mask is None and o.prompt_frame >= 0 and prompt is not None and prompt.frame is not None:
                 with contextlib.suppress(PromptError):  # its frame is gone: it begins on the next one
-                    self.add(prompt)
+                    self.waiting.append(PastPrompt(prompt, self.past.pin(prompt.frame), 0))
 
     def take_sent(self) -> set[int]:
         """The objects that the decoder was sent prompts of since the last call."""

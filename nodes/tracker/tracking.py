@@ -122,6 +122,13 @@ class PointTracker:
         """
         return [] if self.reinit_request is not None else self.past_prompts.carry_out(self.objects)
 
+    def undo(self, object_id: int) -> bool:
+        """Bring an object back to what it was before its newest points; False where it has none but its first.
+
+        PromptError where their frame is gone.
+        """
+        return self.prompt_queue.take_back(object_id) or self.past_prompts.step_back(object_id)
+
     def remove(self, object_id: int) -> None:
         """Stop tracking an object; an id that is unknown stays so."""
         self.prompt_queue.remove(object_id)

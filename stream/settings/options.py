@@ -33,13 +33,14 @@ class BackendFacts:
     weights: str  # the published weights that it loads, by name ({model}: decoder.model); empty: none
     learns: bool  # it keeps a memory of each object, so a frame is never decoded twice
     spares: bool  # its frames do not depend on each other, so that a slow one may leave some out
+    finds: bool  # it can look for objects that no prompt names
 
 
 MASK_BACKENDS = {
-    "lite": BackendFacts("", learns=True, spares=False),
-    "sam": BackendFacts("sam_{model}", learns=False, spares=True),
-    "hq_sam": BackendFacts("hq_sam_{model}", learns=False, spares=True),
-    "mobile_sam": BackendFacts("mobile_sam", learns=False, spares=True),
+    "lite": BackendFacts("", learns=True, spares=False, finds=False),
+    "sam": BackendFacts("sam_{model}", learns=False, spares=True, finds=True),
+    "hq_sam": BackendFacts("hq_sam_{model}", learns=False, spares=True, finds=True),
+    "mobile_sam": BackendFacts("mobile_sam", learns=False, spares=True, finds=True),
 }
 
 
@@ -83,10 +84,17 @@ class BudgetOptions:
 
 
 @dataclass(frozen=True)
-class DiscoveryOptions:
-    """How objects that nobody asked for are looked for (--auto)."""
+class TurnOptions:
+    """How many objects are decoded on a frame, where all would cost too much."""
 
-    max_objects: int  # alive, known ones included
+    budget_ms: float | None  # for one frame; None: by the feed's period
+
+
+@dataclass(frozen=True)
+class DiscoveryOptions:
+    """How objects that nobody asked for are looked for (--auto, and by request)."""
+
+    max_objects: int  # alive, known ones included; 0: none are looked for but by request
     again: bool  # at each boundary, too
     horizon: int  # frames between two searches, at least
 
@@ -99,7 +107,8 @@ class Options:
     tracker: TrackerOptions
     segmenter: SegmenterOptions
     budget: BudgetOptions | None  # None: every frame is decoded in full
-    discovery: DiscoveryOptions | None  # None: only what somebody asked for is followed
+    turns: TurnOptions | None  # None: every object is decoded on each frame, or the budget decides
+    discovery: DiscoveryOptions | None  # None: the mask model finds nothing by itself
 
 
 def resolve(config: Config) -> Options:
@@ -134,7 +143,8 @@ def resolve(config: Config) -> Options:
             check_masks=live or facts.learns if decoder.check_masks == "auto" else decoder.check_masks,
         ),
         budget=_budget(config, facts),
-        discovery=DiscoveryOptions(decoder.auto, decoder.auto_again, own.horizon) if decoder.auto else None,
+        turns=_turns(config, facts),
+        discovery=DiscoveryOptions(decoder.auto, decoder.auto_again, own.horizon) if facts.finds else None,
     )
 
 
@@ -152,3 +162,10 @@ def _budget(config: Config, facts: BackendFacts) -> BudgetOptions | None:
     if not config.live or not facts.spares or own.budget_ms == "off":
         return None
     return BudgetOptions(None if own.budget_ms == "auto" else own.budget_ms, own.refinement_passes)
+
+
+def _turns(config: Config, facts: BackendFacts) -> TurnOptions | None:
+    budget_ms = config.decoder.budget_ms
+    if not config.live or facts.spares or budget_ms == "off":
+        return None
+    return TurnOptions(None if budget_ms == "auto" else budget_ms)

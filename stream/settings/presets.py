@@ -11,6 +11,7 @@ import msgspec
 
 from stream.errors import ConfigError, nearest
 from stream.settings.addresses import check_endpoint, check_rtsp, source_kind
+from stream.settings.choices import needed, type_of, words_of
 from stream.settings.config import Config, Section, parse_size
 from stream.settings.secrets import redact, remember
 from stream.settings.variables import fill_in
@@ -101,14 +102,11 @@ def _read_preset(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _typed(dotted: str, value: Any, written: Any) -> Any:
-    """A value of the config; where text is needed, a number is taken as it was written (`source: 0`, `camera: 007`)."""
-    section, _, key = dotted.partition(".")
-    types = {f.name: f.type for f in msgspec.structs.fields(Config)}
-    kind = types.get(section)
-    if not (isinstance(kind, type) and issubclass(kind, Section)) or not isinstance(value, bool | int | float | date):
+    """A value of the config; where text is needed, it is taken as it was written (`source: 0`, `budget_ms: off`)."""
+    if not isinstance(value, bool | int | float | date):
         return value
-    wanted = {f.name: f.type for f in msgspec.structs.fields(kind)}.get(key)
-    is_text = wanted is str or getattr(wanted, "__origin__", None) is str
+    wanted = type_of(dotted)
+    is_text = wanted is str or getattr(wanted, "__origin__", None) is str or str(written) in words_of(wanted)
     return str(written) if is_text else value
 
 
@@ -135,13 +133,15 @@ def _check_keys(tree: Any, kind: Any, prefix: str) -> None:
 
 
 def _readable(error: str, tree: Any) -> str:
-    """msgspec's sentence, key and value first: `tracker.horizon is 'x': expected int, got str`."""
-    sentence, _, path = error.partition(" - at `$.")
+    """Key and value, then what is needed, or msgspec's sentence: `tracker.horizon is 'x': expected int, got str`."""
+    sentence, _, path = error.rstrip("`").partition(" - at `$.")
     if not path:
         return sentence
-    for key in path.rstrip("`").split("."):
+    for key in path.split("."):
         tree = tree.get(key) if isinstance(tree, dict) else tree
-    return f"{path.rstrip('`')} is {redact(repr(tree))}: {sentence[0].lower()}{sentence[1:]}"
+    if words := needed(type_of(path)):
+        return f"{path} is {redact(repr(tree))}; needs {words}"
+    return f"{path} is {redact(repr(tree))}: {sentence[0].lower()}{sentence[1:]}"
 
 
 def _check(config: Config) -> None:

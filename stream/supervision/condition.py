@@ -33,10 +33,10 @@ def assess(signs: Signs) -> tuple[str, str]:
     if signs.restarting:
         return "degraded", "restarting " + " ".join(signs.restarting)
     if not signs.opened:
-        return "starting", "waiting_for_source" if signs.phase == "backing off" else ""
+        return "starting", "waiting_for_source" if signs.phase in ("backing off", "waiting") else ""
     if signs.paused:
         return "paused", ""
-    if signs.phase in ("connecting", "backing off"):
+    if signs.phase in ("connecting", "waiting", "backing off"):
         return "interrupted", "source_lost"
     if signs.live and signs.frame_age_s > STALE_S:
         return "interrupted", "undecodable" if signs.damage else "no_frames"

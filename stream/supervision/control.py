@@ -46,6 +46,11 @@ class RequestHandler:
         self._config = session.config.control
         self._limits = RequestLimits(self._config.request_burst, self._config.requests_per_s)
 
+    @property
+    def refused(self) -> int:
+        """Requests that came too often."""
+        return self._limits.refused
+
     def serve(self, address: tuple[bytes, ...], parts: list[bytes], now_s: float) -> None:
         """Reply to the request in `parts`: at once, or when the node that it waits for has answered."""
         request_id: Any = None

@@ -17,6 +17,7 @@ from stream.commands import (
     DiscoveryDone,
     GivePrompt,
     Pause,
+    Record,
     Resume,
     SetLabels,
     Start,
@@ -28,7 +29,7 @@ from stream.commands import (
 from stream.errors import ControlError, PromptError, StreamError
 from stream.messages import Masks, Prompt
 from stream.reports import Found, Health, Opened
-from stream.settings.addresses import source_kind
+from stream.settings.addresses import LIVE_KINDS, source_kind
 from stream.settings.config import Config
 from stream.settings.secrets import redact
 from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand
@@ -58,6 +59,7 @@ class Session:
         self.paused = False
         self.discovery_done = False  # the first search for objects is over, or given up (--auto)
         self._sinks = graph.sinks
+        self._record: Record | None = None  # what was asked for last; None: as the config says
         self._outbox = outbox
         self._done: set[str] = set()  # nodes that have passed on the end of the feed
         self._opened_s = 0.0  # when the source was first open
@@ -80,6 +82,8 @@ class Session:
             self._send(node, Start(restarts=state.loads - 1))
             if node in LABELLED and self.registry.labels:
                 self._send(node, SetLabels(labels=self.registry.labels))
+            if node == "renderer" and self._record is not None:
+                self._send(node, self._record)
             if node == "decoder" and state.loads > 1:
                 self.discovery_done = True  # it may have died of the search, and is not asked for it again
                 self._send("tracker", DecoderRestarted())
@@ -117,7 +121,7 @@ class Session:
             self._start_tracker()
 
     def on_found(self, found: Found) -> None:
-        """The decoder has found objects that no prompt named (--auto): follow them, the best first."""
+        """The decoder has found objects that no prompt named: follow them, the best first."""
         late = found.requested and self.discovery_done  # from before a restart of the decoder
         # On a finished clip the tracker waits with the very frame of these masks; on a live feed it has gone on.
         exact = found.requested and not self.config.live
@@ -125,7 +129,7 @@ class Session:
         if found.requested:
             self.discovery_done = True
             self._send("tracker", DiscoveryDone())
-        if ids or found.requested:
+        if ids or found.requested or found.count:
             log.info("objects found on frame %d: %s", found.frame_id, ", ".join(map(str, ids)) or "none")
 
     def on_masks(self, masks: Masks, now_s: float) -> None:
@@ -177,6 +181,11 @@ class Session:
         """Have the renderer write the newest frame."""
         self._send("renderer", TakeSnapshot(request=request))
 
+    def record(self, on: bool, request: int) -> None:
+        """Have the renderer record from now on, or no longer, also when it is restarted."""
+        self._record = Record(on=on, request=request)
+        self._send_if_loaded("renderer", self._record)
+
     def end_run(self, error: StreamError | None = None) -> None:
         """End the run."""
         self._outbox.put(EndRun(error))
@@ -186,7 +195,7 @@ class Session:
     def _is_recording(self) -> bool:
         """Whether the feed is a recording that plays at its own rate: its first second need not be lost to loading."""
         capture = self.config.capture
-        return capture.realtime and source_kind(capture.source) not in ("camera", "rtsp")
+        return capture.realtime and source_kind(capture.source) not in LIVE_KINDS
 
     def _start_capture(self, now_s: float) -> None:
         if self.opened is None:

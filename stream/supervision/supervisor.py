@@ -143,6 +143,7 @@ class Supervisor:
             self.nodes,
             self.processes,
             malformed={"control": self._requests.malformed, **malformed},
+            refused={**self._connections.refused(), "requests": self._requests.refused},
             elapsed_s=now_s - self._began_s,
             now_s=now_s,
         )

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import zmq
 
-from stream.errors import MessageError
+from stream.errors import ControlError, MessageError
 from stream.messages import Message
 from stream.transport.gate import Gate
 from stream.transport.relay import Allowance
@@ -76,19 +76,26 @@ class Broadcast:
     are XPUB, which tell what is subscribed to, so that nobody makes what nobody looks at.
     """
 
-    def __init__(self, context: Context, endpoint: str, queue: int) -> None:
+    def __init__(self, context: Context, endpoint: str, queue: int, *, inner: str = "") -> None:
+        """`inner`: a second endpoint, for nodes of this run: they can't know the port that the system chooses."""
         self._members = Members()
         self._sockets: list[zmq.Socket[bytes]] = []
         self._subscriptions: dict[zmq.Socket[bytes], set[bytes]] = {}  # of each socket: prefixes
-        self._gate: Gate | None = None
-        self.endpoint = endpoint
+        self._gates: list[Gate] = []
+        self.endpoint = self._bind(context, endpoint, queue)
+        if inner and inner != endpoint:
+            self._bind(context, inner, queue)
+
+    def _bind(self, context: Context, endpoint: str, queue: int) -> str:
+        """Open an endpoint; its address as bound."""
         if endpoint.startswith("inproc://"):  # nobody outside this process
             self._sockets.append(context.socket(zmq.XPUB, bind=endpoint, queue=queue))
-            return
-        self._gate = context.gate(
+            return endpoint
+        gate = context.gate(
             zmq.XPUB, endpoint, self._members, queue=queue, limit_bytes=SUBSCRIPTION_BYTES, allowance=SUBSCRIBING
         )
-        self.endpoint = self._gate.endpoint
+        self._gates.append(gate)
+        return gate.endpoint
 
     def send(self, parts: Sequence[bytes]) -> None:
         """Send to whoever subscribes; a subscriber whose queue is full misses it, and sees the gap in `sequence`."""
@@ -127,8 +134,8 @@ class Broadcast:
 
     def close(self, wait_ms: int = 500) -> None:
         """Close once the last messages are out, or after `wait_ms`."""
-        if self._gate:
-            self._gate.close()
+        for gate in self._gates:
+            gate.close()
         self.serve()
         for socket in self._sockets:
             socket.close(linger=wait_ms)
@@ -151,6 +158,14 @@ class Listener:
             return None
         return self.socket.recv_multipart(zmq.DONTWAIT)
 
+    def subscribe(self, topic: str) -> None:
+        """Take messages of a topic, or of all that begin so, from now on."""
+        self.socket.subscribe(topic)
+
+    def unsubscribe(self, topic: str) -> None:
+        """Take no more of them."""
+        self.socket.unsubscribe(topic)
+
     def close(self) -> None:
         """Close the socket, and its context where that is its own."""
         self.socket.close(linger=0)
@@ -172,11 +187,6 @@ class RequestServer:
             zmq.ROUTER, endpoint, queue=REPLIES, limit_bytes=REQUEST_BYTES, allowance=REQUESTING
         )
         self.socket.router_handover = 0  # a second client of the same name must not steal the first one's replies
-
-    @property
-    def refused(self) -> int:
-        """Clients that found no room."""
-        return self._context.refused(self.socket)
 
     def take(self) -> tuple[list[bytes], list[bytes]] | None:
         """(address, body parts) of the next request, if any; the address holds REQ's empty delimiter too."""
@@ -207,8 +217,11 @@ class RequestClient:
         self.socket = (context or self._own).socket(zmq.DEALER, connect=endpoint, queue=1000)  # type: ignore[union-attr]
 
     def send(self, body: bytes) -> None:
-        """Send one request."""
-        self.socket.send(body)
+        """Send one request; ControlError where a thousand wait already, since nobody is there to take them."""
+        try:
+            self.socket.send(body, zmq.DONTWAIT)
+        except zmq.Again:
+            raise ControlError("busy", "no run takes requests there") from None
 
     def recv(self, timeout_ms: int) -> bytes | None:
         """The next reply, or None after `timeout_ms`."""

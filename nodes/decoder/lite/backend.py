@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import cv2
 import numpy as np
 
+from nodes.decoder.lite.carrying import points_of_prompt, steps_of
 from nodes.decoder.lite.cues import sigmoid
 from nodes.decoder.lite.following import MaskEstimate, follow, reachable_window
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
@@ -45,6 +46,7 @@ DRIFT_FRAMES = 75  # 3 s at 25 frames/s: a lost object's motion is continued no 
 RARE_SEARCH = 5  # frames between two searches from then on: it may never come back
 SHARED_PX, MIN_PX = 25_000, 5_000  # working px of all objects together, and of each however many they are
 FEW_OBJECTS = 4  # that adapt on every frame; more of them do so on every other one, half of them at a time
+MOST_CARRIED = 5  # frames that an object's colours adapt for at once, whose turn has not come for longer
 MAX_TEMPLATE_INTERVAL = 25  # frames, where many objects share the updates: a second at 25 frames/s
 
 
@@ -61,19 +63,45 @@ class Lite:
         self.previous_gray: Array | None = None  # (H, W) uint8, flow image of the last frame
         self.frames = 0
         self.working_px, self.pad = WORKING_PX, WINDOW_PAD  # of each object's window
+        self.carried: set[int] = set()  # objects that are not decoded on this frame
+        self._prepared: FrameAnalysis | None = None  # the frame that `carry` has prepared
 
     def encode(self, rgb: Array) -> FrameAnalysis:
         """The frame; its flow is computed at the first use."""
         analysis = FrameAnalysis(rgb, self.previous_gray)
         self.previous_gray = analysis.gray
         self.frames += 1
+        self.carried, self._prepared = set(), None
         return analysis
+
+    def is_absent(self, object_id: int) -> bool:
+        """Whether an object is out of sight."""
+        return object_id in self.memories and not self._is_present(object_id)
+
+    def carry(
+        self, embedding: FrameAnalysis, object_ids: Sequence[int], prompts: Mapping[int, Prompt], prompted: bool
+    ) -> dict[int, Array]:
+        """Let objects in sight move along with the picture; their motion (2, 3) and that of what prompts show."""
+        self._prepare(embedding, prompted)
+        self._prepared = embedding
+        self.carried = {i for i in object_ids if self._is_present(i)}
+        points = {i: self.memories[i].points for i in object_ids if i in self.carried}
+        for i, prompt in prompts.items():
+            if i not in points and (shown := points_of_prompt(prompt)) is not None:
+                points[i] = shown
+        if not points:
+            return {}
+        steps = dict(zip(points, steps_of(embedding, np.stack(list(points.values()))), strict=True))
+        for i in self.carried:
+            self.memories[i].carry_by(steps[i])
+        return steps
 
     def decode(self, embedding: FrameAnalysis, queries: Sequence[Query]) -> Sequence[Logits]:
         """Logits of every object; those out of sight are searched where no other object's mask is."""
         self.estimates.clear()
         answers: dict[int, Logits] = {}
-        self._prepare(embedding, prompted=any(q.prompt is not None for q in queries))
+        if self._prepared is not embedding:
+            self._prepare(embedding, prompted=any(q.prompt is not None for q in queries))
         for query in queries:
             if query.prompt is None and self._is_present(query.object_id):
                 answers[query.object_id] = self._follow(embedding, query.object_id)
@@ -100,6 +128,8 @@ class Lite:
         for i, (object_id, memory) in enumerate(self.memories.items()):
             estimate, verdict = self.estimates.get(object_id), verdicts.get(object_id)
             memory.begin_frame()
+            if object_id in self.carried:
+                continue
             if estimate is None or verdict is None:
                 memory.count_absent()
                 continue
@@ -108,9 +138,11 @@ class Lite:
             published = cv2.resize(part, estimate.view.size[::-1], interpolation=cv2.INTER_LINEAR)
             # where another object's mask won, this object is not, however high its probability was
             overruled = (estimate.soft_mask > 0.5) & (published < 64)
+            frames = min(1 + memory.carried_frames, MOST_CARRIED)
             memory.store_mask(estimate.view, np.where(overruled, np.float32(0.1), estimate.soft_mask))
             if verdict.trusted:
-                memory.adapt(interval if (self.frames + i) % interval == 0 else 0)
+                alternating = interval if (self.frames + i) % interval == 0 else 0
+                memory.adapt(frames if frames > 1 else alternating)
                 trusted.append((memory, verdict))
         self._update_one_template(embedding, trusted)
 

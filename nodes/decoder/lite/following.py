@@ -13,7 +13,7 @@ import numpy as np
 
 from nodes.decoder.lite import fusion
 from nodes.decoder.lite.cues import Cues, sigmoid
-from nodes.decoder.lite.frame_analysis import FrameAnalysis, clip_window, grow_window, pixel_axes
+from nodes.decoder.lite.frame_analysis import FrameAnalysis, clip_window, grow_window, move_window, pixel_axes
 from nodes.decoder.lite.fusion import CueFusion
 from nodes.decoder.lite.object_memory import ObjectMemory
 from nodes.decoder.lite.view import WINDOW_PAD, WORKING_PX, View, bounding_window, make_view, pad_window
@@ -94,6 +94,8 @@ def collect_cues(memory: ObjectMemory, analysis: FrameAnalysis, view: View, step
 def reachable_window(memory: ObjectMemory, analysis: FrameAnalysis) -> Window:
     """Where the object can be on this frame, from where it was on the last."""
     box = bounding_window(memory.soft_mask > PRESENT_PROBABILITY, memory.view.window)
+    if memory.moved is not None:
+        box = move_window(box, memory.moved)
     pad = max(round(REACH_PX * analysis.flow_px), round(REACH_SHARE * max(box[2], box[3])))
     return clip_window(grow_window(box, pad), analysis.size)
 

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from nodes.decoder.lite import poses
+from nodes.decoder.lite import carrying, poses
 from nodes.decoder.lite.colour_histograms import OBJECT_MASS, HistogramGrid, LastFrameHistograms
 from nodes.decoder.lite.template import Template, align, cut_template
 from nodes.decoder.lite.view import View, make_view, pad_window, shrink_mask
@@ -66,6 +66,9 @@ class ObjectMemory:
     age: int = 0  # frames
     template_age: int = 0  # its age when the template was cut out,
     compared_age: int = 0  # and when the template was last compared with a frame
+    moved: Array | None = None  # (2, 3) frame px of `view`'s frame -> of the last one; None: they are the same
+    carried_frames: int = 0  # since the frame of `view`: its turn to be decoded has not come
+    _points: tuple[View, Array] | None = None  # view, and points spread over the object there, frame px
     _canonical: tuple[View, Array, Array, Array] | None = None  # view, pose, and what `canonical_xy` made of them
 
     @classmethod
@@ -113,6 +116,9 @@ class ObjectMemory:
 
     def frame_to_view_xy(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Frame px as working px of the last view, float32."""
+        if self.moved is not None:
+            (a, b, c), (d, e, f) = geometry.inverse(self.moved).astype(np.float32)
+            x, y = a * x + b * y + c, d * x + e * y + f
         wx, wy, width, height = self.view.window
         h, w = self.soft_mask.shape
         kx, ky = np.float32(w / width), np.float32(h / height)
@@ -138,6 +144,7 @@ class ObjectMemory:
     def store_mask(self, view: View, soft_mask: Array) -> None:
         """Take a frame's soft mask as the last one; where too little is left of it, the object is absent."""
         self.view, self.soft_mask = view, soft_mask
+        self.moved, self.carried_frames = None, 0
         self.last_frame_colours.replace(view, soft_mask, np.abs(2 * soft_mask - 1))
         visible_px = float((soft_mask > 0.5).sum()) * view.frame_px
         vanished = visible_px <= max(VANISHED_SHARE * self.area, VANISHED_PX)
@@ -209,6 +216,21 @@ class ObjectMemory:
             step = poses.similarity_about(middle, self.motion.rotation, 1.0, shift)
         self.pose = geometry.compose(step, self.pose)
 
+    @property
+    def points(self) -> Array:
+        """(N, 2) float32 frame px: points spread over the object, on the last frame."""
+        if self._points is None or self._points[0] is not self.view:
+            (x, y, kx, ky), (columns, rows) = self.view.grid, carrying.spread_points(self.soft_mask).T
+            self._points = (self.view, np.stack([x + kx * columns, y + ky * rows], axis=1))
+        xy = self._points[1]
+        return xy if self.moved is None else geometry.apply(self.moved, xy)
+
+    def carry_by(self, step: Array) -> None:
+        """Move along with the picture by `step` (2, 3), undecoded: from the last frame to this one."""
+        self.move_by(step)
+        self.moved = step if self.moved is None else geometry.compose(step, self.moved)
+        self.carried_frames += 1
+
     def move_as_before(self) -> None:
         """Continue the smoothed motion for one frame out of sight."""
         step = poses.similarity_about(self.middle, self.motion.rotation, 1.0, self.motion.shift)
@@ -229,6 +251,8 @@ class ObjectMemory:
         (x1, y1), (x2, y2) = np.rint(geometry.apply(scale, np.array([[x, y], [x + width, y + height]]))).astype(int)
         window = (max(int(x1), 0), max(int(y1), 0), max(int(x2 - x1), 1), max(int(y2 - y1), 1))
         self.view = replace(self.view, window=window)
+        if self.moved is not None:
+            self.moved = geometry.compose(scale, geometry.compose(self.moved, geometry.inverse(scale)))
         self.pose = geometry.compose(scale, self.pose)
         self.area *= geometry.scale_of(scale) ** 2
         self.motion = replace(self.motion, shift=self.motion.shift * np.array([scale[0, 0], scale[1, 1]]))
