@@ -166,7 +166,7 @@ class PastPrompts:
         self.waiting.append(choose_candidate(self.past, object_id, step, request))
 
     def step_back(self, object_id: int) -> bool:
-        """Take the newest points of an object back; False: it has none but its first. PromptError: the frame is gone."""
+        """Take an object's newest points back; False: it has none but its first. PromptError: the frame is gone."""
         back = step_back(self.past, object_id)
         self.waiting += [] if back is None else [back]
         return back is not None
