@@ -71,7 +71,9 @@ class PageSocket:
         self._hub = hub
         self._camera_feed = camera_feed
         self._counts = counts
-        self._ws = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False, timeout=CLOSE_S)
+        self._ws = web.WebSocketResponse(
+            heartbeat=PING_S, timeout=CLOSE_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False
+        )
         self._transport: asyncio.Transport | None = None  # once connected
         self._woken = asyncio.Event()
         self._malformed = 0

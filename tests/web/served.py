@@ -173,8 +173,9 @@ class Page:
         """The code that it is closed with."""
         while True:
             message = await asyncio.wait_for(self.socket.receive(), 30)
-            if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING):
-                return self.socket.close_code or 0
+            if message.type is aiohttp.WSMsgType.CLOSE:
+                return int(message.data)
+            assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
 
     async def _next(self) -> aiohttp.WSMessage:
         message = await asyncio.wait_for(self.socket.receive(), 30)
