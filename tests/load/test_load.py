@@ -79,9 +79,7 @@ def test_hostile_clients_of_the_page_cost_the_graph_nothing_and_are_counted(star
     mean_hz, quiet_hz = sum(rates) / len(rates), min(quiet.rate_hz, after.rate_hz)
     print(f"\n{done} in {time.monotonic() - began_s:.0f} s")
     print(f"masks/s: quiet {quiet_hz:.2f}, attacked {mean_hz:.2f} (each {QUIET_S:g} s: {[round(r, 1) for r in rates]})")
-    print(
-        f"the page's memory: {quiet.peak_mb[web]:.0f} MB quiet, {peak_mb:.0f} MB attacked, {after.peak_mb[web]:.0f} after"
-    )
+    print(f"the page's MB: {quiet.peak_mb[web]:.0f} quiet, {peak_mb:.0f} attacked, {after.peak_mb[web]:.0f} after")
     counts = metrics(url, cookie)
     print({name: value for name, value in counts.items() if "malformed" in name or "refused" in name})
     assert under_load.lives(), under_load.run.output

@@ -117,7 +117,7 @@ class Hostile:
     async def pipelined(self, count: int) -> int:
         """Requests one after the other without reading an answer."""
         _, writer = await asyncio.open_connection(self.host, self.port)
-        request = f"GET /static/main.js HTTP/1.1\r\nHost: {self.host}\r\n\r\n".encode()
+        request = f"GET /static/main.js HTTP/1.1\r\nHost: {self.host}\r\nX: {'x' * 2000}\r\n\r\n".encode()
         sent = 0
         with contextlib.suppress(ConnectionError, TimeoutError):
             for _ in range(count):
@@ -177,7 +177,7 @@ async def everything(url: str, cookie: str, share: float) -> dict[str, Any]:
         "big_request": await hostile.big_request(round(100e6 * share)),
         "connections": await hostile.connections(round(500 * share), 5.0 * share),
         "slow_loris": await hostile.slow_loris(round(100 * share), 25.0),
-        "pipelined": await hostile.pipelined(round(100_000 * share)),
+        "pipelined": await hostile.pipelined(round(20_000 * share)),
     }
 
 

@@ -91,7 +91,7 @@ def test_a_request_that_comes_letter_by_letter_is_cut_off(monkeypatch):
 
 def test_who_sends_requests_and_reads_no_answer_is_held_back():
     async def work(session, it, hostile):
-        assert await hostile.pipelined(100_000) < 100_000
+        assert await hostile.pipelined(20_000) < 20_000
 
     attack(work)
 
@@ -122,16 +122,10 @@ def test_a_page_that_asks_for_too_much_is_told_so():
 
 def test_a_page_that_sends_messages_without_end_is_closed():
     async def work(session, it, hostile):
-        async with session.ws_connect(it.url + "ws", autoclose=False) as socket:
-            page = Page(socket)
-
-            async def flood():
-                while not socket.closed:
-                    await page.say("ack")
-
-            flooding = asyncio.ensure_future(flood())
-            assert await page.is_closed() == 1008
-            flooding.cancel()
-            await asyncio.gather(flooding, return_exceptions=True)
+        socket = await session.ws_connect(it.url + "ws")
+        with pytest.raises(ConnectionError):
+            while True:
+                await Page(socket).say("ack")
+        assert await counted(session, it, "sam_pt_web_pages_closed_total") == 1
 
     attack(work)
