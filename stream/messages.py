@@ -123,6 +123,7 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     frame: FrameRef | None = None  # that somebody saw when they gave it; None: the next frame
     candidate: int | None = None  # of the masks that it may mean, by area from 0, the smallest; None: the default
     step: int = 0  # so many masks larger than the one that was chosen last
+    corrections: int = 0  # so many of the last points were given to correct the mask that the others make
 
     def __post_init__(self) -> None:
         if self.xy is not None:

@@ -97,7 +97,7 @@ class PromptsOnFrames:
         """The prompt's mask on its frame, followed to the newest; ModelError where the model has no answer."""
         on, object_id = request.on, request.prompt.object_id
         segmenter = self._fresh_segmenter()
-        prompt, choice = self._choose(segmenter, request, self._with_base(request))
+        prompt, choice = self._resolve(segmenter, request)
         others = (
             [] if isinstance(segmenter.model, RememberingModel) else [t for t in on.objects if t.object_id != object_id]
         )
@@ -125,43 +125,51 @@ class PromptsOnFrames:
             self._beside.forget(object_id)
         return self._beside
 
-    def _with_base(self, request: PromptOnFrame) -> Prompt:
-        """The prompt with the mask that it corrects, where there is one."""
+    def _resolve(self, segmenter: Segmenter, request: PromptOnFrame) -> tuple[Prompt, Choice | None]:
+        """The prompt as the model is to get it, and which of its candidates that is, where one was ever chosen."""
         prompt, ref = request.prompt, FrameRef.of(request.on.frame.stamp)
         choice = self.choices.get(prompt.object_id)
-        if choice is not None and choice.ref == ref and choice.mask is not None and prompt.candidate is None:
-            more = slice(choice.points, None)
-            if prompt.xy is None or prompt.labels is None or not len(prompt.xy[more]):
-                return prompt if prompt.step else replace(prompt, kind="add", xy=None, labels=None, mask=choice.mask)
-            return replace(prompt, kind="add", xy=prompt.xy[more], labels=prompt.labels[more], mask=choice.mask)
-        if prompt.kind != "refine" or not self._remembers:
-            return prompt
-        mask = self.history.find(prompt.object_id, ref)
-        if mask is not None:
-            return replace(prompt, kind="add", mask=mask)
-        log.info("object %d has no mask on frame %d; its points there count instead", prompt.object_id, ref.frame_id)
-        return _with_tracked_points(prompt, _track_of(prompt.object_id, request.on))
+        if choice is not None and choice.ref != ref:
+            choice = None
+        if prompt.step or prompt.candidate is not None:
+            choice = self._choose(segmenter, request, choice)
+        if choice is not None and choice.mask is not None:
+            return _correcting(choice.mask, prompt, choice.points), choice
+        return self._with_base(replace(prompt, step=0, candidate=None), request.on), choice
 
-    def _choose(self, segmenter: Segmenter, request: PromptOnFrame, prompt: Prompt) -> tuple[Prompt, Choice | None]:
-        """The prompt that gives the mask that is asked for, and which one that is."""
-        if not prompt.step and prompt.candidate is None:
-            return prompt, None
-        frame, object_id, model = request.on.frame, prompt.object_id, segmenter.model
-        ref, points = FrameRef.of(frame.stamp), 0 if prompt.xy is None else len(prompt.xy)
-        before = self.choices.get(object_id)
-        if not isinstance(model, ChoosingModel):
-            return prompt, Choice(ref, 0, 1, points, None)
-        query = Query(_track_of(object_id, request.on), replace(prompt, step=0, candidate=None))
-        offered = model.candidates(segmenter.embedding(frame), query)
-        start = offered.default if prompt.candidate is None else prompt.candidate
-        if before is not None and before.ref == ref and prompt.step:
-            start = before.index
-        index = int(np.clip(start + prompt.step, 0, len(offered.masks) - 1))
-        if index == offered.default:
-            return replace(prompt, step=0, candidate=None), Choice(ref, index, len(offered.masks), points, None)
-        mask = offered.masks[index]
-        chosen = Choice(ref, index, len(offered.masks), points, mask)
-        return Prompt(object_id=object_id, mask=mask), chosen
+    def _choose(self, segmenter: Segmenter, request: PromptOnFrame, before: Choice | None) -> Choice:
+        """The candidate that is asked for, by its number or by steps from the one `before`, else from the default."""
+        opening, ref, model = _opening(request.prompt), FrameRef.of(request.on.frame.stamp), segmenter.model
+        points = 0 if opening.xy is None else len(opening.xy)
+        if not isinstance(model, ChoosingModel) or request.prompt.kind == "refine":
+            return Choice(ref, 0, 1, points, None)
+        query = Query(_track_of(opening.object_id, request.on), opening)
+        offered = model.candidates(segmenter.embedding(request.on.frame), query)
+        start = offered.default if before is None else before.index
+        if request.prompt.candidate is not None:
+            start = request.prompt.candidate
+        index = int(np.clip(start + request.prompt.step, 0, len(offered.masks) - 1))
+        mask = None if index == offered.default else offered.masks[index]
+        return Choice(ref, index, len(offered.masks), points, mask)
+
+    def _with_base(self, prompt: Prompt, on: TrackedFrame) -> Prompt:
+        """The prompt with the mask that its points correct, where a model corrects masks (SAM takes all points)."""
+        if not self._remembers:
+            return prompt
+        if prompt.kind == "refine":
+            ref = FrameRef.of(on.frame.stamp)
+            mask = self.history.find(prompt.object_id, ref)
+            if mask is None:
+                log.info("object %d has no mask on frame %d; its points count instead", prompt.object_id, ref.frame_id)
+                return _with_tracked_points(prompt, _track_of(prompt.object_id, on))
+            return _correcting(mask, prompt, 0)
+        if prompt.corrections:
+            opening = _opening(prompt)
+            masks, _ = self._fresh_segmenter().step(_first_tracks(opening, on, ()))
+            if masks is not None and masks.objects[0].area:
+                first = 0 if opening.xy is None else len(opening.xy)
+                return _correcting(masks.label_image() == prompt.object_id, prompt, first)
+        return prompt
 
     # --- on the thread of the loop ------------------------------------------------------------------------------------
 
@@ -219,6 +227,29 @@ class PromptTask:
 def _track_of(object_id: int, on: TrackedFrame) -> ObjectTrack:
     """The object's points on a frame; none where it was not there yet."""
     return next((t for t in on.objects if t.object_id == object_id), _without_points(object_id))
+
+
+def _first_tracks(prompt: Prompt, on: TrackedFrame, others: tuple[ObjectTrack, ...]) -> Tracks:
+    """What a segmenter makes the mask of a prompt of."""
+    objects = (_track_of(prompt.object_id, on), *others)
+    return Tracks(frame=on.frame, objects=objects, prompts=(prompt,), seeds_for=(prompt.object_id,))
+
+
+def _opening(prompt: Prompt) -> Prompt:
+    """A prompt without the points that correct its mask, and without a choice."""
+    opening = replace(prompt, step=0, candidate=None, corrections=0)
+    if not prompt.corrections or prompt.xy is None or prompt.labels is None:
+        return opening
+    first = len(prompt.xy) - prompt.corrections
+    return replace(opening, xy=prompt.xy[:first] if first else None, labels=prompt.labels[:first] if first else None)
+
+
+def _correcting(mask: Array, prompt: Prompt, first: int) -> Prompt:
+    """A prompt whose points from number `first` on correct a (H, W) mask."""
+    corrected = Prompt(object_id=prompt.object_id, mask=mask.astype(np.uint8))
+    if prompt.xy is None or prompt.labels is None or len(prompt.xy) <= first:
+        return corrected
+    return replace(corrected, xy=prompt.xy[first:], labels=prompt.labels[first:])
 
 
 def _without_points(object_id: int) -> ObjectTrack:

@@ -69,7 +69,7 @@ class TrackerStage(Stage):
             case GivePrompt():
                 self._give(command.prompt, command.request)
             case ChooseCandidate() as c:  # the decoder answers, unless the frame is gone
-                choose = partial(self.tracker.choose_candidate, c.object_id, c.step, c.request)
+                choose = partial(self.tracker.past_prompts.choose, c.object_id, c.step, c.request)
                 self._answer(c.request, choose, when_done=False)
             case HoldFrame():
                 self._answer(command.request, partial(self._hold, command.frame))

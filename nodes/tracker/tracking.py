@@ -15,12 +15,9 @@ visible`; docs/sam_pt.md, b.5). Then `emit: horizon` answers with the frames tha
 
 from __future__ import annotations
 
-import contextlib
 import logging
 from collections.abc import Iterable, Sequence
 from functools import partial
-
-from msgspec.structs import replace
 
 from nodes.tracker import windows
 from nodes.tracker.answers import Answer, PendingFrames, redone_tracks, request_reinit
@@ -31,14 +28,7 @@ from nodes.tracker.point_model import PointModel
 from nodes.tracker.point_sampling import PointSampler, RandomSources
 from nodes.tracker.point_set import PointSet
 from nodes.tracker.prompt_queue import PromptQueue
-from nodes.tracker.prompts_on_frames import (
-    PastPoints,
-    PastPrompt,
-    choose_candidate,
-    request_mask,
-    step_back,
-    take_prompt,
-)
+from nodes.tracker.prompts_on_frames import PastPoints, PastPrompts
 from nodes.tracker.tracked_object import TrackedObject
 from stream.crops import uncrop_mask
 from stream.errors import PromptError
@@ -64,12 +54,12 @@ class PointTracker:
         self.goes_back = options.reinit and options.reinit_variant != "A"
         self.wait_for_seed = options.wait_for_seed
         self.redo_boundary = options.redo_boundary
-        self.replays = options.replays
         self.sampler = PointSampler(model, options, random_sources)
         self.buffer = FrameBuffer(BUFFER_HORIZONS * options.horizon)
         self.linking = make_linking(model, self.buffer, options)
         self.past = PastFrames(BUFFER_HORIZONS * options.horizon)
         self.past_points = PastPoints(model, self.buffer, self.past, self.linking, options.horizon)
+        self.past_prompts = PastPrompts(self.past, self.past_points, self.sampler, options, self.together)
         self.reset()
 
     def reset(self) -> None:
@@ -77,11 +67,10 @@ class PointTracker:
         self.buffer.clear()
         self.objects: dict[int, TrackedObject] = {}
         self.prompt_queue = PromptQueue()  # taken on the next frame
-        self.past_prompts: list[PastPrompt] = []  # on frames of the past, to be sent to the decoder
         self.past.clear()
+        self.past_prompts.clear()
         self.pending = PendingFrames()
         self.awaited_seeds: set[int] = set()  # frame_ids whose Seeds have not come
-        self.awaited_prompts: set[int] = set()  # the same, of prompts on past frames, which are pinned
         self.decoder_is_new = False  # the decoder was restarted, and has not been given the objects yet
         self.reinit_request: ReinitRequest | None = None  # for a boundary frame whose Tracks follow, with new points
         self.window_ended = True  # no window is open that needs evenly spaced frames
@@ -89,7 +78,7 @@ class PointTracker:
     @property
     def must_wait(self) -> bool:
         """True while a lossless feed must hold its next frame back, because Seeds are on their way."""
-        return self.wait_for_seed and bool(self.awaited_seeds or self.awaited_prompts)
+        return self.wait_for_seed and bool(self.awaited_seeds or self.past_prompts.awaited)
 
     @property
     def a_window_ahead(self) -> bool:
@@ -102,7 +91,7 @@ class PointTracker:
     def give_up_waiting(self) -> None:
         """Go on without the Seeds that are on their way; they are still used should they come."""
         self.awaited_seeds.clear()
-        self.awaited_prompts.clear()
+        self.past_prompts.awaited.clear()
 
     # --- prompts: they take effect on the next frame ----------------------------------------------------------------
 
@@ -124,38 +113,26 @@ class PointTracker:
         followed = prompt.object_id in self.objects and prompt.object_id in self.object_ids
         if prompt.kind == "refine" and not followed:
             raise PromptError(f"object {prompt.object_id} can't be refined: there is none; add it first")
-        self.past_prompts.append(take_prompt(self.past, prompt))
-
-    def choose_candidate(self, object_id: int, step: int, request: int) -> None:
-        """Take another of the masks that an object's newest prompt may mean; PromptError where its frame is gone."""
-        self.past_prompts.append(choose_candidate(self.past, object_id, step, request))
+        self.past_prompts.add(prompt)
 
     def take_past_prompts(self) -> list[PromptOnFrame]:
         """Carry out the prompts on frames of the past; what the decoder is to do, before the next Tracks.
 
         None while it waits for the Tracks of a boundary that it has given Seeds for: they do not hold a new object.
         """
-        if self.reinit_request is not None:
-            return []
-        asked, self.past_prompts = self.past_prompts, []
-        return [self._begin_on_past_frame(p) for p in asked]
+        return [] if self.reinit_request is not None else self.past_prompts.carry_out(self.objects)
 
     def undo(self, object_id: int) -> bool:
         """Bring an object back to what it was before its newest points; False where it has none but its first.
 
         PromptError where their frame is gone.
         """
-        if self.prompt_queue.take_back(object_id):
-            return True
-        back = step_back(self.past, object_id)
-        self.past_prompts += [] if back is None else [back]
-        return back is not None
+        return self.prompt_queue.take_back(object_id) or self.past_prompts.step_back(object_id)
 
     def remove(self, object_id: int) -> None:
         """Stop tracking an object; an id that is unknown stays so."""
         self.prompt_queue.remove(object_id)
-        self.past.forget(object_id)
-        self.past_prompts = [p for p in self.past_prompts if p.prompt.object_id != object_id]
+        self.past_prompts.forget(object_id)
 
     def restore(self, prompt: Prompt) -> None:
         """Track an object again after a node was restarted: its prompt holds its last mask, maybe a second old."""
@@ -165,11 +142,7 @@ class PointTracker:
         """Give the decoder every object again: `restore` prompts go out with the next frame."""
         self.decoder_is_new = True
         self.give_up_waiting()
-        for o in self.objects.values():
-            prompt = self.past.newest_prompts.get(o.object_id)
-            if o.mask is None and o.prompt_frame >= 0 and prompt is not None:  # its first mask has not come
-                with contextlib.suppress(PromptError):
-                    self.past_prompts.append(take_prompt(self.past, prompt))
+        self.past_prompts.repeat_unanswered(self.objects)
 
     @property
     def object_ids(self) -> list[int]:
@@ -191,7 +164,7 @@ class PointTracker:
         features = self.model.encode(frame.rgb)  # a ModelError leaves everything as it was: the frame is passed over
         redone = self._redone_boundary()
         on_frames = self.take_past_prompts()
-        prompts = self._follow_changes(frame, newest, {m.prompt.object_id for m in on_frames})
+        prompts = self._follow_changes(frame, newest)
         prompts += self.prompt_queue.carry_out(self.objects, frame.size)
         due = self._due(prompts)
         buffered = self.buffer.push(frame, features)
@@ -220,7 +193,7 @@ class PointTracker:
     def reseed(self, seeds: Seeds) -> None:
         """Take the decoder's answer: new points on the frame it belongs to, caught up by the next step."""
         self.awaited_seeds = {i for i in self.awaited_seeds if i > seeds.frame_id}
-        self.awaited_prompts.discard(seeds.frame_id)
+        self.past_prompts.awaited.discard(seeds.frame_id)
         for seed in seeds.objects:
             frame_id = seeds.frame_id if seed.frame_id < 0 else seed.frame_id
             chain = self.past_points.chain_from(frame_id, seeds.epoch)
@@ -237,16 +210,17 @@ class PointTracker:
                     o.go_back([i for i in self.buffer.ids if i >= frame_id], self.horizon)
             if self.reinit or not tracked.point_sets or (prompted and tracked.redraws):
                 mask = uncrop_mask(seed.bbox, seed.mask, seeds.size)
-                draw = partial(self.sampler.sample, object_id=seed.object_id, mask=mask)
+                draw = partial(self.sampler.sample, object_id=seed.object_id, mask=mask, objects=len(self.objects))
                 tracked.replace_points([self.past_points.draw(chain, draw, tracked.window_ends)])
 
     # --- parts of a step --------------------------------------------------------------------------------------------
 
-    def _follow_changes(self, frame: Frame, newest: Frame | None, begun: set[int]) -> list[Prompt]:
+    def _follow_changes(self, frame: Frame, newest: Frame | None) -> list[Prompt]:
         """The `restore` prompts that a new frame size or a new decoder calls for; not of objects that have just begun.
 
         A new size, or a frame count that begins again, empties the frame buffer.
         """
+        begun = self.past_prompts.take_sent()
         if newest is None:
             return []
         resized = frame.size != newest.size
@@ -280,28 +254,6 @@ class PointTracker:
         if due and self.together:
             due = list(self.objects.values())
         return tuple(o.object_id for o in due)
-
-    def _begin_on_past_frame(self, asked: PastPrompt) -> PromptOnFrame:
-        """Let an object begin, or go on, on a frame of the past; what the decoder is asked for."""
-        prompt = asked.prompt
-        first = TrackedObject(prompt.object_id, replace(prompt, frame=None, candidate=None))
-        tracked = self.objects.setdefault(prompt.object_id, first)
-        message = request_mask(self.past, asked, with_frames_since=self.replays)
-        on = message.on.frame.stamp
-        others = [o for o in self.objects.values() if o is not tracked and o.anchor is not None]
-        tracked.begin_on(
-            [on.frame_id, *(i for i in self.buffer.ids if i > on.frame_id)],
-            self.horizon,
-            redraw=bool(prompt.step) or prompt.candidate is not None or prompt.xy is None,
-            like=others[0] if others and self.together else None,
-        )
-        if prompt.xy is not None and prompt.labels is not None and not prompt.step:
-            place = partial(self.sampler.place, object_id=prompt.object_id, xy=prompt.xy, labels=prompt.labels)
-            placed = self.past_points.draw(self.past.chain(asked.pin), place, tracked.window_ends)
-            tracked.replace_points([*(tracked.point_sets if prompt.kind == "refine" else ()), placed])
-        if self.wait_for_seed:
-            self.awaited_prompts.add(on.frame_id)
-        return message
 
     def _recorded(self, answers: list[Tracks]) -> list[Tracks]:
         """The answers, which prompts may name from now on."""

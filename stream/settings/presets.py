@@ -14,7 +14,7 @@ from stream.errors import ConfigError, nearest
 from stream.settings.addresses import check_endpoint, check_rtsp, source_kind
 from stream.settings.choices import needed, type_of, words_of
 from stream.settings.config import Config, Section, parse_size
-from stream.settings.screen import choose_screen
+from stream.settings.screen import choose_page, choose_screen
 from stream.settings.secrets import redact, remember
 from stream.settings.variables import fill_in
 
@@ -30,6 +30,7 @@ def load(preset: str, overrides: dict[str, Any] | None = None) -> Config:
     for key, value in (overrides or {}).items():
         _lay(tree, key, value)
     choose_screen(tree, os.environ)
+    choose_page(tree)
     return build(fill_in(tree))
 
 

@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from stream.settings.addresses import source_kind
 from stream.settings.web_access import DEFAULT_ENDPOINT
+
+
+def choose_page(tree: dict[str, Any]) -> None:
+    """Turn the page on where its camera is the source, unless its address is given."""
+    capture, web = tree.get("capture"), tree.setdefault("web", {})
+    source = capture.get("source") if isinstance(capture, dict) else None
+    if isinstance(source, str) and source == "browser" and source_kind(source) == "browser" and isinstance(web, dict):
+        web["endpoint"] = web.get("endpoint") or DEFAULT_ENDPOINT
 
 
 def choose_screen(tree: dict[str, Any], environ: Mapping[str, str]) -> None:

@@ -24,7 +24,9 @@ from stream.messages import Prompt
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2, frame px
 
-CANDIDATE_SCALES = (0.3, 0.5, 0.75, 1.4, 2.0, 3.0)  # of the size that clicks suggest; 1 is the default itself
+# of what clicks may mean beside the default: how large an object is looked for, of the size that the clicks suggest,
+# and by how many logits the threshold is lowered (tried on ten DAVIS sequences: docs/lite.md)
+CANDIDATES = ((0.3, 0.0), (0.45, 3.0), (1.25, 3.0), (1.6, 1.5), (4.0, 0.0))
 CROP_MARGIN = 0.25  # of the crop's side
 MANY_CLICKS = 8
 CORE_SHARE = 0.35  # of a box: where distances to the object are measured from
@@ -66,7 +68,7 @@ def make_candidates(rgb: Array, prompt: Prompt) -> list[Array]:
     xy, labels = _inside(prompt, (rgb.shape[0], rgb.shape[1]))
     if not (labels == 1).any():
         return []
-    return [_cut_from_points(rgb, xy, labels, None, None, scale) for scale in CANDIDATE_SCALES]
+    return [_cut_from_points(rgb, xy, labels, None, None, scale, offset) for scale, offset in CANDIDATES]
 
 
 def agrees_with_picture(rgb: Array, mask: Array, analysis: FrameAnalysis | None = None) -> bool:
@@ -87,10 +89,16 @@ def _inside(prompt: Prompt, size: tuple[int, int]) -> tuple[Array, Array]:
 
 
 def _cut_from_points(
-    rgb: Array, xy: Array, labels: Array, box: Box | None, analysis: FrameAnalysis | None, scale: float = 1.0
+    rgb: Array,
+    xy: Array,
+    labels: Array,
+    box: Box | None,
+    analysis: FrameAnalysis | None,
+    scale: float = 1.0,
+    offset: float = 0.0,
 ) -> Array:
     crop, clicks, radius, cues = collect_point_cues(rgb, xy, labels, box, analysis, scale)
-    mask = (_fuse_cues(cues, "points") > 0).astype(np.uint8)
+    mask = (_fuse_cues(cues, "points") > -offset).astype(np.uint8)
     if mask.sum() < COLLAPSED_SHARE * cues.cut.sum():
         mask = cues.cut.copy()
     draw_discs(mask, clicks[labels == 0], max(1, radius // 2), 0)
