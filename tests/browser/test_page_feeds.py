@@ -41,6 +41,21 @@ KEEP_TRACK = """
 """
 
 
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser whose camera plays a drawn clip; pages have to be allowed to use it."""
+    if missing := what_is_missing():
+        pytest.skip(f"NO TEST OF THE PAGE'S CAMERA WAS RUN: not installed: {missing}")
+    clip = tmp_path_factory.mktemp("camera") / "clip.y4m"
+    scene = DemoScene(code=True)
+    with clip.open("wb") as file:
+        file.write(f"YUV4MPEG2 W640 H360 F{FPS}:1 Ip A1:1 C420jpeg\n".encode())
+        for index in range(CLIP_FRAMES):
+            file.write(b"FRAME\n" + cv2.cvtColor(scene.draw(index)[0], cv2.COLOR_RGB2YUV_I420).tobytes())
+    with launched(["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={clip}"]) as browser:
+        yield browser
+
+
 # --- a camera on the network, and who may do what ---------------------------------------------------------------------
 
 
@@ -134,22 +149,7 @@ def lose_the_server(page: LivePage, run: LiveRun) -> None:
 
 
 @pytest.fixture(scope="module")
-def with_camera(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A browser whose camera plays a drawn clip; pages have to be allowed to use it."""
-    if missing := what_is_missing():
-        pytest.skip(f"NO TEST OF THE PAGE'S CAMERA WAS RUN: not installed: {missing}")
-    clip = tmp_path_factory.mktemp("camera") / "clip.y4m"
-    scene = DemoScene(code=True)
-    with clip.open("wb") as file:
-        file.write(f"YUV4MPEG2 W640 H360 F{FPS}:1 Ip A1:1 C420jpeg\n".encode())
-        for index in range(CLIP_FRAMES):
-            file.write(b"FRAME\n" + cv2.cvtColor(scene.draw(index)[0], cv2.COLOR_RGB2YUV_I420).tobytes())
-    with launched(["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={clip}"]) as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def run_of_page(with_camera: Any) -> Iterator[LiveRun]:
+def run_of_page(chromium: Any) -> Iterator[LiveRun]:
     with live_run("--source", "browser", "--set", "publisher.frames=true") as run:
         yield run
 
@@ -159,8 +159,8 @@ def entrance(run_of_page: LiveRun) -> Entrance:
     return enter(run_of_page.url())
 
 
-def test_a_page_that_may_not_use_its_camera_says_so(with_camera: Any, entrance: Entrance) -> None:
-    with opened(with_camera, entrance) as page:
+def test_a_page_that_may_not_use_its_camera_says_so(chromium: Any, entrance: Entrance) -> None:
+    with opened(chromium, entrance) as page:
         page.page.goto(entrance.url)
         page.wait_for(lambda s: s["banner"] == "needs_camera", "the word that a camera is needed")
         page.test_id("camera").click()
@@ -169,10 +169,10 @@ def test_a_page_that_may_not_use_its_camera_says_so(with_camera: Any, entrance: 
 
 
 def test_the_camera_of_a_page_is_followed_like_any_other(
-    with_camera: Any, run_of_page: LiveRun, entrance: Entrance
+    chromium: Any, run_of_page: LiveRun, entrance: Entrance
 ) -> None:
     run, allowed = run_of_page, {"permissions": ["camera"]}
-    with opened(with_camera, entrance, **allowed) as page:
+    with opened(chromium, entrance, **allowed) as page:
         turn_on(page, entrance)
         object_id = follow_the_planet(page, run)
         page.page.evaluate("window.cameraTrack.dispatchEvent(new Event('ended'))")
@@ -182,12 +182,12 @@ def test_the_camera_of_a_page_is_followed_like_any_other(
         page.test_id("camera").click()
         page.wait_for(lambda s: s["banner"] == "live" and s["painted"]["session"] == 1, "the next session")
     run.run.says("its page was closed")
-    with opened(with_camera, entrance, **allowed) as page:
+    with opened(chromium, entrance, **allowed) as page:
         turn_on(page, entrance)
         state = page.wait_for(lambda s: s["painted"]["session"] == 2, "the session after it")
         assert [o["id"] for o in state["objects"]] == [object_id]
         until(lambda: page.mask(object_id) is not None, "its mask")
-        with opened(with_camera, entrance, **allowed) as second:
+        with opened(chromium, entrance, **allowed) as second:
             second.page.goto(entrance.url)
             second.wait_for(lambda s: s["banner"] == "live", "the first page's picture")
             second.test_id("camera").click()
