@@ -89,6 +89,21 @@ class DiscoveryDone(Command, frozen=True, kw_only=True):
     schema: ClassVar[str] = "discovery_done/1"
 
 
+class FindObjects(Command, frozen=True, kw_only=True):
+    """Have the decoder look for objects that nobody asked for on the next frame (tracker)."""
+
+    schema: ClassVar[str] = "find_objects/1"
+    count: int  # new ones at most
+
+
+class UndoPoint(Command, frozen=True, kw_only=True):
+    """Bring an object back to what it was before its newest points (tracker); the Answer names the request."""
+
+    schema: ClassVar[str] = "undo_point/1"
+    object_id: int
+    request: int
+
+
 class Pause(Command, frozen=True, kw_only=True):
     """Hold the feed (capture)."""
 
@@ -146,6 +161,8 @@ COMMANDS: tuple[type[Command], ...] = (
     RemoveObject,
     DecoderRestarted,
     DiscoveryDone,
+    FindObjects,
+    UndoPoint,
     Pause,
     Resume,
     TakeSnapshot,

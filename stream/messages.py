@@ -207,6 +207,7 @@ class DiscoverObjects(Message, frozen=True, kw_only=True):
     schema: ClassVar[str] = "discover_objects/1"
     frame: Frame
     following: int = 0  # objects alive
+    count: int = 0  # new ones at most; 0: as the config says (--auto)
 
 
 class ObjectMask(msgspec.Struct, frozen=True, kw_only=True):

@@ -80,6 +80,7 @@ def _parser() -> _Parser:
         if name == "add":
             c.add_argument("--box", metavar="x1,y1,x2,y2")
             c.add_argument("--mask", metavar="FILE.png", help="the pixels that are not 0")
+    command("undo", "take back the newest points of an object").add_argument("object_id", type=int)
     c = command("rename", "call an object something, or nothing with ''")
     c.add_argument("object_id", type=int)
     c.add_argument("label")
@@ -94,6 +95,7 @@ def _parser() -> _Parser:
         ("shutdown", "end the run"),
     ):
         command(name, text)
+    command("find", "look for objects that nobody has pointed at (SAM)").add_argument("count", type=int)
     c = command("record", "start or end a recording")
     c.add_argument("on", choices=("on", "off"))
     c = command("keygen", "make the key pair for tcp endpoints, or that of a client")
@@ -110,7 +112,9 @@ def _parser() -> _Parser:
 METHODS = {
     "add": "add_object",
     "refine": "refine_object",
+    "undo": "undo_point",
     "rename": "rename_object",
+    "find": "find_objects",
     "remove": "remove_object",
     "list": "list_objects",
     "cameras": "list_cameras",
@@ -127,7 +131,9 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
         return {"on": arguments.on == "on"}
     if arguments.command == "rename":
         return {"object_id": arguments.object_id, "label": arguments.label}
-    if arguments.command in ("refine", "remove"):
+    if arguments.command == "find":
+        return {"count": arguments.count}
+    if arguments.command in ("refine", "undo", "remove"):
         params["object_id"] = arguments.object_id
     if arguments.command in ("add", "refine"):
         for text in (*arguments.point, *filter(None, [getattr(arguments, "box", None)])):

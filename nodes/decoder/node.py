@@ -38,6 +38,7 @@ class DecoderStage(Stage):
         self.live = None if options.budget is None else self._beside_the_feed(model, options.budget)
         keep = None if self.live is None else self.live.keep
         self.past_prompts = PromptsOnFrames(self.segmenter, node.send, node.report, keep)
+        self.auto = config.decoder.auto > 0  # objects have other ids than a scene's truth
         self.discovery: ObjectDiscovery | None = None
         if options.discovery is not None:
             begin = make_object_search(config.decoder, model, self.segmenter.embedding)
@@ -113,9 +114,9 @@ class DecoderStage(Stage):
         self.node.send(Scene(frame=tracks.frame, masks=message))
         self.past_prompts.record(message)
         self.frame_id = tracks.frame.stamp.frame_id
-        if self.discovery is not None:  # its objects have other ids than the scene's truth
+        if self.discovery is not None:
             self._run(self.discovery.consider(tracks, message))
-        elif tracks.frame.truth is not None:
+        if tracks.frame.truth is not None and not self.auto:
             self.truth.step(tracks.frame.truth, message)
 
     def _run(self, task: SlicedTask | None) -> None:

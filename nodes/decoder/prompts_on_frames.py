@@ -153,7 +153,7 @@ class PromptsOnFrames:
         return Choice(ref, index, len(offered.masks), points, mask)
 
     def _with_base(self, prompt: Prompt, on: TrackedFrame) -> Prompt:
-        """The prompt with the mask that its points correct, where a model corrects masks; SAM takes all points at once."""
+        """The prompt with the mask that its points correct, where a model corrects masks (SAM takes all points)."""
         if not self._remembers:
             return prompt
         if prompt.kind == "refine":

@@ -119,7 +119,7 @@ class RendererStage(Stage):
         drawn = self._painter.draw(scene.frame.rgb, masks, self._hud(stamp))
         self._recorder.write(drawn, self._play_ns(stamp), scene.frame.pixel_aspect)
         if self._window:
-            self._window.show(drawn, masks)
+            self._window.show(drawn, masks, scene.frame.pixel_aspect)
         if self._picture:
             self._picture.offer(drawn, stamp.frame_id)
         for request in self._snapshot_requests:

@@ -14,13 +14,15 @@ from stream.commands import (
     Command,
     DecoderRestarted,
     DiscoveryDone,
+    FindObjects,
     GivePrompt,
     HoldFrame,
     ReleaseFrame,
     RemoveObject,
     StartTracker,
+    UndoPoint,
 )
-from stream.errors import ModelError, PromptError
+from stream.errors import ControlError, ModelError, PromptError
 from stream.messages import DiscoverObjects, Frame, FrameRef, Message, Prompt, Seeds, Tracks
 from stream.node import NodeContext, Stage
 from stream.reports import Answer, Progress
@@ -49,6 +51,7 @@ class TrackerStage(Stage):
         self.seeds_timeout_s = seeds_timeout_s  # a decoder that takes longer is hung, and is restarted
         self.waiting_since_s: float | None = None
         self.discover = False  # the decoder is to look for objects on the frame that comes next (--auto)
+        self.find_count = 0  # the same on the next frame, for so many new ones at most (by request)
         self.held_frame: Frame | None = None  # a lossless feed waits with that frame for what is found on it
         self.newest_id = -1  # frame_id of the newest frame tracked; -1: none
         self.tracked = 0  # frames
@@ -74,6 +77,10 @@ class TrackerStage(Stage):
                 self.tracker.past.release(command.frame)
             case RemoveObject():
                 self.tracker.remove(command.object_id)
+            case UndoPoint():
+                self._undo(command)
+            case FindObjects():
+                self.find_count = command.count
             case DiscoveryDone():
                 self._track_held_frame()
             case DecoderRestarted():
@@ -139,13 +146,23 @@ class TrackerStage(Stage):
         self.tracker.past.tick(self.node.now_s())
         try:
             act()
-        except PromptError as error:
-            self.node.report(Answer(request=request, error=str(error), code="frame_gone"))
+        except (PromptError, ControlError) as error:
+            code = error.code if isinstance(error, ControlError) else "frame_gone"
+            self.node.report(Answer(request=request, error=str(error), code=code))
             return
         if when_done:
             self.node.report(Answer(request=request))
         for message in self.tracker.take_past_prompts():
             self.node.send(message)
+
+    def _undo(self, command: UndoPoint) -> None:
+        def undo() -> None:
+            if not self.tracker.undo(command.object_id):
+                raise ControlError(
+                    "bad_params", f"object {command.object_id} has no points to take back but those that it began with"
+                )
+
+        self._answer(command.request, undo)
 
     def _hold(self, frame: FrameRef) -> None:
         self.tracker.past.pin(frame)
@@ -182,10 +199,14 @@ class TrackerStage(Stage):
         return True
 
     def _discover_on(self, tracks: Tracks) -> None:
-        """Let the decoder look for objects on a live feed's first frame, beside those that are tracked there."""
+        """Let the decoder look for objects beside those that are tracked: on a live feed's first frame, by request."""
+        following = len(tracks.objects)
         if self.discover:
             self.discover = False
-            self.node.send(DiscoverObjects(frame=tracks.frame, following=len(tracks.objects)))
+            self.node.send(DiscoverObjects(frame=tracks.frame, following=following))
+        elif self.find_count:
+            self.node.send(DiscoverObjects(frame=tracks.frame, following=following, count=self.find_count))
+            self.find_count = 0
 
     def _track_held_frame(self) -> None:
         """Track the frame that was held, if there is one, with the objects that were found on it."""

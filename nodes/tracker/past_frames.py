@@ -22,6 +22,7 @@ from stream.messages import Frame, FrameRef, Prompt, TrackedFrame, Tracks
 RECENT_S = 2.0
 RECENT_BYTES = 32 << 20  # of pictures: 46 frames of 640x360, 5 of 1920x1080
 PINS = 4  # at most; the oldest gives way
+STEPS_BACK = 16  # of an object; the oldest gives way
 PIN_S = 30.0  # how long a frame stays pinned
 SERIES = 16  # frames at most, the pinned one included
 SERIES_BYTES = 32 << 20  # of their pictures; two frames are kept in any case
@@ -54,6 +55,14 @@ class Pin:
             self.stride *= 2
 
 
+@dataclass(frozen=True)
+class StepBack:
+    """What brings an object back to what it was before some points were given."""
+
+    prompt: Prompt  # with its frame; without points: the object's own mask there, as it was then
+    newest: Prompt | None  # the prompt that was the object's newest then
+
+
 class PastFrames:
     """What prompts may name, and each object's newest prompt with the frame that it was given on."""
 
@@ -62,6 +71,7 @@ class PastFrames:
         self.answered: deque[TrackedFrame] = deque()  # oldest first
         self.pins: list[Pin] = []  # the one whose pinning is longest ago first
         self.newest_prompts: dict[int, Prompt] = {}  # by object id
+        self.steps_back: dict[int, list[StepBack]] = {}  # by object id; the newest last
         self.now_s = 0.0  # as of the last `tick`
 
     def tick(self, now_s: float) -> None:
@@ -78,6 +88,7 @@ class PastFrames:
         self._drop_oldest()
         given = [p for p in tracks.prompts if p.kind != "restore"]
         for prompt in given:
+            self._note_step_back(prompt, FrameRef.of(tracks.frame.stamp))
             self.newest_prompts[prompt.object_id] = replace(prompt, frame=FrameRef.of(tracks.frame.stamp))
         if given:
             self.pin(FrameRef.of(tracks.frame.stamp))
@@ -87,10 +98,34 @@ class PastFrames:
         self.answered.clear()
         self.pins.clear()
         self.newest_prompts.clear()
+        self.steps_back.clear()
 
     def forget(self, object_id: int) -> None:
-        """Forget the prompt of an object that is followed no longer."""
+        """Forget the prompts of an object that is followed no longer."""
         self.newest_prompts.pop(object_id, None)
+        self.steps_back.pop(object_id, None)
+
+    def begin_steps(self, object_id: int) -> None:
+        """An object begins: there is nothing before that."""
+        self.steps_back[object_id] = []
+
+    def add_step(self, object_id: int, prompt: Prompt) -> None:
+        """Points of an object are given; `prompt` brings it back to what it is now."""
+        steps = self.steps_back.setdefault(object_id, [])
+        steps.append(StepBack(prompt, self.newest_prompts.get(object_id)))
+        del steps[:-STEPS_BACK]
+
+    def _note_step_back(self, prompt: Prompt, ref: FrameRef) -> None:
+        """A prompt has begun on the newest frame, `ref`."""
+        before = self.newest_prompts.get(prompt.object_id)
+        if prompt.kind == "add":
+            self.begin_steps(prompt.object_id)
+        elif before is not None and before.frame == ref:  # both came between two frames
+            self.add_step(prompt.object_id, before)
+        elif len(self.answered) > 1:
+            last = FrameRef.of(self.answered[-2].frame.stamp)  # before the points: the object was as it was
+            self.pin(last)
+            self.add_step(prompt.object_id, unchanged(prompt.object_id, last))
 
     def newest(self) -> FrameRef:
         """The name of the frame that was answered last; PromptError where there is none."""
@@ -150,6 +185,11 @@ class PastFrames:
         span = f"frames {first.frame_id} to {last.frame_id} of session {last.session}"
         pinned = [str(pin.ref.frame_id) for pin in self.pins if pin.ref.frame_id < first.frame_id]
         return f"{span}, and {', '.join(pinned)}" if pinned else span
+
+
+def unchanged(object_id: int, ref: FrameRef) -> Prompt:
+    """The prompt that makes an object what it was on a frame: more points of it, but none."""
+    return Prompt(object_id=object_id, kind="refine", frame=ref)
 
 
 def thin(frames: list[Frame], most: int) -> list[Frame]:

@@ -17,7 +17,7 @@ from msgspec.structs import replace
 
 from nodes.tracker.frame_buffer import BufferedFrame, FrameBuffer
 from nodes.tracker.linking import BoundaryLinking
-from nodes.tracker.past_frames import PastFrames, Pin, thin
+from nodes.tracker.past_frames import PastFrames, Pin, thin, unchanged
 from nodes.tracker.point_model import PointModel
 from nodes.tracker.point_sampling import PointSampler
 from nodes.tracker.point_set import PointSet
@@ -49,16 +49,39 @@ def take_prompt(past: PastFrames, prompt: Prompt) -> PastPrompt:
     pin = past.pin(ref)
     prompt = replace(prompt, frame=ref)
     before = past.newest_prompts.get(prompt.object_id)
-    if prompt.kind == "refine" and before is not None and before.frame == ref:
+    joined = before if prompt.kind == "refine" and before is not None and before.frame == ref else None
+    if prompt.kind == "add":
+        past.begin_steps(prompt.object_id)
+    else:
+        past.add_step(prompt.object_id, joined or unchanged(prompt.object_id, ref))
+    if joined is not None:
         more = 0 if prompt.xy is None else len(prompt.xy)
         prompt = replace(
-            before,
-            xy=_joined(before.xy, prompt.xy, np.zeros((0, 2), np.float32)),
-            labels=_joined(before.labels, prompt.labels, np.zeros(0, np.uint8)),
-            corrections=before.corrections + more,
+            joined,
+            xy=_joined(joined.xy, prompt.xy, np.zeros((0, 2), np.float32)),
+            labels=_joined(joined.labels, prompt.labels, np.zeros(0, np.uint8)),
+            corrections=joined.corrections + more,
         )
     past.newest_prompts[prompt.object_id] = replace(prompt, candidate=None, step=0)
     return PastPrompt(prompt, pin, 0)
+
+
+def step_back(past: PastFrames, object_id: int) -> PastPrompt | None:
+    """What brings an object back to what it was before its newest points; None where it has none but its first.
+
+    PromptError where their frame is gone.
+    """
+    if not (steps := past.steps_back.get(object_id)):
+        return None
+    back = steps[-1]
+    assert back.prompt.frame is not None, "every step back names its frame"
+    pin = past.pin(back.prompt.frame)
+    steps.pop()
+    if back.newest is None:
+        past.newest_prompts.pop(object_id, None)
+    else:
+        past.newest_prompts[object_id] = back.newest
+    return PastPrompt(back.prompt, pin, 0)
 
 
 def choose_candidate(past: PastFrames, object_id: int, step: int, request: int) -> PastPrompt:
@@ -141,6 +164,12 @@ class PastPrompts:
     def choose(self, object_id: int, step: int, request: int) -> None:
         """An object's newest prompt, for another of the masks that it may mean; PromptError where its frame is gone."""
         self.waiting.append(choose_candidate(self.past, object_id, step, request))
+
+    def step_back(self, object_id: int) -> bool:
+        """An object as before its newest points; False where it has none but its first, PromptError where it can't."""
+        back = step_back(self.past, object_id)
+        self.waiting += [] if back is None else [back]
+        return back is not None
 
     def forget(self, object_id: int) -> None:
         """The object is removed."""

@@ -122,6 +122,13 @@ class PointTracker:
         """
         return [] if self.reinit_request is not None else self.past_prompts.carry_out(self.objects)
 
+    def undo(self, object_id: int) -> bool:
+        """Bring an object back to what it was before its newest points; False where it has none but its first.
+
+        PromptError where their frame is gone.
+        """
+        return self.prompt_queue.take_back(object_id) or self.past_prompts.step_back(object_id)
+
     def remove(self, object_id: int) -> None:
         """Stop tracking an object; an id that is unknown stays so."""
         self.prompt_queue.remove(object_id)
@@ -203,7 +210,7 @@ class PointTracker:
                     o.go_back([i for i in self.buffer.ids if i >= frame_id], self.horizon)
             if self.reinit or not tracked.point_sets or (prompted and tracked.redraws):
                 mask = uncrop_mask(seed.bbox, seed.mask, seeds.size)
-                draw = partial(self.sampler.sample, object_id=seed.object_id, mask=mask)
+                draw = partial(self.sampler.sample, object_id=seed.object_id, mask=mask, objects=len(self.objects))
                 tracked.replace_points([self.past_points.draw(chain, draw, tracked.window_ends)])
 
     # --- parts of a step --------------------------------------------------------------------------------------------

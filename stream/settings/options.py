@@ -11,6 +11,8 @@ from typing import Literal
 
 from stream.settings.config import Config
 
+MOST_LIVE_POINTS = 600  # with 300 objects at 640x360, 2700 points cost 60 ms a frame, and to draw them as much again
+
 Emit = Literal["frame", "horizon"]
 Link = Literal["boundary", "visible"]
 Variant = Literal["A", "B", "C", "D"]
@@ -33,13 +35,14 @@ class BackendFacts:
     weights: str  # the published weights that it loads, by name ({model}: decoder.model); empty: none
     learns: bool  # it keeps a memory of each object, so a frame is never decoded twice
     spares: bool  # its frames do not depend on each other, so that a slow one may leave some out
+    finds: bool  # it can look for objects that no prompt names
 
 
 MASK_BACKENDS = {
-    "lite": BackendFacts("", learns=True, spares=False),
-    "sam": BackendFacts("sam_{model}", learns=False, spares=True),
-    "hq_sam": BackendFacts("hq_sam_{model}", learns=False, spares=True),
-    "mobile_sam": BackendFacts("mobile_sam", learns=False, spares=True),
+    "lite": BackendFacts("", learns=True, spares=False, finds=False),
+    "sam": BackendFacts("sam_{model}", learns=False, spares=True, finds=True),
+    "hq_sam": BackendFacts("hq_sam_{model}", learns=False, spares=True, finds=True),
+    "mobile_sam": BackendFacts("mobile_sam", learns=False, spares=True, finds=True),
 }
 
 
@@ -55,6 +58,7 @@ class TrackerOptions:
     positive_points: int = 8
     negative_points: int = 1
     patch_similarity: float = 0.0  # 0: no filter
+    most_points: int = 0  # positive ones of all objects together: more objects get fewer each; 0: no limit
     seed: int = 72
     wait_for_seed: bool = False  # the next frame waits for the Seeds that are on their way
     redo_boundary: bool = False  # a boundary frame is decoded twice, the second time with the points drawn on it
@@ -91,9 +95,9 @@ class TurnOptions:
 
 @dataclass(frozen=True)
 class DiscoveryOptions:
-    """How objects that nobody asked for are looked for (--auto)."""
+    """How objects that nobody asked for are looked for (--auto, and by request)."""
 
-    max_objects: int  # alive, known ones included
+    max_objects: int  # alive, known ones included; 0: none are looked for but by request
     again: bool  # at each boundary, too
     horizon: int  # frames between two searches, at least
 
@@ -107,7 +111,7 @@ class Options:
     segmenter: SegmenterOptions
     budget: BudgetOptions | None  # None: every frame is decoded in full
     turns: TurnOptions | None  # None: every object is decoded on each frame, or the budget decides
-    discovery: DiscoveryOptions | None  # None: only what somebody asked for is followed
+    discovery: DiscoveryOptions | None  # None: the mask model finds nothing by itself
 
 
 def resolve(config: Config) -> Options:
@@ -125,6 +129,7 @@ def resolve(config: Config) -> Options:
             link=_link(config),
             positive_points=own.positive_points,
             negative_points=own.negative_points,
+            most_points=MOST_LIVE_POINTS if live else 0,
             patch_similarity=own.patch_similarity,
             seed=own.seed,
             wait_for_seed=wait,
@@ -143,7 +148,7 @@ def resolve(config: Config) -> Options:
         ),
         budget=_budget(config, facts),
         turns=_turns(config, facts),
-        discovery=DiscoveryOptions(decoder.auto, decoder.auto_again, own.horizon) if decoder.auto else None,
+        discovery=DiscoveryOptions(decoder.auto, decoder.auto_again, own.horizon) if facts.finds else None,
     )
 
 

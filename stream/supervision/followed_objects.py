@@ -12,12 +12,13 @@ from typing import Any
 import numpy as np
 from msgspec.structs import replace
 
-from stream.commands import Command, GivePrompt, RemoveObject, SetLabels
+from stream.commands import Command, FindObjects, GivePrompt, RemoveObject, SetLabels, UndoPoint
 from stream.errors import ControlError
 from stream.geometry import Size
 from stream.messages import Masks, Prompt
 from stream.reports import Found, Opened
 from stream.settings.config import Config
+from stream.settings.options import resolve
 from stream.supervision.prompt_checks import check_prompt
 from stream.supervision.registry import Registry
 
@@ -35,6 +36,8 @@ class FollowedObjects:
         self.changed = False  # since `take_change`
         self._most = config.control.max_objects
         self._wanted = config.decoder.auto  # by object discovery
+        self._backend = config.decoder.backend
+        self._finds = resolve(config).discovery is not None  # the mask model can look for objects by itself
         self._send = send
 
     def frame_size(self) -> Size:
@@ -80,6 +83,26 @@ class FollowedObjects:
         self.changed = True
         self._send("tracker", RemoveObject(object_id=object_id))
 
+    def undo(self, object_id: int, request: int) -> None:
+        """Bring an object back to what it was before its newest points, if the tracker can; it answers the request."""
+        self.registry.undo(object_id)
+        self.changed = True
+        self._send("tracker", UndoPoint(object_id=object_id, request=request))
+
+    def find(self, count: int) -> int:
+        """Look for new objects, `count` at most; for how many there is room. ControlError where that can't be done."""
+        if not self._finds:
+            raise ControlError(
+                "unsupported",
+                f"decoder.backend {self._backend} follows what it is shown, and finds nothing by itself; add objects, "
+                "or start with a preset of SAM (docs/presets.md)",
+            )
+        self.frame_size()
+        self._check_room()
+        count = min(count, self._most - len(self.registry.entries))
+        self._send("tracker", FindObjects(count=count))
+        return count
+
     def rename(self, object_id: int, label: str) -> None:
         """Call an object something; ControlError where there is none of that id, or that is no label."""
         self.registry.rename(object_id, label)
@@ -104,7 +127,7 @@ class FollowedObjects:
             self.registry.add(prompt, opened.size)
 
     def take_found(self, found: Found, *, exact: bool) -> list[int]:
-        """Add what was found until there are `decoder.auto` objects; the new ids.
+        """Add what was found until there are `decoder.auto` objects, or as many new ones as requested; the new ids.
 
         `exact`: the prompts begin on the very frame of the masks. Else the mask is where SAM begins to look, and a
         point comes along, so that SAM is prompted.
@@ -113,7 +136,7 @@ class FollowedObjects:
         if found.size != self.registry.size:
             log.info("the frame size has changed since frame %d: what was found there is dropped", found.frame_id)
             return ids
-        room = max(0, self._wanted - len(self.registry.entries))
+        room = found.count or max(0, self._wanted - len(self.registry.entries))
         for o in found.objects[:room]:
             xy = None if exact else np.array([o.inside], np.float32)
             labels = None if exact else np.ones(1, np.uint8)

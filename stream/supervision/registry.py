@@ -98,6 +98,11 @@ class Registry:
         if entry.last_mask is None and len(entry.refinements) < MAX_REFINEMENTS:
             entry.refinements.append(prompt)
 
+    def undo(self, object_id: int) -> None:
+        """Forget the newest points of an object that would be given again before its first mask."""
+        if refinements := self.entry(object_id).refinements:
+            refinements.pop()
+
     def rename(self, object_id: Any, label: str) -> None:
         """Call an object something; ControlError when there is none, or the label is too long or no line of text."""
         entry = self.entry(object_id)

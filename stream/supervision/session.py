@@ -121,7 +121,7 @@ class Session:
             self._start_tracker()
 
     def on_found(self, found: Found) -> None:
-        """The decoder has found objects that no prompt named (--auto): follow them, the best first."""
+        """The decoder has found objects that no prompt named: follow them, the best first."""
         late = found.requested and self.discovery_done  # from before a restart of the decoder
         # On a finished clip the tracker waits with the very frame of these masks; on a live feed it has gone on.
         exact = found.requested and not self.config.live
@@ -129,7 +129,7 @@ class Session:
         if found.requested:
             self.discovery_done = True
             self._send("tracker", DiscoveryDone())
-        if ids or found.requested:
+        if ids or found.requested or found.count:
             log.info("objects found on frame %d: %s", found.frame_id, ", ".join(map(str, ids)) or "none")
 
     def on_masks(self, masks: Masks, now_s: float) -> None:

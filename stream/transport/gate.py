@@ -59,7 +59,7 @@ class Gate:
         self._closing = False
         self._accept_again_s = 0.0
         self._end_s = float("inf")  # when the thread ends at the latest
-        self._thread = threading.Thread(target=self._run, name=f"gate of {endpoint}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"{threading.current_thread().name}-gate", daemon=True)
         self._thread.start()
 
     def close(self) -> None:

@@ -26,9 +26,11 @@ from stream.messages import Scene, Upload
 from stream.public_wire.messages import (
     pack_frame,
     pack_masks,
+    pack_scene,
     pack_status,
     unpack_frame,
     unpack_masks,
+    unpack_scene,
     unpack_status,
 )
 from stream.reports import Hello
@@ -79,6 +81,7 @@ def receivers() -> list[Receiver]:
         Receiver(
             "public masks", [pack_masks(mask, c, 1, 2, "a") for c in ("packbits", "coco_rle", "png")], unpack_masks
         ),
+        Receiver("public scenes", [pack_scene(Scene(frame=rgb, masks=mask), "packbits", 80, 1, 2, "a")], unpack_scene),
         Receiver("public frames", [pack_frame(stamp(), rgb.rgb, 80)], unpack_frame),
         Receiver("public status", [pack_status("camera", {"phase": "running"})], unpack_status),
     ]
@@ -112,6 +115,11 @@ def _control() -> Receiver:
         ("add_object", {"points": [[5, 5, 1]], "box": [1, 1, 9, 9], "mask": whole}),
         ("refine_object", {"object_id": 1, "points": [[5, 5, 0]]}),
         ("remove_object", {"object_id": 1}),
+        ("rename_object", {"object_id": 1, "label": "cat"}),
+        ("undo_point", {"object_id": 1}),
+        ("record", {"on": True}),
+        ("find_objects", {"count": 3}),
+        ("list_cameras", {}),
         ("list_objects", {}),
         ("snapshot", {}),
         ("pause", {}),

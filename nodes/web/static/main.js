@@ -172,6 +172,9 @@ prompter.addEventListener("change", () => {
 prompter.addEventListener("done", ({ detail }) => speak(detail));
 prompter.addEventListener("problem", ({ detail }) => notify(detail));
 prompter.addEventListener("gone", ({ detail: { message, again } }) => {
+  // A click or a box is over in a moment and tells of it itself; who paints or aims would go on for nothing.
+  if (!again && !stage.brush && !stage.crosshair) return;
+  if (!again) stage.giveUp();
   const action = again && { label: "Same place, newest picture", run: again };
   notify(`That picture is no longer kept: ${message}`, { action, testid: "frame-gone" });
 });

@@ -1,4 +1,4 @@
-"""The methods about objects: add, refine, rename, remove, list."""
+"""The methods about objects: add, refine, undo, rename, remove, find, list."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from stream.messages import Prompt
 from stream.supervision.prompt_checks import MAX_POINTS, packed_mask, point_arrays
 from stream.supervision.requests.call import Call, Method
 from stream.supervision.requests.frame_methods import add_on_frame, names_a_frame, refine_on_frame
+
+MAX_FOUND = 1000  # new objects that one request may ask for
 
 
 def add_object(call: Call) -> dict[str, Any] | None:
@@ -52,6 +54,25 @@ def remove_object(call: Call) -> dict[str, Any]:
     return {"object_id": object_id}
 
 
+def undo_point(call: Call) -> None:
+    """Take back the newest points of an object; the tracker answers."""
+    call.accept_only("object_id")
+    objects = call.session.objects
+    object_id = objects.registry.entry(call.params.get("object_id")).prompt.object_id
+    call.check_tracker_has_room()
+    request = call.reply_later("tracker", "it is being restarted, or busy with a frame", object_id=object_id)
+    objects.undo(object_id, request)
+
+
+def find_objects(call: Call) -> dict[str, Any]:
+    """Look for objects that nobody has pointed at; they are followed as they are found."""
+    call.accept_only("count")
+    count: Any = call.params.get("count")
+    if type(count) is not int or not 1 <= count <= MAX_FOUND:
+        raise ControlError("bad_params", f"count: needs a whole number from 1 to {MAX_FOUND}")
+    return {"count": call.session.objects.find(count)}
+
+
 def rename_object(call: Call) -> dict[str, Any]:
     """Call an object something."""
     call.accept_only("object_id", "label")
@@ -79,7 +100,9 @@ def _box(value: Any) -> tuple[float, float, float, float] | None:
 OBJECT_METHODS: dict[str, Method] = {
     "add_object": add_object,
     "refine_object": refine_object,
+    "undo_point": undo_point,
     "rename_object": rename_object,
     "remove_object": remove_object,
+    "find_objects": find_objects,
     "list_objects": list_objects,
 }

@@ -68,6 +68,7 @@ def test_a_budget_may_be_given_or_switched_off():
 
 
 def test_objects_are_looked_for_only_where_somebody_asks():
-    assert options("sam_pt").discovery is None
+    assert options("sam_pt").discovery == DiscoveryOptions(0, False, 8)  # by request alone
+    assert options("lite").discovery is None  # it finds nothing by itself
     keys = {"decoder.auto": 5, "decoder.auto_again": True, "tracker.horizon": 6}
     assert options("sam_pt", **keys).discovery == DiscoveryOptions(5, True, 6)

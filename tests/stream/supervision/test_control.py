@@ -4,9 +4,20 @@ import json
 import random
 
 import pytest
-from supervision_fakes import SIZE, SessionUnderTest
+from supervision_fakes import SIZE, SessionUnderTest, found
 
-from stream.commands import GivePrompt, Pause, Record, RemoveObject, Resume, SetLabels, Start, TakeSnapshot
+from stream.commands import (
+    FindObjects,
+    GivePrompt,
+    Pause,
+    Record,
+    RemoveObject,
+    Resume,
+    SetLabels,
+    Start,
+    TakeSnapshot,
+    UndoPoint,
+)
 from stream.reports import Answer
 from stream.supervision.actions import EndRun, SendCommand, SendReply
 from stream.supervision.control import METHODS
@@ -64,6 +75,42 @@ def test_each_reply_goes_to_the_client_that_sent_the_request(run):
     for name in (b"first", b"second"):
         (reply,) = run.serve([b'{"id": 1, "method": "list_objects"}'], address=(name, b""))
         assert reply.address == (name, b"")
+
+
+def test_points_are_taken_back_by_the_tracker_which_answers(run):
+    run.request("add_object", {"points": [[5, 5]]})
+    run.request("refine_object", {"object_id": 1, "points": [[6, 6]]})
+    run.commands()
+    (action,) = run.serve([b'{"id": 5, "method": "undo_point", "params": {"object_id": 1}}'])
+    assert action == SendCommand("tracker", UndoPoint(object_id=1, request=1))
+    assert [p.kind for p in run.session.registry.prompts()] == ["add"]  # also where it has to be restored now
+    run.handler.on_answer(answer(1))
+    assert run.replies() == [{"id": 5, "result": {"object_id": 1}}]
+    run.serve([b'{"id": 6, "method": "undo_point", "params": {"object_id": 1}}'])
+    run.handler.on_answer(answer(2, error="nothing is left", code="bad_params"))
+    assert run.replies()[0]["error"]["code"] == "bad_params"
+
+
+def test_objects_are_looked_for_by_request_where_the_mask_model_can():
+    run = SessionUnderTest(decoder__backend="sam", control__max_objects=4)
+    run.session.registry.resize(SIZE)
+    run.session.on_hello("tracker", 0.0)
+    run.request("add_object", {"points": [[5, 5]]})
+    run.commands()
+    assert run.request("find_objects", {"count": 9}) == {"count": 3}  # there is room for
+    assert run.actions(SendCommand) == [SendCommand("tracker", FindObjects(count=3))]
+    boxes = [(1, 1, 4, 4), (10, 1, 4, 4), (20, 1, 4, 4), (30, 1, 4, 4)]
+    run.session.on_found(found(*boxes, requested=False, count=2))
+    assert run.commands() == [("tracker", GivePrompt, 2), ("tracker", GivePrompt, 3)]
+    run.request("add_object", {"points": [[5, 5]]})
+    assert run.request("find_objects", {"count": 1})["code"] == "too_many_objects"
+
+
+def test_lite_says_that_it_finds_nothing_by_itself(run):
+    refusal = run.request("find_objects", {"count": 3})
+    assert refusal["code"] == "unsupported"
+    assert "decoder.backend lite follows what it is shown" in refusal["message"]
+    assert run.outbox.take() == []
 
 
 def test_the_cameras_of_the_run_are_named(run):
@@ -171,6 +218,11 @@ def test_a_restarted_renderer_records_again_and_answers_who_still_waits(run):
         ("rename_object", {"object_id": 1, "name": "cat"}, "bad_params"),
         ("remove_object", {"object_id": [1]}, "unknown_object"),
         ("remove_object", {}, "unknown_object"),
+        ("undo_point", {"object_id": 1}, "unknown_object"),
+        ("undo_point", {"object_id": 1, "points": []}, "bad_params"),
+        ("find_objects", {}, "bad_params"),
+        ("find_objects", {"count": 0}, "bad_params"),
+        ("find_objects", {"count": True}, "bad_params"),
         ("record", {}, "bad_params"),
         ("record", {"on": 1}, "bad_params"),
         ("record", {"on": True, "path": "/etc/passwd"}, "bad_params"),
