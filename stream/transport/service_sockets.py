@@ -124,13 +124,11 @@ class Broadcast:
         """Take what a client has subscribed to; libzmq takes it in when it is called, and not before."""
         prefixes = self._subscriptions.setdefault(socket, set())
         while int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
-            message, *more = socket.recv_multipart(zmq.DONTWAIT)
-            if more or message[:1] not in (b"\0", b"\1"):
-                continue  # no subscription: a client may send anything
-            if message[:1] == b"\0":
-                prefixes.discard(message[1:])
-            elif len(prefixes) < PREFIXES:
-                prefixes.add(message[1:])
+            part = socket.recv(zmq.DONTWAIT)  # libzmq, too, takes each part for itself
+            if part[:1] == b"\0":
+                prefixes.discard(part[1:])
+            elif part[:1] == b"\1" and len(prefixes) < PREFIXES:
+                prefixes.add(part[1:])
 
     def close(self, wait_ms: int = 500) -> None:
         """Close once the last messages are out, or after `wait_ms`."""
