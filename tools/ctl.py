@@ -43,6 +43,8 @@ def main(argv: list[str]) -> int:
 def _main(argv: list[str]) -> int:
     try:
         arguments = _parser().parse_args(argv)
+        if arguments.command == "link":
+            return link(arguments.camera)
         if arguments.command == "passwd":
             return passwd(arguments.file, arguments.role, arguments.name)
         if arguments.command == "keygen":
@@ -100,6 +102,7 @@ def _parser() -> _Parser:
         ("snapshot", "write the newest frame and its masks"),
         ("cameras", "the cameras of the run"),
         ("stats", "the summary of the run so far"),
+        ("link", "print another address of the page, which works once"),
         ("shutdown", "end the run"),
     ):
         command(name, text)
@@ -203,6 +206,21 @@ def ask(arguments: argparse.Namespace, command: str, params: dict[str, Any]) -> 
 
 class NoAnswerError(StreamError):
     exit_code = 3
+
+
+def link(camera: str | None) -> int:
+    """Print an address that opens the page once; only who can write into the run's folder can make one."""
+    from nodes.web.access.run_files import RunFiles
+    from stream.run_directory import find_run_folder
+
+    files = RunFiles(find_run_folder(camera))
+    address = files.load_address()
+    if address is None:
+        raise ConfigError("the run has no page; start it with --web")
+    if address.by_password:
+        raise ConfigError(f"the page at {address.url} asks for a name and a password (web.passwords), not for a link")
+    print(f"{address.url}?once={files.make_link()}", flush=True)
+    return 0
 
 
 def passwd(file: str, role: Literal["operator", "viewer"], name: str) -> int:

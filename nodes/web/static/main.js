@@ -70,7 +70,6 @@ function paint(scene) {
   const { header } = scene;
   const now = performance.now();
   times.take(now, connection.serverNowMs() - header.captured_unix_ns / 1e6);
-  run.ended = run.silentSince = null;
   stage.paint(scene);
   prompter.takeScene(header);
   panel.takeScene(scene, now);
@@ -148,7 +147,10 @@ connection.addEventListener("message", ({ detail }) => {
   TAKE[detail.type]?.(detail);
   camera.take(detail);
 });
-connection.addEventListener("picture", ({ detail }) => player.take(detail));
+connection.addEventListener("picture", ({ detail }) => {
+  run.silentSince = null; // but a picture may still come after the word that the run has ended
+  player.take(detail);
+});
 connection.addEventListener("state", ({ detail }) => {
   if (detail !== "open") {
     player.clear();
@@ -226,6 +228,7 @@ function facts() {
     session: shown?.session ?? null,
     camera: run.camera,
     mayAct: mayAct(),
+    doing: stage.brush ? "painting" : stage.crosshair ? "aiming" : "nothing",
   };
 }
 
