@@ -103,8 +103,9 @@ class Answer(Report, frozen=True, kw_only=True):
 
     schema: ClassVar[str] = "answer/1"
     request: int
-    result: dict[str, str] = {}
+    result: dict[str, bool | int | float | str] = {}
     error: str = ""
+    code: str = "internal"  # of the error, as the client gets it (docs/protocol.md)
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -128,11 +129,12 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(Report, frozen=True, kw_only=True):
-    """The decoder has looked for objects that nobody asked for (--auto): the best first, perhaps none."""
+    """The decoder has looked for objects that no prompt named: the best first, perhaps none."""
 
     schema: ClassVar[str] = "found/1"
     frame_id: int
-    requested: bool = False  # on the first frame, as the tracker asked for; else at a boundary
+    requested: bool = False  # on the first frame, as the tracker asked for; else at a boundary, or by request
+    count: int = 0  # new objects at most, where somebody asked for so many; 0: as the config says
     size: tuple[int, int]  # (height, width) of that frame, px
     objects: tuple[Proposal, ...] = ()
 

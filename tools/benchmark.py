@@ -5,6 +5,7 @@ python tools/benchmark.py pipeline --json pipeline.json    frames/s, latency, wh
 python tools/benchmark.py soak --frames 6000               does any process grow
 python tools/benchmark.py start                            time to --help and to the first mask, memory
 python tools/benchmark.py lite                             ms a frame of the lite masks on one thread
+python tools/benchmark.py web                              capture to painted in a real page, the cost of viewers
 python tools/benchmark.py tracker                          PIPS on line against the plain computation, ms a frame
 python tools/benchmark.py decoder                          SAM: ms an encode, a pass, a frame; against its package
 
@@ -28,6 +29,7 @@ SUBJECTS = {  # name -> what it measures, default of --frames, default of --repe
     "soak": ("resident memory of every process early and at the end of a long run", 6000, 1),
     "start": ("time to --help and to the first mask, memory of every process", 0, 3),
     "lite": ("ms a frame of the lite masks on one thread: 1, 5 and 20 objects, against a fixed yardstick", 100, 3),
+    "web": ("age of a frame when Chromium has painted it; what viewers cost, and one that stops reading", 500, 1),
     "tracker": ("PIPS on line against the plain computation; six minutes of CPU time", 0, 2),
     "decoder": ("SAM's encoder and mask decoder against the package's; ten minutes of CPU time", 0, 3),
 }

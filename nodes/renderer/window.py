@@ -15,10 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from nodes.renderer.ink import cap_height, chip_size, write_chip
 from nodes.renderer.interaction import Interaction, Request
 from nodes.renderer.letterbox import fit
 from stream.arrays import Array
+from stream.drawing.ink import cap_height, chip_size, write_chip
 from stream.errors import ConfigError
 from stream.geometry import Letterbox
 from stream.messages import Masks

@@ -7,7 +7,7 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from stream.settings.addresses import source_kind
+from stream.settings.addresses import LIVE_KINDS, source_kind
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -51,6 +51,8 @@ class Capture(Section, frozen=True):
     demo_fps: Positive = 25.0
     demo_frames: Count = 250  # 10 s
     demo_seed: Natural = 0
+    demo_objects: bool = True  # where no prompt is given, the scene's three objects are followed
+    demo_code: bool = False  # each frame shows its number as a code, so that an age can be read from a screen's pixels
 
 
 class Tracker(Section, frozen=True):
@@ -114,7 +116,7 @@ class Renderer(Section, frozen=True):
     record: str = ""  # MP4
     segment_s: Annotated[float, Meta(ge=0)] = 0.0  # a new recording after so long, named by its time; 0: one file
     save_masks: str = ""  # folder for label images
-    window: bool = False
+    window: bool = False  # in a preset also auto: a window where there is a screen, else the page (web.endpoint)
     snapshots: str = "."  # folder that snapshots are written to
     picture: str = ""  # PNG of one frame with its masks, written at the end
     picture_frame: Natural = 100  # that frame, or the last one before it
@@ -127,7 +129,21 @@ class Publisher(Section, frozen=True):
     endpoint: str = ""  # empty: ipc in the run's own folder, which tools/watch.py finds by itself
     codec: Literal["packbits", "coco_rle", "png"] = "packbits"
     frames: bool = False  # publish frames/<camera> as JPEG as well
+    scenes: bool = False  # publish scenes/<camera> while somebody subscribes to it: masks with their picture as JPEG
     jpeg_quality: Annotated[int, Meta(ge=1, le=100)] = 80
+
+
+class Web(Section, frozen=True):
+    """The page in the browser (docs/web.md): a server for people, and for programs that speak HTTP."""
+
+    endpoint: str = ""  # HOST:PORT; empty: off
+    passwords: str = ""  # file that `tools/ctl.py passwd` writes; empty: a link that works once is printed
+    certificate: str = ""  # PEM, with its chain; with `key`, the page is served by HTTPS
+    key: str = ""  # PEM
+    insecure: bool = False  # allow other machines in without passwords and without HTTPS
+    hosts: tuple[str, ...] = ()  # further names that the page is asked for by, as behind a proxy
+    max_viewers: Annotated[int, Meta(ge=1, le=1024)] = 64  # pages and MJPEG streams at once
+    metrics_token: str = ""  # file whose first line opens /metrics as a bearer token; empty: a login alone does
 
 
 class Control(Section, frozen=True):
@@ -181,15 +197,21 @@ class Config(Section, frozen=True):
     decoder: Decoder = Decoder()
     renderer: Renderer = Renderer()
     publisher: Publisher = Publisher()
+    web: Web = Web()
     control: Control = Control()
     supervisor: Supervisor = Supervisor()
     graph: Graph = Graph()
     log: Log = Log()
 
     @property
+    def publishes_scenes(self) -> bool:
+        """Whether pictures go out together with their masks: where it is asked for, and where the page shows them."""
+        return self.publisher.scenes or bool(self.web.endpoint)
+
+    @property
     def live(self) -> bool:
         """True when frames that nobody takes in time are passed over; False when every frame is waited for."""
-        return self.capture.realtime or source_kind(self.capture.source) in ("camera", "rtsp")
+        return self.capture.realtime or source_kind(self.capture.source) in LIVE_KINDS
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -44,6 +44,7 @@ def summarise(
             "failed": int(tracker.get("failed", 0) + decoder.get("failed", 0)),
         },
         "masks_published": int(publisher.get("published", 0)),
+        "scenes_published": int(publisher.get("scenes", 0)),
         "latency_ms": {q: round(gauges["publisher"].get(f"latency_{q}", 0.0), 2) for q in ("p50", "p95", "p99")},
         "nodes": {name: _node(node, process_of.get(name), now_s) for name, node in nodes.items()},
         "reconnects": int(capture.get("reconnects", 0)),
@@ -67,9 +68,11 @@ def summarise(
         summary["budget"] = {key: round(gauges["decoder"][key], 1) for key in BUDGET}
     if gauges["decoder"].get("truth_count"):
         summary["truth"] = {"mean_iou": round(gauges["decoder"]["truth_iou"], 4)}
-    if sinks := [key for key in SINKS if getattr(session.config.renderer, key)]:
-        renderer = nodes["renderer"].health
-        states = renderer.progress.sinks if renderer else {}
+    renderer = nodes["renderer"].health
+    states = renderer.progress.sinks if renderer else {}
+    summary["recording"] = bool(gauges["renderer"].get("recording"))
+    summary["recording_path"] = states["record"].path if "record" in states else ""
+    if sinks := [key for key in SINKS if getattr(session.config.renderer, key) or key in states]:
         written = {key: int(counters["renderer"].get(f"{key}_written", 0)) for key in sinks}
         summary["sinks"] = {
             key: _sink(states.get(key, SinkState()), written[key], feed_ended=session.feed_ended) for key in sinks
@@ -133,6 +136,7 @@ def describe(condition: Condition, signs: Signs, now_s: float, unix_s: float) ->
         "reason": condition.reason,
         "since": round(unix_s - (now_s - condition.since_s), 3),
         "frame_age_s": round(signs.frame_age_s, 2) if signs.opened else None,
+        "retry_in_s": None if signs.retry_in_s is None else round(signs.retry_in_s, 1),
         "frozen": signs.frozen_s > REPEATED_S,
         "black": signs.black_s > REPEATED_S,
     }

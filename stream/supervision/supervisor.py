@@ -236,7 +236,7 @@ class Supervisor:
             case Failure():
                 self._session.end_run(ReportedError(report.message, report.exit_code))
             case Found():
-                self._session.on_found(report, now_s)
+                self._session.on_found(report)
             case Answer():
                 self._requests.on_answer(report)
 

@@ -46,7 +46,7 @@ def play(monkeypatch: pytest.MonkeyPatch):
 
     def make(script: Sequence[Step], *, source: str = "clip.mp4", **config: object) -> tuple[CaptureStage, WaitingNode]:
         live = source.startswith("rtsp:")
-        monkeypatch.setattr(capture_node, "make_source", lambda _: ScriptedSource(list(script), live=live, fps=25))
+        monkeypatch.setattr(capture_node, "make_source", lambda *_: ScriptedSource(list(script), live=live, fps=25))
         node = WaitingNode()
         stages.append(make_stage(Config(capture=Capture(source=source, camera="yard", **config)), node))
         return stages[-1], node

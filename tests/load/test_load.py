@@ -5,9 +5,19 @@ A short part runs with all tests; `make load` runs the rest, which takes minutes
 
 from __future__ import annotations
 
+import json
+import re
+import subprocess
+import sys
+import time
+import urllib.error
+import urllib.request
+from typing import Any
+
 import pytest
 from load.attacks import ATTACKS
 from load.run_under_load import RunUnderLoad, settled
+from running import ROOT
 
 QUIET_S, ATTACK_S, SMOKE_S = 5.0, 10.0, 0.7
 NOISE = 0.05  # undisturbed rates before and after an attack that differ by more: others use the machine
@@ -59,3 +69,57 @@ def test_no_attack_ends_a_process_or_leaves_a_client_without_reply(start):
             assert mb < 1.5 * quiet.peak_mb[pid] + 30, (attack, pid, under_load.pids)
     settled(under_load)
     assert under_load.lives(), under_load.run.output
+
+
+@pytest.mark.load
+def test_hostile_clients_of_the_page_cost_the_graph_nothing_and_are_counted(start):
+    under_load = RunUnderLoad(start, "--web", "127.0.0.1:0")
+    url, cookie = log_in(under_load.run.output)
+    quiet = under_load.measure(QUIET_S)
+    began_s = time.monotonic()
+    command = [sys.executable, str(ROOT / "tests" / "web" / "hostile.py"), url, cookie]
+    attacker = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+    rates, peak_mb, web = [], 0.0, under_load.pids["web"]
+    while attacker.poll() is None:
+        attacked = under_load.measure(QUIET_S)
+        rates.append(attacked.rate_hz)
+        peak_mb = max(peak_mb, attacked.peak_mb[web])
+    done = json.loads(attacker.communicate()[0])
+    after = under_load.measure(QUIET_S)
+    mean_hz, quiet_hz = sum(rates) / len(rates), min(quiet.rate_hz, after.rate_hz)
+    print(f"\n{done} in {time.monotonic() - began_s:.0f} s")
+    print(f"masks/s: quiet {quiet_hz:.2f}, attacked {mean_hz:.2f} (each {QUIET_S:g} s: {[round(r, 1) for r in rates]})")
+    print(f"the page's MB: {quiet.peak_mb[web]:.0f} quiet, {peak_mb:.0f} attacked, {after.peak_mb[web]:.0f} after")
+    counts = metrics(url, cookie)
+    print({name: value for name, value in counts.items() if "malformed" in name or "refused" in name})
+    assert under_load.lives(), under_load.run.output
+    assert mean_hz > 0.9 * quiet_hz
+    assert peak_mb < 1.5 * quiet.peak_mb[web]
+    assert counts['sam_pt_web_malformed_total{kind="websocket"}'] == done["malformed_messages"]
+    assert counts['sam_pt_web_malformed_total{kind="http"}'] > 0.4 * done["malformed_http"]
+    assert counts["sam_pt_web_connections_refused_total"] > 0
+    assert done["slow_loris"] == 100
+
+
+def log_in(output: str) -> tuple[str, str]:
+    """The page's address and a Cookie header, of the link that the log says."""
+    found = re.search(r"the page is at (\S+)", output)
+    assert found, output
+
+    class Stay(urllib.request.HTTPRedirectHandler):
+        def redirect_request(self, *args: Any, **kwargs: Any) -> None:
+            return None
+
+    try:
+        urllib.request.build_opener(Stay).open(found[1], timeout=30)
+    except urllib.error.HTTPError as answer:
+        return found[1].partition("?")[0], answer.headers["Set-Cookie"].partition(";")[0]
+    raise AssertionError("no cookie")
+
+
+def metrics(url: str, cookie: str) -> dict[str, float]:
+    """What the page's server counts."""
+    request = urllib.request.Request(url + "metrics", headers={"Cookie": cookie})
+    with urllib.request.urlopen(request, timeout=30) as answer:
+        lines = [line for line in answer.read().decode().splitlines() if not line.startswith("#")]
+    return {name: float(value) for name, _, value in (line.rpartition(" ") for line in lines)}

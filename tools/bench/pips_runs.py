@@ -21,7 +21,7 @@ from nodes.tracker.tracking import PointTracker
 from stream.arrays import Array
 from stream.crops import crop_mask
 from stream.geometry import Size
-from stream.messages import Frame, Prompt, Seed, Seeds, Stamp
+from stream.messages import Frame, Prompt, PromptOnFrame, Seed, Seeds, Stamp
 from stream.settings.options import Emit, TrackerOptions
 from tools.bench.plain_pips import plain_features, plain_maps, plain_window
 from tools.paper_settings import NEGATIVES
@@ -77,7 +77,7 @@ class Ours:
         """The number of frames that the tracker answers for."""
         answers = self.tracker.step(frame)
         for answer in answers:
-            if answer.seeds_for:
+            if not isinstance(answer, PromptOnFrame) and answer.seeds_for:
                 seeds = tuple(_seed(object_id, mask) for object_id, mask in self.masks.items())
                 stamp = answer.frame.stamp
                 self.tracker.reseed(Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=frame.size, objects=seeds))

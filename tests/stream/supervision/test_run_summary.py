@@ -124,6 +124,16 @@ def test_budget_and_truth_are_there_when_the_decoder_reports_them():
     assert "truth" not in summary_of(health("decoder", gauges={"truth_iou": 0.0, "truth_count": 0}))
 
 
+def test_a_recording_that_was_switched_on_is_told_though_nobody_asked_for_it_at_the_start():
+    assert (summary_of()["recording"], summary_of()["recording_path"]) == (False, "")
+    report = health("renderer", counters={"record_written": 9.0}, gauges={"recording": 1.0})
+    report = replace(report, progress=replace(report.progress, sinks={"record": SinkState(path="a.mp4", files=1)}))
+    summary = summary_of(report)
+    assert (summary["recording"], summary["recording_path"]) == (True, "a.mp4")
+    assert summary["sinks"] == {"record": "written"}
+    assert summary["written"] == {"record": {"path": "a.mp4", "files": 1, "pictures": 9}}
+
+
 WRITTEN = {"record_written": 9.0, "save_masks_written": 0.0}
 SINKS = {
     "record": SinkState(path="out/a-2.mp4", files=2, error="disk full"),
