@@ -72,6 +72,12 @@ class Camera:
         self.process.kill()
         self.process.wait()
 
+    def send(self, word: str) -> None:
+        """From now on: ball, black or white (identical) pictures; whole, corrupt or undecodable ones."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+
     def freeze(self) -> None:
         """Leave connections open and say nothing more."""
         self.process.send_signal(signal.SIGSTOP)
@@ -103,16 +109,27 @@ def start_rtsp_server(
         port = port or stack.enter_context(reserved_port())
         count_file = Path(folder) / "counts.json"
         command = [SYSTEM_PYTHON, str(SERVER), "--port", str(port), "--size", size, "--fps", str(fps)]
-        command += ["--user", user, "--password", password, "--file", file, "--count-file", str(count_file)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        command += [
+            "--user",
+            user,
+            "--password",
+            password,
+            "--file",
+            file,
+            "--count-file",
+            str(count_file),
+            "--take-orders",
+        ]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             bound = _wait_until_ready(process)
             yield Camera(process, bound, f"{user}:{password}@" if user else "", count_file)
         finally:
             process.kill()
             process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
+            for pipe in (process.stdin, process.stdout):
+                assert pipe is not None
+                pipe.close()
 
 
 def _wait_until_ready(process: subprocess.Popen[str]) -> int:

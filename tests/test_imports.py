@@ -137,9 +137,9 @@ def test_a_heavy_package_enters_by_its_doors_alone(package):
         ("nodes.publisher.node", ("av", "torch")),
         ("stream.command_line", ("aiohttp", "prometheus_client", "cv2", "av", "torch")),
         ("nodes.publisher.node", ("aiohttp", "prometheus_client")),
-        ("nodes.web.passwords", ("aiohttp", "zmq", "cv2")),
+        ("nodes.web.access.passwords", ("aiohttp", "zmq", "cv2")),
         ("nodes.web.node", ("av", "torch")),
-        ("nodes.renderer.drawing", ("zmq", "av", "torch")),
+        ("stream.drawing.painter", ("zmq", "av", "torch")),
     ],
 )
 def test_a_module_loads_without_what_it_does_not_need(module, unwanted):

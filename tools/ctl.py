@@ -43,6 +43,10 @@ def main(argv: list[str]) -> int:
 def _main(argv: list[str]) -> int:
     try:
         arguments = _parser().parse_args(argv)
+        if arguments.command == "link":
+            return link(arguments.camera)
+        if arguments.command == "passwd":
+            return passwd(arguments.file, arguments.role, arguments.name)
         if arguments.command == "keygen":
             return keygen(arguments.folder, arguments.role, arguments.name)
         result = ask(arguments, arguments.command, _params(arguments))
@@ -98,6 +102,7 @@ def _parser() -> _Parser:
         ("snapshot", "write the newest frame and its masks"),
         ("cameras", "the cameras of the run"),
         ("stats", "the summary of the run so far"),
+        ("link", "print another address of the page, which works once"),
         ("shutdown", "end the run"),
     ):
         command(name, text)
@@ -108,6 +113,10 @@ def _parser() -> _Parser:
     c.add_argument("folder")
     c.add_argument("--role", choices=("graph", "operator", "viewer"), default="graph", help="what the key opens")
     c.add_argument("--name", default="", help="of the operator or viewer, on the allow list")
+    c = command("passwd", "set a password for the page (web.passwords)")
+    c.add_argument("file")
+    c.add_argument("name", help="1 to 64 of A-Z a-z 0-9 . _ -")
+    c.add_argument("--role", choices=("operator", "viewer"), default="operator", help="acts and looks, or only looks")
     return p
 
 
@@ -197,6 +206,39 @@ def ask(arguments: argparse.Namespace, command: str, params: dict[str, Any]) -> 
 
 class NoAnswerError(StreamError):
     exit_code = 3
+
+
+def link(camera: str | None) -> int:
+    """Print an address that opens the page once; only who can write into the run's folder can make one."""
+    from nodes.web.access.run_files import RunFiles
+    from stream.run_directory import find_run_folder
+
+    files = RunFiles(find_run_folder(camera))
+    address = files.load_address()
+    if address is None:
+        raise ConfigError("the run has no page; start it with --web")
+    if address.by_password:
+        raise ConfigError(f"the page at {address.url} asks for a name and a password (web.passwords), not for a link")
+    print(f"{address.url}?once={files.make_link()}", flush=True)
+    return 0
+
+
+def passwd(file: str, role: Literal["operator", "viewer"], name: str) -> int:
+    """Write the account of that name with a password that is asked for twice, or read from a pipe."""
+    import getpass
+
+    from nodes.web.access.passwords import check_name, make_account, write_account
+
+    check_name(name)
+    if sys.stdin.isatty():
+        password = getpass.getpass(f"password for {name}: ")
+        if getpass.getpass("once more: ") != password:
+            raise ConfigError("the two passwords differ; nothing was written")
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    write_account(file, make_account(role, name, password))
+    print(f"ctl: {file}: {name} is {role} there; the page asks for it with web.passwords={file}")
+    return 0
 
 
 def keygen(folder: str, role: Literal["graph", "operator", "viewer"], name: str) -> int:

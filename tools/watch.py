@@ -15,8 +15,8 @@ if TYPE_CHECKING:  # loaded in main(), so that --help answers at once
     from rich.live import Live
     from rich.table import Table
 
-    from nodes.publisher.public_messages import Received
     from stream.messages import ObjectMask
+    from stream.public_wire.messages import Received
     from tools.reception import Reception
 
 POLL_MS = 100

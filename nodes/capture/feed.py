@@ -154,8 +154,9 @@ class Feed:
 
     def gauges(self) -> dict[str, float]:
         """How the pictures are, for the status."""
-        now_ns, newest_ns = self._clock(), self._newest_ns
-        return {
+        now_ns, newest_ns, retry_in_s = self._clock(), self._newest_ns, self.retry_in_s
+        waits = {} if retry_in_s is None else {"retry_in_s": retry_in_s}
+        return waits | {
             "session": self.session,
             "fps": self.fps or 0.0,
             "frame_age_s": 0.0 if newest_ns is None else (now_ns - newest_ns) / 1e9,

@@ -11,8 +11,8 @@ change nothing here. `prepare` takes the frame's prompts, `conclude` judges the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -44,6 +44,16 @@ class Job:
     def prompts(self) -> dict[int, Prompt]:
         """The prompts that are obeyed, by object."""
         return {q.object_id: q.prompt for q in self.queries if q.prompt is not None}
+
+    def part(self, object_ids: Set[int], owed_seeds: Set[int]) -> Job:
+        """The job of those objects alone, with the Seeds of them that are waited for since earlier frames."""
+        pairs = [(q, o) for q, o in zip(self.queries, self.objects, strict=True) if q.object_id in object_ids]
+        return replace(
+            self,
+            queries=[q for q, _ in pairs],
+            objects=[o for _, o in pairs],
+            seeds_for=tuple(i for i in dict.fromkeys([*self.seeds_for, *sorted(owed_seeds)]) if i in object_ids),
+        )
 
 
 @dataclass(frozen=True)

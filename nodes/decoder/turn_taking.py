@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -20,7 +20,7 @@ import cv2
 import msgspec
 import numpy as np
 
-from nodes.decoder.combining import exclusive, object_mask
+from nodes.decoder.combining import complete
 from nodes.decoder.mask_model import NO_MASK, CarryingModel, Logits, Query
 from nodes.decoder.propagation import CarriedMask
 from nodes.decoder.segmentation import Decoded, Job, Segmenter
@@ -28,13 +28,12 @@ from nodes.decoder.turns import Candidate, Turns
 from stream import geometry
 from stream.arrays import Array
 from stream.errors import ModelError
-from stream.messages import Masks, ObjectMask, ObjectTrack, Prompt, Seeds, State, Tracks
+from stream.messages import Masks, ObjectMask, ObjectTrack, Origin, Prompt, Seeds, State, Tracks
 from stream.timing import FramePeriod
 
 log = logging.getLogger(__name__)
 
 CARRIED_LOGIT = 2.0  # of a carried mask, where a decoded one meets it: surer than an outline, less sure than an inside
-OWNED_LOGIT = 1e3  # of pixels that a decoded mask has been given
 
 
 class TurnTaking:
@@ -64,9 +63,9 @@ class TurnTaking:
         job = self.segmenter.prepare(tracks)
         self._forget(job)
         self.period.add(tracks.frame.stamp.frame_id, tracks.frame.stamp.captured_ns)
-        self.turns.period_ms = 1e3 * self.period.s
+        self.turns.measured_period(1e3 * self.period.s)
         chosen = self._choose(job)
-        own = _part(job, chosen, self.owed_seeds)
+        own = job.part(chosen, self.owed_seeds)
         try:
             embedding = self.segmenter.embedding(job.frame)
             carried = self._carry(job, embedding, chosen)
@@ -83,7 +82,7 @@ class TurnTaking:
             stamp = job.frame.stamp
             seeds = Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=job.frame.size)
         self._keep(own, objects)
-        message = self.segmenter.message(tracks, self._in_order(job, objects, carried))
+        message = self.segmenter.message(tracks, complete(job.frame.size, job.queries, objects, carried, self._state))
         self._measure(own, (concluded - ready) / 1e6, (ready - began + self.clock_ns() - concluded) / 1e6)
         return [message] if seeds is None else [seeds, message]
 
@@ -140,24 +139,12 @@ class TurnTaking:
         for o in objects:
             self.carried[o.object_id] = CarriedMask(o.bbox, o.mask, o.score, tracks[o.object_id])
 
-    def _in_order(self, job: Job, decoded: Sequence[ObjectMask], carried: Mapping[int, Logits]) -> list[ObjectMask]:
-        """The masks of all objects as the tracker names them; a carried one has no pixel of a decoded one."""
-        if not carried:
-            return list(decoded)
-        owned = [Logits(o.bbox, np.where(o.mask != 0, np.float32(OWNED_LOGIT), np.float32(-1)), 1) for o in decoded]
-        masks = exclusive(job.frame.size, [*owned, *carried.values()])[len(owned) :]
-        found = {o.object_id: o for o in decoded}
-        queries = {q.object_id: q for q in job.queries}
-        for (object_id, answer), mask in zip(carried.items(), masks, strict=True):
-            state = self._state(object_id, answer)
-            shown = np.zeros_like(mask) if state == "lost" else mask
-            found[object_id] = object_mask(queries[object_id].track, answer, shown, state, "propagated")
-        return [found[q.object_id] for q in job.queries if q.object_id in found]
-
-    def _state(self, object_id: int, answer: Logits) -> State:
-        """The object's state as of its last turn; doubted where it has no mask."""
-        state = self.segmenter.objects[object_id].state
-        return "uncertain" if answer is NO_MASK and state in ("tracked", "reacquired") else state
+    def _state(self, object_id: int, answer: Logits) -> tuple[State, Origin, str]:
+        """The object's state as of its last turn, and why it is doubted; so is one that has no mask."""
+        o = self.segmenter.objects[object_id]
+        if answer is NO_MASK and o.state in ("tracked", "reacquired"):
+            return "uncertain", "propagated", "waits for its turn"
+        return o.state, "propagated", o.reason
 
     def _forget(self, job: Job) -> None:
         """Forget what is gone, and the mask of an object that begins again."""
@@ -165,18 +152,7 @@ class TurnTaking:
         begun = {i for i, p in job.prompts.items() if p.kind == "add"}
         self.carried = {i: mask for i, mask in self.carried.items() if i in alive - begun}
         self.owed_seeds &= alive
-
-
-def _part(job: Job, chosen: set[int], owed_seeds: set[int]) -> Job:
-    """The job of the chosen objects alone, with the Seeds that are waited for since earlier frames."""
-    pairs = [(q, o) for q, o in zip(job.queries, job.objects, strict=True) if q.object_id in chosen]
-    seeds_for = dict.fromkeys([*job.seeds_for, *sorted(owed_seeds)])
-    return replace(
-        job,
-        queries=[q for q, _ in pairs],
-        objects=[o for _, o in pairs],
-        seeds_for=tuple(i for i in seeds_for if i in chosen),
-    )
+        self.turns.forget_others(alive)
 
 
 def _moved(prompt: Prompt, step: Array) -> Prompt:

@@ -12,13 +12,14 @@ uncertain one that stays so never takes more than its half.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
 OLD_WEIGHT = 0.8  # of the earlier measurements of a cost, beside a new one
 SPARE = 0.8  # of the feed's period: what a frame may cost; the rest goes to sockets and drawing
 LEAST_MS = 100.0  # `auto`: below that all objects are decoded, and frames are passed over instead, as few objects need
+DECODE_SHARE = 0.4  # of what a frame may cost, at least for decoding: to carry hundreds of objects costs as much, too
 PROMPTS_MS = 300.0  # for the prompts of a frame: a first mask costs ten times as much as a further one
 OBJECT_MS, PROMPT_MS = 5.0, 25.0  # until something has been measured
 
@@ -48,17 +49,30 @@ class Turns:
         """What a frame may cost."""
         return max(SPARE * self.period_ms, LEAST_MS) if self.budget_ms is None else self.budget_ms
 
-    def choose(self, candidates: Sequence[Candidate]) -> set[int]:
-        """The ids of those whose turn it is; call it once a frame, with every object alive."""
-        self.frames += 1
-        alive = {c.object_id for c in candidates}
+    def forget_others(self, alive: Set[int]) -> None:
+        """Forget the objects that are not alive any more."""
         self.last_turn = {i: turn for i, turn in self.last_turn.items() if i in alive}
+
+    def measured_period(self, period_ms: float) -> None:
+        """The feed's frames are so far apart."""
+        self.period_ms = period_ms
+
+    def places(self, count: int, frame_ms: float, prompted: int = 0) -> int:
+        """How many of `count` objects may be decoded on a frame that may cost so much, beside prompted ones."""
+        room_ms = max(frame_ms - self.fixed_ms, DECODE_SHARE * frame_ms) - prompted * self.prompt_ms
+        return min(max(1, int(room_ms / self.object_ms)), count)
+
+    def choose(self, candidates: Sequence[Candidate], frame_ms: float | None = None) -> set[int]:
+        """The ids of those whose turn it is; call it once a frame.
+
+        `frame_ms`: what this frame may cost, where that is not the same for all.
+        """
+        self.frames += 1
         waiting = sorted(candidates, key=lambda c: self.last_turn.get(c.object_id, -1))  # stable: as they were added
         prompted = [c.object_id for c in waiting if c.kind == "prompted"]
         chosen = prompted[: max(1, int(PROMPTS_MS / self.prompt_ms))]
         others = [c for c in waiting if c.kind != "prompted"]
-        room_ms = self.frame_ms - self.fixed_ms - len(chosen) * self.prompt_ms
-        places = min(max(1, int(room_ms / self.object_ms)), len(others))
+        places = self.places(len(others), self.frame_ms if frame_ms is None else frame_ms, len(chosen))
         if places < len(others):
             half = places // 2 if places > 1 else self.frames % 2  # one place: every other frame
             uncertain = [c.object_id for c in others if c.kind == "uncertain"][:half]

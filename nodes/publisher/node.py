@@ -9,11 +9,11 @@ from collections.abc import Callable
 
 from msgspec.structs import replace
 
-from nodes.publisher.public_messages import pack_frame, pack_masks, pack_scene, pack_status
 from stream.commands import Command, PublishStatus, SetLabels
 from stream.errors import MessageError
 from stream.messages import Frame, Masks, Message, Scene
 from stream.node import NodeContext, Stage
+from stream.public_wire.messages import pack_frame, pack_masks, pack_scene, pack_status
 from stream.reports import Progress
 from stream.settings.config import Config
 from stream.timing import Latency, RecentLatency

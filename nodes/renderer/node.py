@@ -4,14 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nodes.renderer.captions import Hud
 from nodes.renderer.control_client import ControlRequests
-from nodes.renderer.drawing import Painter
 from nodes.renderer.recorder import Recorder
 from nodes.renderer.sinks import LabelImages, StillPicture, check_sinks, label_png, replace_file, save_png
 from nodes.renderer.window import Window
 from stream.arrays import Array
 from stream.commands import Command, Record, SetLabels, Start, TakeSnapshot
+from stream.drawing.captions import Hud
+from stream.drawing.painter import Painter
 from stream.errors import ConfigError
 from stream.messages import Message, Scene, Stamp
 from stream.node import NodeContext, Stage
@@ -119,7 +119,7 @@ class RendererStage(Stage):
         drawn = self._painter.draw(scene.frame.rgb, masks, self._hud(stamp))
         self._recorder.write(drawn, self._play_ns(stamp), scene.frame.pixel_aspect)
         if self._window:
-            self._window.show(drawn, masks)
+            self._window.show(drawn, masks, scene.frame.pixel_aspect)
         if self._picture:
             self._picture.offer(drawn, stamp.frame_id)
         for request in self._snapshot_requests:

@@ -49,18 +49,18 @@ def take_prompt(past: PastFrames, prompt: Prompt) -> PastPrompt:
     pin = past.pin(ref)
     prompt = replace(prompt, frame=ref)
     before = past.newest_prompts.get(prompt.object_id)
-    joined = prompt.kind == "refine" and before is not None and before.frame == ref
+    joined = before if prompt.kind == "refine" and before is not None and before.frame == ref else None
     if prompt.kind == "add":
         past.begin_steps(prompt.object_id)
     else:
-        past.add_step(prompt.object_id, before if joined and before else unchanged(prompt.object_id, ref))
-    if joined and before is not None:
+        past.add_step(prompt.object_id, joined or unchanged(prompt.object_id, ref))
+    if joined is not None:
         more = 0 if prompt.xy is None else len(prompt.xy)
         prompt = replace(
-            before,
-            xy=_joined(before.xy, prompt.xy, np.zeros((0, 2), np.float32)),
-            labels=_joined(before.labels, prompt.labels, np.zeros(0, np.uint8)),
-            corrections=before.corrections + more,
+            joined,
+            xy=_joined(joined.xy, prompt.xy, np.zeros((0, 2), np.float32)),
+            labels=_joined(joined.labels, prompt.labels, np.zeros(0, np.uint8)),
+            corrections=joined.corrections + more,
         )
     past.newest_prompts[prompt.object_id] = replace(prompt, candidate=None, step=0)
     return PastPrompt(prompt, pin, 0)

@@ -210,7 +210,7 @@ class PointTracker:
                     o.go_back([i for i in self.buffer.ids if i >= frame_id], self.horizon)
             if self.reinit or not tracked.point_sets or (prompted and tracked.redraws):
                 mask = uncrop_mask(seed.bbox, seed.mask, seeds.size)
-                draw = partial(self.sampler.sample, object_id=seed.object_id, mask=mask)
+                draw = partial(self.sampler.sample, object_id=seed.object_id, mask=mask, objects=len(self.objects))
                 tracked.replace_points([self.past_points.draw(chain, draw, tracked.window_ends)])
 
     # --- parts of a step --------------------------------------------------------------------------------------------

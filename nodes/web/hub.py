@@ -6,13 +6,15 @@ import asyncio
 import json
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import msgspec
 
-from nodes.web.pictures import rescale
+from nodes.web.counts import Latencies
+from nodes.web.pictures import BurntPictures, rescale
 from nodes.web.relay import Listening, Parts, Requests
 from nodes.web.scene_message import WebScene
 from nodes.web.viewers import Viewer, Viewers
@@ -34,6 +36,14 @@ class _Status(msgspec.Struct, frozen=True):
     status: msgspec.Raw
 
 
+class _Masks(msgspec.Struct, frozen=True):
+    """What counts of the header of a masks message."""
+
+    camera: str
+    captured_ns: int
+    published_ns: int
+
+
 class Hub:
     """The viewers, and the run that they look at."""
 
@@ -51,6 +61,8 @@ class Hub:
         self.malformed = 0  # messages of the publisher that are none
         self.heard_s = clock()  # when the publisher was heard last
         self.ended = ""  # why, once the run has ended
+        self.latencies: dict[str, Latencies] = {}  # by camera, of the frames since the server began
+        self._burnt = BurntPictures()
         self._encoder = ThreadPoolExecutor(1, "web-encoder")
         self._listening = listening
         self._clock = clock
@@ -62,6 +74,20 @@ class Hub:
     def join(self, viewer: Viewer) -> bool:
         """Let a viewer in, if there is room."""
         return self.viewers.add(viewer)
+
+    @contextmanager
+    def looking(self, camera: str) -> Iterator[tuple[Viewer | None, asyncio.Event]]:
+        """A viewer that looks at a camera, and what wakes it; None where there is no room."""
+        woken = asyncio.Event()
+        viewer = Viewer("viewer", wake=woken.set)
+        if not self.join(viewer):
+            yield None, woken
+            return
+        try:
+            self.look(viewer, camera, None)
+            yield viewer, woken
+        finally:
+            self.leave(viewer)
 
     def leave(self, viewer: Viewer) -> None:
         """A viewer is gone."""
@@ -94,6 +120,8 @@ class Hub:
                     self._take_scene(WebScene(parts))
                 elif parts[0].startswith(b"status/"):
                     self._take_status(parts)
+                elif parts[0].startswith(b"masks/"):
+                    self._take_masks(parts)
             except MessageError as error:
                 self.malformed += 1
                 log.debug("publisher: %s", error)
@@ -107,9 +135,22 @@ class Hub:
             return await loop.run_in_executor(self._encoder, scene.packed, width, rescale)
         return scene.packed(width, rescale)
 
+    async def burnt(self, scene: WebScene) -> bytes:
+        """A scene's picture with its masks in it, as JPEG."""
+        return await asyncio.get_running_loop().run_in_executor(self._encoder, self._burnt.burn, scene)
+
     def _take_scene(self, scene: WebScene) -> None:
         for viewer in self.viewers.offer(scene):
             viewer.wake()
+
+    def _take_masks(self, parts: Parts) -> None:
+        try:
+            masks = msgspec.json.decode(parts[1], type=_Masks)
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError, IndexError) as error:
+            raise MessageError(f"no masks header: {str(error)[:200]}") from None
+        if masks.camera in self.cameras:
+            ages = self.latencies.setdefault(masks.camera, Latencies())
+            ages.add((masks.published_ns - masks.captured_ns) / 1e9)
 
     def _take_status(self, parts: Parts) -> None:
         if len(parts) != 2:

@@ -36,9 +36,9 @@ class WebStage(Stage):
         camera_feed = CameraUploads(self._take_upload) if from_page else None
         camera = config.capture.camera
         topics = [f"{topic}{camera}" for topic in ALWAYS]
-        listening, requests = Listening(node.open_listener(topics), topics), Requests(node.open_control())
+        listening, requests = Listening(node.open_listener(topics)), Requests(node.open_control())
         try:
-            self._server = WebServer(config.web, listening, requests, [camera], camera_feed)
+            self._server = WebServer(config.web, listening, requests, [camera], node.folder, camera_feed)
         except Exception:
             listening.close()
             requests.close()

@@ -13,9 +13,10 @@ import msgspec
 from aiohttp import WSCloseCode, WSMsgType, web
 from msgspec import Meta
 
+from nodes.web.access.passwords import Role
 from nodes.web.camera_feed import CameraFeed, CameraFrame
+from nodes.web.counts import Counts
 from nodes.web.hub import Hub
-from nodes.web.passwords import Role
 from nodes.web.relay import refusal
 from nodes.web.viewers import Viewer
 
@@ -24,6 +25,7 @@ log = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 1 << 20
 MAX_PING_BYTES = 512
 PING_S = 20.0  # a page that does not answer a ping within half of it is gone
+CLOSE_S = 2.0  # for the page's own close frame
 SEND_S = 15.0  # one that takes nothing for so long, too
 MALFORMED = 5  # messages that are none, after which a page is closed
 MESSAGES_PER_S, MESSAGE_BURST = 200.0, 400.0
@@ -60,14 +62,6 @@ _decoder = msgspec.json.Decoder(Look | Ack | Ping | Request | CameraState)
 _frame_decoder = msgspec.json.Decoder(CameraFrame)
 
 
-class Counts:
-    """What all pages together have done wrong."""
-
-    def __init__(self) -> None:
-        self.malformed = 0  # messages that are none
-        self.closed = 0  # pages that were closed for what they did
-
-
 class PageSocket:
     """A page that is connected."""
 
@@ -77,10 +71,13 @@ class PageSocket:
         self._hub = hub
         self._camera_feed = camera_feed
         self._counts = counts
-        self._ws = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False, timeout=2.0)
+        self._ws = web.WebSocketResponse(
+            heartbeat=PING_S, timeout=CLOSE_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False
+        )
         self._transport: asyncio.Transport | None = None  # once connected
         self._woken = asyncio.Event()
         self._malformed = 0
+        self._closing = False  # the writer closes the socket
         self._tokens, self._tokens_s = MESSAGE_BURST, time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
         self.viewer.wake = self._woken.set
@@ -96,11 +93,13 @@ class PageSocket:
         try:
             async for message in self._ws:
                 if fault := self._take(message.type, message.data):
-                    self._counts.closed += 1
+                    self._counts.closed_pages += 1
                     await self._ws.close(code=WSCloseCode.POLICY_VIOLATION, message=fault.encode())
                     break
         finally:
             self._camera_feed.left(self)
+            if self._closing:
+                await asyncio.wait([writer], timeout=CLOSE_S)  # it is about to send the close frame
             for task in (writer, *self._tasks):
                 task.cancel()
             await asyncio.gather(writer, *self._tasks, return_exceptions=True)
@@ -135,7 +134,7 @@ class PageSocket:
                 self._take_binary(data)
         except (msgspec.MsgspecError, ValueError, RecursionError) as error:
             self._malformed += 1
-            self._counts.malformed += 1
+            self._counts.malformed_messages += 1
             log.debug("a page sent what is no message: %s", str(error)[:200])
             if self._malformed >= MALFORMED:
                 return "malformed messages"
@@ -217,10 +216,11 @@ class PageSocket:
                         else:
                             await self._send_scene()
                 if self.close_code or viewer.overflowed:
+                    self._closing = True
                     await self._ws.close(code=self.close_code or WSCloseCode.TRY_AGAIN_LATER)
                     return
         except (TimeoutError, ConnectionError):
-            self._counts.closed += 1
+            self._counts.closed_pages += 1
             if self._transport is not None:
                 self._transport.abort()  # a close frame would wait behind what the page does not take
 

@@ -6,7 +6,7 @@ import asyncio
 import logging
 import queue
 import threading
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Any
 
 from stream.errors import MessageError, StreamError
@@ -27,10 +27,8 @@ Parts = list[bytes]
 class Listening:
     """Reads what the run publishes, in a thread of its own; of scenes that pile up only the newest goes on."""
 
-    def __init__(self, listener: PublicListener, topics: Sequence[str]) -> None:
-        """`topics` are always listened to; the listener has subscribed to them."""
+    def __init__(self, listener: PublicListener) -> None:
         self._listener = listener
-        self._always = frozenset(topics)
         self._wanted: frozenset[str] = frozenset()  # further topics; written by the loop, read by the thread
         self._subscribed: frozenset[str] = frozenset()
         self._deliver: Callable[[list[Parts]], None] = lambda messages: None
@@ -138,7 +136,7 @@ class Requests:
             try:
                 self._round()
             except (StreamError, ValueError) as error:
-                log.debug("control: %s", error)
+                log.debug("control: %s", error)  # who asked is told after REPLY_S
 
     def _round(self) -> None:
         # While nothing is under way there is nothing to poll for: the thread sleeps until a request comes.
@@ -162,6 +160,25 @@ class Requests:
         future = self._pending.get(reply.pop("id"))
         if future is not None and not future.done():
             future.set_result(reply)
+
+
+class NoControl:
+    """The control client of a server that was given no control endpoint: everything is refused."""
+
+    def __init__(self) -> None:
+        self._replies: queue.SimpleQueue[bytes] = queue.SimpleQueue()
+
+    def send(self, body: bytes) -> None:
+        """Refuse."""
+        reason = "this server can only look: it was started without --control"
+        self._replies.put(to_json({"id": from_json(body)["id"], **refusal("unsupported", reason)}))
+
+    def recv(self, timeout_ms: int) -> bytes | None:
+        """The next refusal."""
+        return None if self._replies.empty() else self._replies.get()
+
+    def close(self) -> None:
+        """Nothing is open."""
 
 
 def refusal(code: str, message: str) -> dict[str, Any]:

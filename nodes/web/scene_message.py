@@ -21,7 +21,7 @@ MAX_SCENE_BYTES = 64 << 20
 WIDTHS = (160, 320, 480, 640, 960, 1280, 1920, 2560)  # px that a smaller picture may have: few, so that pages share
 CAMERA = r"^[A-Za-z0-9._-]{1,64}\Z"
 
-Rescale = Callable[[bytes, int], tuple[bytes, int, int]]  # JPEG, width -> smaller JPEG, its width, its height
+Rescale = Callable[[bytes, tuple[int, int], int], tuple[bytes, int, int]]  # JPEG, (H, W), width -> JPEG, its W, H
 
 Side = Annotated[int, Meta(ge=1, le=65535)]
 
@@ -54,6 +54,7 @@ class WebScene:
         """MessageError where the parts are no scene."""
         self.header = _read_header(parts)
         self.parts = list(parts)  # topic, header, payloads; the picture is the last
+        self.burnt: bytes | None = None  # JPEG with the masks in it, once `nodes/web/pictures.py` has made it
         self._packed: dict[int, bytes] = {}  # by picture width
 
     @property
@@ -83,7 +84,8 @@ class WebScene:
         if found is None:
             header, jpeg = self.parts[1], self.jpeg
             if width != self.header.picture.width:
-                jpeg, w, h = rescale(jpeg, width)
+                picture = self.header.picture
+                jpeg, w, h = rescale(jpeg, (picture.height, picture.width), width)
                 tree: dict[str, Any] = msgspec.json.decode(header)
                 tree["picture"] |= {"width": w, "height": h}
                 header = msgspec.json.encode(tree)

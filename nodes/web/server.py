@@ -3,24 +3,32 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from nodes.web.access import Access
-from nodes.web.camera_feed import CameraFeed, NoCameraFeed
-from nodes.web.gate import Gate
-from nodes.web.handlers import Handlers
-from nodes.web.http_server import LimitedServer
+from nodes.web.access.passwords import read_accounts
+from nodes.web.access.request_checks import Hosts
+from nodes.web.access.run_files import Address, RunFiles
+from nodes.web.access.sessions import Access
+from nodes.web.camera_feed import CameraFeed
+from nodes.web.counts import Counts
+from nodes.web.http.gate import Gate
+from nodes.web.http.limited_server import LimitedServer
+from nodes.web.http.login_handlers import LoginHandlers
+from nodes.web.http.page_handlers import PageHandlers
+from nodes.web.http.program_handlers import ProgramHandlers
+from nodes.web.http.static_files import read_static_files
 from nodes.web.hub import TICK_S, Hub
-from nodes.web.passwords import read_accounts
+from nodes.web.metrics import Metrics
 from nodes.web.relay import Listening, Requests
-from nodes.web.request_checks import Hosts
-from nodes.web.static_files import read_static_files
 from stream.errors import ConfigError, SourceError
 from stream.settings.config import Web
 from stream.settings.web_access import host_and_port
@@ -51,9 +59,14 @@ class WebServer:
         listening: Listening,
         requests: Requests,
         cameras: Sequence[str],
+        folder: Path,
         camera_feed: CameraFeed | None = None,
     ) -> None:
-        """ConfigError or SourceError where the address can't be bound or a file can't be read."""
+        """ConfigError where the address can't be bound or a file can't be read.
+
+        `folder` is the run's own: links and sessions are kept there.
+        """
+        self._files = RunFiles(folder)
         self._accounts = read_accounts(web.passwords) if web.passwords else {}
         self._tls = _tls(web)
         self._metrics_token = read_token(web.metrics_token)
@@ -62,8 +75,9 @@ class WebServer:
         self._cameras = cameras
         self._camera_feed = camera_feed
         self._static = read_static_files()
-        self.door = open_door(web)
-        self.access = Access(_monotonic)
+        earlier = self._files.load_address()
+        self.door = open_door(web, earlier.port if earlier else 0)
+        self.access = Access(time.monotonic, self._files)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._reason = ""
@@ -76,9 +90,16 @@ class WebServer:
         self._thread.start()
         if not self._ready.wait(START_S) or self._failure is not None:
             raise SourceError(f"--web {self._web.endpoint}: the server does not start: {self._failure}")
+        port = self.door.socket.getsockname()[1]
+        self._files.save_address(Address(self.door.url, port, by_password=bool(self._accounts)))
         if self._accounts:
             return self.door.url
         return f"{self.door.url}?once={self.access.make_link()}"
+
+    @property
+    def serving(self) -> bool:
+        """Whether the server runs."""
+        return self._thread.is_alive()
 
     def stop(self, reason: str = "") -> None:
         """Tell the pages why, and end."""
@@ -107,19 +128,15 @@ class WebServer:
         self._stopping = asyncio.Event()
         hub = Hub(self._listening, self._requests, self._cameras, self._web.max_viewers)
         cookie = f"sam_pt_live_{self.door.socket.getsockname()[1]}"  # cookies are shared by all ports of a host
-        handlers = Handlers(
-            hub,
-            self.access,
-            self._accounts,
-            self._camera_feed or NoCameraFeed(),
-            self._static,
-            cookie,
-            https=self._tls is not None,
-            source="browser" if self._camera_feed else "other",
+        counts = Counts()
+        page = PageHandlers(hub, self.access, counts, self._static, self._camera_feed)
+        login = LoginHandlers(
+            self.access, self._accounts, counts, cookie, page.close_pages, https=self._tls is not None
         )
+        programs = ProgramHandlers(hub, Metrics(hub, counts))
         hosts = Hosts(self.door.host, self._web.hosts)
-        gate = Gate(handlers, self.access, hosts, cookie, self._metrics_token)
-        server = LimitedServer(gate.handle)
+        gate = Gate([page, login, programs], login, self.access, counts, hosts, cookie, self._metrics_token)
+        server = LimitedServer(gate.handle, counts)
         self._requests.start(loop)
         self._listening.start(loop, hub.take)
         listener = await loop.create_server(
@@ -130,7 +147,7 @@ class WebServer:
             ssl_handshake_timeout=HANDSHAKE_S if self._tls else None,
         )
         self._ready.set()
-        ticking = asyncio.create_task(_tick([hub.tick, handlers.close_pages]))
+        ticking = asyncio.create_task(_tick([hub.tick, page.close_pages, server.count]))
         try:
             await self._stopping.wait()
         finally:
@@ -152,9 +169,20 @@ async def _tick(actions: Sequence[Callable[[], None]]) -> None:
                 log.exception("a fault in the web server", extra={"once_key": "web tick"})
 
 
-def open_door(web: Web) -> Door:
-    """The listening socket; ConfigError says why there is none."""
+def open_door(web: Web, earlier_port: int = 0) -> Door:
+    """The listening socket; ConfigError says why there is none.
+
+    Where the system is to choose the port, that of an earlier life of this node is taken again if it is free, so that
+    the pages that are open find it.
+    """
     host, port = host_and_port(web.endpoint)
+    if port == 0 and earlier_port:
+        with contextlib.suppress(ConfigError):
+            return _open_door(web, host, earlier_port)
+    return _open_door(web, host, port)
+
+
+def _open_door(web: Web, host: str, port: int) -> Door:
     scheme = "https" if web.certificate else "http"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -177,8 +205,6 @@ def open_door(web: Web) -> Door:
 
 
 def _why_not_bound(endpoint: str, error: OSError) -> str:
-    import errno
-
     reason = {
         errno.EADDRINUSE: "is in use by another program; stop that one or choose another port",
         errno.EACCES: "needs a port of 1024 or more, or the right to use a lower one",
@@ -221,9 +247,3 @@ def read_token(path: str) -> str:
     if len(token) < 16:
         raise ConfigError(f"web.metrics_token {path}: its first line has {len(token)} characters; needs 16 or more")
     return token
-
-
-def _monotonic() -> float:
-    import time
-
-    return time.monotonic()

@@ -9,7 +9,7 @@ from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 
-from nodes.web.passwords import Role
+from nodes.web.access.passwords import Role
 from nodes.web.scene_message import WebScene
 
 IN_FLIGHT = 2  # scenes that a viewer was sent and has not acknowledged

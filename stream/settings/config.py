@@ -51,6 +51,7 @@ class Capture(Section, frozen=True):
     demo_fps: Positive = 25.0
     demo_frames: Count = 250  # 10 s
     demo_seed: Natural = 0
+    demo_objects: bool = True  # where no prompt is given, the scene's three objects are followed
     demo_code: bool = False  # each frame shows its number as a code, so that an age can be read from a screen's pixels
 
 
@@ -115,7 +116,7 @@ class Renderer(Section, frozen=True):
     record: str = ""  # MP4
     segment_s: Annotated[float, Meta(ge=0)] = 0.0  # a new recording after so long, named by its time; 0: one file
     save_masks: str = ""  # folder for label images
-    window: bool = False
+    window: bool = False  # in a preset also auto: a window where there is a screen, else the page (web.endpoint)
     snapshots: str = "."  # folder that snapshots are written to
     picture: str = ""  # PNG of one frame with its masks, written at the end
     picture_frame: Natural = 100  # that frame, or the last one before it

@@ -11,6 +11,8 @@ from typing import Literal
 
 from stream.settings.config import Config
 
+MOST_LIVE_POINTS = 240  # with 300 objects at 640x360, 2700 points cost 60 ms a frame, and to draw them as much again
+
 Emit = Literal["frame", "horizon"]
 Link = Literal["boundary", "visible"]
 Variant = Literal["A", "B", "C", "D"]
@@ -56,6 +58,7 @@ class TrackerOptions:
     positive_points: int = 8
     negative_points: int = 1
     patch_similarity: float = 0.0  # 0: no filter
+    most_points: int = 0  # positive ones of all objects together: more objects get fewer each; 0: no limit
     seed: int = 72
     wait_for_seed: bool = False  # the next frame waits for the Seeds that are on their way
     redo_boundary: bool = False  # a boundary frame is decoded twice, the second time with the points drawn on it
@@ -126,6 +129,7 @@ def resolve(config: Config) -> Options:
             link=_link(config),
             positive_points=own.positive_points,
             negative_points=own.negative_points,
+            most_points=MOST_LIVE_POINTS if live else 0,
             patch_similarity=own.patch_similarity,
             seed=own.seed,
             wait_for_seed=wait,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import date
 from pathlib import Path
@@ -13,8 +14,10 @@ from stream.errors import ConfigError, nearest
 from stream.settings.addresses import check_endpoint, check_rtsp, source_kind
 from stream.settings.choices import needed, type_of, words_of
 from stream.settings.config import Config, Section, parse_size
+from stream.settings.screen import choose_page, choose_screen
 from stream.settings.secrets import redact, remember
 from stream.settings.variables import fill_in
+from stream.settings.web_access import check_web
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "configs"
 
@@ -27,6 +30,8 @@ def load(preset: str, overrides: dict[str, Any] | None = None) -> Config:
     tree = _read_preset(preset, ())
     for key, value in (overrides or {}).items():
         _lay(tree, key, value)
+    choose_screen(tree, os.environ)
+    choose_page(tree)
     return build(fill_in(tree))
 
 
@@ -163,6 +168,7 @@ def _check(config: Config) -> None:
         height, width = (int(n) for n in config.tracker.size.split("x"))
         if min(height, width) < 64:
             raise ConfigError(f"tracker.size is {config.tracker.size}; PIPS needs 64x64 px or more (HEIGHTxWIDTH)")
+    check_web(config.web, insecure=config.graph.insecure)
     for name in ("demo_size", "camera_size"):
         text = getattr(c, name)
         if text and min(parse_size(text)) < 64:

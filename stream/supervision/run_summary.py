@@ -44,6 +44,7 @@ def summarise(
             "failed": int(tracker.get("failed", 0) + decoder.get("failed", 0)),
         },
         "masks_published": int(publisher.get("published", 0)),
+        "scenes_published": int(publisher.get("scenes", 0)),
         "latency_ms": {q: round(gauges["publisher"].get(f"latency_{q}", 0.0), 2) for q in ("p50", "p95", "p99")},
         "nodes": {name: _node(node, process_of.get(name), now_s) for name, node in nodes.items()},
         "reconnects": int(capture.get("reconnects", 0)),
@@ -135,6 +136,7 @@ def describe(condition: Condition, signs: Signs, now_s: float, unix_s: float) ->
         "reason": condition.reason,
         "since": round(unix_s - (now_s - condition.since_s), 3),
         "frame_age_s": round(signs.frame_age_s, 2) if signs.opened else None,
+        "retry_in_s": None if signs.retry_in_s is None else round(signs.retry_in_s, 1),
         "frozen": signs.frozen_s > REPEATED_S,
         "black": signs.black_s > REPEATED_S,
     }

@@ -14,7 +14,8 @@ import numpy as np
 import pytest
 from running import Run, until
 
-from nodes.publisher.public_messages import Received, unpack_masks
+from nodes.capture.frame_code import read_frame_code
+from stream.public_wire.messages import Received, unpack_frame, unpack_masks
 from stream.transport.service_sockets import Listener
 from stream.transport.sockets import Context
 from tools.bench.web_viewers import Entrance, enter
@@ -36,6 +37,7 @@ class LiveRun:
             cwd=folder,
         )
         self.published: dict[int, Received] = {}  # by frame_id, the newest KEPT
+        self.codes: dict[int, int] = {}  # by frame_id, where frames are published: the number that a picture shows
         self._stop = threading.Event()
         self._thread = threading.Thread(target=self._listen, daemon=True)
         self._thread.start()
@@ -49,7 +51,7 @@ class LiveRun:
 
     def ctl(self, *arguments: Any) -> Any:
         """The result of tools/ctl.py."""
-        return self.run.ctl(arguments[0], "--endpoint", self._control, *arguments[1:])
+        return self.run.ctl("--endpoint", self._control, *arguments)
 
     def remove_all(self) -> None:
         """Follow nothing."""
@@ -85,9 +87,14 @@ class LiveRun:
 
     def _listen(self) -> None:
         context = Context()
-        listener = Listener(context, f"ipc://{self.folder}/masks", ["masks/"])
+        listener = Listener(context, f"ipc://{self.folder}/masks", ["masks/", "frames/"])
         while not self._stop.is_set():
-            if (parts := listener.recv(50)) is not None:
+            parts = listener.recv(50)
+            if parts and parts[0].startswith(b"frames/"):
+                frame = unpack_frame(parts)
+                number = read_frame_code(frame.rgb)
+                self.codes[frame.stamp.frame_id] = -1 if number is None else number
+            elif parts:
                 received = unpack_masks(parts)
                 self.published[received.masks.stamp.frame_id] = received
                 self.published.pop(received.masks.stamp.frame_id - KEPT, None)

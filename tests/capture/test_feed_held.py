@@ -54,6 +54,7 @@ def test_stop_interrupts_a_long_wait():
     wakes.wait_for(lambda: feed.phase == "backing off" and feed.retry_in_s is not None)
     assert feed.retry_in_s is not None
     assert 700 < feed.retry_in_s <= 1200
+    assert 700 < feed.gauges()["retry_in_s"] <= 1200
     assert feed.stop(GENEROUS_S)
     assert feed.phase == "ended"
     assert feed.retry_in_s is None

@@ -20,7 +20,10 @@ from typing import Any
 from builders import frame, masks, object_mask, point_prompt, prompted_tracks, seeds, stamp
 from supervision_fakes import SIZE, SessionUnderTest, health, opened
 
-from nodes.publisher.public_messages import (
+from stream.commands import GivePrompt, PublishStatus, Start
+from stream.errors import MessageError
+from stream.messages import Scene, Upload
+from stream.public_wire.messages import (
     pack_frame,
     pack_masks,
     pack_scene,
@@ -30,9 +33,6 @@ from nodes.publisher.public_messages import (
     unpack_scene,
     unpack_status,
 )
-from stream.commands import GivePrompt, PublishStatus, Start
-from stream.errors import MessageError
-from stream.messages import Scene, Upload
 from stream.reports import Hello
 from stream.supervision.actions import SendReply
 from stream.topology import TOPICS, Delivery

@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from publisher.ellipse_masks import STAMP, two_balls
+from public_wire.ellipse_masks import STAMP, two_balls
 
 from nodes.publisher.node import PublisherStage, make_stage
-from nodes.publisher.public_messages import Received, unpack_frame, unpack_masks, unpack_scene, unpack_status
 from stream.commands import PublishStatus, SetLabels, Start
 from stream.in_memory import InMemoryNode
 from stream.messages import Frame, Masks, Scene
+from stream.public_wire.messages import Received, unpack_frame, unpack_masks, unpack_scene, unpack_status
 from stream.settings.config import Capture, Config, Publisher
 
 NOW_S = STAMP.captured_ns / 1e9 + 0.08  # 80 ms after the frame was captured

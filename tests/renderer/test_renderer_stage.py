@@ -274,8 +274,9 @@ class WindowWithoutDisplay:
         self.replies: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self.closed = False
 
-    def show(self, rgb: Any, masks: Any) -> None:
+    def show(self, rgb: Any, masks: Any, pixel_aspect: Any) -> None:
         self.shown.append(masks)
+        self.pixel_aspect = pixel_aspect
 
     def poll(self) -> None:
         self.polls += 1

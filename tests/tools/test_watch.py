@@ -17,9 +17,9 @@ import numpy as np
 import pytest
 from rich.console import Console
 
-from nodes.publisher.public_messages import Received, pack_masks, pack_status
 from stream.errors import ConfigError
 from stream.messages import Masks, ObjectMask, Stamp
+from stream.public_wire.messages import Received, pack_masks, pack_status
 from tools import watch
 from tools.reception import Reception
 

@@ -9,9 +9,9 @@ from pathlib import Path
 
 import pytest
 
-from nodes.renderer import drawing, ink
-from nodes.web.login_page import login_page
-from nodes.web.static_files import read_static_files
+from nodes.web.access.login_page import login_page
+from nodes.web.http.static_files import read_static_files
+from stream.drawing import ink, painter
 
 STATIC = Path(__file__).resolve().parents[2] / "nodes/web/static"
 SCRIPTS = sorted(STATIC.rglob("*.js"))
@@ -31,7 +31,7 @@ def test_the_page_has_the_colours_of_the_renderer() -> None:
     assert constant("PALETTE") == [list(colour) for colour in ink.PALETTE]
     assert constant("INK") == list(ink.INK)
     assert constant("PAPER") == list(ink.PAPER)
-    assert constant("TINT") == drawing.TINT
+    assert constant("TINT") == painter.TINT
 
 
 def test_the_whole_page_weighs_less_than_200_kb() -> None:

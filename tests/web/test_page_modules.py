@@ -10,7 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from nodes.publisher.codecs import Codec, encode_mask
+from stream.public_wire.codecs import Codec, encode_mask
 
 STATIC = Path(__file__).resolve().parents[2] / "nodes/web/static"
 TESTS = Path(__file__).resolve().parent / "page"

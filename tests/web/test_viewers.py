@@ -91,7 +91,7 @@ def test_one_that_takes_no_messages_is_marked_to_be_closed():
 def test_a_smaller_picture_is_made_once_for_all_who_ask_for_its_width():
     calls = []
 
-    def rescale(jpeg, width):
+    def rescale(jpeg, size, width):
         calls.append(width)
         return b"small", width, width * 9 // 16
 

@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nodes.publisher.public_messages import Received, unpack_masks
 from stream.errors import MessageError, StreamError
+from stream.public_wire.messages import Received, unpack_masks
 from stream.transport.service_sockets import Listener
 from stream.transport.sockets import Context
 from tools.bench.usage import Usage, usage_of_graph

@@ -17,7 +17,7 @@ import cv2
 import numpy as np
 
 from nodes.decoder.candidates import rank_candidates
-from nodes.decoder.lite.carrying import points_of_prompt, steps_of
+from nodes.decoder.lite.carrying import compose_all, points_of_prompt, steps_of
 from nodes.decoder.lite.cues import sigmoid
 from nodes.decoder.lite.following import MaskEstimate, follow, reachable_window
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
@@ -46,6 +46,7 @@ DRIFT_FRAMES = 75  # 3 s at 25 frames/s: a lost object's motion is continued no 
 RARE_SEARCH = 5  # frames between two searches from then on: it may never come back
 SHARED_PX, MIN_PX = 25_000, 5_000  # working px of all objects together, and of each however many they are
 FEW_OBJECTS = 4  # that adapt on every frame; more of them do so on every other one, half of them at a time
+SPREAD_OBJECTS = 20  # more of them lie all over the frame: flow is not limited to their surroundings
 MOST_CARRIED = 5  # frames that an object's colours adapt for at once, whose turn has not come for longer
 MAX_TEMPLATE_INTERVAL = 25  # frames, where many objects share the updates: a second at 25 frames/s
 
@@ -82,18 +83,22 @@ class Lite:
         self, embedding: FrameAnalysis, object_ids: Sequence[int], prompts: Mapping[int, Prompt], prompted: bool
     ) -> dict[int, Array]:
         """Let objects in sight move along with the picture; their motion (2, 3) and that of what prompts show."""
-        self._prepare(embedding, prompted)
-        self._prepared = embedding
         self.carried = {i for i in object_ids if self._is_present(i)}
-        points = {i: self.memories[i].points for i in object_ids if i in self.carried}
+        self._prepare(embedding, prompted or len(self.carried) > SPREAD_OBJECTS)
+        self._prepared = embedding
+        memories = {i: self.memories[i] for i in object_ids if i in self.carried}
+        points = {i: memory.points for i, memory in memories.items()}
         for i, prompt in prompts.items():
             if i not in points and (shown := points_of_prompt(prompt)) is not None:
                 points[i] = shown
         if not points:
             return {}
         steps = dict(zip(points, steps_of(embedding, np.stack(list(points.values()))), strict=True))
-        for i in self.carried:
-            self.memories[i].carry_by(steps[i])
+        if not memories:
+            return steps
+        before = [geometry.IDENTITY if m.moved is None else m.moved for m in memories.values()]
+        for i, moved in zip(memories, compose_all(list(steps.values())[: len(before)], before), strict=True):
+            memories[i].carry_to(moved)
         return steps
 
     def decode(self, embedding: FrameAnalysis, queries: Sequence[Query]) -> Sequence[Logits]:
@@ -101,7 +106,7 @@ class Lite:
         self.estimates.clear()
         answers: dict[int, Logits] = {}
         if self._prepared is not embedding:
-            self._prepare(embedding, prompted=any(q.prompt is not None for q in queries))
+            self._prepare(embedding, anywhere=any(q.prompt is not None for q in queries))
         for query in queries:
             if query.prompt is None and self._is_present(query.object_id):
                 answers[query.object_id] = self._follow(embedding, query.object_id)
@@ -178,13 +183,18 @@ class Lite:
 
     # --- all objects ------------------------------------------------------------------------------------------------
 
-    def _prepare(self, analysis: FrameAnalysis, prompted: bool) -> None:
-        """Measure what the objects in sight share, and divide the working pixels among them."""
-        present = [m for m in self.memories.values() if m.absent_frames == 0]
+    def _prepare(self, analysis: FrameAnalysis, anywhere: bool) -> None:
+        """Measure what the objects in sight share, and divide the working pixels among them.
+
+        `anywhere`: a prompt may need the flow outside the objects' surroundings, or they are all over the frame.
+        """
+        present = {i: m for i, m in self.memories.items() if m.absent_frames == 0}
         if present:
-            if not prompted:  # a prompt may need the flow anywhere
-                analysis.limit_flow_to([reachable_window(m, analysis) for m in present])
-            analysis.measure_background([m.sample_mask for m in present])
+            if not anywhere:
+                analysis.limit_flow_to([reachable_window(m, analysis) for m in present.values()])
+            analysis.measure_background(
+                [m.fill_box if i in self.carried else m.sample_mask for i, m in present.items()]
+            )
         self.working_px = min(WORKING_PX, max(MIN_PX, SHARED_PX // max(1, len(present))))
         self.pad = WINDOW_PAD if len(present) < 2 else NARROW_PAD
 

@@ -6,6 +6,8 @@ one: found in ROUNDS. A similarity fits what agrees with the median shift; where
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
@@ -17,6 +19,7 @@ POINTS = 48  # of an object
 ROUNDS = 2  # flow is smooth: a third changes nothing
 AGREE_PX = 3.0  # px of the flow image: a point that differs from the median shift by more is an outlier
 SCALES = (0.85, 1.18)  # between two frames
+MIN_SPREAD_PX = 6.0  # px of the flow image, about the mean: of smaller objects flow shows the shift alone
 LEAST_AGREEING = 6  # points, for more than a shift
 
 
@@ -31,9 +34,17 @@ def steps_of(analysis: FrameAnalysis, xy: Array) -> Array:
     agree = np.linalg.norm(shifts - shift, axis=2) <= AGREE_PX * analysis.flow_px
     steps = np.tile(geometry.IDENTITY, (len(xy), 1, 1))
     steps[:, :, 2] = shift[:, 0]
-    fitted, sane = _fit_similarities(xy.astype(np.float64), now.astype(np.float64), agree)
+    fitted, sane = _fit_similarities(xy.astype(np.float64), now.astype(np.float64), agree, analysis.flow_px)
     steps[sane] = fitted[sane]
     return steps
+
+
+def compose_all(after: Sequence[Array], before: Sequence[Array]) -> Array:
+    """(M, 2, 3): of M pairs of (2, 3) maps, the map that applies `before`, then `after`."""
+    first, then = np.asarray(before, np.float64), np.asarray(after, np.float64)
+    composed = then[:, :, :2] @ first
+    composed[:, :, 2] += then[:, :, 2]
+    return np.asarray(composed)
 
 
 def spread_points(soft_mask: Array) -> Array:
@@ -56,7 +67,7 @@ def points_of_prompt(prompt: Prompt) -> Array | None:
     return np.asarray(low + np.stack([across.ravel(), down.ravel()], axis=1) * (high - low), np.float32)
 
 
-def _fit_similarities(before: Array, after: Array, agree: Array) -> tuple[Array, Array]:
+def _fit_similarities(before: Array, after: Array, agree: Array, flow_px: float) -> tuple[Array, Array]:
     """(M, 2, 3) least squares over the points (M, N, 2) that agree (M, N), and (M,) bool where the fit is sane."""
     weight = agree.astype(np.float64)
     count = np.maximum(weight.sum(axis=1, keepdims=True), 1)
@@ -69,4 +80,6 @@ def _fit_similarities(before: Array, after: Array, agree: Array) -> tuple[Array,
         [np.stack([turn.real, -turn.imag, rest.real], -1), np.stack([turn.imag, turn.real, rest.imag], -1)], axis=1
     )
     scale = np.abs(turn)
-    return fitted, (agree.sum(axis=1) >= LEAST_AGREEING) & (spread > 1) & (scale >= SCALES[0]) & (scale <= SCALES[1])
+    large = spread > count[:, 0] * (MIN_SPREAD_PX * flow_px) ** 2
+    sane = (scale >= SCALES[0]) & (scale <= SCALES[1]) & (agree.sum(axis=1) >= LEAST_AGREEING)
+    return fitted, large & sane

@@ -83,6 +83,7 @@ export class PageCamera extends EventTarget {
   }
 
   async _send() {
+    if (this.state !== "on") return; // it was turned off while a callback was under way
     const { videoWidth: width, videoHeight: height } = this._video;
     if (!this._free || !width || this._connection.backlog > MOST_BACKLOG) return;
     const captured = performance.timeOrigin + performance.now();

@@ -1,6 +1,6 @@
 /** A scene, a place and what to show in; the overlay's pixels out: tints, outlines, trails, points, captions.
  *
- * The rules are those of nodes/renderer/drawing.py, drawn as lines in device px instead of frame px: an uncertain outline is
+ * The rules are those of stream/drawing/painter.py, drawn as lines in device px instead of frame px: an uncertain outline is
  * dashed, a reacquired one has a second line around it, a caption bears its state's sign and word.
  */
 

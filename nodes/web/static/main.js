@@ -70,7 +70,6 @@ function paint(scene) {
   const { header } = scene;
   const now = performance.now();
   times.take(now, connection.serverNowMs() - header.captured_unix_ns / 1e6);
-  run.ended = run.silentSince = null;
   stage.paint(scene);
   prompter.takeScene(header);
   panel.takeScene(scene, now);
@@ -148,7 +147,10 @@ connection.addEventListener("message", ({ detail }) => {
   TAKE[detail.type]?.(detail);
   camera.take(detail);
 });
-connection.addEventListener("picture", ({ detail }) => player.take(detail));
+connection.addEventListener("picture", ({ detail }) => {
+  run.silentSince = null; // but a picture may still come after the word that the run has ended
+  player.take(detail);
+});
 connection.addEventListener("state", ({ detail }) => {
   if (detail !== "open") {
     player.clear();
@@ -172,6 +174,9 @@ prompter.addEventListener("change", () => {
 prompter.addEventListener("done", ({ detail }) => speak(detail));
 prompter.addEventListener("problem", ({ detail }) => notify(detail));
 prompter.addEventListener("gone", ({ detail: { message, again } }) => {
+  // A click or a box is over in a moment and tells of it itself; who paints or aims would go on for nothing.
+  if (!again && !stage.brush && !stage.crosshair) return;
+  if (!again) stage.giveUp();
   const action = again && { label: "Same place, newest picture", run: again };
   notify(`That picture is no longer kept: ${message}`, { action, testid: "frame-gone" });
 });
@@ -223,6 +228,7 @@ function facts() {
     session: shown?.session ?? null,
     camera: run.camera,
     mayAct: mayAct(),
+    doing: stage.brush ? "painting" : stage.crosshair ? "aiming" : "nothing",
   };
 }
 

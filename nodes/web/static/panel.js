@@ -70,8 +70,9 @@ export class Panel {
     };
     input.onkeydown = (event) => {
       event.stopPropagation();
-      if (event.key === "Enter") finish(true);
-      else if (event.key === "Escape") finish(false);
+      if (event.key !== "Enter" && event.key !== "Escape") return;
+      event.preventDefault(); // or the same key presses the button that gets the focus
+      finish(event.key === "Enter");
     };
     input.onblur = () => finish(true);
     row.item.append(input);

@@ -12,7 +12,8 @@ const HOLD_AGAIN_MS = 10_000; // the server keeps a frame for 30 s at a time
 const DOUBLE_CLICK_MS = 350;
 const DOUBLE_CLICK_PX = 6; // frame px
 
-/** Events: "change"; "gone" (detail: {message, again}); "problem" (detail: message); "done" (detail: message). */
+/** Events: "change"; "gone" (detail: {message, again}; without `again` it was not a
+ *  prompt that failed, but the holding of the frame); "problem" (detail: message); "done" (detail: message). */
 export class Prompter extends EventTarget {
   constructor({ request, player, objects, now = () => performance.now() }) {
     super();
@@ -74,7 +75,6 @@ export class Prompter extends EventTarget {
       if (error.code !== "frame_gone" || this._pin !== frame) return;
       this._pin = null;
       this._tellGone(error, null);
-      this.release();
     });
   }
 

@@ -141,7 +141,6 @@ export class Stage {
     handle("pointercancel", () => this._run(this._gestures.cancel()));
     handle("pointerleave", () => this._setHover(null));
     element.addEventListener("wheel", (event) => this._turn(event), { passive: false });
-    setInterval(() => this._run(this._gestures.tick(performance.now())), 60);
   }
 
   _at(event) {
@@ -158,6 +157,14 @@ export class Stage {
     const { pointerId: id, pointerType: pointer, button } = event;
     this._run(this._gestures.down({ id, pointer, button, at, now: performance.now() }));
     this.element.setPointerCapture(id);
+    this._watchPress();
+  }
+
+  /** A finger that rests sends no events; look at the clock while it is down. */
+  _watchPress() {
+    if (!this._gestures.active) return;
+    this._run(this._gestures.tick(performance.now()));
+    setTimeout(() => this._watchPress(), 60);
   }
 
   _move(event) {

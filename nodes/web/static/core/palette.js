@@ -1,4 +1,4 @@
-/** An object's id or state in, its colours out: the tables of nodes/renderer/ink.py and drawing.py (a test compares). */
+/** An object's id or state in, its colours out: the tables of stream/drawing/ink.py and painter.py (a test compares). */
 
 // Okabe and Ito's colours, distinct with every common colour blindness; the order keeps neighbours far apart.
 export const PALETTE = [

@@ -1,6 +1,6 @@
 /** Objects with their points in, frame after frame; out come the short lines along which the points came.
  *
- * The rules are those of nodes/renderer/trails.py: points are sampled again every few frames and nothing in a message
+ * The rules are those of stream/drawing/trails.py: points are sampled again every few frames and nothing in a message
  * says so, so a step counts as motion when the points moved together.
  */
 
