@@ -14,6 +14,7 @@ from __future__ import annotations
 import queue
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from stream.commands import Command
@@ -113,6 +114,7 @@ class InMemoryNode:
         self.broadcast = InMemoryBroadcast()
         self.control = InMemoryControl()
         self.listener = InMemoryListener(())
+        self.folder = Path()  # written by a test whose stage keeps something there
 
     # --- what a stage asks of its node ---
 

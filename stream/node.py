@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
 from stream.commands import Command
@@ -83,6 +84,10 @@ class NodeContext(Protocol):
     @property
     def ready(self) -> bool:
         """False while a reader that is waited for is behind: what is sent now would only pile up."""
+
+    @property
+    def folder(self) -> Path:
+        """The run's own folder: nobody but its user can read it, and it goes with the run."""
 
     def send(self, message: Message) -> None:
         """Write to the topic that carries this kind of message. Never waits."""

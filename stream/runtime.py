@@ -7,6 +7,7 @@ import os
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
@@ -17,6 +18,7 @@ from stream.heartbeat import Heartbeat, StepMeter
 from stream.messages import End, Message
 from stream.node import NodeContext, Stage
 from stream.reports import Bound, Done, Failure, Hello, Report
+from stream.run_directory import root
 from stream.settings.addresses import connectable
 from stream.settings.config import Config
 from stream.topology import TOPICS, Graph
@@ -94,6 +96,12 @@ class Runtime:
     def ready(self) -> bool:
         """False while a reader that is waited for is behind."""
         return all(p.ready for p in self._publishers.values())
+
+    @property
+    def folder(self) -> Path:
+        """The run's own folder."""
+        transport, _, place = self.base.partition("://")
+        return Path(place) if transport == "ipc" else root() / place.strip("/")
 
     def send(self, message: Message) -> None:
         """Write to the topic that carries this kind of message."""

@@ -10,6 +10,7 @@ import argparse
 import logging
 import signal
 import sys
+import tempfile
 import threading
 from pathlib import Path
 from typing import Any
@@ -92,11 +93,13 @@ def run(arguments: argparse.Namespace) -> None:
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, lambda *_: stopped.set())
     topics = [f"{topic}{arguments.camera or ''}" for topic in ALWAYS]
+    folder = tempfile.TemporaryDirectory(prefix="sam-pt-view-")  # of mode 700
     listening = Listening(subscribe(publish, topics, arguments.keys))
     requests = Requests(RequestClient(control, arguments.keys) if control else NoControl())
     try:
-        server = WebServer(web, listening, requests, [])
+        server = WebServer(web, listening, requests, [], Path(folder.name))
     except StreamError:
+        folder.cleanup()
         listening.close()
         requests.close()
         raise
@@ -104,6 +107,7 @@ def run(arguments: argparse.Namespace) -> None:
     while not stopped.wait(0.5) and server.serving:
         pass
     server.stop("the server was stopped")
+    folder.cleanup()
 
 
 def _endpoints(arguments: argparse.Namespace) -> tuple[str, str]:

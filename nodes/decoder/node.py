@@ -36,8 +36,10 @@ class DecoderStage(Stage):
         self.segmenter = Segmenter(model, options.segmenter)
         self.turn_taking = None if options.turns is None else self._in_turns(model, options.turns)
         self.live = None if options.budget is None else self._beside_the_feed(model, options.budget)
-        keep = None if self.live is None else self.live.keep
-        self.past_prompts = PromptsOnFrames(self.segmenter, node.send, node.report, keep)
+        carrying = self.live or self.turn_taking
+        self.past_prompts = PromptsOnFrames(
+            self.segmenter, node.send, node.report, None if carrying is None else carrying.keep
+        )
         self.auto = config.decoder.auto > 0  # objects have other ids than a scene's truth
         self.discovery: ObjectDiscovery | None = None
         if options.discovery is not None:

@@ -57,7 +57,8 @@ class Outcome:
     """What became of a prompt."""
 
     segmenter: Segmenter  # that has made it
-    mask: ObjectMask | None  # on the prompt's frame; None: there is no mask
+    mask: ObjectMask | None  # on the newest frame that the segmenter has seen; None: the prompt gives no mask
+    frame_id: int  # of that frame
     seeds: tuple[Seeds, ...]
     choice: Choice | None
 
@@ -72,7 +73,7 @@ class PromptsOnFrames:
         report: Callable[[Report], None],
         keep: Callable[[ObjectMask, ObjectTrack, int], None] | None = None,
     ) -> None:
-        """`keep` takes a mask, the points on its frame and that frame's id: where masks are carried by points."""
+        """`keep` takes a mask, the points on its frame and that frame's id, where masks are carried to later ones."""
         self.segmenter = segmenter
         self.send = send
         self.report = report
@@ -107,15 +108,21 @@ class PromptsOnFrames:
         masks, seeds = segmenter.step(first)
         if masks is None or seeds is None:
             raise ModelError("it has no answer")
-        mask = next(o for o in masks.objects if o.object_id == object_id)
+        mask, frame_id = _mask_of(object_id, masks), on.frame.stamp.frame_id
+        if mask is None:
+            return Outcome(segmenter, None, frame_id, (seeds,), choice)
         answers = [seeds]
-        for frame in request.since if mask.area else ():
+        for frame in request.since:
             newest = frame is request.since[-1]
             track = _without_points(object_id)
-            _, seeds = segmenter.step(Tracks(frame=frame, objects=(track,), seeds_for=(object_id,) if newest else ()))
+            masks, seeds = segmenter.step(
+                Tracks(frame=frame, objects=(track,), seeds_for=(object_id,) if newest else ())
+            )
+            if masks is not None:
+                mask, frame_id = masks.objects[0], frame.stamp.frame_id
             if seeds is not None:
                 answers.append(seeds)
-        return Outcome(segmenter, mask if mask.area else None, tuple(answers), choice)
+        return Outcome(segmenter, mask, frame_id, tuple(answers), choice)
 
     def _fresh_segmenter(self) -> Segmenter:
         model = self.segmenter.model
@@ -179,7 +186,7 @@ class PromptsOnFrames:
         if outcome is None or (outcome.mask is None and prompt.kind == "refine"):
             self.send(Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=request.on.frame.size))
         else:
-            self._adopt(prompt.object_id, stamp.frame_id, request.on, outcome)
+            self._adopt(prompt.object_id, request.on, outcome)
         if outcome is not None:
             self.choices.pop(prompt.object_id, None)
             if outcome.choice is not None:
@@ -194,10 +201,12 @@ class PromptsOnFrames:
                     Answer(request=request.request, result={"candidate": choice.index, "candidates": choice.of})
                 )
 
-    def _adopt(self, object_id: int, frame_id: int, on: TrackedFrame, outcome: Outcome) -> None:
+    def _adopt(self, object_id: int, on: TrackedFrame, outcome: Outcome) -> None:
         self.segmenter.adopt(object_id, outcome.segmenter)
         if self.keep is not None and outcome.mask is not None:
-            self.keep(outcome.mask, _track_of(object_id, on), frame_id)
+            on_it = outcome.frame_id == on.frame.stamp.frame_id
+            track = _track_of(object_id, on) if on_it else _without_points(object_id)
+            self.keep(outcome.mask, track, outcome.frame_id)
         for seeds in outcome.seeds:
             self.send(seeds)
 
@@ -227,6 +236,11 @@ class PromptTask:
 def _track_of(object_id: int, on: TrackedFrame) -> ObjectTrack:
     """The object's points on a frame; none where it was not there yet."""
     return next((t for t in on.objects if t.object_id == object_id), _without_points(object_id))
+
+
+def _mask_of(object_id: int, masks: Masks) -> ObjectMask | None:
+    """An object's mask, if it has one."""
+    return next((o for o in masks.objects if o.object_id == object_id and o.area), None)
 
 
 def _first_tracks(prompt: Prompt, on: TrackedFrame, others: tuple[ObjectTrack, ...]) -> Tracks:

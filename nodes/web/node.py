@@ -38,7 +38,7 @@ class WebStage(Stage):
         topics = [f"{topic}{camera}" for topic in ALWAYS]
         listening, requests = Listening(node.open_listener(topics)), Requests(node.open_control())
         try:
-            self._server = WebServer(config.web, listening, requests, [camera], camera_feed)
+            self._server = WebServer(config.web, listening, requests, [camera], node.folder, camera_feed)
         except Exception:
             listening.close()
             requests.close()

@@ -25,6 +25,7 @@ log = logging.getLogger(__name__)
 MAX_MESSAGE_BYTES = 1 << 20
 MAX_PING_BYTES = 512
 PING_S = 20.0  # a page that does not answer a ping within half of it is gone
+CLOSE_S = 2.0  # for the page's own close frame
 SEND_S = 15.0  # one that takes nothing for so long, too
 MALFORMED = 5  # messages that are none, after which a page is closed
 MESSAGES_PER_S, MESSAGE_BURST = 200.0, 400.0
@@ -70,10 +71,13 @@ class PageSocket:
         self._hub = hub
         self._camera_feed = camera_feed
         self._counts = counts
-        self._ws = web.WebSocketResponse(heartbeat=PING_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False, timeout=2.0)
+        self._ws = web.WebSocketResponse(
+            heartbeat=PING_S, timeout=CLOSE_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False
+        )
         self._transport: asyncio.Transport | None = None  # once connected
         self._woken = asyncio.Event()
         self._malformed = 0
+        self._closing = False  # the writer closes the socket
         self._tokens, self._tokens_s = MESSAGE_BURST, time.monotonic()
         self._tasks: set[asyncio.Task[None]] = set()
         self.viewer.wake = self._woken.set
@@ -94,6 +98,8 @@ class PageSocket:
                     break
         finally:
             self._camera_feed.left(self)
+            if self._closing:
+                await asyncio.wait([writer], timeout=CLOSE_S)  # it is about to send the close frame
             for task in (writer, *self._tasks):
                 task.cancel()
             await asyncio.gather(writer, *self._tasks, return_exceptions=True)
@@ -210,6 +216,7 @@ class PageSocket:
                         else:
                             await self._send_scene()
                 if self.close_code or viewer.overflowed:
+                    self._closing = True
                     await self._ws.close(code=self.close_code or WSCloseCode.TRY_AGAIN_LATER)
                     return
         except (TimeoutError, ConnectionError):

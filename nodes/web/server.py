@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import errno
 import logging
 import socket
 import ssl
 import threading
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from nodes.web.access.passwords import read_accounts
 from nodes.web.access.request_checks import Hosts
+from nodes.web.access.run_files import Address, RunFiles
 from nodes.web.access.sessions import Access
 from nodes.web.camera_feed import CameraFeed
 from nodes.web.counts import Counts
@@ -55,9 +59,14 @@ class WebServer:
         listening: Listening,
         requests: Requests,
         cameras: Sequence[str],
+        folder: Path,
         camera_feed: CameraFeed | None = None,
     ) -> None:
-        """ConfigError or SourceError where the address can't be bound or a file can't be read."""
+        """ConfigError where the address can't be bound or a file can't be read.
+
+        `folder` is the run's own: links and sessions are kept there.
+        """
+        self._files = RunFiles(folder)
         self._accounts = read_accounts(web.passwords) if web.passwords else {}
         self._tls = _tls(web)
         self._metrics_token = read_token(web.metrics_token)
@@ -66,8 +75,9 @@ class WebServer:
         self._cameras = cameras
         self._camera_feed = camera_feed
         self._static = read_static_files()
-        self.door = open_door(web)
-        self.access = Access(_monotonic)
+        earlier = self._files.load_address()
+        self.door = open_door(web, earlier.port if earlier else 0)
+        self.access = Access(time.monotonic, self._files)
         self._loop: asyncio.AbstractEventLoop | None = None
         self._stopping: asyncio.Event | None = None
         self._reason = ""
@@ -80,6 +90,8 @@ class WebServer:
         self._thread.start()
         if not self._ready.wait(START_S) or self._failure is not None:
             raise SourceError(f"--web {self._web.endpoint}: the server does not start: {self._failure}")
+        port = self.door.socket.getsockname()[1]
+        self._files.save_address(Address(self.door.url, port, by_password=bool(self._accounts)))
         if self._accounts:
             return self.door.url
         return f"{self.door.url}?once={self.access.make_link()}"
@@ -157,9 +169,20 @@ async def _tick(actions: Sequence[Callable[[], None]]) -> None:
                 log.exception("a fault in the web server", extra={"once_key": "web tick"})
 
 
-def open_door(web: Web) -> Door:
-    """The listening socket; ConfigError says why there is none."""
+def open_door(web: Web, earlier_port: int = 0) -> Door:
+    """The listening socket; ConfigError says why there is none.
+
+    Where the system is to choose the port, that of an earlier life of this node is taken again if it is free, so that
+    the pages that are open find it.
+    """
     host, port = host_and_port(web.endpoint)
+    if port == 0 and earlier_port:
+        with contextlib.suppress(ConfigError):
+            return _open_door(web, host, earlier_port)
+    return _open_door(web, host, port)
+
+
+def _open_door(web: Web, host: str, port: int) -> Door:
     scheme = "https" if web.certificate else "http"
     try:
         family, kind, protocol, _, address = socket.getaddrinfo(
@@ -182,8 +205,6 @@ def open_door(web: Web) -> Door:
 
 
 def _why_not_bound(endpoint: str, error: OSError) -> str:
-    import errno
-
     reason = {
         errno.EADDRINUSE: "is in use by another program; stop that one or choose another port",
         errno.EACCES: "needs a port of 1024 or more, or the right to use a lower one",
@@ -226,9 +247,3 @@ def read_token(path: str) -> str:
     if len(token) < 16:
         raise ConfigError(f"web.metrics_token {path}: its first line has {len(token)} characters; needs 16 or more")
     return token
-
-
-def _monotonic() -> float:
-    import time
-
-    return time.monotonic()

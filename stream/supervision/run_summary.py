@@ -44,6 +44,7 @@ def summarise(
             "failed": int(tracker.get("failed", 0) + decoder.get("failed", 0)),
         },
         "masks_published": int(publisher.get("published", 0)),
+        "scenes_published": int(publisher.get("scenes", 0)),
         "latency_ms": {q: round(gauges["publisher"].get(f"latency_{q}", 0.0), 2) for q in ("p50", "p95", "p99")},
         "nodes": {name: _node(node, process_of.get(name), now_s) for name, node in nodes.items()},
         "reconnects": int(capture.get("reconnects", 0)),

@@ -5,9 +5,11 @@ from __future__ import annotations
 import asyncio
 import json
 import struct
+import tempfile
 import threading
 from collections.abc import Callable, Coroutine, Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import aiohttp
@@ -51,10 +53,10 @@ class RepliesItself:
 class Served:
     """A server that runs, and both ends of what it talks to."""
 
-    def __init__(self, web: Web) -> None:
+    def __init__(self, web: Web, folder: Path) -> None:
         self.listener = InMemoryListener([f"{topic}{CAMERA}" for topic in ALWAYS])
         self.control = RepliesItself()
-        self.server = WebServer(web, Listening(self.listener), Requests(self.control), [CAMERA])
+        self.server = WebServer(web, Listening(self.listener), Requests(self.control), [CAMERA], folder)
         self.link = self.server.start()
         self.url = self.server.door.url
 
@@ -121,13 +123,14 @@ def scene_parts(
 
 
 @contextmanager
-def served(**web: Any) -> Iterator[Served]:
-    """A server at a port of its own."""
-    it = Served(replace(Web(endpoint="127.0.0.1:0"), **web))
-    try:
-        yield it
-    finally:
-        it.server.stop("the test is over")
+def served(folder: Path | None = None, **web: Any) -> Iterator[Served]:
+    """A server at a port of its own; `folder` is the run's, where one of a test is to outlive the server."""
+    with tempfile.TemporaryDirectory() as own:
+        it = Served(replace(Web(endpoint="127.0.0.1:0"), **web), folder or Path(own))
+        try:
+            yield it
+        finally:
+            it.server.stop("the test is over")
 
 
 def unpacked(message: bytes) -> tuple[dict[str, Any], list[bytes]]:
@@ -170,8 +173,9 @@ class Page:
         """The code that it is closed with."""
         while True:
             message = await asyncio.wait_for(self.socket.receive(), 30)
-            if message.type in (aiohttp.WSMsgType.CLOSE, aiohttp.WSMsgType.CLOSED, aiohttp.WSMsgType.CLOSING):
-                return self.socket.close_code or 0
+            if message.type is aiohttp.WSMsgType.CLOSE:
+                return int(message.data)
+            assert message.type in (aiohttp.WSMsgType.TEXT, aiohttp.WSMsgType.BINARY), message
 
     async def _next(self) -> aiohttp.WSMessage:
         message = await asyncio.wait_for(self.socket.receive(), 30)

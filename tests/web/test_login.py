@@ -2,13 +2,22 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from web.served import CHANGE, Page, browse, served
 
 from nodes.web.access.passwords import make_account, read_accounts, role_of, write_account
 from nodes.web.access.request_checks import Hosts, is_same_origin
+from nodes.web.access.run_files import MAX_LINKS, RunFiles
 from nodes.web.access.sessions import MAX_SESSIONS, SESSION_S, TRIES, TRY_AGAIN_S, Access
 from stream.errors import ConfigError
+
+
+@pytest.fixture
+def files(tmp_path):
+    """The run's folder."""
+    return RunFiles(tmp_path)
 
 
 class Clock:
@@ -133,9 +142,9 @@ def test_logging_out_closes_the_pages_of_that_session_and_its_cookie_opens_nothi
 # --- sessions and tries ---------------------------------------------------------------------------------------------
 
 
-def test_a_session_ends_when_it_was_not_used_for_long():
+def test_a_session_ends_when_it_was_not_used_for_long(files):
     clock = Clock()
-    access = Access(clock)
+    access = Access(clock, files)
     cookie = access.open_session("viewer")
     clock.now_s += SESSION_S - 1
     assert access.role(cookie) == "viewer"
@@ -145,9 +154,9 @@ def test_a_session_ends_when_it_was_not_used_for_long():
     assert access.role(cookie) is None
 
 
-def test_there_are_so_many_sessions_and_the_one_that_was_unused_for_longest_gives_way():
+def test_there_are_so_many_sessions_and_the_one_that_was_unused_for_longest_gives_way(files):
     clock = Clock()
-    access = Access(clock)
+    access = Access(clock, files)
     cookies = []
     for _ in range(MAX_SESSIONS):
         clock.now_s += 1
@@ -159,26 +168,59 @@ def test_there_are_so_many_sessions_and_the_one_that_was_unused_for_longest_give
     assert access.role(cookies[0]) == "viewer"
 
 
-def test_what_is_held_of_cookies_and_links_does_not_open_anything():
-    access = Access(Clock())
-    access.open_session("operator")
-    access.make_link()
-    for hashed in access.sessions:
+def test_what_is_written_of_cookies_and_links_does_not_open_anything(files, tmp_path):
+    access = Access(Clock(), files)
+    cookie, secret = access.open_session("operator"), access.make_link()
+    written = [path.name for path in tmp_path.rglob("*")] + [p.read_text() for p in tmp_path.rglob("*") if p.is_file()]
+    assert not [text for text in written if cookie in text or secret in text]
+    for hashed in json.loads((tmp_path / "web-sessions.json").read_text()):
         assert access.role(hashed) is None
-    assert not access.use_link(next(iter(access._links)))
+    for path in (tmp_path / "web-links").iterdir():
+        assert not access.use_link(path.name)
+    assert {path.stat().st_mode & 0o077 for path in tmp_path.rglob("*")} == {0}
 
 
-def test_tries_come_back_one_by_one_and_one_address_does_not_spend_anothers():
+def test_a_link_works_once_whoever_made_it_and_only_so_many_wait(files):
+    access = Access(Clock(), files)
+    secret = files.make_link()
+    assert [access.use_link(secret), access.use_link(secret)] == [True, False]
+    secrets = [access.make_link() for _ in range(MAX_LINKS + 3)]
+    assert [access.use_link(s) for s in secrets] == [False] * 3 + [True] * MAX_LINKS
+    assert not access.use_link("../web-sessions.json")
+
+
+def test_a_session_outlives_a_restart_of_the_server_at_the_same_port(tmp_path):
+    kept = {}
+    with served(tmp_path) as it:
+        kept["url"] = it.url
+
+        async def log_in(session):
+            async with session.get(it.link) as response:
+                assert response.status == 200
+            kept["cookies"] = {c.key: c.value for c in session.cookie_jar}
+
+        browse(log_in)
+    with served(tmp_path) as it:
+        assert it.url == kept["url"]
+
+        async def come_back(session):
+            async with session.get(it.url, cookies=kept["cookies"], allow_redirects=False) as response:
+                assert response.status == 200
+
+        browse(come_back)
+
+
+def test_tries_come_back_one_by_one_and_one_address_does_not_spend_anothers(files):
     clock = Clock()
-    access = Access(clock)
+    access = Access(clock, files)
     assert [access.may_try("a") for _ in range(TRIES + 1)] == [True] * TRIES + [False]
     assert access.may_try("b")
     clock.now_s += TRY_AGAIN_S
     assert [access.may_try("a") for _ in range(2)] == [True, False]
 
 
-def test_all_addresses_together_have_only_so_many_tries():
-    access = Access(Clock())
+def test_all_addresses_together_have_only_so_many_tries(files):
+    access = Access(Clock(), files)
     tries = [access.may_try(f"10.0.{i // 250}.{i % 250}") for i in range(10_000)]
     assert sum(tries) == 50
     assert len(access._tries) < 5000

@@ -1,20 +1,17 @@
-"""Who may do what: links that work once and passwords in, a session with a role out. Neither sockets nor clocks here.
-
-A secret is held as its hash alone, so that nothing that is written down or looked at here opens a door.
-"""
+"""Who may do what: links that work once and passwords in, a session with a role out. No sockets, no clocks."""
 
 from __future__ import annotations
 
-import hashlib
 import secrets
 from collections.abc import Callable
 from dataclasses import dataclass
 
-from nodes.web.access.passwords import Role
+from nodes.web.access.hashing import digest
+from nodes.web.access.passwords import ROLES, Role
+from nodes.web.access.run_files import RunFiles
 
 SESSION_S = 30 * 24 * 3600.0  # a page that was not looked at for so long has to log in again
 MAX_SESSIONS = 1024  # the one that was not used for the longest gives way
-MAX_LINKS = 16
 TRIES = 5  # wrong passwords that an address may send at once
 TRY_AGAIN_S = 10.0  # and one more after so long
 TRIES_OF_ALL = 50  # of all addresses together
@@ -40,10 +37,12 @@ class _Tries:
 class Access:
     """The sessions of a server, and the links and tries that lead to one."""
 
-    def __init__(self, clock: Callable[[], float]) -> None:
+    def __init__(self, clock: Callable[[], float], files: RunFiles) -> None:
         self._clock = clock
-        self._sessions: dict[str, Session] = {}  # by the hash of the cookie's value
-        self._links: set[str] = set()  # hashes of links that nobody has used yet
+        self._files = files
+        saved = list(files.load_sessions().items())[-MAX_SESSIONS:]
+        # By the hash of the cookie's value; those of an earlier life go on.
+        self._sessions = {hashed: Session(r, used_s) for hashed, (role, used_s) in saved for r in ROLES if r == role}
         self._tries: dict[str, _Tries] = {}  # by address; "" for all together
 
     # --- sessions ---
@@ -55,6 +54,7 @@ class Access:
             oldest = min(self._sessions, key=lambda h: self._sessions[h].used_s)
             del self._sessions[oldest]
         self._sessions[digest(value)] = Session(role, now_s)
+        self._save()
         return value
 
     def role(self, cookie: str | None, *, used: bool = True) -> Role | None:
@@ -73,33 +73,20 @@ class Access:
     def close_session(self, cookie: str) -> None:
         """End a session; its cookie opens nothing any more."""
         self._sessions.pop(digest(cookie), None)
+        self._save()
 
-    def restore(self, sessions: dict[str, Session]) -> None:
-        """Take back what `sessions` said in an earlier life of this server."""
-        self._sessions = dict(list(sessions.items())[-MAX_SESSIONS:])
-
-    @property
-    def sessions(self) -> dict[str, Session]:
-        """The sessions by the hashes of their cookies."""
-        return dict(self._sessions)
+    def _save(self) -> None:
+        self._files.save_sessions({hashed: (s.role, s.used_s) for hashed, s in self._sessions.items()})
 
     # --- links that work once ---
 
     def make_link(self) -> str:
         """A secret that opens one session."""
-        secret = secrets.token_urlsafe(24)
-        if len(self._links) >= MAX_LINKS:
-            self._links.pop()
-        self._links.add(digest(secret))
-        return secret
+        return self._files.make_link()
 
     def use_link(self, secret: str) -> bool:
         """Whether the secret is one that nobody has used before; from now on it is used."""
-        hashed = digest(secret)
-        if hashed not in self._links:
-            return False
-        self._links.remove(hashed)
-        return True
+        return self._files.use_link(secret)
 
     # --- wrong passwords ---
 
@@ -130,8 +117,3 @@ class Access:
 def _left(tries: _Tries, most: int, now_s: float) -> float:
     per_s = most / TRIES / TRY_AGAIN_S
     return min(float(most), tries.left + (now_s - tries.at_s) * per_s)
-
-
-def digest(secret: str) -> str:
-    """The hash that stands for a secret of full entropy: no salt is needed for those."""
-    return hashlib.sha256(secret.encode("utf-8", "surrogatepass")).hexdigest()

@@ -49,7 +49,7 @@ class _Handler(RequestHandler):
 class LimitedServer(web.Server):
     """Makes connections, and closes one that has said nothing when there are too many."""
 
-    def __init__(self, handle: Handle, counts: Counts, most: int = MAX_CONNECTIONS) -> None:
+    def __init__(self, handle: Handle, counts: Counts) -> None:
         super().__init__(
             handle,
             logger=_silent,
@@ -62,7 +62,7 @@ class LimitedServer(web.Server):
             auto_decompress=False,
             handler_cancellation=True,
         )
-        self.most = most
+        self.most = MAX_CONNECTIONS
         self.counts = counts
 
     def __call__(self) -> RequestHandler:
