@@ -48,7 +48,7 @@ class CameraUploads:
         self._credit = 0.0  # pictures that it may send now
 
     def take(self, page: Page, frame: CameraFrame, jpeg: bytes) -> None:
-        """Pass a picture on and acknowledge it; one that comes too fast is neither, so that the page waits."""
+        """Pass a picture on and acknowledge it; one that comes too fast is thrown away."""
         if not self._may_be_camera(page):
             return
         if not can_travel((frame.height, frame.width)) or not jpeg.startswith(JPEG_START):
@@ -56,13 +56,13 @@ class CameraUploads:
             page.say({"type": "camera_refused", "message": "no JPEG of a size that can be carried"})
             return
         self._hold(page)
+        page.say({"type": "camera_ack"})
         if self._credit < 1:
             self.too_fast += 1
             return
         self._credit -= 1
         self.taken += 1
         self._pass_on(np.frombuffer(jpeg, np.uint8))
-        page.say({"type": "camera_ack"})
 
     def tell(self, page: Page, state: Literal["on", "denied", "ended"], message: str) -> None:
         """A page's camera was turned on, was denied, or has ended; the page's own words are shown to nobody."""

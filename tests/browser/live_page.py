@@ -70,6 +70,7 @@ class LivePage:
         try:
             until(holds, what, patience_s)
         except AssertionError as error:
+            newest.pop("ages_ms", None)
             raise AssertionError(f"{error}; the page: {newest}; problems: {self.problems}") from None
         return newest
 

@@ -41,6 +41,21 @@ KEEP_TRACK = """
 """
 
 
+@pytest.fixture(scope="module")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A browser whose camera plays a drawn clip; pages have to be allowed to use it."""
+    if missing := what_is_missing():
+        pytest.skip(f"NO TEST OF THE PAGE'S CAMERA WAS RUN: not installed: {missing}")
+    clip = tmp_path_factory.mktemp("camera") / "clip.y4m"
+    scene = DemoScene(code=True)
+    with clip.open("wb") as file:
+        file.write(f"YUV4MPEG2 W640 H360 F{FPS}:1 Ip A1:1 C420jpeg\n".encode())
+        for index in range(CLIP_FRAMES):
+            file.write(b"FRAME\n" + cv2.cvtColor(scene.draw(index)[0], cv2.COLOR_RGB2YUV_I420).tobytes())
+    with launched(["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={clip}"]) as browser:
+        yield browser
+
+
 # --- a camera on the network, and who may do what ---------------------------------------------------------------------
 
 
@@ -134,22 +149,7 @@ def lose_the_server(page: LivePage, run: LiveRun) -> None:
 
 
 @pytest.fixture(scope="module")
-def with_camera(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A browser whose camera plays a drawn clip; pages have to be allowed to use it."""
-    if missing := what_is_missing():
-        pytest.skip(f"NO TEST OF THE PAGE'S CAMERA WAS RUN: not installed: {missing}")
-    clip = tmp_path_factory.mktemp("camera") / "clip.y4m"
-    scene = DemoScene(code=True)
-    with clip.open("wb") as file:
-        file.write(f"YUV4MPEG2 W640 H360 F{FPS}:1 Ip A1:1 C420jpeg\n".encode())
-        for index in range(CLIP_FRAMES):
-            file.write(b"FRAME\n" + cv2.cvtColor(scene.draw(index)[0], cv2.COLOR_RGB2YUV_I420).tobytes())
-    with launched(["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={clip}"]) as browser:
-        yield browser
-
-
-@pytest.fixture(scope="module")
-def run_of_page(with_camera: Any) -> Iterator[LiveRun]:
+def run_of_page(chromium: Any) -> Iterator[LiveRun]:
     with live_run("--source", "browser", "--set", "publisher.frames=true") as run:
         yield run
 
@@ -159,8 +159,8 @@ def entrance(run_of_page: LiveRun) -> Entrance:
     return enter(run_of_page.url())
 
 
-def test_a_page_that_may_not_use_its_camera_says_so(with_camera: Any, entrance: Entrance) -> None:
-    with opened(with_camera, entrance) as page:
+def test_a_page_that_may_not_use_its_camera_says_so(chromium: Any, entrance: Entrance) -> None:
+    with opened(chromium, entrance) as page:
         page.page.goto(entrance.url)
         page.wait_for(lambda s: s["banner"] == "needs_camera", "the word that a camera is needed")
         page.test_id("camera").click()
@@ -169,25 +169,27 @@ def test_a_page_that_may_not_use_its_camera_says_so(with_camera: Any, entrance: 
 
 
 def test_the_camera_of_a_page_is_followed_like_any_other(
-    with_camera: Any, run_of_page: LiveRun, entrance: Entrance
+    chromium: Any, run_of_page: LiveRun, entrance: Entrance
 ) -> None:
     run, allowed = run_of_page, {"permissions": ["camera"]}
-    with opened(with_camera, entrance, **allowed) as page:
+    with opened(chromium, entrance, **allowed) as page:
         turn_on(page, entrance)
         object_id = follow_the_planet(page, run)
         page.page.evaluate("window.cameraTrack.dispatchEvent(new Event('ended'))")
         page.wait_for(lambda s: s["banner"] in ("needs_camera", "offline"), "the word that the camera is gone")
         assert "unplugged" in page.test_id("notices").inner_text()
         run.run.says("it was turned off or unplugged")
+        session = page.state()["painted"]["session"]
         page.test_id("camera").click()
-        page.wait_for(lambda s: s["banner"] == "live" and s["painted"]["session"] == 1, "the next session")
+        state = page.wait_for(lambda s: s["banner"] == "live" and s["painted"]["session"] > session, "the next session")
+        session = state["painted"]["session"]
     run.run.says("its page was closed")
-    with opened(with_camera, entrance, **allowed) as page:
+    with opened(chromium, entrance, **allowed) as page:
         turn_on(page, entrance)
-        state = page.wait_for(lambda s: s["painted"]["session"] == 2, "the session after it")
+        state = page.wait_for(lambda s: s["painted"]["session"] > session, "the session after it")
         assert [o["id"] for o in state["objects"]] == [object_id]
         until(lambda: page.mask(object_id) is not None, "its mask")
-        with opened(with_camera, entrance, **allowed) as second:
+        with opened(chromium, entrance, **allowed) as second:
             second.page.goto(entrance.url)
             second.wait_for(lambda s: s["banner"] == "live", "the first page's picture")
             second.test_id("camera").click()
@@ -218,11 +220,11 @@ def follow_the_planet(page: LivePage, run: LiveRun) -> int:
         object_id = int(state["objects"][-1]["id"])
         (point,) = page.requests("add_object")[-1]["points"]
         masks = run.masks_of(object_id)
-        later = [next(masks) for _ in range(12)]
+        later = [next(masks) for _ in range(8)]
         ids = range(first, later[-1][0] + 1)
-        steady = all(i in run.codes and i in run.published for i in ids)
-        if not steady or run.codes[ids[-1]] - run.codes[first] != len(ids) - 1:
-            run.remove_all()  # a machine too busy has passed frames over, or the clip began again
+        codes = [run.codes.get(i, -1) if i in run.published else -1 for i in ids]
+        if min(codes) < 0 or codes != sorted(codes):
+            run.remove_all()  # a machine too busy has passed frames over, or the clip has begun again
             page.wait_for(lambda s: not s["objects"], "a page without objects")
             return 0
         prompt = Prompt(object_id=1, xy=np.array([point[:2]], np.float32), labels=np.ones(1, np.uint8))
@@ -235,7 +237,7 @@ def follow_the_planet(page: LivePage, run: LiveRun) -> int:
         assert live >= np.mean([file_ious[i] for i, _ in later]) - 0.03
         return object_id
 
-    return int(until(compared, "a click while no frame was passed over", 240.0))
+    return int(until(compared, "a click while no frame was passed over", 180.0))
 
 
 def centre(scene: DemoScene, index: int) -> tuple[float, float]:

@@ -120,10 +120,9 @@ def test_a_page_whose_camera_is_denied_before_it_sent_anything_changes_nothing(s
     assert server.take(other)
 
 
-def test_pictures_that_come_too_fast_are_counted_and_not_acknowledged(server, page):
+def test_pictures_that_come_too_fast_are_counted_and_go_no_further(server, page):
     taken = [server.take(page) for _ in range(round(BURST) + 5)]
     assert taken == [True] * round(BURST) + [False] * 5
-    assert page.heard == [TAKEN] * round(BURST)
     assert server.uploads.too_fast == 5
     server.sleep(2.1 / MAX_HZ)
     assert [server.take(page) for _ in range(3)] == [True, True, False]

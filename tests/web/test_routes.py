@@ -178,7 +178,7 @@ def test_every_answer_carries_the_headers_that_keep_foreign_content_out(it, cook
                 assert "default-src 'none'" in policy
                 assert "unsafe" not in policy
                 assert response.headers["X-Content-Type-Options"] == "nosniff"
-                assert response.headers["Referrer-Policy"] == "no-referrer"
+                assert response.headers["Referrer-Policy"] == "same-origin"
                 wanted = "no-cache" if path in ("", "static/index.html") else "no-store"
                 assert response.headers["Cache-Control"] == wanted, path
 

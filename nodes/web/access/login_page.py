@@ -13,7 +13,7 @@ _PAGE = """<!doctype html>
 <title>Log in: SAM-PT Live</title>
 <link rel="icon" href="/static/icon.svg" type="image/svg+xml">
 <link rel="stylesheet" href="/static/base.css">
-<link rel="stylesheet" href="/static/overlays.css">
+<link rel="stylesheet" href="/static/login.css">
 </head>
 <body class="login">
 <main class="card">

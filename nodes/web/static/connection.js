@@ -162,7 +162,7 @@ export class Connection extends EventTarget {
     this.retryAt = performance.now() + waitMs;
     this._timer = setTimeout(() => this.connect(), waitMs);
     this._enter("waiting");
-    this._checkLogin();
+    if (this._attempt % 2 === 1) this._checkLogin();
   }
 
   /** A refused login looks like a dead server to a WebSocket; a plain request can tell them apart. */

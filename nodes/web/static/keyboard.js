@@ -45,7 +45,9 @@ function always(event, { layers, help, snapshot, statusView, prompter, dock, sta
   if (key === "Escape") {
     return () => {
       statusView.toggleDetails(false);
-      if (!stage.giveUp()) dock.settle();
+      if (stage.giveUp()) return;
+      if (stage.tool === "brush") dock.setTool("point");
+      else dock.settle();
     };
   }
   if (/^[1-9]$/.test(key)) return () => prompter.select(Number(key));

@@ -37,7 +37,8 @@ const player = new Player({
   acknowledge: () => connection.send({ type: "ack" }),
   report: (message) => console.warn(`sam-pt: ${message}`),
 });
-const prompter = new Prompter({ request, player, objects });
+const serverNowS = () => connection.serverNowMs() / 1000;
+const prompter = new Prompter({ request, player, objects, serverNowS });
 const layers = new Layers(() => stage.redraw());
 const stage = new Stage({
   player,
@@ -70,7 +71,6 @@ function paint(scene) {
   const { header } = scene;
   const now = performance.now();
   times.take(now, connection.serverNowMs() - header.captured_unix_ns / 1e6);
-  run.ended = run.silentSince = null;
   stage.paint(scene);
   prompter.takeScene(header);
   panel.takeScene(scene, now);
@@ -78,7 +78,7 @@ function paint(scene) {
 
 /** Objects are told of by every frame that comes, painted or not. */
 player.onScene = ({ header }) => {
-  for (const { id, from, to, reason } of objects.takeScene(header, connection.serverNowMs() / 1000)) {
+  for (const { id, from, to, reason } of objects.takeScene(header, serverNowS())) {
     const name = objects.nameOf(id);
     if (to === null) speak(`${name} was removed.`);
     else if (from === null || from === "starting") speak(`${name} is followed.`);
@@ -93,6 +93,10 @@ function look() {
 }
 
 function watch(name) {
+  if (run.camera !== null && run.camera !== name) {
+    objects.clear(); // another camera's have the same numbers
+    prompter.settle();
+  }
   run.camera = name;
   remember("camera", name);
   player.clear();
@@ -148,7 +152,10 @@ connection.addEventListener("message", ({ detail }) => {
   TAKE[detail.type]?.(detail);
   camera.take(detail);
 });
-connection.addEventListener("picture", ({ detail }) => player.take(detail));
+connection.addEventListener("picture", ({ detail }) => {
+  run.silentSince = null; // but a picture may still come after the word that the run has ended
+  player.take(detail);
+});
 connection.addEventListener("state", ({ detail }) => {
   if (detail !== "open") {
     player.clear();
@@ -166,7 +173,7 @@ document.addEventListener("visibilitychange", () => {
 
 prompter.addEventListener("change", () => {
   dock.update();
-  panel.update(connection.serverNowMs() / 1000);
+  panel.update(serverNowS());
   stage.redraw();
 });
 prompter.addEventListener("done", ({ detail }) => speak(detail));
@@ -226,13 +233,14 @@ function facts() {
     session: shown?.session ?? null,
     camera: run.camera,
     mayAct: mayAct(),
+    doing: stage.brush ? "painting" : stage.crosshair ? "aiming" : "nothing",
   };
 }
 
 function update() {
   const known = facts();
   statusView.update(known);
-  panel.update(connection.serverNowMs() / 1000);
+  panel.update(serverNowS());
   dock.update();
   setData(document.body, "connection", connection.state);
   const live = statusView.verdict.kind === "live";

@@ -81,7 +81,7 @@ function drawCursor(context, place, { xy, radius }, unit) {
 
 function drawCrosshair(context, place, xy, unit) {
   const [x, y] = frameToPicture(place, xy);
-  const [gap, reach] = [4 * unit, 16 * unit];
+  const [gap, reach] = [5 * unit, 24 * unit];
   twice(context, unit, () => {
     context.beginPath();
     for (const [dx, dy] of [[1, 0], [-1, 0], [0, 1], [0, -1]]) {

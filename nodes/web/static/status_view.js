@@ -8,6 +8,7 @@ const LATE_MS = 400; // an age on screen that people notice
 const VERY_LATE_MS = 1500;
 
 const ACTIONS = { retry: "Try now", login: "Log in", camera: "Use this camera", resume: "Resume" };
+const DOING = { painting: ["Enter: follow what is painted"], aiming: ["arrows aim, Enter clicks"], nothing: [] };
 const NEED_OPERATOR = ["camera", "resume"];
 
 export class StatusView {
@@ -38,13 +39,13 @@ export class StatusView {
     if (before.kind !== this.verdict.kind && this.verdict.kind === "live") speak("The picture is live.");
   }
 
-  _showBanner({ ageMs, heldMs, mayAct }) {
+  _showBanner({ ageMs, heldMs, mayAct, doing }) {
     const { kind, tone, title, detail, stale, action } = this.verdict;
     const banner = find("banner");
     setData(document.body, "stale", stale);
     setData(this._stage, "held", heldMs !== null);
     show(find("held"), heldMs !== null && !stale);
-    if (heldMs !== null) setText(find("held-text"), `held · ${ageWords(heldMs)} old`);
+    if (heldMs !== null) setText(find("held-text"), ["held", `${ageWords(heldMs)} old`, ...DOING[doing]].join(" · "));
     show(banner, kind !== "live" && heldMs === null);
     if (kind === "live") return;
     setData(banner, "kind", kind);
@@ -71,7 +72,7 @@ export class StatusView {
     part("chip-nodes", status?.nodes ? (away.length ? `${away.join(", ")} away` : "nodes ok") : null, away.length ? "bad" : "");
   }
 
-  _showDetails({ ages, rateHz, dropped, viewers, unreadable, session, status, camera }) {
+  _showDetails({ ages, rateHz, dropped, viewers, unreadable, session, status, camera, mayAct }) {
     const sorted = [...ages].sort((a, b) => a - b);
     const at = (share) => (sorted.length ? ageWords(sorted[Math.floor(share * (sorted.length - 1))]) : "–");
     const recent = status?.recent ?? {};
@@ -86,6 +87,7 @@ export class StatusView {
       ["Passed over by the run", String(status?.frames?.passed_over ?? "–")],
       ["Session, reconnects", `${session ?? "–"}, ${status?.reconnects ?? "–"}`],
       ["Viewers", String(viewers ?? "–")],
+      ["You may", mayAct ? "look and act" : "look"],
     ];
     const list = find("details-list");
     if (list.children.length !== 2 * rows.length) {

@@ -63,4 +63,5 @@ test("a small screen asks for a small picture, a large one for the frame's own",
   assert.equal(wantedWidth(FRAME, { width: 301 }, 1), 320);
   assert.equal(wantedWidth(FRAME, { width: 320 }, 2), null);
   assert.equal(wantedWidth({ width: 3840, height: 2160 }, { width: 943 }, 1), 960);
+  assert.equal(wantedWidth({ width: 3840, height: 2160 }, { width: 961 }, 1), 1280);
 });

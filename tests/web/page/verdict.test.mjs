@@ -22,9 +22,11 @@ test("only a fresh picture of a run that goes well is live", () => {
 for (const [kind, change] of [
   ["logged_out", { link: "logged_out" }],
   ["lost_connection", { link: "waiting", retryInS: 3.2 }],
-  ["connecting", { link: "connecting" }],
+  ["lost_connection", { link: "connecting" }],
+  ["connecting", { link: "connecting", everOpen: false, welcome: null }],
   ["connecting", { welcome: null }],
   ["ended", { ended: "the clip is over" }],
+  ["ended", { ended: "", link: "waiting", retryInS: 1 }],
   ["ended", { status: { state: "ended", reason: "" } }],
   ["silent", { silentS: 5 }],
   ["paused", { status: { state: "paused", reason: "" } }],

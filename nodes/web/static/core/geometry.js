@@ -50,9 +50,11 @@ export function boxOf(frame, one, other) {
   return [x1, y1, x2, y2];
 }
 
-/** The width, px, that a picture should be asked for in, or null for the frame's own: a small screen gets a small one.
- *  In steps of 160, so that a server rescales for few sizes, whatever windows there are. */
+// Widths, px, in which a server sends smaller pictures: few, so that pages share them.
+const WIDTHS = [160, 320, 480, 640, 960, 1280, 1920, 2560];
+
+/** The width, px, that a picture should be asked for in, or null for the frame's own: a small screen gets a small one. */
 export function wantedWidth(frame, place, density) {
-  const shown = Math.ceil((place.width * density) / 160) * 160;
-  return shown <= 0.75 * frame.width ? Math.max(160, shown) : null;
+  const enough = WIDTHS.find((width) => width >= place.width * density);
+  return enough && enough <= 0.75 * frame.width ? enough : null;
 }

@@ -23,8 +23,12 @@ export function judge(facts) {
   if (facts.link === "logged_out") {
     return say("logged_out", "bad", "You are logged out", "Log in again to go on.", { action: "login" });
   }
-  if (facts.link === "waiting") {
-    const detail = `Next try in ${Math.max(1, Math.ceil(facts.retryInS))} s.`;
+  // A run takes its server with it: what ended has not lost its connection.
+  if (facts.ended !== null && facts.link !== "open") {
+    return say("ended", "calm", "The run has ended", "Waiting for the next one.");
+  }
+  if (facts.link === "waiting" || (facts.link === "connecting" && facts.everOpen)) {
+    const detail = facts.link === "waiting" ? `Next try in ${wholeSeconds(facts.retryInS)} s.` : "Trying now…";
     const title = facts.everOpen ? "The connection to the server is lost" : "The server can't be reached";
     return say("lost_connection", "bad", title, detail, { action: "retry" });
   }
@@ -38,7 +42,7 @@ export function judge(facts) {
 
 function judgeFeed({ status, source, ageMs, limitMs }, seen, say) {
   const { state = "", reason = "" } = status ?? {};
-  const retry = typeof status?.retry_in_s === "number" ? `Next try in ${Math.max(1, Math.ceil(status.retry_in_s))} s.` : "";
+  const retry = typeof status?.retry_in_s === "number" ? `Next try in ${wholeSeconds(status.retry_in_s)} s.` : "";
   if (state === "ended") return say("ended", "calm", "The feed has ended");
   if (state === "paused") return say("paused", "calm", "Paused", "", { action: "resume" });
   if (source === "browser" && (reason === "waiting_for_source" || (!seen && state !== "running"))) {
@@ -54,6 +58,10 @@ function judgeFeed({ status, source, ageMs, limitMs }, seen, say) {
   if (old(ageMs, limitMs)) return say("stalled", "warn", "No new picture is coming");
   if (TROUBLE[reason]) return say(reason, "warn", TROUBLE[reason], "", { stale: reason === "frozen" });
   return { kind: "live", tone: "calm", title: "", detail: "", stale: false };
+}
+
+function wholeSeconds(seconds) {
+  return Math.max(1, Math.ceil(seconds));
 }
 
 function old(ageMs, limitMs) {
