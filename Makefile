@@ -24,9 +24,10 @@ test: $(VENV)/.dev ## run all tests
 	@tools/axe_core $(VENV)
 	PYTHON=$(python) tools/check tests
 
-load: $(VENV)/.dev ## hostile clients beside one that behaves, and a million malformed messages: ten minutes
+load: $(VENV)/.dev ## hostile clients beside one that behaves, and malformed messages: a quarter of an hour
 	$(python) -m pytest -m load -s tests/load
 	PYTHONPATH=.:tests $(python) tests/fuzz/fuzzer.py --count 1000000 2> /dev/null
+	PYTHONPATH=.:tests $(python) tests/fuzz/live_fuzzer.py --count 20000 --seed 1
 
 check: $(VENV)/.dev ## format, lint and check types (in CI: without changing a file)
 	PYTHON=$(python) tools/check format lint types

@@ -3,6 +3,8 @@
 
 python tools/ctl.py add --point 320,180 --point 20,20,0
 python tools/ctl.py add --box 100,80,220,200
+python tools/ctl.py add --point 320,180 --frame 0:812      the frame that was seen: SESSION:FRAME_ID[:EPOCH]
+python tools/ctl.py candidate 1 +                           the next larger mask that its prompt may mean
 python tools/ctl.py refine 1 --point 340,190
 python tools/ctl.py list
 """
@@ -82,6 +84,12 @@ def _parser() -> _Parser:
         if name == "add":
             c.add_argument("--box", metavar="x1,y1,x2,y2")
             c.add_argument("--mask", metavar="FILE.png", help="the pixels that are not 0")
+        c.add_argument(
+            "--frame", metavar="SESSION:FRAME_ID[:EPOCH]", help="the frame that was seen (default: the newest)"
+        )
+    c = command("candidate", "take another of the masks that an object's newest prompt may mean")
+    c.add_argument("object_id", type=int)
+    c.add_argument("step", choices=("+", "-"), help="+ the next larger, - the next smaller")
     command("undo", "take back the newest points of an object").add_argument("object_id", type=int)
     c = command("rename", "call an object something, or nothing with ''")
     c.add_argument("object_id", type=int)
@@ -114,6 +122,7 @@ def _parser() -> _Parser:
 
 METHODS = {
     "add": "add_object",
+    "candidate": "choose_candidate",
     "refine": "refine_object",
     "undo": "undo_point",
     "rename": "rename_object",
@@ -136,6 +145,8 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
         return {"object_id": arguments.object_id, "label": arguments.label}
     if arguments.command == "find":
         return {"count": arguments.count}
+    if arguments.command == "candidate":
+        return {"object_id": arguments.object_id, "step": 1 if arguments.step == "+" else -1}
     if arguments.command in ("refine", "undo", "remove"):
         params["object_id"] = arguments.object_id
     if arguments.command in ("add", "refine"):
@@ -149,7 +160,17 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
             params["box"] = list(prompts[0].box) if prompts[0].box else None
         if getattr(arguments, "mask", None):
             params["mask"] = _mask(arguments.mask)
+        params["frame"] = _frame(arguments.frame)
     return {key: value for key, value in params.items() if value}
+
+
+def _frame(text: str | None) -> dict[str, int] | None:
+    if text is None:
+        return None
+    numbers = text.split(":")
+    if len(numbers) not in (2, 3) or not all(n.isascii() and n.isdigit() for n in numbers):
+        raise ConfigError(f"--frame {text}: needs SESSION:FRAME_ID[:EPOCH], as in the header of the frame's masks")
+    return dict(zip(("session", "frame_id", "epoch"), map(int, numbers), strict=False))
 
 
 def _mask(path: str) -> dict[str, Any]:

@@ -135,21 +135,6 @@ class ChoosingModel(MaskModel, Protocol):
         """The masks that the prompt of a query may mean; one at least."""
 
 
-def rank_candidates(default: Array, others: Sequence[Array], most_alike: float = 0.9) -> Candidates:
-    """Masks (H, W) by area, those that are as good as the same (IoU) or empty left out; the default stays."""
-    kept = [(default, True)]
-    for mask in sorted(others, key=lambda m: int(np.count_nonzero(m))):
-        if mask.any() and all(_iou(mask, m) <= most_alike for m, _ in kept):
-            kept.append((mask, False))
-    kept.sort(key=lambda pair: int(np.count_nonzero(pair[0])))
-    return Candidates([mask for mask, _ in kept], next(i for i, (_, is_default) in enumerate(kept) if is_default))
-
-
-def _iou(a: Array, b: Array) -> float:
-    both, either = np.count_nonzero((a != 0) & (b != 0)), np.count_nonzero((a != 0) | (b != 0))
-    return both / either if either else 1.0
-
-
 @runtime_checkable
 class CarryingModel(MaskModel, Protocol):
     """A `MaskModel` that has to see every frame, but need not decode every object on each."""

@@ -12,7 +12,8 @@ same frame always gives the same mask, whatever came before. Then
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -25,6 +26,7 @@ from stream.arrays import Array
 from stream.errors import ModelError
 from stream.messages import (
     VISIBLE,
+    Frame,
     FrameRef,
     Masks,
     Message,
@@ -57,7 +59,8 @@ class Outcome:
     """What became of a prompt."""
 
     segmenter: Segmenter  # that has made it
-    mask: ObjectMask | None  # on the prompt's frame; None: there is no mask
+    mask: ObjectMask | None  # on the newest frame that the segmenter has seen; None: the prompt gives no mask
+    frame_id: int  # of that frame
     seeds: tuple[Seeds, ...]
     choice: Choice | None
 
@@ -72,7 +75,7 @@ class PromptsOnFrames:
         report: Callable[[Report], None],
         keep: Callable[[ObjectMask, ObjectTrack, int], None] | None = None,
     ) -> None:
-        """`keep` takes a mask, the points on its frame and that frame's id: where masks are carried by points."""
+        """`keep` takes a mask, the points on its frame and that frame's id, where masks are carried to later ones."""
         self.segmenter = segmenter
         self.send = send
         self.report = report
@@ -107,15 +110,24 @@ class PromptsOnFrames:
         masks, seeds = segmenter.step(first)
         if masks is None or seeds is None:
             raise ModelError("it has no answer")
-        mask = next(o for o in masks.objects if o.object_id == object_id)
-        answers = [seeds]
-        for frame in request.since if mask.area else ():
-            newest = frame is request.since[-1]
-            track = _without_points(object_id)
-            _, seeds = segmenter.step(Tracks(frame=frame, objects=(track,), seeds_for=(object_id,) if newest else ()))
+        outcome = Outcome(segmenter, _mask_of(object_id, masks), on.frame.stamp.frame_id, (seeds,), choice)
+        return self.follow(object_id, outcome, request.since)
+
+    def follow(self, object_id: int, outcome: Outcome, frames: Sequence[Frame]) -> Outcome:
+        """The outcome some frames later; Seeds of the last of them come in the place of those of an earlier call."""
+        if outcome.mask is None:
+            return outcome
+        mask, frame_id, first_seeds = outcome.mask, outcome.frame_id, outcome.seeds[:1]
+        newest_seeds = outcome.seeds[1:]
+        for frame in frames:
+            wanted = (object_id,) if frame is frames[-1] else ()
+            tracks = Tracks(frame=frame, objects=(_without_points(object_id),), seeds_for=wanted)
+            masks, seeds = outcome.segmenter.step(tracks)
+            if masks is not None:
+                mask, frame_id = masks.objects[0], frame.stamp.frame_id
             if seeds is not None:
-                answers.append(seeds)
-        return Outcome(segmenter, mask if mask.area else None, tuple(answers), choice)
+                newest_seeds = (seeds,)
+        return Outcome(outcome.segmenter, mask, frame_id, (*first_seeds, *newest_seeds), outcome.choice)
 
     def _fresh_segmenter(self) -> Segmenter:
         model = self.segmenter.model
@@ -176,10 +188,12 @@ class PromptsOnFrames:
     def conclude(self, request: PromptOnFrame, outcome: Outcome | None) -> None:
         """Take over what was made, and tell who waits for it."""
         prompt, stamp = request.prompt, request.on.frame.stamp
+        if self.segmenter.size not in (None, request.on.frame.size):
+            outcome = None  # it was begun on frames of another size
         if outcome is None or (outcome.mask is None and prompt.kind == "refine"):
             self.send(Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=request.on.frame.size))
         else:
-            self._adopt(prompt.object_id, stamp.frame_id, request.on, outcome)
+            self._adopt(prompt.object_id, request.on, outcome)
         if outcome is not None:
             self.choices.pop(prompt.object_id, None)
             if outcome.choice is not None:
@@ -194,39 +208,69 @@ class PromptsOnFrames:
                     Answer(request=request.request, result={"candidate": choice.index, "candidates": choice.of})
                 )
 
-    def _adopt(self, object_id: int, frame_id: int, on: TrackedFrame, outcome: Outcome) -> None:
+    def _adopt(self, object_id: int, on: TrackedFrame, outcome: Outcome) -> None:
         self.segmenter.adopt(object_id, outcome.segmenter)
         if self.keep is not None and outcome.mask is not None:
-            self.keep(outcome.mask, _track_of(object_id, on), frame_id)
+            on_it = outcome.frame_id == on.frame.stamp.frame_id
+            track = _track_of(object_id, on) if on_it else _without_points(object_id)
+            self.keep(outcome.mask, track, outcome.frame_id)
         for seeds in outcome.seeds:
             self.send(seeds)
 
 
 class PromptTask:
-    """A prompt on a past frame, as a `SlicedTask`."""
+    """A prompt on a past frame, as a `SlicedTask` and as a `FollowingTask`."""
 
     def __init__(self, prompts: PromptsOnFrames, request: PromptOnFrame) -> None:
         self.prompts = prompts
         self.request = request
         self.outcome: Outcome | None = None  # None: the model has no answer
+        self.begun = False
+        self.frames: deque[Frame] = deque()  # that have come since the request
+
+    @property
+    def behind(self) -> int:
+        """How many frames are still to be followed."""
+        return len(self.frames)
+
+    def follow(self, frame: Frame) -> None:
+        """One more frame that the live model has seen."""
+        self.frames.append(frame)
+
+    def thin_out(self, most: int) -> None:
+        """Leave frames out, so that so many are to be followed at most; the newest never."""
+        while len(self.frames) > most:
+            self.frames.popleft()
 
     def step(self) -> bool:
-        """Make the mask."""
+        """Make the mask, and follow the object over all frames that have come."""
+        frames = [self.frames.popleft() for _ in range(len(self.frames))]
         try:
-            self.outcome = self.prompts.make_mask(self.request)
+            if not self.begun:
+                self.begun = True
+                self.outcome = self.prompts.make_mask(self.request)
+            if self.outcome is not None and frames:
+                self.outcome = self.prompts.follow(self.request.prompt.object_id, self.outcome, frames)
         except ModelError as error:
-            frame_id = self.request.on.frame.stamp.frame_id
+            frame_id, self.outcome = self.request.on.frame.stamp.frame_id, None
             log.warning("the prompt of object %d on frame %d: %s", self.request.prompt.object_id, frame_id, error)
         return True
 
     def finish(self) -> None:
-        """Take it over."""
+        """Follow the object over what is left, and take it over."""
+        if self.frames:
+            self.step()
         self.prompts.conclude(self.request, self.outcome)
 
 
 def _track_of(object_id: int, on: TrackedFrame) -> ObjectTrack:
     """The object's points on a frame; none where it was not there yet."""
     return next((t for t in on.objects if t.object_id == object_id), _without_points(object_id))
+
+
+def _mask_of(object_id: int, masks: Masks) -> ObjectMask | None:
+    """An object's mask, if it has one."""
+    return next((o for o in masks.objects if o.object_id == object_id and o.area), None)
 
 
 def _first_tracks(prompt: Prompt, on: TrackedFrame, others: tuple[ObjectTrack, ...]) -> Tracks:

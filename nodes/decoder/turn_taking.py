@@ -28,7 +28,7 @@ from nodes.decoder.turns import Candidate, Turns
 from stream import geometry
 from stream.arrays import Array
 from stream.errors import ModelError
-from stream.messages import Masks, ObjectMask, Origin, Prompt, Seeds, State, Tracks
+from stream.messages import Masks, ObjectMask, ObjectTrack, Origin, Prompt, Seeds, State, Tracks
 from stream.timing import FramePeriod
 
 log = logging.getLogger(__name__)
@@ -85,6 +85,10 @@ class TurnTaking:
         message = self.segmenter.message(tracks, complete(job.frame.size, job.queries, objects, carried, self._state))
         self._measure(own, (concluded - ready) / 1e6, (ready - began + self.clock_ns() - concluded) / 1e6)
         return [message] if seeds is None else [seeds, message]
+
+    def keep(self, mask: ObjectMask, track: ObjectTrack, frame_id: int) -> None:
+        """Carry a mask that was made beside the feed, on the last frame, until its object's turn comes."""
+        self.carried[mask.object_id] = CarriedMask(mask.bbox, mask.mask, mask.score, track, frame_id)
 
     # --- whose turn it is -------------------------------------------------------------------------------------------
 

@@ -166,7 +166,7 @@ class PastPrompts:
         self.waiting.append(choose_candidate(self.past, object_id, step, request))
 
     def step_back(self, object_id: int) -> bool:
-        """An object as before its newest points; False where it has none but its first, PromptError where it can't."""
+        """Take an object's newest points back; False: it has none but its first. PromptError: the frame is gone."""
         back = step_back(self.past, object_id)
         self.waiting += [] if back is None else [back]
         return back is not None
@@ -181,9 +181,9 @@ class PastPrompts:
         self.sent.clear()
         for o in objects.values():
             prompt = self.past.newest_prompts.get(o.object_id)
-            if o.mask is None and o.prompt_frame >= 0 and prompt is not None:
+            if o.mask is None and o.prompt_frame >= 0 and prompt is not None and prompt.frame is not None:
                 with contextlib.suppress(PromptError):  # its frame is gone: it begins on the next one
-                    self.add(prompt)
+                    self.waiting.append(PastPrompt(prompt, self.past.pin(prompt.frame), 0))
 
     def take_sent(self) -> set[int]:
         """The objects that the decoder was sent prompts of since the last call."""

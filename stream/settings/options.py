@@ -11,7 +11,7 @@ from typing import Literal
 
 from stream.settings.config import Config
 
-MOST_LIVE_POINTS = 600  # with 300 objects at 640x360, 2700 points cost 60 ms a frame, and to draw them as much again
+MOST_LIVE_POINTS = 240  # with 300 objects at 640x360, 2700 points cost 60 ms a frame, and to draw them as much again
 
 Emit = Literal["frame", "horizon"]
 Link = Literal["boundary", "visible"]

@@ -17,6 +17,7 @@ from stream.settings.config import Config, Section, parse_size
 from stream.settings.screen import choose_page, choose_screen
 from stream.settings.secrets import redact, remember
 from stream.settings.variables import fill_in
+from stream.settings.web_access import check_web
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "configs"
 
@@ -167,6 +168,7 @@ def _check(config: Config) -> None:
         height, width = (int(n) for n in config.tracker.size.split("x"))
         if min(height, width) < 64:
             raise ConfigError(f"tracker.size is {config.tracker.size}; PIPS needs 64x64 px or more (HEIGHTxWIDTH)")
+    check_web(config.web, insecure=config.graph.insecure)
     for name in ("demo_size", "camera_size"):
         text = getattr(c, name)
         if text and min(parse_size(text)) < 64:

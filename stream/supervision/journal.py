@@ -129,7 +129,7 @@ def from_journal(contents: str) -> Registry:
 
 
 def _to_plain(object_id: int, entry: Entry) -> dict[str, Any]:
-    prompt, last_mask = entry.prompt, entry.last_mask
+    prompt, last_mask = entry.first_prompt, entry.last_mask
     if last_mask is not None:
         bbox, mask = last_mask.bbox, last_mask.mask
     elif prompt.mask is not None:

@@ -18,7 +18,8 @@ log = logging.getLogger(__name__)
 
 SUBSCRIPTION_BYTES = 512  # the longest topic has 71; libzmq keeps each prefix that was sent, 50 bytes for one of it
 PREFIXES = 256  # of a client that are known to `has_subscriber`: a bound of what it makes us keep
-SUBSCRIBING = Allowance(clients=48, burst_bytes=1 << 13, bytes_per_s=64)
+# each has a socket of its own, which takes 2 to 4 ms of a core to make and to close
+SUBSCRIBING = Allowance(clients=48, burst_bytes=1 << 13, bytes_per_s=64, joins_per_s=16)
 REQUEST_BYTES = 1 << 20  # with the mask of an 8K picture in it
 REQUESTING = Allowance(clients=256, burst_bytes=4 << 20, bytes_per_s=1 << 20)
 REPLIES = 64  # that wait for a client that does not read them; it misses the others

@@ -145,6 +145,19 @@ def test_on_a_live_feed_the_search_for_objects_is_done_beside_it():
     assert len(node.take(Masks)) == i
 
 
+def test_a_request_has_a_frame_searched_without_auto_and_the_truth_still_counts():
+    more = {"decoder.auto_side": 2, "decoder.auto_stability": 0.1, "decoder.auto_iou": 0}
+    decoder, node = stage(SamPt(DiscSam()), live=False, **more)
+    truth = np.zeros(SIZE, np.uint8)
+    truth[10:30, 10:30] = 1
+    assert node.give(decoder, tracks(0, 1, prompts=[box()], truth=truth))
+    assert not node.give(decoder, DiscoverObjects(frame=frame(0), following=1, count=3))
+    [found] = node.take(Found)
+    assert (found.requested, found.count) == (False, 3)
+    assert 0 < len(found.objects) <= 4
+    assert decoder.progress().gauges["truth_count"] == 1
+
+
 def test_where_no_objects_are_looked_for_a_request_is_let_go():
     decoder, node = stage(ScriptedModel())
     assert not node.give(decoder, DiscoverObjects(frame=frame(0)))

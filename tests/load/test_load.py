@@ -20,29 +20,39 @@ from load.run_under_load import RunUnderLoad, settled
 from running import ROOT
 
 QUIET_S, ATTACK_S, SMOKE_S = 5.0, 10.0, 0.7
+NOISE = 0.05  # undisturbed rates before and after an attack that differ by more: others use the machine
 
 
 @pytest.mark.load
 def test_a_consumer_keeps_its_rate_and_no_process_grows_or_is_replaced(start):
     under_load = RunUnderLoad(start, "--set", "control.max_objects=3")
-    quiet = under_load.measure(QUIET_S)
+    first = quiet = under_load.measure(QUIET_S)
     print(f"\nquiet: {quiet.rate_hz:.2f} masks/s, longest reply {1000 * quiet.longest_reply_s:.0f} ms")
-    before_hz = quiet.rate_hz
     assert quiet.rate_hz > 5
     names = {pid: name for name, pid in under_load.pids.items()}
     faults = []
     for attack in ATTACKS:
-        attacked = under_load.measure(ATTACK_S, attack)
-        growth = {names[pid]: mb / quiet.peak_mb[pid] for pid, mb in attacked.peak_mb.items()}
+        for attempt in (1, 2):
+            before, attacked = quiet, under_load.measure(ATTACK_S, attack)
+            assert under_load.lives(), f"{attack}\n{under_load.run.output}"
+            settled(under_load)
+            quiet = under_load.measure(QUIET_S)
+            if attempt == 1 and abs(quiet.rate_hz - before.rate_hz) > NOISE * first.rate_hz:
+                print(
+                    f"{attack}: again, since {before.rate_hz:.2f} masks/s came before it and {quiet.rate_hz:.2f} after"
+                )
+                continue
+            break
+        kept = attacked.rate_hz / min(before.rate_hz, quiet.rate_hz)
+        growth = {names[pid]: mb / first.peak_mb[pid] for pid, mb in attacked.peak_mb.items()}
         memory = ", ".join(f"{name} {factor:.2f}" for name, factor in growth.items())
-        print(f"{attack}: {attacked.rate_hz:.2f} masks/s, longest reply {1000 * attacked.longest_reply_s:.0f} ms")
-        print(f"    times the quiet memory: {memory}")
-        assert under_load.lives(), f"{attack}\n{under_load.run.output}"
-        settled(under_load)
-        after_hz = under_load.measure(QUIET_S).rate_hz
-        undisturbed_hz, before_hz = min(before_hz, after_hz), after_hz  # others may use the machine, too
-        if attacked.rate_hz < 0.9 * undisturbed_hz:
-            faults.append(f"{attack}: {attacked.rate_hz:.2f} of {undisturbed_hz:.2f} masks/s")
+        print(
+            f"{attack}: {attacked.rate_hz:.2f} masks/s ({100 * kept:.0f} % of {before.rate_hz:.2f} before, "
+            f"{quiet.rate_hz:.2f} after), longest reply {1000 * attacked.longest_reply_s:.0f} ms\n"
+            f"    times the quiet memory: {memory}"
+        )
+        if kept < 0.9:
+            faults.append(f"{attack}: {100 * kept:.0f} % of the undisturbed rate")
         if attacked.longest_reply_s > 1.0:
             faults.append(f"{attack}: a request was answered after {attacked.longest_reply_s:.2f} s")
         faults += [f"{attack}: {name} has {f:.2f} times its memory" for name, f in growth.items() if f > 1.5]

@@ -16,6 +16,7 @@ from collections.abc import Iterable, Mapping, Sequence
 import cv2
 import numpy as np
 
+from nodes.decoder.candidates import rank_candidates
 from nodes.decoder.lite.carrying import compose_all, points_of_prompt, steps_of
 from nodes.decoder.lite.cues import sigmoid
 from nodes.decoder.lite.following import MaskEstimate, follow, reachable_window
@@ -33,7 +34,6 @@ from nodes.decoder.mask_model import (
     RememberingModel,
     ScoreLimits,
     Verdict,
-    rank_candidates,
 )
 from stream import geometry
 from stream.arrays import Array

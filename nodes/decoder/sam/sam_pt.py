@@ -12,6 +12,7 @@ import cv2
 import numpy as np
 import torch
 
+from nodes.decoder.candidates import rank_candidates
 from nodes.decoder.mask_model import (
     NO_MASK,
     Candidates,
@@ -20,7 +21,6 @@ from nodes.decoder.mask_model import (
     Query,
     ScoreLimits,
     Verdict,
-    rank_candidates,
 )
 from nodes.decoder.sam import prompting
 from nodes.decoder.sam.prompting import ObjectPrompt, PassRules

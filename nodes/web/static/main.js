@@ -37,7 +37,8 @@ const player = new Player({
   acknowledge: () => connection.send({ type: "ack" }),
   report: (message) => console.warn(`sam-pt: ${message}`),
 });
-const prompter = new Prompter({ request, player, objects });
+const serverNowS = () => connection.serverNowMs() / 1000;
+const prompter = new Prompter({ request, player, objects, serverNowS });
 const layers = new Layers(() => stage.redraw());
 const stage = new Stage({
   player,
@@ -77,7 +78,7 @@ function paint(scene) {
 
 /** Objects are told of by every frame that comes, painted or not. */
 player.onScene = ({ header }) => {
-  for (const { id, from, to, reason } of objects.takeScene(header, connection.serverNowMs() / 1000)) {
+  for (const { id, from, to, reason } of objects.takeScene(header, serverNowS())) {
     const name = objects.nameOf(id);
     if (to === null) speak(`${name} was removed.`);
     else if (from === null || from === "starting") speak(`${name} is followed.`);
@@ -92,6 +93,10 @@ function look() {
 }
 
 function watch(name) {
+  if (run.camera !== null && run.camera !== name) {
+    objects.clear(); // another camera's have the same numbers
+    prompter.settle();
+  }
   run.camera = name;
   remember("camera", name);
   player.clear();
@@ -168,7 +173,7 @@ document.addEventListener("visibilitychange", () => {
 
 prompter.addEventListener("change", () => {
   dock.update();
-  panel.update(connection.serverNowMs() / 1000);
+  panel.update(serverNowS());
   stage.redraw();
 });
 prompter.addEventListener("done", ({ detail }) => speak(detail));
@@ -235,7 +240,7 @@ function facts() {
 function update() {
   const known = facts();
   statusView.update(known);
-  panel.update(connection.serverNowMs() / 1000);
+  panel.update(serverNowS());
   dock.update();
   setData(document.body, "connection", connection.state);
   const live = statusView.verdict.kind === "live";

@@ -15,11 +15,13 @@ const DOUBLE_CLICK_PX = 6; // frame px
 /** Events: "change"; "gone" (detail: {message, again}; without `again` it was not a
  *  prompt that failed, but the holding of the frame); "problem" (detail: message); "done" (detail: message). */
 export class Prompter extends EventTarget {
-  constructor({ request, player, objects, now = () => performance.now() }) {
+  /** `serverNowS()` is the server's unix clock, s; `now()` the page's own, ms. */
+  constructor({ request, player, objects, serverNowS, now = () => performance.now() }) {
     super();
     this.request = request; // (method, params) -> promise
     this.player = player;
     this.objects = objects;
+    this.serverNowS = serverNowS;
     this.now = now;
     this.pending = []; // [{xy, label, since, objectId}]: clicks whose mask is not on screen yet
     this.candidate = null; // {objectId, index, count} once one was chosen
@@ -124,7 +126,7 @@ export class Prompter extends EventTarget {
     this._changed();
     try {
       const result = await this.request(method, { ...params, frame: scene.frame });
-      this.objects.await(result.object_id, Date.now() / 1000);
+      this.objects.await(result.object_id, this.serverNowS());
       this._recent = { objectId: result.object_id, until: this.now() + RECENT_MS };
       if (click) click.objectId = result.object_id;
       else this._say("done", `${this.objects.nameOf(result.object_id)} begins`);

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.settings.options import BudgetOptions, DiscoveryOptions, resolve
+from stream.settings.options import BudgetOptions, DiscoveryOptions, TurnOptions, resolve
 from stream.settings.presets import load
 
 LIVE, FILE = {"capture.realtime": True}, {"capture.source": "demo"}
@@ -65,6 +65,19 @@ def test_what_the_config_says_of_masks_counts_on_every_feed(value):
 def test_a_budget_may_be_given_or_switched_off():
     assert options("sam_pt", **LIVE, **{"decoder.budget_ms": 30}).budget == BudgetOptions(30, 12)
     assert options("sam_pt", **LIVE, **{"decoder.budget_ms": "off"}).budget is None
+
+
+def test_objects_of_lite_take_turns_on_a_live_feed_alone():
+    assert options("lite", **LIVE).turns == TurnOptions(None)
+    assert options("lite", **LIVE, **{"decoder.budget_ms": 30}).turns == TurnOptions(30)
+    assert options("lite", **LIVE, **{"decoder.budget_ms": "off"}).turns is None
+    assert options("lite", **FILE).turns is None
+    assert options("sam_pt", **LIVE).turns is None  # its budget decides
+
+
+def test_many_objects_share_the_points_of_a_live_feed_and_none_of_a_file():
+    assert options("lite", **LIVE).tracker.most_points > 0
+    assert options("lite", **FILE).tracker.most_points == 0
 
 
 def test_objects_are_looked_for_only_where_somebody_asks():

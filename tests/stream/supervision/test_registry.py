@@ -72,7 +72,7 @@ def test_the_last_good_mask_restores_an_object_with_its_time(tmp_path):
         mask = replace(object_mask(1, (1, 1, side, side)), state=state)
         registry.observe(masks(frame_id, mask, size=SIZE))
         journal.save(to_journal(registry))
-        for prompt in (*registry.prompts(), journal.load().entries[1].prompt):
+        for prompt in (*registry.prompts(), journal.load().entries[1].first_prompt):
             assert crop_mask(prompt.mask)[0] == (1, 1, kept_side, kept_side)
             assert prompt.seen_unix_ns == kept_ns
     again = from_journal(to_journal(journal.load()))  # two runs without a mask of it

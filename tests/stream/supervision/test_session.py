@@ -190,7 +190,7 @@ def test_what_was_found_is_followed_as_if_somebody_gave_a_prompt_and_no_more_tha
     run.request("add_object", {"points": [[5, 5]]})
     run.session.on_found(found((1, 1, 4, 4), (20, 10, 8, 8), (30, 30, 4, 4)))
     assert [c for c in run.commands() if c[1] is GivePrompt] == [("tracker", GivePrompt, i) for i in (1, 2, 3)]
-    prompt = run.session.registry.entry(3).prompt
+    prompt = run.session.registry.entry(3).first_prompt
     assert prompt.xy is None
     assert prompt.mask.shape == SIZE
     assert prompt.mask[10:18, 20:28].all()
@@ -203,7 +203,7 @@ def test_what_was_found_is_followed_as_if_somebody_gave_a_prompt_and_no_more_tha
 def test_what_was_found_a_while_ago_comes_with_a_point_so_that_sam_is_prompted(live, requested):
     run = discovering(1, live=live)
     run.session.on_found(found((20, 10, 8, 8), requested=requested))
-    prompt = run.session.registry.entry(1).prompt
+    prompt = run.session.registry.entry(1).first_prompt
     assert prompt.xy.tolist() == [[20, 10]]
     assert prompt.labels.tolist() == [1]
     assert prompt.mask.any()

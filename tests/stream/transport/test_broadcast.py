@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
 import zmq
 from running import until
 from zmtp_client import RawClient, frame, ping
 
+from stream.transport import service_sockets
 from stream.transport.service_sockets import PREFIXES, SUBSCRIPTION_BYTES, Broadcast, Listener
 from stream.transport.sockets import Context
 
@@ -147,6 +149,19 @@ def test_subscribers_with_many_topics_that_are_reset_hold_up_nobody_and_leave_no
         assert received(broadcast, honest, "masks/door") == [b"masks/door", b"x"]
         until(lambda: broadcast.serve() or len(broadcast._sockets) == 1, "the others to be gone")
     honest.close()
+    broadcast.close()
+
+
+def test_who_comes_again_and_again_is_let_in_no_more_often_than_allowed(context, monkeypatch):
+    allowance = replace(service_sockets.SUBSCRIBING, clients=2, joins_per_s=10)
+    monkeypatch.setattr(service_sockets, "SUBSCRIBING", allowance)
+    broadcast = Broadcast(context, "tcp://127.0.0.1:0", 8)
+    began_s = time.monotonic()
+    for _ in range(12):
+        client = RawClient(broadcast.endpoint, "SUB")  # which waits for the greeting
+        client.reset()
+        until(lambda: broadcast.serve() or not broadcast._sockets, "it to be gone")
+    assert time.monotonic() - began_s > (12 - 2 - 1) / 10
     broadcast.close()
 
 
