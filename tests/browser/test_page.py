@@ -87,12 +87,13 @@ def held_on(page: LivePage, label: int, deep: float = 18.0) -> tuple[int, int, i
 
     def pressed() -> bool:
         _, x, y = seen(page, label, deep)
-        page.page.mouse.move(*page.place(x, y))
+        there = page.place(x, y)
+        page.page.mouse.move(*there)
         page.page.mouse.down()
         state = page.state()
         frame_id = state["painted"]["frame_id"]
         found[:] = [(frame_id, x, y)]
-        if state["frozen"] and truth(frame_id, label)[y - 4 : y + 5, x - 4 : x + 5].all():
+        if state["frozen"] and page.place(x, y) == there and truth(frame_id, label)[y - 4 : y + 5, x - 4 : x + 5].all():
             return True
         page.press("Escape")
         page.page.mouse.up()
