@@ -101,10 +101,20 @@ export class Dock {
 
   /** Take what the status says of things that others may have changed. */
   takeStatus(status) {
-    const fresh = (what) => performance.now() - this._repliedAt[what] > STATUS_LAGS_MS;
-    if (fresh("pause")) this.paused = status.state === "paused";
-    if (fresh("record") && typeof status.recording === "boolean") this.recording = status.recording;
+    if (!this._hasJustReplied("pause")) this.paused = status.state === "paused";
+    if (!this._hasJustReplied("record") && typeof status.recording === "boolean") this.recording = status.recording;
     this.update();
+  }
+
+  /** A state of the run as it must be by now: a reply to pause or resume knows more than the status before it. */
+  corrected(state) {
+    if (!this._hasJustReplied("pause")) return state;
+    if (this.paused) return "paused";
+    return state === "paused" ? "running" : state;
+  }
+
+  _hasJustReplied(what) {
+    return performance.now() - this._repliedAt[what] < STATUS_LAGS_MS;
   }
 
   update() {
