@@ -214,9 +214,12 @@ class PageSocket:
                             await self._send_scene()
                 if self.close_code or viewer.overflowed:
                     self._closing = True
+                    self._counts.closed_pages += viewer.overflowed
                     await self._ws.close(code=self.close_code or WSCloseCode.TRY_AGAIN_LATER)
                     return
-        except (TimeoutError, ConnectionError):
+        except ConnectionError:
+            return  # the page has left
+        except TimeoutError:
             self._counts.closed_pages += 1
             if self._transport is not None:
                 self._transport.abort()  # a close frame would wait behind what the page does not take
