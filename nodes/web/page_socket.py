@@ -14,6 +14,7 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from msgspec import Meta
 
 from nodes.web.access.passwords import Role
+from nodes.web.allowances import Allowances
 from nodes.web.camera_feed import CameraFeed, CameraFrame
 from nodes.web.counts import Counts
 from nodes.web.hub import Hub
@@ -65,12 +66,14 @@ _frame_decoder = msgspec.json.Decoder(CameraFrame)
 class PageSocket:
     """A page that is connected."""
 
-    def __init__(self, hub: Hub, camera_feed: CameraFeed, role: Role, counts: Counts) -> None:
+    def __init__(self, hub: Hub, camera_feed: CameraFeed, role: Role, counts: Counts, session: str) -> None:
+        """`session`: whose page it is."""
         self.viewer = Viewer(role)
         self.close_code = 0  # set: the writer closes the socket with it
         self._hub = hub
         self._camera_feed = camera_feed
         self._counts = counts
+        self._session = session
         self._ws = web.WebSocketResponse(
             heartbeat=PING_S, timeout=CLOSE_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False
         )
@@ -78,7 +81,7 @@ class PageSocket:
         self._woken = asyncio.Event()
         self._malformed = 0
         self._closing = False  # the writer closes the socket
-        self._tokens, self._tokens_s = MESSAGE_BURST, time.monotonic()
+        self._messages = Allowances(MESSAGE_BURST, MESSAGES_PER_S, time.monotonic)
         self._tasks: set[asyncio.Task[None]] = set()
         self.viewer.wake = self._woken.set
 
@@ -125,7 +128,7 @@ class PageSocket:
 
     def _take(self, kind: WSMsgType, data: Any) -> str:
         """Take one message; the answer is empty, or why the page is to be closed."""
-        if not self._may_send():
+        if not self._messages.take(""):
             return "too many messages"
         try:
             if kind is WSMsgType.TEXT:
@@ -139,12 +142,6 @@ class PageSocket:
             if self._malformed >= MALFORMED:
                 return "malformed messages"
         return ""
-
-    def _may_send(self) -> bool:
-        now_s = time.monotonic()
-        self._tokens = min(MESSAGE_BURST, self._tokens + (now_s - self._tokens_s) * MESSAGES_PER_S) - 1
-        self._tokens_s = now_s
-        return self._tokens >= 0
 
     def _take_text(self, text: str) -> None:
         match _decoder.decode(text):
@@ -187,7 +184,7 @@ class PageSocket:
             task.add_done_callback(self._tasks.discard)
 
     async def _ask(self, request: Request) -> None:
-        self._reply(request.id, await self._hub.requests.ask(request.method, request.params))
+        self._reply(request.id, await self._hub.requests.ask(request.method, request.params, self._session))
 
     def _reply(self, request_id: str | float, reply: dict[str, Any]) -> None:
         number = int(request_id) if isinstance(request_id, float) and request_id.is_integer() else request_id

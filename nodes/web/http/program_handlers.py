@@ -105,7 +105,7 @@ class ProgramHandlers:
             params = None
         if not isinstance(params, dict):
             return as_json(400, refusal("bad_request", "the body is a JSON object of params"))
-        reply = await self._hub.requests.ask(method, params)
+        reply = await self._hub.requests.ask(method, params, visitor.cookie)
         code = reply["error"].get("code", "") if "error" in reply else None
         return as_json(200 if code is None else ERROR_STATUS.get(code, 400), reply)
 

@@ -209,7 +209,7 @@ function facts() {
   const shown = player.shown?.header ?? null;
   const ageMs = shown && serverNow - shown.captured_unix_ns / 1e6;
   const { periodMs, usualAgeMs, ages, rateHz } = times.summary(now);
-  const status = run.status && { ...run.status };
+  const status = run.status && { ...run.status, state: dock.corrected(run.status.state) };
   if (typeof status?.retry_in_s === "number") status.retry_in_s -= (now - status.receivedAt) / 1000;
   return {
     link: connection.state,
