@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-from nodes.publisher.public_messages import unpack_masks
 from running import LOOP, until
 
 from nodes.capture.scene import DemoScene
 from stream.messages import Masks
+from stream.public_wire.messages import unpack_masks
 from stream.run_directory import find_run
 from stream.transport.service_sockets import subscribe
 
