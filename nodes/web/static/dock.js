@@ -1,7 +1,7 @@
 /** The tools under the picture: buttons in, calls of stage, prompter and run out; and what is pressed or can't be. */
 
 import { colourOf, css } from "./core/palette.js";
-import { find, setData, setText, show } from "./dom.js";
+import { find, setAttribute, setData, setText, show } from "./dom.js";
 import { notify } from "./notices.js";
 
 const STATUS_LAGS_MS = 4000; // so long a status may still say what was before a reply
@@ -125,7 +125,7 @@ export class Dock {
     press("pause", this.paused);
     press("record", this.recording);
     setText(find("pause-text"), this.paused ? "Resume" : "Pause");
-    find("pause-icon").setAttribute("href", this.paused ? "#i-play" : "#i-pause");
+    setAttribute(find("pause-icon"), "href", this.paused ? "#i-play" : "#i-pause");
     const { target } = prompter;
     const painting = stage.tool === "brush";
     show(find("brush-strip"), painting);
@@ -135,8 +135,9 @@ export class Dock {
     find("context-dot").style.backgroundColor = css(colourOf(target));
     setText(find("context-text"), objects.nameOf(target));
     const selected = objects.selected === target;
-    find("context-name").title = selected ? "Clicks add points to it; press to unselect" : "Press to add points to it with the next clicks";
-    find("context-name").setAttribute("aria-pressed", selected);
+    const meaning = selected ? "Clicks add points to it; press to unselect" : "Press to add points to it with the next clicks";
+    setAttribute(find("context-name"), "title", meaning);
+    setAttribute(find("context-name"), "aria-pressed", selected);
     setData(find("context"), "selected", selected);
     const { candidate } = prompter;
     show(find("candidate"), candidate?.objectId === target);
@@ -154,5 +155,5 @@ export class Dock {
 }
 
 function press(act, on) {
-  document.querySelector(`[data-act="${act}"]`).setAttribute("aria-pressed", on);
+  setAttribute(document.querySelector(`[data-act="${act}"]`), "aria-pressed", on);
 }

@@ -18,7 +18,8 @@ import { Stage } from "./stage.js";
 import { StatusView } from "./status_view.js";
 import { exposeForTests } from "./testing.js";
 
-const UPDATE_MS = 200; // of chip, banner and panel
+const UPDATE_MS = 250; // of chip, banner and panel
+const TITLE = document.querySelector("title");
 const SCHEME = location.protocol === "https:" ? "wss" : "ws";
 
 const connection = new Connection(`${SCHEME}://${location.host}/ws`);
@@ -201,7 +202,7 @@ find("logout").onclick = async () => {
   location.assign("/login");
 };
 
-// --- what is known, five times a second ----------------------------------------------------------------------------------
+// --- what is known, four times a second -----------------------------------------------------------------------------------
 
 function facts() {
   const now = performance.now();
@@ -245,7 +246,7 @@ function update() {
   setData(document.body, "connection", connection.state);
   const live = statusView.verdict.kind === "live";
   show(find("hint"), live && mayAct() && objects.objects.size === 0 && !player.held && prompter.pending.length === 0);
-  setText(document.querySelector("title"), run.camera ? `${run.camera} · SAM-PT Live` : "SAM-PT Live");
+  setText(TITLE, run.camera ? `${run.camera} · SAM-PT Live` : "SAM-PT Live");
 }
 
 listen({
