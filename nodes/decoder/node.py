@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from nodes.decoder.backends import make_model, make_object_search
 from nodes.decoder.budget import Budget
-from nodes.decoder.catching_up import CatchingUp
 from nodes.decoder.live_segmentation import LiveSegmenter, Timed
 from nodes.decoder.mask_model import CarryingModel, MaskModel, SparingModel
 from nodes.decoder.object_discovery import ObjectDiscovery
-from nodes.decoder.prompts_on_frames import PromptsOnFrames, PromptTask
+from nodes.decoder.past_prompts.catching_up import CatchingUp
+from nodes.decoder.past_prompts.prompts_on_frames import PromptsOnFrames, PromptTask
 from nodes.decoder.segmentation import Segmenter
 from nodes.decoder.truth import TruthScore
 from nodes.decoder.turn_taking import TurnTaking

@@ -20,6 +20,7 @@ from nodes.web.counts import Counts
 from nodes.web.hub import Hub
 from nodes.web.relay import refusal
 from nodes.web.viewers import Viewer
+from stream.errors import MessageError
 
 log = logging.getLogger(__name__)
 
@@ -214,14 +215,29 @@ class PageSocket:
                             await self._send_scene()
                 if self.close_code or viewer.overflowed:
                     self._closing = True
+                    self._counts.closed_pages += viewer.overflowed
                     await self._ws.close(code=self.close_code or WSCloseCode.TRY_AGAIN_LATER)
                     return
-        except (TimeoutError, ConnectionError):
+        except ConnectionError:
+            return  # the page has left
+        except TimeoutError:
             self._counts.closed_pages += 1
-            if self._transport is not None:
-                self._transport.abort()  # a close frame would wait behind what the page does not take
+            self._abort()  # a close frame would wait behind what the page does not take
+        except Exception:
+            log.exception("a page can't be served", extra={"once_key": "page"})
+            self._abort()
 
     async def _send_scene(self) -> None:
         scene = self.viewer.to_send.popleft()
-        await self._ws.send_bytes(await self._hub.packed(scene, self.viewer.max_width))
+        try:
+            packed = await self._hub.packed(scene, self.viewer.max_width)
+        except MessageError as error:
+            self._hub.pass_over(error)
+            self.viewer.acknowledge()  # nobody else will
+            return
+        await self._ws.send_bytes(packed)
         self.viewer.sent += 1
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()

@@ -13,11 +13,11 @@ from decoder.live_feed import ManualWorker, SquareModel
 from running import until
 
 from nodes.decoder.candidates import rank_candidates
-from nodes.decoder.catching_up import ROUNDS, CatchingUp
 from nodes.decoder.lite.backend import Lite
-from nodes.decoder.mask_history import MaskHistory
 from nodes.decoder.mask_model import Query
 from nodes.decoder.node import DecoderStage
+from nodes.decoder.past_prompts.catching_up import ROUNDS, CatchingUp
+from nodes.decoder.past_prompts.mask_history import MaskHistory
 from nodes.decoder.sam.sam_pt import SamPt
 from stream.commands import Start
 from stream.crops import uncrop_mask

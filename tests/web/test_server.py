@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import shutil
 import ssl
@@ -9,6 +10,7 @@ import subprocess
 
 import aiohttp
 import pytest
+from running import until
 from web.served import CAMERA, Page, browse, scene_parts, seen, served, threads_named
 
 from nodes.web.node import WebStage
@@ -106,16 +108,17 @@ def test_the_node_says_where_its_page_is_once_it_is_started_and_leaves_no_thread
         async with session.ws_connect(link.partition("?")[0] + "ws") as socket:
             page = Page(socket)
             assert (await page.hears("welcome"))["cameras"] == [CAMERA]
-            await page.say("look", camera=CAMERA)
+            await page.say("look", camera=CAMERA, max_width=160)
             await seen(lambda: f"scenes/{CAMERA}" in node.listener.topics)
-            node.listener.publish(scene_parts(3))
+            node.listener.publish(scene_parts(3, size=(180, 320)))
             assert (await page.sees())[0]["frame_id"] == 3
+            assert threads_named("web-encoder")
 
     browse(work, link)
     stage.on_idle()
     stage.close()
     assert (node.listener.closed, node.control.closed) == (True, True)
-    assert not threads_named("web")
+    until(lambda: not threads_named("web"), "the end of all threads")
 
 
 def test_what_a_publisher_sends_that_is_none_is_counted_and_passed_over():
@@ -148,6 +151,31 @@ def test_what_a_publisher_sends_that_is_none_is_counted_and_passed_over():
                     text for text in text.splitlines() if text.startswith('sam_pt_web_malformed_total{kind="pub')
                 ]
                 assert 3 <= float(line.split()[1]) <= 8
+
+        browse(work, it.link)
+
+
+def test_a_picture_that_can_not_be_read_is_passed_over_by_who_needs_it_read():
+    with served() as it:
+
+        async def work(session):
+            async with session.ws_connect(it.url + "ws") as socket:
+                page = Page(socket)
+                await page.say("look", camera=CAMERA, max_width=160)
+                await seen(lambda: it.looked_at)
+                for frame_id in range(5):
+                    it.listener.publish(
+                        [*scene_parts(frame_id, size=(180, 320))[:-1], b"\xff\xd8\xff no JPEG \xff\xd9"]
+                    )
+                    await seen(it.listener.messages.empty)
+                it.publish_scene(9, size=(180, 320))
+                assert (await page.sees())[0]["frame_id"] == 9
+                asking = asyncio.ensure_future(session.get(it.url + "snapshot/door.jpg?masks=1"))
+                while not asking.done():
+                    it.listener.publish([*scene_parts(10)[:-1], b"\xff\xd8\xff no JPEG \xff\xd9"])
+                    await asyncio.sleep(0.02)
+                async with await asking as response:
+                    assert (response.status, await response.text()) == (503, "the run's picture can't be read\n")
 
         browse(work, it.link)
 

@@ -91,7 +91,7 @@ export class Prompter extends EventTarget {
   /** A click at frame px: selects, or begins an object, or adds a point to the target; `fresh` always begins one. */
   click(xy, label, { fresh = false } = {}) {
     const scene = this.player.shown;
-    if (!scene || this._isDoubleClick(xy)) return null;
+    if (!scene || this._isDoubleClick(xy, label)) return null;
     const point = [...clamped(scene.header, xy), label];
     const { selected } = this.objects;
     if (label === 0 || (selected !== null && !fresh)) {
@@ -143,10 +143,10 @@ export class Prompter extends EventTarget {
     this.dispatchEvent(new CustomEvent("gone", { detail: { message: error.message, again } }));
   }
 
-  _isDoubleClick([x, y]) {
+  _isDoubleClick([x, y], label) {
     const last = this._lastClick;
-    this._lastClick = { x, y, at: this.now() };
-    if (!last || this.now() - last.at > DOUBLE_CLICK_MS) return false;
+    this._lastClick = { x, y, label, at: this.now() };
+    if (!last || last.label !== label || this.now() - last.at > DOUBLE_CLICK_MS) return false;
     return Math.hypot(x - last.x, y - last.y) < DOUBLE_CLICK_PX;
   }
 

@@ -19,8 +19,8 @@ from dataclasses import dataclass
 import numpy as np
 from msgspec.structs import replace
 
-from nodes.decoder.mask_history import MaskHistory
 from nodes.decoder.mask_model import ChoosingModel, Query, RememberingModel
+from nodes.decoder.past_prompts.mask_history import MaskHistory
 from nodes.decoder.segmentation import Segmenter
 from stream.arrays import Array
 from stream.errors import ModelError
@@ -188,8 +188,8 @@ class PromptsOnFrames:
     def conclude(self, request: PromptOnFrame, outcome: Outcome | None) -> None:
         """Take over what was made, and tell who waits for it."""
         prompt, stamp = request.prompt, request.on.frame.stamp
-        if self.segmenter.size not in (None, request.on.frame.size):
-            outcome = None  # it was begun on frames of another size
+        if outcome is not None and self.segmenter.size not in (None, outcome.segmenter.size):
+            outcome = None  # frames have another size by now
         if outcome is None or (outcome.mask is None and prompt.kind == "refine"):
             self.send(Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=request.on.frame.size))
         else:
