@@ -275,8 +275,9 @@ def test_what_the_brush_paints_is_followed(run, page):
 
 def test_the_wheel_and_the_brackets_choose_a_smaller_or_a_larger_mask(run, page):
     object_id, _ = clicked(page, PLANET)
-    followed(page, object_id)
+    page.wait_for(lambda s: s["target"] == object_id, "the object that a correction is for")
     page.page.mouse.wheel(0, -120)
+    until(lambda: page.requests("choose_candidate"), "the request")
     up = page.wait_for(lambda s: s["candidate"], "a larger candidate")["candidate"]
     page.press("[")
     down = page.wait_for(lambda s: s["candidate"] and s["candidate"]["index"] < up["index"], "a smaller one")[
