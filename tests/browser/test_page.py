@@ -19,6 +19,7 @@ from tools.evaluation.in_process import InProcessGraph, lossless
 
 FPS = 8  # so that a machine which does other things beside it passes over few frames
 PLANET, STAR, ROCK = 1, 2, 3
+NEAR = 8  # frames; an object that has to catch up over more of them, on a machine too busy, leaves some out
 LEAST_IOU = {PLANET: 0.75, STAR: 0.7, ROCK: 0.75}  # of one click; `lite` gives the star, which is spotted, 0.74 to 0.9
 SCENE = DemoScene()
 
@@ -145,7 +146,7 @@ def replayed(run: LiveRun, prompt: Prompt, first: int, last: int) -> np.ndarray 
     return masks.label_image() == prompt.object_id
 
 
-def test_keys_select_pause_help_and_remove(run, page):
+def test_keys_select_help_and_remove(run, page):
     object_id, _ = clicked(page, PLANET)
     assert object_id <= 9, "this test comes first, while numbers have keys"
     page.press(str(object_id))
@@ -156,11 +157,6 @@ def test_keys_select_pause_help_and_remove(run, page):
     assert page.test_id("help-overlay").is_visible()
     page.press("?")
     assert not page.test_id("help-overlay").is_visible()
-    page.press("p")
-    page.wait_for(lambda s: s["banner"] == "paused", "the word that it is paused")
-    assert page.state()["stale"]
-    page.press("p")
-    page.wait_for(lambda s: s["banner"] == "live", "a live picture")
     page.press(str(object_id))
     page.press("x")
     page.wait_for(lambda s: not s["objects"], "a page without the object")
@@ -173,7 +169,8 @@ def test_a_click_gives_the_mask_of_the_same_prompt_without_a_screen(run, page, l
         frame_id, mask = next(run.masks_of(object_id))
         (x, y, _), first = request["points"][0], request["frame"]["frame_id"]
         prompt = Prompt(object_id=object_id, xy=np.array([[x, y]], np.float32), labels=np.ones(1, np.uint8))
-        wanted = replayed(run, prompt, first, frame_id) if all(whole(i, label) for i in (first, frame_id)) else None
+        clear = frame_id - first <= NEAR and all(whole(i, label) for i in (first, frame_id))
+        wanted = replayed(run, prompt, first, frame_id) if clear else None
         if wanted is not None:
             assert iou(mask, wanted) >= 0.9
             assert iou(mask, truth(frame_id, label)) >= LEAST_IOU[label]
@@ -384,3 +381,12 @@ def serious(page: LivePage, axe: str) -> list[str]:
     page.page.evaluate(axe)
     found = page.page.evaluate("axe.run(document, { resultTypes: ['violations'] })")["violations"]
     return [f"{v['id']}: {v['nodes'][0]['html']}" for v in found if v["impact"] in ("serious", "critical")]
+
+
+def test_a_feed_is_paused_and_goes_on(page):
+    """This test comes last: a scene that was paused shows other numbers than those of its frames."""
+    for press in (lambda: page.press("p"), lambda: page.test_id("pause").click()):
+        press()
+        page.wait_for(lambda s: s["banner"] == "paused" and s["stale"], "the word that it is paused")
+        press()
+        page.wait_for(lambda s: s["banner"] == "live" and not s["stale"], "a live picture")

@@ -16,7 +16,9 @@ from nodes.decoder.worker import Worker
 from stream.messages import Frame
 
 AT_ONCE = 2  # frames that are left: they are followed on the loop's thread
-ROUNDS = 4  # on the thread; what is left then is thinned: on a busy machine it would never catch up
+ROUNDS = 4  # on the thread; what is left then is thinned
+GAIN = 2.0  # by which each round leaves fewer frames than it began with; else it would take for ever to catch up
+FIRST = 16  # frames that the first round follows at most: those that came with the prompt
 
 
 class FollowingTask(Protocol):
@@ -46,6 +48,7 @@ class CatchingUp:
         self.worker = worker
         self.tasks: list[FollowingTask] = []
         self.rounds = 0  # of the first task, on the thread
+        self.begun_with = 0  # frames that were to be followed as its newest round began
 
     @property
     def busy(self) -> bool:
@@ -70,7 +73,7 @@ class CatchingUp:
             if error is not None:
                 raise error
             task = self.tasks[0]
-            if self.rounds >= ROUNDS:
+            if self.rounds >= ROUNDS or GAIN * task.behind > self.begun_with:
                 task.thin_out(AT_ONCE)
             if task.behind > AT_ONCE:
                 self._next_round()
@@ -83,4 +86,5 @@ class CatchingUp:
 
     def _next_round(self) -> None:
         self.rounds += 1
+        self.begun_with = self.tasks[0].behind or FIRST
         self.worker.start(self.tasks[0].step)
