@@ -76,7 +76,7 @@ def film(page: Page) -> list[Array]:
     import cv2
     import numpy as np
 
-    from nodes.capture.scene import DemoScene
+    from nodes.capture.scene import PERIOD, DemoScene
     from tools.make_pictures import FPS
 
     scene, frames = DemoScene(), []
@@ -89,9 +89,10 @@ def film(page: Page) -> list[Array]:
 
     for label, name in enumerate(NAMES, start=1):
         before = len(state(page)["objects"])
+        largest = max(int((scene.draw(i)[1] == label).sum()) for i in range(0, PERIOD, 25))
         while len(state(page)["objects"]) == before:
             rows, columns = np.nonzero(scene.draw(state(page)["painted"]["frame_id"])[1] == label)
-            if len(rows) > 2000:
+            if len(rows) > 0.85 * largest:  # nothing hides it
                 click(page, float(columns.mean()), float(rows.mean()))
                 shoot()
             page.wait_for_timeout(500)
