@@ -19,7 +19,7 @@ from tools.evaluation.scoring import COLUMNS
 def test_vos_follows_every_object_and_what_it_saves_scores_the_same(tmp_path: Path) -> None:
     davis_set(tmp_path / "set", "one", "two")
     report = evaluated(tmp_path, "vos", "--root", tmp_path / "set", "--save", tmp_path / "masks", "--jobs", 2)
-    scored_frames = 2 * (SET_FRAMES - 2)  # but for the first and the last
+    scored_frames = 4 * (SET_FRAMES - 2)  # of two objects in each; but for the first and the last
     assert list(report["sequences"]) == ["one", "two"]
     assert tuple(report["mean"]) == COLUMNS
     assert report["ms_per_frame"] > 0
