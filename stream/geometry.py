@@ -59,6 +59,12 @@ def resize_mask(mask: Array, size: Size) -> Array:
     return np.ascontiguousarray(mask[rows[:, None], columns])
 
 
+def fit(frame: Size, into: Size, smallest: int) -> Size:
+    """The size of a frame that is scaled to fit; its shape changes only where a side would fall below the smallest."""
+    height, width = Letterbox(frame, into).size
+    return max(height, smallest), max(width, smallest)
+
+
 @dataclass(frozen=True)
 class Letterbox:
     """Where a frame lies on a canvas of square pixels: scaled to fit, its shape kept, centred, bars at two sides."""

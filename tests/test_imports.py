@@ -14,7 +14,9 @@ DOORS = {
     "torch": {
         "stream/weights/devices.py",
         "stream/weights/loading.py",
+        "stream/weights/torchvision_ops.py",
         "nodes/tracker/pips",
+        "nodes/tracker/raft",
         "nodes/decoder/sam",
         "tools/bench",
         "tools/goldens",

@@ -7,6 +7,7 @@ python tools/benchmark.py start                            time to --help and to
 python tools/benchmark.py lite                             ms a frame of the lite masks on one thread
 python tools/benchmark.py web                              capture to painted in a real page, the cost of viewers
 python tools/benchmark.py tracker                          PIPS on line against the plain computation, ms a frame
+python tools/benchmark.py tracker --backend all            every point tracker, ms a new frame
 python tools/benchmark.py decoder                          SAM: ms an encode, a pass, a frame; against its package
 
 Targets are stated, never enforced: the exit code is 0 for whatever was measured.
@@ -80,7 +81,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         if name == "pipeline":
             p.add_argument("--fps", type=float, default=25.0, metavar="HZ", help="the fixed camera rate (25)")
         if name == "tracker":
-            p.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights of PIPS (default: random ones)")
+            p.add_argument(
+                "--backend",
+                default="pips",
+                metavar="NAME",
+                help="a point tracker, or all: ms a new frame (pips)",
+            )
+            p.add_argument("--checkpoint", type=Path, metavar="FILE", help="its weights (default: random ones)")
         if name == "decoder":
             p.add_argument("--backend", default="sam", metavar="NAME", help="sam, hq_sam or mobile_sam (sam)")
             p.add_argument("--model", default="vit_b", metavar="NAME", help="vit_b, vit_l, vit_h or vit_tiny (vit_b)")

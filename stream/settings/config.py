@@ -58,7 +58,7 @@ class Capture(Section, frozen=True):
 class Tracker(Section, frozen=True):
     """How points are followed (paper, section 3.2)."""
 
-    backend: Literal["lucas_kanade", "pips"] = "lucas_kanade"
+    backend: Literal["lucas_kanade", "pips", "raft"] = "lucas_kanade"
     horizon: Annotated[int, Meta(ge=2, le=64)] = 8  # frames in a window; the anchor is the first. PIPS sees at most 8
     # when a frame is answered: at once, or with its whole window; auto: at once on a live feed alone
     emit: Literal["auto", "frame", "horizon"] = "frame"
@@ -74,11 +74,15 @@ class Tracker(Section, frozen=True):
     seed: Natural = 72  # of the random choices among query points
     wait_for_seed: Literal["auto", "always", "never"] = "auto"  # auto: a lossless source waits, a live one never does
     forward_backward_px: Positive = 1.0  # lucas_kanade: a point whose way back misses by more is hidden
-    checkpoint: str = ""  # pips: file or folder of the official weights; empty: where tools/fetch_weights.py puts them
-    # pips: HEIGHTxWIDTH that frames are fitted into, px; native: the frame's own
+    flow_updates: Annotated[int, Meta(ge=1, le=64)] = 32  # raft: of the flow between two frames (SAM-PT: 32)
+    # raft: a point whose way back misses by more px is hidden, at the cost of a second flow each frame; 0: off (SAM-PT)
+    flow_check_px: Annotated[float, Meta(ge=0)] = 0.0
+    # file of the official weights (pips: or folder); empty: where tools/fetch_weights.py puts them
+    checkpoint: str = ""
+    # pips, raft: HEIGHTxWIDTH that frames are fitted into, px; native: the frame's own
     size: Annotated[str, Meta(pattern=r"^(native|\d+x\d+)$", description="HEIGHTxWIDTH or native")] = "576x1024"
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # pips: float32 is the reference
-    device: Device = "auto"  # pips: auto takes a GPU where there is one
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the point model; float32 is the reference
+    device: Device = "auto"  # of the point model; auto takes a GPU where there is one
 
 
 class Decoder(Section, frozen=True):
@@ -217,4 +221,12 @@ class Config(Section, frozen=True):
 def parse_size(text: str) -> tuple[int, int]:
     """(height, width) of "WIDTHxHEIGHT"."""
     width, height = text.split("x")
+    return int(height), int(width)
+
+
+def parse_fit_size(text: str) -> tuple[int, int] | None:
+    """(height, width) of `tracker.size`, "HEIGHTxWIDTH"; None of "native"."""
+    if text == "native":
+        return None
+    height, width = text.split("x")
     return int(height), int(width)

@@ -23,9 +23,15 @@ class PointBackendFacts:
     """What is known of a point tracker without loading it."""
 
     weights: str  # the published weights that it loads, by name; empty: none
+    smallest_px: int  # a side of the frames that it sees
+    most_frames: int  # in a window
 
 
-POINT_BACKENDS = {"lucas_kanade": PointBackendFacts(""), "pips": PointBackendFacts("pips")}
+POINT_BACKENDS = {
+    "lucas_kanade": PointBackendFacts("", smallest_px=1, most_frames=64),
+    "pips": PointBackendFacts("pips", smallest_px=64, most_frames=8),
+    "raft": PointBackendFacts("raft", smallest_px=128, most_frames=64),
+}
 
 
 @dataclass(frozen=True)

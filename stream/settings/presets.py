@@ -13,7 +13,8 @@ import msgspec
 from stream.errors import ConfigError, nearest
 from stream.settings.addresses import check_endpoint, check_rtsp, source_kind
 from stream.settings.choices import needed, type_of, words_of
-from stream.settings.config import Config, Section, parse_size
+from stream.settings.config import Config, Section, Tracker, parse_fit_size, parse_size
+from stream.settings.options import POINT_BACKENDS
 from stream.settings.screen import choose_page, choose_screen
 from stream.settings.secrets import redact, remember
 from stream.settings.variables import fill_in
@@ -149,6 +150,21 @@ def _readable(error: str, tree: Any) -> str:
     return f"{path} is {redact(repr(tree))}: {sentence[0].lower()}{sentence[1:]}"
 
 
+def _check_tracker(own: Tracker) -> None:
+    """What the point model does not bear."""
+    facts, size = POINT_BACKENDS[own.backend], parse_fit_size(own.size)
+    if own.horizon > facts.most_frames:
+        raise ConfigError(
+            f"tracker.horizon is {own.horizon}; {own.backend} sees {facts.most_frames} frames: "
+            f"give 2 to {facts.most_frames}"
+        )
+    if size is not None and min(size) < facts.smallest_px:
+        raise ConfigError(
+            f"tracker.size is {own.size}; {own.backend} needs {facts.smallest_px}x{facts.smallest_px} px or more "
+            "(HEIGHTxWIDTH)"
+        )
+
+
 def _check(config: Config) -> None:
     """What no single key can tell."""
     c = config.capture
@@ -162,12 +178,7 @@ def _check(config: Config) -> None:
         raise ConfigError("--auto needs a SAM decoder, which --config lite has not; give --config sam_pt or another")
     if config.supervisor.threads and config.renderer.window:
         raise ConfigError("--window needs a process of its own; leave out --threads")
-    if config.tracker.backend == "pips" and config.tracker.horizon > 8:
-        raise ConfigError(f"tracker.horizon is {config.tracker.horizon}; PIPS' weights see 8 frames: give 2 to 8")
-    if config.tracker.backend == "pips" and config.tracker.size != "native":
-        height, width = (int(n) for n in config.tracker.size.split("x"))
-        if min(height, width) < 64:
-            raise ConfigError(f"tracker.size is {config.tracker.size}; PIPS needs 64x64 px or more (HEIGHTxWIDTH)")
+    _check_tracker(config.tracker)
     check_web(config.web, insecure=config.graph.insecure)
     for name in ("demo_size", "camera_size"):
         text = getattr(c, name)

@@ -42,6 +42,11 @@ class Weights:
         self._query_seed = query_seed
         self.origins: list[str] = []  # where weights and seeds came from, a sentence each
 
+    def note(self, origin: str) -> None:
+        """Where weights came from; the same sentence counts once."""
+        if origin not in self.origins:
+            self.origins.append(origin)
+
     def pips(self, stride: int = 4) -> Pips:
         """The network at a stride: the weights fit any."""
         with torch.device("meta"):
