@@ -127,6 +127,8 @@ class DecoderStage(Stage):
 
     def _prompt(self, task: PromptTask) -> None:
         """Carry out a prompt on a past frame: beside a live feed, else at once."""
+        if task.request.prompt.kind == "add":
+            self.segmenter.expect(task.request.prompt.object_id)
         if self.turn_taking is not None:
             self.catching_up.run(task)
         else:

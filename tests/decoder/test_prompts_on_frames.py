@@ -118,6 +118,40 @@ def test_frames_that_come_meanwhile_are_followed_as_well_and_the_feed_does_not_w
     assert published.objects[0].state == "tracked"
 
 
+def test_an_object_is_not_lost_while_its_first_mask_is_being_made():
+    stage, node = started(Lite())
+    worker = ManualWorker()
+    stage.catching_up = CatchingUp(worker)
+    node.give(stage, Tracks(frame=frame(0)))
+    node.give(stage, on(0, mask_prompt(1, CLIP[0][1])))
+    for i in range(1, 20):  # more than an object may be missing for
+        node.give(
+            stage, Tracks(frame=one_tracks(i, rgb=CLIP[0][0], size=CLIP[0][1].shape).frame, objects=(no_points(1),))
+        )
+    shown = [m.objects[0] for m in node.take(Masks) if m.objects]
+    assert {(o.state, o.reason) for o in shown} == {("uncertain", "its first mask is being made")}
+    while stage.catching_up.busy:
+        if worker.busy:
+            worker.finish()
+        stage.on_idle()
+    node.give(stage, Tracks(frame=one_tracks(20, rgb=CLIP[0][0], size=CLIP[0][1].shape).frame, objects=(no_points(1),)))
+    assert node.take(Masks)[-1].objects[0].state == "tracked"
+
+
+def test_an_object_whose_first_mask_does_not_come_is_missing_as_any_other():
+    class NoAnswer(Lite):
+        def beside(self):
+            raise ModelError("out of memory")
+
+    stage, node = started(NoAnswer())
+    node.give(stage, Tracks(frame=frame(0)))
+    node.give(stage, on(0, mask_prompt(1, CLIP[0][1])))
+    done(stage)
+    for i in range(1, 10):
+        node.give(stage, Tracks(frame=frame(i), objects=(no_points(1),)))
+    assert node.take(Masks)[-1].objects[0].state == "lost"
+
+
 def test_a_thread_that_does_not_catch_up_leaves_frames_out_at_once():
     class Slow:
         def __init__(self):

@@ -191,6 +191,7 @@ class PromptsOnFrames:
         if outcome is not None and self.segmenter.size not in (None, outcome.segmenter.size):
             outcome = None  # frames have another size by now
         if outcome is None or (outcome.mask is None and prompt.kind == "refine"):
+            self.segmenter.expect_no_more(prompt.object_id)
             self.send(Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=request.on.frame.size))
         else:
             self._adopt(prompt.object_id, request.on, outcome)
