@@ -1,5 +1,5 @@
 # `make` alone lists the targets. PYTHON=python3.12 chooses the interpreter, VENV=DIR where packages go,
-# DEMO="--set capture.demo_frames=50" and BENCH="soak --frames 2000" change what is run.
+# DEMO="--set capture.demo_frames=50", LIVE="--web 127.0.0.1:9000" and BENCH="soak --frames 2000" change what is run.
 PYTHON ?= python3
 VENV ?= .venv
 BENCH ?= pipeline
@@ -16,7 +16,7 @@ demo: $(VENV)/.lite ## follow three objects through a drawn scene; writes demo-o
 	@mkdir -p demo-output && rm -f demo-output/demo*.mp4  # no recording is written over
 	$(python) run_stream.py --config demo --no-dashboard --summary demo-output/summary.json $(DEMO)
 
-live: $(VENV)/.web ## the drawn scene without end, to click in on the page in the browser (LIVE="--web 0.0.0.0:8080 ...")
+live: $(VENV)/.web ## play the drawn scene without end, to click in on a page in the browser
 	$(python) run_stream.py --config live --no-dashboard $(LIVE)
 
 test: $(VENV)/.dev ## run all tests

@@ -116,6 +116,12 @@ class Resume(Command, frozen=True, kw_only=True):
     schema: ClassVar[str] = "resume/1"
 
 
+class RepeatPicture(Command, frozen=True, kw_only=True):
+    """Give the picture of a paused live feed again for a while: something was asked for that shows there (capture)."""
+
+    schema: ClassVar[str] = "repeat_picture/1"
+
+
 class TakeSnapshot(Command, frozen=True, kw_only=True):
     """Write the newest frame with its masks (renderer); the Answer names the request."""
 
@@ -165,6 +171,7 @@ COMMANDS: tuple[type[Command], ...] = (
     UndoPoint,
     Pause,
     Resume,
+    RepeatPicture,
     TakeSnapshot,
     Record,
     SetLabels,

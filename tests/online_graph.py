@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import Any
 
+from running import until
+
 from nodes.decoder.node import DecoderStage
 from nodes.decoder.node import make_stage as make_decoder
 from nodes.tracker.node import make_stage as make_tracker
@@ -88,8 +90,14 @@ class OnlineGraph:
                     self.masks[message.stamp.frame_id] = message
                 else:
                     self.decoder_node.give(self.decoder, message)
+            until(self._caught_up, "the object on the newest frame")
             if not (self.tracker_node.sent or self.decoder_node.sent):
                 break
+
+    def _caught_up(self) -> bool:
+        """Hand over what the decoder follows beside the feed, if it is ready."""
+        self.decoder.on_idle()
+        return not self.decoder.catching_up.busy
 
     def seed_mask(self, object_id: int, frame_id: int) -> Array:
         """(H, W) bool: the newest mask that the decoder made of an object on a frame for the tracker."""

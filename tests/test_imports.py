@@ -35,7 +35,7 @@ DOORS = {
     "aiohttp": {"nodes/web"},
     "prometheus_client": {"nodes/web"},
     "httpx2": {"tools/fetch/transfer.py"},
-    "playwright": {"tools/chromium.py"},
+    "playwright": {"tools/chromium.py", "tools/make_web_pictures.py"},
 }
 
 

@@ -150,6 +150,10 @@ def show(report: dict[str, Any]) -> None:
     console.print(table)
     if report.get("ms_per_frame"):
         console.print(f"{report['ms_per_frame']:.1f} ms a frame")
+    if "states" in report:
+        from tools.evaluation.state_table import state_lines
+
+        console.print("\n".join(state_lines(report["states"])))
     if "latency_ms" in report:
         late, frames = report["latency_ms"], report["frames"]
         console.print(

@@ -16,6 +16,8 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
+from msgspec.structs import replace
+
 from nodes.capture.backoff import Backoff
 from nodes.capture.pace import Pace
 from nodes.capture.picture_watch import PictureWatch
@@ -75,6 +77,7 @@ class Feed:
         self._unix_clock = unix_clock
         self._changed = threading.Condition()  # guards all below
         self._frames: deque[Frame] = deque()
+        self._taken: Frame | None = None  # the newest that was taken
         self._recent_ns: deque[int] = deque(maxlen=FPS_WINDOW + 1)  # capture times since the newest connection
         self._newest_ns: int | None = None  # when the newest picture came that was handed over
         self._source: Source | None = None
@@ -114,7 +117,24 @@ class Feed:
             if self._paused or not self._frames:
                 return None
             self._changed.notify_all()
-            return self._frames.popleft()
+            self._taken = self._frames.popleft()
+            return self._taken
+
+    def repeat(self) -> Frame | None:
+        """The picture that a live feed was paused on, as one more frame; None where there is none, or no pause."""
+        with self._changed:
+            if not (self._paused and self._live and self._phase == "running" and self._taken is not None):
+                return None
+            self.last_frame_id += 1
+            self.captured += 1
+            stamp = replace(
+                self._taken.stamp,
+                frame_id=self.last_frame_id,
+                captured_ns=self._clock(),
+                captured_unix_ns=self._unix_clock(),
+            )
+            self._taken = replace(self._taken, stamp=stamp)
+            return self._taken
 
     def pause(self) -> None:
         """Give no more frames. A live source is read on and its frames are thrown away; any other one waits."""
@@ -309,8 +329,8 @@ class Feed:
             self._wait_while(lambda: len(self._frames) >= QUEUE)
         with self._changed:
             unwanted = self._paused if self._live else len(self._frames) >= QUEUE  # the latter when the time is up
-            if self._stopping or unwanted:
-                return
+            if self._stopping or unwanted or frame.stamp.frame_id <= self.last_frame_id:
+                return  # the latter: its number went to a repeated picture meanwhile
             if self._live:
                 self._frames.clear()
             self._frames.append(frame)

@@ -6,7 +6,7 @@ from nodes.capture.backoff import Backoff
 from nodes.capture.feed import Feed
 from nodes.capture.page_camera import UploadBox
 from nodes.capture.sources import demo_scene, make_source
-from stream.commands import Command, Pause, Resume, StartCapture
+from stream.commands import Command, Pause, RepeatPicture, Resume, StartCapture
 from stream.messages import Frame, Message, Prompt, Upload
 from stream.node import NodeContext, Stage
 from stream.reports import Opened, Progress
@@ -14,6 +14,7 @@ from stream.settings.addresses import source_kind
 from stream.settings.config import Config
 
 PAGE_RETRY_S = 0.05  # a page that sends again is waiting for its masks, and there is no server to spare
+REPEAT_S, REPEATS = 0.25, 12  # how often a paused picture is given again, each time that something is asked for
 STOP_S = 1.0  # a library call that is stuck for longer is left behind; the process ends anyway
 
 
@@ -32,6 +33,8 @@ class CaptureStage(Stage):
         self._uploads = UploadBox()  # the pictures that a page sends, with --source browser
         self._reported: tuple[int, int] | None = None  # session and epoch of the newest Opened
         self._frame_id = -1  # the newest that was sent
+        self._repeats = 0  # of a paused picture, still to be sent
+        self._repeat_at_s = 0.0
 
     def handle_command(self, command: Command) -> None:
         """Open the source; hold the feed, or let it go on."""
@@ -42,7 +45,10 @@ class CaptureStage(Stage):
             case Pause() if self._feed is not None:
                 self._feed.pause()
             case Resume() if self._feed is not None:
+                self._repeats = 0
                 self._feed.resume()
+            case RepeatPicture():
+                self._repeats = REPEATS
 
     def _make_feed(self, start: StartCapture) -> Feed:
         capture = self._config.capture
@@ -67,7 +73,7 @@ class CaptureStage(Stage):
         feed, node = self._feed, self._node
         if feed is None:
             return
-        while node.ready and (frame := feed.take()) is not None:
+        while node.ready and (frame := feed.take() or self._repeated(feed)) is not None:
             if self._reported != (frame.stamp.session, frame.stamp.epoch):
                 self._report_opened(feed, frame)
             self._frame_id = frame.stamp.frame_id
@@ -78,6 +84,14 @@ class CaptureStage(Stage):
             raise feed.error
         if phase == "ended" and node.ready:
             node.end_feed()
+
+    def _repeated(self, feed: Feed) -> Frame | None:
+        """The paused picture once more, if it is time."""
+        if not self._repeats or (now_s := self._node.now_s()) < self._repeat_at_s:
+            return None
+        self._repeats -= 1
+        self._repeat_at_s = now_s + REPEAT_S
+        return feed.repeat()
 
     def close(self) -> None:
         """Stop the feed's thread."""

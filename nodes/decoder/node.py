@@ -7,7 +7,8 @@ from nodes.decoder.budget import Budget
 from nodes.decoder.live_segmentation import LiveSegmenter, Timed
 from nodes.decoder.mask_model import CarryingModel, MaskModel, SparingModel
 from nodes.decoder.object_discovery import ObjectDiscovery
-from nodes.decoder.prompts_on_frames import PromptsOnFrames
+from nodes.decoder.past_prompts.catching_up import CatchingUp
+from nodes.decoder.past_prompts.prompts_on_frames import PromptsOnFrames, PromptTask
 from nodes.decoder.segmentation import Segmenter
 from nodes.decoder.truth import TruthScore
 from nodes.decoder.turn_taking import TurnTaking
@@ -40,6 +41,7 @@ class DecoderStage(Stage):
         self.past_prompts = PromptsOnFrames(
             self.segmenter, node.send, node.report, None if carrying is None else carrying.keep
         )
+        self.catching_up = CatchingUp(ThreadWorker(node.wake))
         self.auto = config.decoder.auto > 0  # objects have other ids than a scene's truth
         self.discovery: ObjectDiscovery | None = None
         if options.discovery is not None:
@@ -53,7 +55,7 @@ class DecoderStage(Stage):
                 self.node.send(self.segmenter.reinit(message))
                 return False
             case PromptOnFrame():
-                self._run(self.past_prompts.task(message))
+                self._prompt(self.past_prompts.task(message))
                 return False
             case DiscoverObjects():
                 self._run(self.discovery.requested(message) if self.discovery is not None else None)
@@ -64,6 +66,7 @@ class DecoderStage(Stage):
                 return True
             case Tracks() if self.turn_taking is not None:
                 answers = self.turn_taking.step(message)
+                self.catching_up.saw(message.frame)
                 for answer in answers:
                     self._send(message, answer)
                 return any(isinstance(answer, Masks) for answer in answers)
@@ -78,6 +81,7 @@ class DecoderStage(Stage):
 
     def on_idle(self) -> None:
         """Send the seeds of what the model has finished beside the feed."""
+        self.catching_up.collect()
         if self.live is not None:
             for seeds in self.live.collect():
                 self.node.send(seeds)
@@ -120,6 +124,15 @@ class DecoderStage(Stage):
             self._run(self.discovery.consider(tracks, message))
         if tracks.frame.truth is not None and not self.auto:
             self.truth.step(tracks.frame.truth, message)
+
+    def _prompt(self, task: PromptTask) -> None:
+        """Carry out a prompt on a past frame: beside a live feed, else at once."""
+        if task.request.prompt.kind == "add":
+            self.segmenter.expect(task.request.prompt.object_id)
+        if self.turn_taking is not None:
+            self.catching_up.run(task)
+        else:
+            self._run(task)
 
     def _run(self, task: SlicedTask | None) -> None:
         """Do a task where no frame waits for the model: between frames on a live feed, else at once."""

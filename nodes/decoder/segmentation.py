@@ -85,6 +85,7 @@ class Segmenter:
         self.failed = 0  # frames that the model had no answer for
         self.decoded = 0  # frames that it had one for
         self._unanswered: dict[int, Prompt] = {}  # prompts of frames that the model had no answer for
+        self._expected: set[int] = set()  # objects whose first mask is being made beside the feed
         self._published: Stamp | None = None  # of the last frame with masks
         self._requested: Stamp | None = None  # of the last ReinitRequest: its frame comes once more
         self._encoded: tuple[Stamp, Embedding] | None = None  # the last
@@ -112,8 +113,20 @@ class Segmenter:
         self.objects.pop(object_id, None)
         self.model.forget(object_id)
 
+    def expect(self, object_id: int) -> None:
+        """The first mask of an object is being made beside the feed: until it comes, the object is not missing."""
+        if object_id not in self.objects:
+            self._expected.add(object_id)
+
+    def expect_no_more(self, object_id: int) -> None:
+        """No first mask comes."""
+        self._expected.discard(object_id)
+        if object_id in self.objects:
+            self.objects[object_id].expect_no_more()
+
     def adopt(self, object_id: int, other: Segmenter) -> None:
         """Follow an object as another segmenter has begun to: its state, and the model's memory of it."""
+        self._expected.discard(object_id)
         self.objects[object_id] = other.objects[object_id]
         if isinstance(self.model, RememberingModel) and isinstance(other.model, RememberingModel):
             self.model.adopt(object_id, other.model)
@@ -141,7 +154,9 @@ class Segmenter:
         for object_id in alive - self.objects.keys():
             prompt = (waiting | prompts).get(object_id)
             restored = prompt is not None and prompt.kind == "restore"
-            self.objects[object_id] = SegmentedObject(self.options, self.traits, restored=restored)
+            self.objects[object_id] = SegmentedObject(
+                self.options, self.traits, restored=restored, expected=object_id in self._expected
+            )
             if prompt is not None and restored:
                 _log_restored(prompt, frame.stamp)
         queries = [

@@ -20,9 +20,12 @@ AREA_DECAY = 0.98  # share kept, at each seed, of the area that growth is measur
 class SegmentedObject:
     """What the segmenter keeps of one object."""
 
-    def __init__(self, options: SegmenterOptions, traits: MaskModelTraits, *, restored: bool = False) -> None:
+    def __init__(
+        self, options: SegmenterOptions, traits: MaskModelTraits, *, restored: bool = False, expected: bool = False
+    ) -> None:
         self.options = options
         self.traits = traits
+        self._expected = expected  # its first mask is being made beside the feed
         self._state = ObjectState(
             options.lost_after_frames,
             options.check_masks,
@@ -43,6 +46,9 @@ class SegmentedObject:
         self, query: Query, answer: Logits, mask: Array, size: Size, *, provisional: bool = False
     ) -> tuple[State, Evidence]:
         """What the model's mask, (height, width) in the answer's window, says; a provisional one leaves no trace."""
+        if self._expected:
+            self.reason = "its first mask is being made"
+            return "uncertain", "missing"
         area, own = int(np.count_nonzero(mask)), self.options
         evidence, reason = judge(
             area, size[0] * size[1], answer.score, query.track, own.min_area_px, query.lost, self.traits.limits
@@ -63,6 +69,10 @@ class SegmentedObject:
         if not provisional:
             self.reason = _reason(published, reason)
         return published, evidence
+
+    def expect_no_more(self) -> None:
+        """No mask comes from beside the feed."""
+        self._expected = False
 
     def accept_seed(self, o: ObjectMask, size: Size, *, prompted: bool) -> bool:
         """Whether new points may be drawn from a mask; if so, later ones are measured by its area."""

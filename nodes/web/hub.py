@@ -123,8 +123,12 @@ class Hub:
                 elif parts[0].startswith(b"masks/"):
                     self._take_masks(parts)
             except MessageError as error:
-                self.malformed += 1
-                log.debug("publisher: %s", error)
+                self.pass_over(error)
+
+    def pass_over(self, error: MessageError) -> None:
+        """Count what the publisher has sent and nobody can read."""
+        self.malformed += 1
+        log.debug("publisher: %s", error)
 
     async def packed(self, scene: WebScene, max_width: int | None) -> bytes:
         """A scene as a page gets it that can use `max_width` px."""
@@ -209,6 +213,10 @@ class Hub:
     def silent(self) -> bool:
         """Whether the publisher has not been heard for too long."""
         return self._clock() - self.heard_s > SILENCE_S
+
+    def close(self) -> None:
+        """End the encoder's thread."""
+        self._encoder.shutdown(wait=False, cancel_futures=True)
 
     def end(self, reason: str) -> None:
         """The run has ended: tell everybody."""

@@ -51,7 +51,9 @@ class WebStage(Stage):
             log.info("the page is at %s", self._url)
 
     def on_idle(self) -> None:
-        """Send what a page's camera has given."""
+        """Send what a page's camera has given; end with the server, if that has failed."""
+        if not self._server.serving:
+            raise RuntimeError("the page's server has failed")  # no StreamError: a restart may mend it
         while self._uploads:
             self._node.send(self._uploads.popleft())
 

@@ -14,11 +14,13 @@ from aiohttp import WSCloseCode, WSMsgType, web
 from msgspec import Meta
 
 from nodes.web.access.passwords import Role
+from nodes.web.allowances import Allowances
 from nodes.web.camera_feed import CameraFeed, CameraFrame
 from nodes.web.counts import Counts
 from nodes.web.hub import Hub
 from nodes.web.relay import refusal
 from nodes.web.viewers import Viewer
+from stream.errors import MessageError
 
 log = logging.getLogger(__name__)
 
@@ -65,12 +67,14 @@ _frame_decoder = msgspec.json.Decoder(CameraFrame)
 class PageSocket:
     """A page that is connected."""
 
-    def __init__(self, hub: Hub, camera_feed: CameraFeed, role: Role, counts: Counts) -> None:
+    def __init__(self, hub: Hub, camera_feed: CameraFeed, role: Role, counts: Counts, session: str) -> None:
+        """`session`: whose page it is."""
         self.viewer = Viewer(role)
         self.close_code = 0  # set: the writer closes the socket with it
         self._hub = hub
         self._camera_feed = camera_feed
         self._counts = counts
+        self._session = session
         self._ws = web.WebSocketResponse(
             heartbeat=PING_S, timeout=CLOSE_S, max_msg_size=MAX_MESSAGE_BYTES, compress=False
         )
@@ -78,7 +82,7 @@ class PageSocket:
         self._woken = asyncio.Event()
         self._malformed = 0
         self._closing = False  # the writer closes the socket
-        self._tokens, self._tokens_s = MESSAGE_BURST, time.monotonic()
+        self._messages = Allowances(MESSAGE_BURST, MESSAGES_PER_S, time.monotonic)
         self._tasks: set[asyncio.Task[None]] = set()
         self.viewer.wake = self._woken.set
 
@@ -125,7 +129,7 @@ class PageSocket:
 
     def _take(self, kind: WSMsgType, data: Any) -> str:
         """Take one message; the answer is empty, or why the page is to be closed."""
-        if not self._may_send():
+        if not self._messages.take(""):
             return "too many messages"
         try:
             if kind is WSMsgType.TEXT:
@@ -139,12 +143,6 @@ class PageSocket:
             if self._malformed >= MALFORMED:
                 return "malformed messages"
         return ""
-
-    def _may_send(self) -> bool:
-        now_s = time.monotonic()
-        self._tokens = min(MESSAGE_BURST, self._tokens + (now_s - self._tokens_s) * MESSAGES_PER_S) - 1
-        self._tokens_s = now_s
-        return self._tokens >= 0
 
     def _take_text(self, text: str) -> None:
         match _decoder.decode(text):
@@ -187,7 +185,7 @@ class PageSocket:
             task.add_done_callback(self._tasks.discard)
 
     async def _ask(self, request: Request) -> None:
-        self._reply(request.id, await self._hub.requests.ask(request.method, request.params))
+        self._reply(request.id, await self._hub.requests.ask(request.method, request.params, self._session))
 
     def _reply(self, request_id: str | float, reply: dict[str, Any]) -> None:
         number = int(request_id) if isinstance(request_id, float) and request_id.is_integer() else request_id
@@ -217,14 +215,29 @@ class PageSocket:
                             await self._send_scene()
                 if self.close_code or viewer.overflowed:
                     self._closing = True
+                    self._counts.closed_pages += viewer.overflowed
                     await self._ws.close(code=self.close_code or WSCloseCode.TRY_AGAIN_LATER)
                     return
-        except (TimeoutError, ConnectionError):
+        except ConnectionError:
+            return  # the page has left
+        except TimeoutError:
             self._counts.closed_pages += 1
-            if self._transport is not None:
-                self._transport.abort()  # a close frame would wait behind what the page does not take
+            self._abort()  # a close frame would wait behind what the page does not take
+        except Exception:
+            log.exception("a page can't be served", extra={"once_key": "page"})
+            self._abort()
 
     async def _send_scene(self) -> None:
         scene = self.viewer.to_send.popleft()
-        await self._ws.send_bytes(await self._hub.packed(scene, self.viewer.max_width))
+        try:
+            packed = await self._hub.packed(scene, self.viewer.max_width)
+        except MessageError as error:
+            self._hub.pass_over(error)
+            self.viewer.acknowledge()  # nobody else will
+            return
+        await self._ws.send_bytes(packed)
         self.viewer.sent += 1
+
+    def _abort(self) -> None:
+        if self._transport is not None:
+            self._transport.abort()

@@ -6,9 +6,11 @@ import asyncio
 import logging
 import queue
 import threading
+import time
 from collections.abc import Callable
 from typing import Any
 
+from nodes.web.allowances import Allowances
 from stream.errors import MessageError, StreamError
 from stream.node import ControlClient, PublicListener
 from stream.transport.wire import from_json, to_json
@@ -19,6 +21,8 @@ POLL_MS = 50  # how soon a listener that has nothing to read sees what it is to 
 REPLY_POLL_MS = 5  # how soon a request goes out while another one waits for its reply
 REPLY_S = 30.0  # a reply that takes longer comes no more
 MAX_PENDING = 256  # requests without a reply, of all pages together
+MAX_REQUEST_BYTES = 1 << 20  # that the run takes
+BURST, PER_S = 100.0, 25.0  # requests of a session at once, and in the long run; the run takes 100 a second of all
 IDLE_S = 0.5
 
 Parts = list[bytes]
@@ -93,6 +97,7 @@ class Requests:
 
     def __init__(self, client: ControlClient) -> None:
         self._client = client
+        self._allowances = Allowances(BURST, PER_S, time.monotonic)
         self._outbox: queue.SimpleQueue[tuple[int, bytes]] = queue.SimpleQueue()
         self._pending: dict[int, asyncio.Future[dict[str, Any]]] = {}  # used in the loop alone
         self._loop: asyncio.AbstractEventLoop | None = None
@@ -106,15 +111,23 @@ class Requests:
         self._loop = loop
         self._thread.start()
 
-    async def ask(self, method: str, params: dict[str, Any], timeout_s: float = REPLY_S) -> dict[str, Any]:
-        """The reply: {"result": ...} or {"error": {"code", "message"}}; one of ours where none comes."""
+    async def ask(self, method: str, params: dict[str, Any], who: str, timeout_s: float = REPLY_S) -> dict[str, Any]:
+        """The reply: {"result": ...} or {"error": {"code", "message"}}; one of ours where none comes.
+
+        `who` asks: the run sees one client in all of us, so that each session's share is limited here.
+        """
+        if not self._allowances.take(who):
+            return refusal("too_many_requests", f"at most {PER_S:g} requests a second are taken of a session")
         if len(self._pending) >= MAX_PENDING:
             return refusal("busy", f"{len(self._pending)} requests wait for the run; try again")
         self._count += 1
         number = self._count
         future: asyncio.Future[dict[str, Any]] = asyncio.get_running_loop().create_future()
+        body = to_json({"id": number, "method": method, "params": params})
+        if len(body) > MAX_REQUEST_BYTES:  # the run would end the connection, and all who wait would wait in vain
+            return refusal("bad_request", f"a request of {len(body)} bytes came; it has at most {MAX_REQUEST_BYTES}")
         self._pending[number] = future
-        self._outbox.put((number, to_json({"id": number, "method": method, "params": params})))
+        self._outbox.put((number, body))
         try:
             async with asyncio.timeout(timeout_s):
                 return await future

@@ -156,6 +156,7 @@ class WebServer:
             hub.end(self._reason)
             await asyncio.sleep(min(0.2, STOP_S) if len(hub.viewers) else 0)
             await server.shutdown(STOP_S)
+            hub.close()
 
 
 async def _tick(actions: Sequence[Callable[[], None]]) -> None:

@@ -108,5 +108,5 @@ def install(
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(config.level.upper())
-    for talkative in ("zmq", "asyncio"):
+    for talkative in ("zmq", "asyncio", "numba"):  # numba: thousands of lines a function that it compiles
         logging.getLogger(talkative).setLevel(logging.WARNING)

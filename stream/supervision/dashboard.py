@@ -45,12 +45,16 @@ def progress(status: dict[str, Any]) -> str:
     frames, latency = status["frames"], status["latency_ms"]
     objects = ", ".join(f"{_name(o)} {o['state']}" for o in status["objects"]) or "none"
     rate = status["nodes"]["decoder"]["rate_hz"]
-    trouble = f" ({status['reason']})" if status.get("reason") else ""
     return (
-        f"{status['phase']}{trouble}: {frames['captured']} frames, {frames['passed_over']} passed over, "
+        f"{_condition(status)}: {frames['captured']} frames, {frames['passed_over']} passed over, "
         f"decoder {rate:.1f}/s, latency p50 {latency['p50']:.0f} p95 {latency['p95']:.0f} ms; "
         f"objects: {objects}"
     )
+
+
+def _condition(status: dict[str, Any]) -> str:
+    """What the feed does; with what is wrong, where something is."""
+    return f"{status['state']} ({status['reason']})" if status.get("reason") else str(status["phase"])
 
 
 def _name(o: dict[str, Any]) -> str:
@@ -99,7 +103,7 @@ def table(title: str, status: dict[str, Any]) -> Any:
     head = Text.assemble(
         ("SAM-PT Live  ", "bold"),
         f"{title}  ",
-        (status["phase"], "green" if status["phase"] == "running" else "yellow"),
+        (_condition(status), "green" if _condition(status) == "running" else "yellow"),
         f"  {frames['captured']} frames, {frames['passed_over']} passed over"
         f"  latency p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms"
         f"  session {max(0, status['sessions'] - 1)}",

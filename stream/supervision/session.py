@@ -12,12 +12,15 @@ import math
 from collections.abc import Sequence
 
 from stream.commands import (
+    ChooseCandidate,
     Command,
     DecoderRestarted,
     DiscoveryDone,
     GivePrompt,
     Pause,
     Record,
+    RemoveObject,
+    RepeatPicture,
     Resume,
     SetLabels,
     Start,
@@ -25,6 +28,7 @@ from stream.commands import (
     StartTracker,
     Stop,
     TakeSnapshot,
+    UndoPoint,
 )
 from stream.errors import ControlError, PromptError, StreamError
 from stream.messages import Masks, Prompt
@@ -41,6 +45,7 @@ from stream.topology import Graph
 
 log = logging.getLogger(__name__)
 
+SHOWN = (GivePrompt, ChooseCandidate, UndoPoint, RemoveObject, SetLabels, TakeSnapshot)  # seen in a picture alone
 JOURNAL_S = 1.0  # how much of what was last seen of the objects may be lost
 
 
@@ -231,6 +236,8 @@ class Session:
 
     def _send(self, node: str, command: Command) -> None:
         self._outbox.put(SendCommand(node, command))
+        if self.paused and self.config.live and isinstance(command, SHOWN):
+            self._outbox.put(SendCommand("capture", RepeatPicture()))
 
     def _send_if_loaded(self, node: str, command: Command) -> None:
         """Send what a node that still loads gets with its start command."""

@@ -29,7 +29,7 @@ log = logging.getLogger(__name__)
 
 DESCRIPTORS_A_CLIENT = 6  # its connection, the two ends of the relay, and those of a ZeroMQ socket of its own
 DESCRIPTORS_APART = 48  # stay free for files, pipes and the sockets of the graph
-GATES = 2  # of a process at most
+GATES = 3  # of a process at most: control, and with a port that the system chooses two for masks
 MUTE_S = 5.0  # how long a client may say nothing at first
 GREETING_BYTES = 64  # of ZMTP: who has sent less has not even begun
 ACCEPT_PAUSE_S = 0.5  # when no descriptor is left

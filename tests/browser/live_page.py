@@ -71,7 +71,10 @@ class LivePage:
             until(holds, what, patience_s)
         except AssertionError as error:
             newest.pop("ages_ms", None)
-            raise AssertionError(f"{error}; the page: {newest}; problems: {self.problems}") from None
+            notices = self.page.evaluate("document.querySelector('#notices')?.innerText")
+            raise AssertionError(
+                f"{error}; the page: {newest}; notices: {notices}; problems: {self.problems}"
+            ) from None
         return newest
 
     def code(self) -> int:

@@ -10,6 +10,7 @@ from decoder.disc_sam import DiscSam
 from decoder.live_feed import SquareModel
 from decoder.scripted_model import SIZE, ScriptedModel, box, frame, request, tracks
 
+from nodes.decoder.lite.backend import Lite
 from nodes.decoder.node import DecoderStage, make_stage
 from nodes.decoder.sam.sam_pt import SamPt
 from stream.commands import Start
@@ -166,5 +167,5 @@ def test_where_no_objects_are_looked_for_a_request_is_let_go():
 
 @pytest.mark.parametrize(("preset", "live"), [("lite", True), ("sam_pt", False)])
 def test_what_is_decoded_frame_by_frame_needs_no_thread(preset, live):
-    decoder, _ = stage(ScriptedModel(), preset=preset, live=live)
+    decoder, _ = stage(Lite() if preset == "lite" else ScriptedModel(), preset=preset, live=live)
     assert decoder.live is None

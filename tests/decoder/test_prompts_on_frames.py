@@ -9,13 +9,15 @@ from builders import SIZE, box_mask, gray, mask_prompt, masks, object_mask, poin
 from builders import tracks as one_tracks
 from decoder.disc_sam import DiscSam
 from decoder.lite.textured_square import draw, iou
-from decoder.live_feed import SquareModel
+from decoder.live_feed import ManualWorker, SquareModel
+from running import until
 
 from nodes.decoder.candidates import rank_candidates
 from nodes.decoder.lite.backend import Lite
-from nodes.decoder.mask_history import MaskHistory
 from nodes.decoder.mask_model import Query
 from nodes.decoder.node import DecoderStage
+from nodes.decoder.past_prompts.catching_up import CatchingUp
+from nodes.decoder.past_prompts.mask_history import MaskHistory
 from nodes.decoder.sam.sam_pt import SamPt
 from stream.commands import Start
 from stream.crops import uncrop_mask
@@ -57,6 +59,16 @@ def on(i: int, prompt: Prompt, since=(), request: int = 0, objects=()) -> Prompt
     )
 
 
+def done(stage) -> None:
+    """Wait until what is followed beside the feed is handed over."""
+
+    def handed_over() -> bool:
+        stage.on_idle()
+        return not stage.catching_up.busy
+
+    until(handed_over, "the object on the newest frame")
+
+
 def mask_at(seeds: Seeds) -> np.ndarray:
     [seed] = seeds.objects
     return uncrop_mask(seed.bbox, seed.mask, seeds.size)
@@ -71,6 +83,7 @@ def test_seeds_go_out_of_the_prompts_frame_and_of_the_newest_and_the_next_frame_
         node.give(stage, Tracks(frame=frame(i)))
     node.sent.clear()
     assert not node.give(stage, on(2, mask_prompt(1, CLIP[2][1]), since=(3, 4, 5)))  # no step of the feed
+    done(stage)
     first, newest = node.take(Seeds)
     assert (first.frame_id, newest.frame_id) == (2, 5)
     assert np.array_equal(mask_at(first), CLIP[2][1])
@@ -82,11 +95,103 @@ def test_seeds_go_out_of_the_prompts_frame_and_of_the_newest_and_the_next_frame_
     assert published.objects[0].state == "tracked"
 
 
+def test_frames_that_come_meanwhile_are_followed_as_well_and_the_feed_does_not_wait():
+    stage, node = started(Lite())
+    worker = ManualWorker()
+    stage.catching_up = CatchingUp(worker)
+    for i in range(4):
+        node.give(stage, Tracks(frame=frame(i)))
+    node.give(stage, on(1, mask_prompt(1, CLIP[1][1]), since=(2, 3)))
+    for i in range(4, 8):  # the thread is at work
+        assert node.give(stage, Tracks(frame=frame(i), objects=(no_points(1),)))
+    assert [m.objects[0].area if m.objects else -1 for m in node.take(Masks)][-4:] == [0] * 4
+    worker.finish()
+    stage.on_idle()  # four frames are left: once more on the thread
+    assert worker.busy
+    node.give(stage, Tracks(frame=frame(8), objects=(no_points(1),)))
+    worker.finish()
+    stage.on_idle()  # one is left: at once
+    assert [s.frame_id for s in node.take(Seeds)] == [1, 8]
+    node.give(stage, Tracks(frame=frame(9), objects=(no_points(1),)))
+    published = node.take(Masks)[-1]
+    assert iou(published.label_image(), CLIP[9][1]) > 0.85
+    assert published.objects[0].state == "tracked"
+
+
+def test_an_object_is_not_lost_while_its_first_mask_is_being_made():
+    stage, node = started(Lite())
+    worker = ManualWorker()
+    stage.catching_up = CatchingUp(worker)
+    node.give(stage, Tracks(frame=frame(0)))
+    node.give(stage, on(0, mask_prompt(1, CLIP[0][1])))
+    for i in range(1, 20):  # more than an object may be missing for
+        node.give(
+            stage, Tracks(frame=one_tracks(i, rgb=CLIP[0][0], size=CLIP[0][1].shape).frame, objects=(no_points(1),))
+        )
+    shown = [m.objects[0] for m in node.take(Masks) if m.objects]
+    assert {(o.state, o.reason) for o in shown} == {("uncertain", "its first mask is being made")}
+    while stage.catching_up.busy:
+        if worker.busy:
+            worker.finish()
+        stage.on_idle()
+    node.give(stage, Tracks(frame=one_tracks(20, rgb=CLIP[0][0], size=CLIP[0][1].shape).frame, objects=(no_points(1),)))
+    assert node.take(Masks)[-1].objects[0].state == "tracked"
+
+
+def test_an_object_whose_first_mask_does_not_come_is_missing_as_any_other():
+    class NoAnswer(Lite):
+        def beside(self):
+            raise ModelError("out of memory")
+
+    stage, node = started(NoAnswer())
+    node.give(stage, Tracks(frame=frame(0)))
+    node.give(stage, on(0, mask_prompt(1, CLIP[0][1])))
+    done(stage)
+    for i in range(1, 10):
+        node.give(stage, Tracks(frame=frame(i), objects=(no_points(1),)))
+    assert node.take(Masks)[-1].objects[0].state == "lost"
+
+
+def test_a_thread_that_does_not_catch_up_leaves_frames_out_at_once():
+    class Slow:
+        def __init__(self):
+            self.waiting, self.done = 5, False  # of those that came meanwhile
+
+        behind = property(lambda self: self.waiting)
+
+        def follow(self, frame):
+            self.waiting += 1
+
+        def step(self):
+            self.waiting = 5  # as many have come meanwhile
+            return True
+
+        def thin_out(self, most):
+            self.waiting = min(self.waiting, most)
+
+        def finish(self):
+            self.done = True
+
+    worker, slow, next_one = ManualWorker(), Slow(), Slow()
+    catching_up = CatchingUp(worker)
+    catching_up.run(slow)
+    catching_up.run(next_one)
+    rounds = 0
+    while not slow.done:
+        rounds += 1
+        worker.finish()
+        catching_up.collect()
+    assert rounds == 1  # 5 were left before a round and are left after it
+    assert catching_up.tasks == [next_one]
+    assert worker.busy  # with the next one
+
+
 def test_a_prompt_on_the_newest_frame_needs_no_frames_since():
     stage, node = started(Lite())
     for i in range(6):
         node.give(stage, Tracks(frame=frame(i)))
     node.give(stage, on(5, mask_prompt(1, CLIP[5][1])))
+    done(stage)
     node.give(stage, Tracks(frame=frame(6), objects=(no_points(1),)))
     assert iou(node.take(Masks)[-1].label_image(), CLIP[6][1]) > 0.9
 
@@ -100,6 +205,7 @@ def test_points_that_lead_to_nothing_leave_an_object_as_it_was():
     far = FrameRef(session=0, frame_id=100)  # the history knows no mask there
     prompt = point_prompt(1, [(5, 5)], 0, kind="refine", frame=far)
     node.give(stage, on(4, prompt, since=(5,)))
+    done(stage)
     node.give(stage, Tracks(frame=frame(6), objects=(no_points(1),)))
     assert iou(node.take(Masks)[-1].label_image(), CLIP[6][1]) > 0.85
 
@@ -194,6 +300,7 @@ def test_a_candidate_is_taken_by_its_number_and_the_answer_says_how_many_there_a
     for k in (0, 99):
         prompt = Prompt(object_id=1, xy=click.xy, labels=click.labels, candidate=k)
         node.give(stage, on(2, prompt, since=(3, 4, 5), request=7))
+        done(stage)
         [answer] = node.take(Answer)
         areas.append(int(mask_at(node.take(Seeds)[0]).sum()))
         assert answer.result["candidate"] == (0 if k == 0 else answer.result["candidates"] - 1)

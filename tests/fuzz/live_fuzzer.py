@@ -34,6 +34,7 @@ TOPICS = (*WRITERS, "commands")
 BATCH = 100  # messages of one client: fewer than a client may send at once
 OPEN = ("--publish", "tcp://127.0.0.1:0")  # the others are the sockets of the run's folder
 SLOW_MACHINE = ("--set", "supervisor.dead_after_s=20")  # no node is restarted for its silence
+FEW_OBJECTS = ("--set", "control.max_objects=4")  # each takes memory of its own
 
 
 @dataclass

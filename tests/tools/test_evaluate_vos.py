@@ -19,11 +19,13 @@ from tools.evaluation.scoring import COLUMNS
 def test_vos_follows_every_object_and_what_it_saves_scores_the_same(tmp_path: Path) -> None:
     davis_set(tmp_path / "set", "one", "two")
     report = evaluated(tmp_path, "vos", "--root", tmp_path / "set", "--save", tmp_path / "masks", "--jobs", 2)
+    scored_frames = 4 * (SET_FRAMES - 2)  # of two objects in each; but for the first and the last
     assert list(report["sequences"]) == ["one", "two"]
     assert tuple(report["mean"]) == COLUMNS
     assert report["ms_per_frame"] > 0
     assert 60 < report["mean"]["J"] < 100  # of two discs that hardly turn
     assert report["mean"]["J&F"] == pytest.approx((report["mean"]["J"] + report["mean"]["F"]) / 2)
+    assert sum(report["states"][s]["frames"] for s in ("tracked", "uncertain", "reacquired", "lost")) == scored_frames
 
     saved = sorted(p.name for p in (tmp_path / "masks" / "one").iterdir())
     assert saved == [f"{i:05d}.png" for i in range(SET_FRAMES)]

@@ -38,6 +38,7 @@ def test_points_begin_on_the_frame_that_the_prompt_names_and_are_caught_up(optio
     answer = newest_tracks(t.step(frame(40)))
     assert positions(answer).tolist() == [[20 + age + 1, 20]]  # everything moves one px a frame
     assert (answer.objects[0].drawn_id, answer.seeds_for) == (39 - age, ())
+    assert max(t.model.lengths) <= 8  # PIPS sees no more
 
 
 def test_other_objects_keep_their_points_and_their_windows():

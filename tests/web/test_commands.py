@@ -55,6 +55,28 @@ def look(link, *, act=False):
     browse(lambda session: asyncio.wait_for(work(session), 60), link)
 
 
+def another_link():
+    """What tools/ctl.py link prints."""
+    out = io.StringIO()
+    with contextlib.redirect_stdout(out):
+        assert ctl.main(["link"]) == 0
+    return out.getvalue().strip()
+
+
+def stop_while_somebody_looks(run, link):
+    """End the run as a user does; the page is told."""
+
+    async def work(session):
+        async with session.ws_connect(link.partition("?")[0] + "ws") as ws:
+            page = Page(ws)
+            await page.hears("status")
+            run.send(signal.SIGTERM)
+            assert (await page.hears("ended"))["reason"] == "the run has ended"
+
+    browse(lambda session: asyncio.wait_for(work(session), 60), link)
+    assert run.wait() == 0
+
+
 def test_a_page_of_a_run_and_one_of_view_show_it_and_act_and_the_node_can_die(start, tmp_path, own_run_folder):
     run = start(*LOOP, *SMALL, "--web", "127.0.0.1:0")
     run.says("the page is at ")
@@ -74,16 +96,12 @@ def test_a_page_of_a_run_and_one_of_view_show_it_and_act_and_the_node_can_die(st
     before = run.pids()
     os.kill(before["web"], signal.SIGKILL)
     until(lambda: run.output.count("the page is at ") == 2, "another web node")
-    out = io.StringIO()
-    with contextlib.redirect_stdout(out):
-        assert ctl.main(["link"]) == 0
-    another = out.getvalue().strip()
+    another = another_link()
     assert another.partition("?")[0] == link.partition("?")[0], "the port stays"
     look(another)
     after = run.pids()
     assert {n: p for n, p in after.items() if n != "web"} == {n: p for n, p in before.items() if n != "web"}
-    run.send(signal.SIGTERM)
-    assert run.wait() == 0
+    stop_while_somebody_looks(run, another_link())
 
 
 def test_a_port_in_use_and_an_address_for_others_end_the_run_with_one_message(start):

@@ -31,6 +31,7 @@ class ObjectScore:
     frames: list[int] = field(default_factory=list)
     J: list[float] = field(default_factory=list)
     F: list[float] = field(default_factory=list)
+    in_sight: list[bool] = field(default_factory=list)  # whether the truth shows the object
 
     def row(self) -> dict[str, float]:
         """The table's columns, 0..100."""
@@ -60,6 +61,7 @@ class Score:
             scored.frames.append(index)
             scored.J.append(j)
             scored.F.append(f)
+            scored.in_sight.append(bool((truth == object_id).any()))
 
     def of(self, object_ids: Collection[int]) -> Score:
         """The score of these objects alone."""

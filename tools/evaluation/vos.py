@@ -22,6 +22,7 @@ from tools.evaluation.layout import VideoSequence, ids_of, sequences_of
 from tools.evaluation.page import Chapter, write_page
 from tools.evaluation.pool import Tick, run_tasks
 from tools.evaluation.scoring import Score, table
+from tools.evaluation.state_table import judge, state_table
 
 
 def measure(options: argparse.Namespace) -> dict[str, Any]:
@@ -34,6 +35,7 @@ def measure(options: argparse.Namespace) -> dict[str, Any]:
     tasks = [Task(s, config, options.prompt, save) for s in sequences]
     outcomes = run_tasks(follow, tasks, [len(s.frames) for s in sequences], jobs=options.jobs, title="vos")
     report = table([o.score for o in outcomes], 1e3 * sum(o.spent_s for o in outcomes) / sum(len(o) for o in outcomes))
+    report["states"] = state_table(one for o in outcomes for one in judge(o.score, o.masks))
     if options.html:
         chapters = [Chapter(s, o.score, o.labels) for s, o in zip(sequences, outcomes, strict=True)]
         write_page(options.html, f"vos: {options.config}, first frame by {options.prompt}", report, chapters)

@@ -35,7 +35,7 @@ _PASSWORD = """<label for="name">Name</label>
 _LINK = """<label for="once">Code</label>
 <input id="once" name="once" type="password" autocomplete="off" required autofocus>"""
 _LINK_HINT = """<p class="soft">Open the address that the run has printed in its terminal. It works once; the code is
-what follows <code>?once=</code> in it.</p>"""
+what follows <code>?once=</code> in it. <code>python tools/ctl.py link</code> prints another one.</p>"""
 _CONTINUE = """<!doctype html>
 <html lang="en">
 <head>

@@ -9,13 +9,13 @@ from dataclasses import dataclass
 from nodes.web.access.hashing import digest
 from nodes.web.access.passwords import ROLES, Role
 from nodes.web.access.run_files import RunFiles
+from nodes.web.allowances import Allowances
 
 SESSION_S = 30 * 24 * 3600.0  # a page that was not looked at for so long has to log in again
 MAX_SESSIONS = 1024  # the one that was not used for the longest gives way
 TRIES = 5  # wrong passwords that an address may send at once
 TRY_AGAIN_S = 10.0  # and one more after so long
-TRIES_OF_ALL = 50  # of all addresses together
-MAX_ADDRESSES = 4096
+TRIES_OF_ALL = 50  # of all addresses together; and one more a second
 
 
 @dataclass
@@ -24,14 +24,6 @@ class Session:
 
     role: Role
     used_s: float  # when a request of it came last
-
-
-@dataclass
-class _Tries:
-    """A bucket of tries: full at first, one more each TRY_AGAIN_S."""
-
-    left: float
-    at_s: float
 
 
 class Access:
@@ -43,7 +35,8 @@ class Access:
         saved = list(files.load_sessions().items())[-MAX_SESSIONS:]
         # By the hash of the cookie's value; those of an earlier life go on.
         self._sessions = {hashed: Session(r, used_s) for hashed, (role, used_s) in saved for r in ROLES if r == role}
-        self._tries: dict[str, _Tries] = {}  # by address; "" for all together
+        self._tries = Allowances(TRIES, 1 / TRY_AGAIN_S, clock)
+        self._all_tries = Allowances(TRIES_OF_ALL, 1.0, clock)
 
     # --- sessions ---
 
@@ -88,32 +81,12 @@ class Access:
         """Whether the secret is one that nobody has used before; from now on it is used."""
         return self._files.use_link(secret)
 
-    # --- wrong passwords ---
+    # --- tries ---
 
     def may_try(self, address: str) -> bool:
         """Whether an address may try a password or a link; each call is one try."""
-        now_s = self._clock()
-        if len(self._tries) > MAX_ADDRESSES:
-            self._tries = {a: t for a, t in self._tries.items() if a == "" or _left(t, TRIES, now_s) < TRIES}
-        own, shared = self._bucket(address or "?", TRIES, now_s), self._bucket("", TRIES_OF_ALL, now_s)
-        if own.left < 1 or shared.left < 1:
-            return False
-        own.left -= 1
-        shared.left -= 1
-        return True
+        return self._tries.take(address) and self._all_tries.take("")
 
     def forgive(self, address: str) -> None:
         """A login went well: its tries count no more."""
-        self._tries.pop(address or "?", None)
-
-    def _bucket(self, address: str, most: int, now_s: float) -> _Tries:
-        bucket = self._tries.get(address)
-        if bucket is None:
-            bucket = self._tries[address] = _Tries(most, now_s)
-        bucket.left, bucket.at_s = _left(bucket, most, now_s), now_s
-        return bucket
-
-
-def _left(tries: _Tries, most: int, now_s: float) -> float:
-    per_s = most / TRIES / TRY_AGAIN_S
-    return min(float(most), tries.left + (now_s - tries.at_s) * per_s)
+        self._tries.give_back(address)

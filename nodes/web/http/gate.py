@@ -61,6 +61,8 @@ class Gate:
             response.force_close()
         except Exception:
             log.exception("%s failed", route.name if route else "a request", extra={"once_key": "web request"})
+            if request.writer.output_size and request.transport is not None:
+                request.transport.abort()  # a part of another answer is out
             response = plain(500, "a fault of the server; its log says more")
         if not response.prepared:
             dress(response)

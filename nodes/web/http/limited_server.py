@@ -11,6 +11,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from nodes.web.counts import Counts
+from nodes.web.http.replies import dress
 
 MAX_CONNECTIONS = 256
 IDLE_S = 15.0  # a connection without a whole request line and headers for so long is closed
@@ -43,6 +44,7 @@ class _Handler(RequestHandler):
             raise ConnectionError("a part of the response is out already")
         response = web.Response(status=status, text="no request that this server understands\n")
         response.force_close()
+        dress(response)
         return response
 
 

@@ -62,7 +62,7 @@ class PageHandlers:
         if not web.WebSocketResponse().can_prepare(visitor.request):
             return plain(426, "this address speaks WebSocket")
         assert visitor.role
-        page = PageSocket(self._hub, self._camera_feed, visitor.role, self._counts)
+        page = PageSocket(self._hub, self._camera_feed, visitor.role, self._counts, visitor.cookie)
         if not self._hub.join(page.viewer):
             return plain(503, f"{self._hub.viewers.most} look already; try again later")
         self._pages[page] = visitor.cookie

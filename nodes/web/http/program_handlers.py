@@ -15,6 +15,7 @@ from nodes.web.page_socket import VIEWER_METHODS
 from nodes.web.relay import refusal
 from nodes.web.scene_message import WebScene
 from nodes.web.viewers import Viewer
+from stream.errors import MessageError
 
 BODY_S = 10.0  # within which the body of a request has to be there
 SNAPSHOT_S = 5.0  # so long a snapshot waits for the next frame
@@ -46,7 +47,10 @@ class ProgramHandlers:
             except TimeoutError:
                 return plain(503, f"no frame came within {SNAPSHOT_S:g} s")
             scene = viewer.to_send.popleft()
-        return web.Response(body=await self._picture(scene, with_masks), content_type="image/jpeg")
+        jpeg = await self._picture(scene, with_masks)
+        if jpeg is None:
+            return plain(503, "the run's picture can't be read")
+        return web.Response(body=jpeg, content_type="image/jpeg")
 
     async def mjpeg(self, visitor: Visitor, camera: str) -> web.StreamResponse:
         """A stream of pictures without end, the newest each time; with ?masks=0 without masks in them."""
@@ -85,14 +89,22 @@ class ProgramHandlers:
             viewer.texts.clear()  # messages for pages
             while viewer.to_send:
                 jpeg = await self._picture(viewer.to_send.popleft(), with_masks)
+                if jpeg is None:
+                    viewer.acknowledge()
+                    continue
                 head = f"--{BOUNDARY}\r\nContent-Type: image/jpeg\r\nContent-Length: {len(jpeg)}\r\n\r\n"
                 async with asyncio.timeout(WRITE_S):
                     await response.write(head.encode() + jpeg + b"\r\n")
                 viewer.sent += 1
                 viewer.acknowledge()
 
-    async def _picture(self, scene: WebScene, with_masks: bool) -> bytes:
-        return await self._hub.burnt(scene) if with_masks else scene.jpeg
+    async def _picture(self, scene: WebScene, with_masks: bool) -> bytes | None:
+        """The scene's picture; None where it can't be read."""
+        try:
+            return await self._hub.burnt(scene) if with_masks else scene.jpeg
+        except MessageError as error:
+            self._hub.pass_over(error)
+            return None
 
     async def api(self, visitor: Visitor, method: str) -> web.StreamResponse:
         """A control method."""
@@ -105,7 +117,7 @@ class ProgramHandlers:
             params = None
         if not isinstance(params, dict):
             return as_json(400, refusal("bad_request", "the body is a JSON object of params"))
-        reply = await self._hub.requests.ask(method, params)
+        reply = await self._hub.requests.ask(method, params, visitor.cookie)
         code = reply["error"].get("code", "") if "error" in reply else None
         return as_json(200 if code is None else ERROR_STATUS.get(code, 400), reply)
 

@@ -20,22 +20,23 @@ class Route:
     need: Need  # the role; metrics: a viewer, or whoever has the token
     changes: bool = False  # it changes something, so it needs a header that no foreign page can send
     any_host: bool = False  # it tells nothing, so it does not matter what name it is asked by
+    head: bool = False  # HEAD will do, too
     page: bool = False  # a person reads the answer: without a session it is the way to the login
 
 
 ROUTES = (
-    Route("index", "GET", "/", "viewer", page=True),
-    Route("static", "GET", "/static/{name}", "nobody"),
-    Route("static_core", "GET", "/static/core/{name}", "nobody"),
-    Route("login_form", "GET", "/login", "nobody", page=True),
+    Route("index", "GET", "/", "viewer", head=True, page=True),
+    Route("static", "GET", "/static/{name}", "nobody", head=True),
+    Route("static_core", "GET", "/static/core/{name}", "nobody", head=True),
+    Route("login_form", "GET", "/login", "nobody", head=True, page=True),
     Route("login", "POST", "/login", "nobody", page=True),
     Route("logout", "POST", "/logout", "viewer", changes=True),
     Route("socket", "GET", "/ws", "viewer"),
     Route("snapshot", "GET", "/snapshot/{camera}.jpg", "viewer"),
     Route("mjpeg", "GET", "/mjpeg/{camera}", "viewer"),
     Route("api", "POST", "/api/{method}", "viewer", changes=True),  # the methods that change something: operator
-    Route("healthz", "GET", "/healthz", "nobody", any_host=True),
-    Route("metrics", "GET", "/metrics", "metrics"),
+    Route("healthz", "GET", "/healthz", "nobody", head=True, any_host=True),
+    Route("metrics", "GET", "/metrics", "metrics", head=True),
 )
 
 _PART = r"(?P<\1>[A-Za-z0-9_.-]{1,80}?)"
@@ -53,7 +54,7 @@ class RouteTable:
         for pattern, route in self._patterns:
             if (match := pattern.fullmatch(path)) is None:
                 continue
-            if method == route.method or (method == "HEAD" and route.method == "GET" and route.name != "socket"):
+            if method == route.method or (method == "HEAD" and route.head):
                 return route, match.groupdict(), []
             allowed.append(route.method)
         return None, {}, allowed

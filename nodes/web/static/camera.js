@@ -2,7 +2,7 @@
 
 import { cameraMessage } from "./core/wire.js";
 
-const WIDTH = 1280; // px wished for; the browser gives what the camera has
+const WIDTH = 1280; // px wished for, and sent at most
 const FRAMES_HZ = 25;
 const QUALITY = 0.85;
 const MOST_BACKLOG = 1_000_000; // bytes that wait for a slow line; a newer frame is worth more than these
@@ -16,9 +16,8 @@ export class PageCamera extends EventTarget {
     this._connection = connection;
     this._stream = null;
     this._video = null;
-    this._canvas = new OffscreenCanvas(16, 9);
+    this._canvas = null;
     this._free = true; // the server has taken the last frame
-    this._encoding = false;
     this._timer = 0;
   }
 
@@ -42,6 +41,7 @@ export class PageCamera extends EventTarget {
     track.onended = () => this._ended("The camera was unplugged, or taken away from this page.");
     this._video = Object.assign(document.createElement("video"), { muted: true, playsInline: true });
     this._video.srcObject = this._stream;
+    this._canvas = document.createElement("canvas");
     await this._video.play().catch(() => {});
     this._free = true;
     this._enter("on");
@@ -83,15 +83,18 @@ export class PageCamera extends EventTarget {
   }
 
   async _send() {
-    if (this.state !== "on") return; // it was turned off while a callback was under way
-    const { videoWidth: width, videoHeight: height } = this._video;
-    if (!this._free || !width || this._connection.backlog > MOST_BACKLOG) return;
+    if (this.state !== "on") return; // it was switched off while the next picture was waited for
+    const { videoWidth, videoHeight } = this._video;
+    if (!this._free || !videoWidth || this._connection.backlog > MOST_BACKLOG) return;
+    const scale = Math.min(1, WIDTH / videoWidth);
+    const width = Math.round(videoWidth * scale);
+    const height = Math.round(videoHeight * scale);
     const captured = performance.timeOrigin + performance.now();
-    if (this._canvas.width !== width || this._canvas.height !== height) this._canvas = new OffscreenCanvas(width, height);
-    this._canvas.getContext("2d", { alpha: false }).drawImage(this._video, 0, 0);
-    const jpeg = await this._canvas.convertToBlob({ type: "image/jpeg", quality: QUALITY });
+    if (this._canvas.width !== width || this._canvas.height !== height) Object.assign(this._canvas, { width, height });
+    this._canvas.getContext("2d", { alpha: false }).drawImage(this._video, 0, 0, width, height);
+    const jpeg = await new Promise((resolve) => this._canvas.toBlob(resolve, "image/jpeg", QUALITY));
     const header = { type: "camera_frame", captured_ms: captured, width, height };
-    if (this.state === "on" && this._connection.send(cameraMessage(header, jpeg))) {
+    if (jpeg && this.state === "on" && this._connection.send(cameraMessage(header, jpeg))) {
       this._free = false;
       this.sent += 1;
     }

@@ -5,7 +5,7 @@ const LONGEST_WAIT_S = 8;
 const HEALTHY_AFTER_S = 5; // a connection that held so long starts the waits from the beginning
 const PING_S = 2;
 const DEAD_AFTER_S = 7; // without a single message, though pings are sent
-const REPLY_WITHIN_S = 15;
+const REPLY_WITHIN_S = 35; // the server waits 30 s for the run, and tells of it
 const LOGGED_OUT = 4401; // the code that the server closes with
 
 /** Seconds before attempt number 0, 1, 2, ...: doubling, with 20 % jitter so that many pages don't come at once. */

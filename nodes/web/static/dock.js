@@ -1,9 +1,10 @@
 /** The tools under the picture: buttons in, calls of stage, prompter and run out; and what is pressed or can't be. */
 
 import { colourOf, css } from "./core/palette.js";
-import { find, setData, setText, show } from "./dom.js";
+import { find, setAttribute, setData, setText, show } from "./dom.js";
 import { notify } from "./notices.js";
 
+const STATUS_LAGS_MS = 4000; // so long a status may still say what was before a reply
 const FIND_COUNT = 8; // objects that "find objects" looks for at most
 
 export class Dock {
@@ -11,6 +12,7 @@ export class Dock {
     Object.assign(this, { stage, prompter, objects, request });
     this.paused = false;
     this.recording = false;
+    this._repliedAt = { pause: -Infinity, record: -Infinity }; // ms of the page's clock
     this.acts = {
       point: () => this.setTool("point"),
       brush: () => this.setTool(stage.tool === "brush" ? "point" : "brush"),
@@ -65,7 +67,10 @@ export class Dock {
 
   async pause(on) {
     const result = await this._ask(on ? "pause" : "resume");
-    if (result) this.paused = result.paused ?? on;
+    if (result) {
+      this.paused = result.paused ?? on;
+      this._repliedAt.pause = performance.now();
+    }
     this.update();
   }
 
@@ -73,6 +78,7 @@ export class Dock {
     const result = await this._ask("record", { on });
     if (result) {
       this.recording = result.recording ?? on;
+      this._repliedAt.record = performance.now();
       notify(this.recording ? `Recording to ${result.path}` : `Recorded ${result.path ?? ""}`.trim());
     }
     this.update();
@@ -95,9 +101,20 @@ export class Dock {
 
   /** Take what the status says of things that others may have changed. */
   takeStatus(status) {
-    this.paused = status.state === "paused";
-    if (typeof status.recording === "boolean") this.recording = status.recording;
+    if (!this._hasJustReplied("pause")) this.paused = status.state === "paused";
+    if (!this._hasJustReplied("record") && typeof status.recording === "boolean") this.recording = status.recording;
     this.update();
+  }
+
+  /** A state of the run as it must be by now: a reply to pause or resume knows more than the status before it. */
+  corrected(state) {
+    if (!this._hasJustReplied("pause")) return state;
+    if (this.paused) return "paused";
+    return state === "paused" ? "running" : state;
+  }
+
+  _hasJustReplied(what) {
+    return performance.now() - this._repliedAt[what] < STATUS_LAGS_MS;
   }
 
   update() {
@@ -108,7 +125,7 @@ export class Dock {
     press("pause", this.paused);
     press("record", this.recording);
     setText(find("pause-text"), this.paused ? "Resume" : "Pause");
-    find("pause-icon").setAttribute("href", this.paused ? "#i-play" : "#i-pause");
+    setAttribute(find("pause-icon"), "href", this.paused ? "#i-play" : "#i-pause");
     const { target } = prompter;
     const painting = stage.tool === "brush";
     show(find("brush-strip"), painting);
@@ -118,8 +135,9 @@ export class Dock {
     find("context-dot").style.backgroundColor = css(colourOf(target));
     setText(find("context-text"), objects.nameOf(target));
     const selected = objects.selected === target;
-    find("context-name").title = selected ? "Clicks add points to it; press to unselect" : "Press to add points to it with the next clicks";
-    find("context-name").setAttribute("aria-pressed", selected);
+    const meaning = selected ? "Clicks add points to it; press to unselect" : "Press to add points to it with the next clicks";
+    setAttribute(find("context-name"), "title", meaning);
+    setAttribute(find("context-name"), "aria-pressed", selected);
     setData(find("context"), "selected", selected);
     const { candidate } = prompter;
     show(find("candidate"), candidate?.objectId === target);
@@ -137,5 +155,5 @@ export class Dock {
 }
 
 function press(act, on) {
-  document.querySelector(`[data-act="${act}"]`).setAttribute("aria-pressed", on);
+  setAttribute(document.querySelector(`[data-act="${act}"]`), "aria-pressed", on);
 }

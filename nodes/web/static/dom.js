@@ -25,13 +25,17 @@ export function icon(name) {
   return svg;
 }
 
-/** Change text only where it differs: a live region speaks at each change, and layout is not free. */
+/** Change only what differs: a live region speaks at each change, and each change costs style, layout and paint. */
 export function setText(node, text) {
   if (node.textContent !== text) node.textContent = text;
 }
 
 export function setData(node, key, value) {
   if (node.dataset[key] !== String(value)) node.dataset[key] = value;
+}
+
+export function setAttribute(node, name, value) {
+  if (node.getAttribute(name) !== String(value)) node.setAttribute(name, value);
 }
 
 export function show(node, visible) {

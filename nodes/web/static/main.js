@@ -18,7 +18,8 @@ import { Stage } from "./stage.js";
 import { StatusView } from "./status_view.js";
 import { exposeForTests } from "./testing.js";
 
-const UPDATE_MS = 200; // of chip, banner and panel
+const UPDATE_MS = 250; // of chip, banner and panel
+const TITLE = document.querySelector("title");
 const SCHEME = location.protocol === "https:" ? "wss" : "ws";
 
 const connection = new Connection(`${SCHEME}://${location.host}/ws`);
@@ -37,7 +38,8 @@ const player = new Player({
   acknowledge: () => connection.send({ type: "ack" }),
   report: (message) => console.warn(`sam-pt: ${message}`),
 });
-const prompter = new Prompter({ request, player, objects });
+const serverNowS = () => connection.serverNowMs() / 1000;
+const prompter = new Prompter({ request, player, objects, serverNowS });
 const layers = new Layers(() => stage.redraw());
 const stage = new Stage({
   player,
@@ -77,7 +79,7 @@ function paint(scene) {
 
 /** Objects are told of by every frame that comes, painted or not. */
 player.onScene = ({ header }) => {
-  for (const { id, from, to, reason } of objects.takeScene(header, connection.serverNowMs() / 1000)) {
+  for (const { id, from, to, reason } of objects.takeScene(header, serverNowS())) {
     const name = objects.nameOf(id);
     if (to === null) speak(`${name} was removed.`);
     else if (from === null || from === "starting") speak(`${name} is followed.`);
@@ -92,6 +94,10 @@ function look() {
 }
 
 function watch(name) {
+  if (run.camera !== null && run.camera !== name) {
+    objects.clear(); // another camera's have the same numbers
+    prompter.settle();
+  }
   run.camera = name;
   remember("camera", name);
   player.clear();
@@ -168,7 +174,7 @@ document.addEventListener("visibilitychange", () => {
 
 prompter.addEventListener("change", () => {
   dock.update();
-  panel.update(connection.serverNowMs() / 1000);
+  panel.update(serverNowS());
   stage.redraw();
 });
 prompter.addEventListener("done", ({ detail }) => speak(detail));
@@ -196,7 +202,7 @@ find("logout").onclick = async () => {
   location.assign("/login");
 };
 
-// --- what is known, five times a second ----------------------------------------------------------------------------------
+// --- what is known, four times a second -----------------------------------------------------------------------------------
 
 function facts() {
   const now = performance.now();
@@ -204,7 +210,7 @@ function facts() {
   const shown = player.shown?.header ?? null;
   const ageMs = shown && serverNow - shown.captured_unix_ns / 1e6;
   const { periodMs, usualAgeMs, ages, rateHz } = times.summary(now);
-  const status = run.status && { ...run.status };
+  const status = run.status && { ...run.status, state: dock.corrected(run.status.state) };
   if (typeof status?.retry_in_s === "number") status.retry_in_s -= (now - status.receivedAt) / 1000;
   return {
     link: connection.state,
@@ -235,12 +241,12 @@ function facts() {
 function update() {
   const known = facts();
   statusView.update(known);
-  panel.update(connection.serverNowMs() / 1000);
+  panel.update(serverNowS());
   dock.update();
   setData(document.body, "connection", connection.state);
   const live = statusView.verdict.kind === "live";
   show(find("hint"), live && mayAct() && objects.objects.size === 0 && !player.held && prompter.pending.length === 0);
-  setText(document.querySelector("title"), run.camera ? `${run.camera} · SAM-PT Live` : "SAM-PT Live");
+  setText(TITLE, run.camera ? `${run.camera} · SAM-PT Live` : "SAM-PT Live");
 }
 
 listen({

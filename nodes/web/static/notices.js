@@ -10,10 +10,13 @@ const SPEECH_MS = 1200; // changes that come together are told together
 let speech = [];
 let speechTimer = 0;
 
-/** Show a message; `action` {label, run} gets a button. */
+/** Show a message; `action` {label, run} gets a button. Of messages with a `testid` of their own the newest is shown. */
 export function notify(message, { action = null, testid = "notice" } = {}) {
   const box = find("notices");
-  for (const other of [...box.children]) if (other.dataset.message === message) other.remove();
+  for (const other of [...box.children]) {
+    const same = testid === "notice" ? other.dataset.message === message : other.dataset.testid === testid;
+    if (same) other.remove(); // the same thing is said once, in its newest words
+  }
   while (box.children.length >= MOST) box.firstChild.remove();
   const notice = element("div", { className: "notice", data: { testid, message } }, element("span", { textContent: message }));
   if (action) {

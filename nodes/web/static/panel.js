@@ -2,7 +2,7 @@
 
 import { duration } from "./core/objects.js";
 import { colourOf, css } from "./core/palette.js";
-import { element, find, icon, setData, setText, show } from "./dom.js";
+import { element, find, icon, setAttribute, setData, setText, show } from "./dom.js";
 import { drawSign } from "./drawing.js";
 
 const THUMBNAIL_PX = 96; // drawn twice as large as shown
@@ -117,16 +117,15 @@ export class Panel {
     if (row.item.dataset.state !== object.state) paintSign(row.sign, object.state, css(colourOf(id)));
     setData(row.item, "state", object.state);
     setData(row.item, "selected", chosen);
-    row.select.setAttribute("aria-pressed", chosen);
+    setAttribute(row.select, "aria-pressed", chosen);
     setText(row.name, name);
     const lost = object.state === "lost" && object.lostSince !== null;
     const word = lost ? `lost for ${duration(nowS - object.lostSince)}` : object.state;
     setText(row.word, object.reason ? `${word}: ${object.reason}` : word);
-    row.word.title = row.word.textContent;
     setText(row.numbers, object.area > 0 ? `${object.score.toFixed(2)}  ·  ${object.area.toLocaleString("en")} px` : "no mask");
     for (const [button, verb] of [[row.rename, "Rename"], [row.remove, "Remove"]]) {
-      button.title = verb;
-      if (button.getAttribute("aria-label") !== `${verb} ${name}`) button.setAttribute("aria-label", `${verb} ${name}`);
+      setAttribute(button, "title", verb);
+      setAttribute(button, "aria-label", `${verb} ${name}`);
     }
   }
 }

@@ -48,6 +48,7 @@ export class Player {
     this.unreadable = 0; // messages
     this._waiting = null; // the newest message, not decoded yet
     this._next = null; // the newest Scene, not painted yet
+    this._life = 0; // +1 when what is under way is to be forgotten
     this._owed = 0; // acknowledgements that the next paint brings
     this._decoding = false;
     this._scheduled = false;
@@ -69,10 +70,14 @@ export class Player {
     if (this._next) this._schedule();
   }
 
-  /** Forget what is under way, after the connection or the camera has changed. */
+  /** Forget what is under way, after the connection or the camera has changed; the server is owed nothing then. */
   clear() {
+    for (let owed = this._owed + (this._waiting ? 1 : 0); owed > 0; owed -= 1) this.acknowledge();
     this._waiting = null;
     this._owed = 0;
+    this._next?.bitmap.close();
+    this._next = null;
+    this._life += 1;
   }
 
   async _decode() {
@@ -80,8 +85,11 @@ export class Player {
     while (this._waiting) {
       const buffer = this._waiting;
       this._waiting = null;
+      const life = this._life;
       try {
-        this._offer(await readScene(buffer));
+        const scene = await readScene(buffer);
+        if (life === this._life) this._offer(scene);
+        else this._pass(scene);
       } catch (error) {
         this.unreadable += 1;
         this.acknowledge();
@@ -89,6 +97,11 @@ export class Player {
       }
     }
     this._decoding = false;
+  }
+
+  _pass(scene) {
+    scene.bitmap.close();
+    this.acknowledge();
   }
 
   _offer(scene) {

@@ -15,15 +15,19 @@ const DOUBLE_CLICK_PX = 6; // frame px
 /** Events: "change"; "gone" (detail: {message, again}; without `again` it was not a
  *  prompt that failed, but the holding of the frame); "problem" (detail: message); "done" (detail: message). */
 export class Prompter extends EventTarget {
-  constructor({ request, player, objects, now = () => performance.now() }) {
+  /** `serverNowS()` is the server's unix clock, s; `now()` the page's own, ms. */
+  constructor({ request, player, objects, serverNowS, now = () => performance.now() }) {
     super();
     this.request = request; // (method, params) -> promise
     this.player = player;
     this.objects = objects;
+    this.serverNowS = serverNowS;
     this.now = now;
     this.pending = []; // [{xy, label, since, objectId}]: clicks whose mask is not on screen yet
     this.candidate = null; // {objectId, index, count} once one was chosen
     this._recent = null; // {objectId, until}
+    this._replied = Promise.resolve(); // once no prompt waits for its reply
+    this._sending = 0; // prompts that wait for their reply
     this._pin = null; // the frame that the server keeps for us
     this._pinNeeded = false; // a prompt was made on it
     this._lastClick = null;
@@ -34,6 +38,11 @@ export class Prompter extends EventTarget {
   get target() {
     if (this.objects.selected !== null) return this.objects.selected;
     return this.recent;
+  }
+
+  /** Whether a prompt was made just now, be it that its object is not named yet. */
+  get justPrompted() {
+    return this._sending > 0 || this.recent !== null;
   }
 
   /** The object prompted just now; null later. */
@@ -89,23 +98,27 @@ export class Prompter extends EventTarget {
   /** A click at frame px: selects, or begins an object, or adds a point to the target; `fresh` always begins one. */
   click(xy, label, { fresh = false } = {}) {
     const scene = this.player.shown;
-    if (!scene || this._isDoubleClick(xy)) return null;
+    if (!scene || this._isDoubleClick(xy, label)) return null;
     const point = [...clamped(scene.header, xy), label];
     const { selected } = this.objects;
-    if (label === 0 || (selected !== null && !fresh)) {
-      const target = label === 0 ? this.target : selected;
-      if (target === null) {
-        this._say("problem", "Select an object first: click it, or press its number.");
-        return null;
-      }
-      return this._send("refine_object", { object_id: target, points: [point] }, scene, target);
+    if (label === 0) {
+      if (this._sending === 0) return this._refine(this.target, point, scene);
+      this._pinNeeded = true; // the gesture is over before the object has a name
+      return this._replied.then(() => this._refine(this.target, point, scene));
     }
+    if (selected !== null && !fresh) return this._refine(selected, point, scene);
     const under = fresh ? null : scene.objectAt(xy);
     if (under !== null) {
       this.select(under);
       return null;
     }
     return this._send("add_object", { points: [point] }, scene);
+  }
+
+  _refine(target, point, scene) {
+    if (target !== null) return this._send("refine_object", { object_id: target, points: [point] }, scene, target);
+    this._say("problem", "Select an object first: click it, or press its number.");
+    return null;
   }
 
   box(box) {
@@ -116,7 +129,14 @@ export class Prompter extends EventTarget {
     return this._send("add_object", { mask }, this.player.shown);
   }
 
-  async _send(method, params, scene, objectId = null) {
+  _send(...prompt) {
+    this._sending += 1;
+    const reply = this._ask(...prompt).finally(() => (this._sending -= 1));
+    this._replied = Promise.all([this._replied, reply]);
+    return reply;
+  }
+
+  async _ask(method, params, scene, objectId = null) {
     const click = params.points && { xy: params.points[0], label: params.points[0][2], since: this.now(), objectId };
     if (click) this.pending.push(click);
     this.candidate = null;
@@ -124,7 +144,7 @@ export class Prompter extends EventTarget {
     this._changed();
     try {
       const result = await this.request(method, { ...params, frame: scene.frame });
-      this.objects.await(result.object_id, Date.now() / 1000);
+      this.objects.await(result.object_id, this.serverNowS());
       this._recent = { objectId: result.object_id, until: this.now() + RECENT_MS };
       if (click) click.objectId = result.object_id;
       else this._say("done", `${this.objects.nameOf(result.object_id)} begins`);
@@ -141,17 +161,20 @@ export class Prompter extends EventTarget {
     this.dispatchEvent(new CustomEvent("gone", { detail: { message: error.message, again } }));
   }
 
-  _isDoubleClick([x, y]) {
+  _isDoubleClick([x, y], label) {
     const last = this._lastClick;
-    this._lastClick = { x, y, at: this.now() };
-    if (!last || this.now() - last.at > DOUBLE_CLICK_MS) return false;
+    this._lastClick = { x, y, label, at: this.now() };
+    if (!last || last.label !== label || this.now() - last.at > DOUBLE_CLICK_MS) return false;
     return Math.hypot(x - last.x, y - last.y) < DOUBLE_CLICK_PX;
   }
 
   // --- corrections ------------------------------------------------------------------------------------------------------
 
+  // Whoever presses a key right after a click means the object that the click has begun: its reply is waited for.
+
   /** The next larger (+1) or smaller (-1) mask of the target's newest prompt. */
   async choose(step) {
+    await this._replied;
     const objectId = this.target;
     if (objectId === null) return this._say("problem", "Click an object first; then choose a smaller or larger mask.");
     const result = await this._act("choose_candidate", { object_id: objectId, step });
@@ -163,13 +186,16 @@ export class Prompter extends EventTarget {
   }
 
   async undo() {
+    await this._replied;
     const objectId = this.target;
     if (objectId === null) return this._say("problem", "Select the object whose last point is to be taken back.");
     if (await this._act("undo_point", { object_id: objectId })) this._say("done", "Took back the last point");
     return undefined;
   }
 
-  async remove(objectId = this.target) {
+  async remove(id = null) {
+    await this._replied;
+    const objectId = id ?? this.target;
     if (objectId === null) return this._say("problem", "Select the object to remove first.");
     const name = this.objects.nameOf(objectId);
     if (await this._act("remove_object", { object_id: objectId })) {

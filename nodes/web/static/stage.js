@@ -186,7 +186,7 @@ export class Stage {
     const step = this._wheel.take({ deltaY: event.deltaY, deltaMode: event.deltaMode, now: performance.now() });
     if (step === 0 || !this.mayAct()) return;
     if (this.tool === "brush") this.element.dispatchEvent(new CustomEvent("brush-size", { detail: step }));
-    else if (this.prompter.recent !== null) this.prompter.choose(step);
+    else if (this.prompter.justPrompted) this.prompter.choose(step);
   }
 
   _run(intents) {

@@ -43,6 +43,7 @@ export class StatusView {
     const { kind, tone, title, detail, stale, action } = this.verdict;
     const banner = find("banner");
     setData(document.body, "stale", stale);
+    setData(document.body, "banner", kind);
     setData(this._stage, "held", heldMs !== null);
     show(find("held"), heldMs !== null && !stale);
     if (heldMs !== null) setText(find("held-text"), ["held", `${ageWords(heldMs)} old`, ...DOING[doing]].join(" · "));

@@ -84,6 +84,7 @@ def rename_object(call: Call) -> dict[str, Any]:
 
 def list_objects(call: Call) -> dict[str, Any]:
     """Every object, as it was published last."""
+    call.accept_only()
     return {"objects": call.session.registry.list_objects()}
 
 

@@ -49,3 +49,17 @@ def test_nodes_in_threads_of_one_process_are_told_apart():
         root.handlers[:] = handlers
         root.setLevel(level)
     assert [line.split(maxsplit=1)[1] for line in lines] == ["capture: hello", "tracker: hello", "graph: hello"]
+
+
+def test_debug_shows_our_own_steps_and_not_those_of_the_libraries_that_tell_thousands():
+    lines: list[str] = []
+    root = logging.getLogger()
+    handlers, level = root.handlers[:], root.level
+    try:
+        install(Log(level="debug"), "graph", lines.append)
+        for logger in ("stream.runtime", "numba.core.ssa", "zmq.auth", "asyncio"):
+            logging.getLogger(logger).debug("a step")
+    finally:
+        root.handlers[:] = handlers
+        root.setLevel(level)
+    assert len(lines) == 1

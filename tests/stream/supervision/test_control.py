@@ -226,6 +226,13 @@ def test_a_restarted_renderer_records_again_and_answers_who_still_waits(run):
         ("record", {}, "bad_params"),
         ("record", {"on": 1}, "bad_params"),
         ("record", {"on": True, "path": "/etc/passwd"}, "bad_params"),
+        ("pause", {"for_s": 5}, "bad_params"),
+        ("resume", {"on": False}, "bad_params"),
+        ("snapshot", {"path": "/etc/passwd"}, "bad_params"),
+        ("stats", {"node": "web"}, "bad_params"),
+        ("shutdown", {"in_s": 60}, "bad_params"),
+        ("list_cameras", {"all": True}, "bad_params"),
+        ("list_objects", {"state": "lost"}, "bad_params"),
     ],
 )
 def test_what_can_not_be_served_is_a_typed_error(run, method, params, code):

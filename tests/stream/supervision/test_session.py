@@ -11,12 +11,14 @@ from stream.commands import (
     DiscoveryDone,
     GivePrompt,
     Pause,
+    RepeatPicture,
     Resume,
     SetLabels,
     Start,
     StartCapture,
     StartTracker,
     Stop,
+    TakeSnapshot,
 )
 from stream.errors import PromptError
 from stream.supervision.actions import EndRun, SendCommand, SendReply
@@ -134,6 +136,19 @@ def test_a_paused_feed_stays_paused_when_capture_is_restarted():
     assert run.commands() == [("capture", Resume)]
     run.session.on_hello("capture", 0.0)
     assert run.commands() == [("capture", StartCapture)]
+
+
+def test_what_is_asked_for_while_a_live_feed_is_paused_has_its_picture_given_again():
+    for source, commands in (("rtsp://h/x", [TakeSnapshot, RepeatPicture]), ("clip.mp4", [TakeSnapshot])):
+        run = SessionUnderTest(capture__source=source)
+        run.session.pause()
+        run.commands()
+        run.session.take_snapshot(1)
+        assert [c[1] for c in run.commands()] == commands
+        run.session.resume()
+        run.commands()
+        run.session.take_snapshot(2)
+        assert [c[1] for c in run.commands()] == [TakeSnapshot]
 
 
 def test_a_decoder_that_is_restarted_does_not_search_for_objects_again():

@@ -54,6 +54,8 @@ def test_the_dashboard_shows_every_node_and_object():
     for word in ("tracker", "decoder", "lost", "starting", "running", "p95 20 ms"):
         assert word in shown
     assert "3 (mug) lost" in progress(status)
+    assert progress(status).startswith("running: ")
+    assert progress(status | {"state": "degraded", "reason": "black"}).startswith("degraded (black): ")
 
 
 def test_log_lines_hide_passwords_in_both_forms():

@@ -59,6 +59,10 @@ export class ObjectList {
     });
   }
 
+  clear() {
+    for (const id of this.ids) this._forget(id);
+  }
+
   remove(id) {
     this._forget(id);
   }

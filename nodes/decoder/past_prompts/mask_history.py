@@ -49,7 +49,7 @@ class MaskHistory:
 
     def find(self, object_id: int, ref: FrameRef) -> Array | None:
         """(H, W) uint8: an object's mask on a frame; None where it had none, or the frame is gone."""
-        past = next((p for p in self._frames if p.ref == ref), None)
+        past = next((p for p in list(self._frames) if p.ref == ref), None)  # a copy: frames come meanwhile
         if past is None or object_id not in past.crops:
             return None
         bbox, bits = past.crops[object_id]

@@ -12,19 +12,21 @@ same frame always gives the same mask, whatever came before. Then
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from msgspec.structs import replace
 
-from nodes.decoder.mask_history import MaskHistory
 from nodes.decoder.mask_model import ChoosingModel, Query, RememberingModel
+from nodes.decoder.past_prompts.mask_history import MaskHistory
 from nodes.decoder.segmentation import Segmenter
 from stream.arrays import Array
 from stream.errors import ModelError
 from stream.messages import (
     VISIBLE,
+    Frame,
     FrameRef,
     Masks,
     Message,
@@ -108,21 +110,24 @@ class PromptsOnFrames:
         masks, seeds = segmenter.step(first)
         if masks is None or seeds is None:
             raise ModelError("it has no answer")
-        mask, frame_id = _mask_of(object_id, masks), on.frame.stamp.frame_id
-        if mask is None:
-            return Outcome(segmenter, None, frame_id, (seeds,), choice)
-        answers = [seeds]
-        for frame in request.since:
-            newest = frame is request.since[-1]
-            track = _without_points(object_id)
-            masks, seeds = segmenter.step(
-                Tracks(frame=frame, objects=(track,), seeds_for=(object_id,) if newest else ())
-            )
+        outcome = Outcome(segmenter, _mask_of(object_id, masks), on.frame.stamp.frame_id, (seeds,), choice)
+        return self.follow(object_id, outcome, request.since)
+
+    def follow(self, object_id: int, outcome: Outcome, frames: Sequence[Frame]) -> Outcome:
+        """The outcome some frames later; Seeds of the last of them come in the place of those of an earlier call."""
+        if outcome.mask is None:
+            return outcome
+        mask, frame_id, first_seeds = outcome.mask, outcome.frame_id, outcome.seeds[:1]
+        newest_seeds = outcome.seeds[1:]
+        for frame in frames:
+            wanted = (object_id,) if frame is frames[-1] else ()
+            tracks = Tracks(frame=frame, objects=(_without_points(object_id),), seeds_for=wanted)
+            masks, seeds = outcome.segmenter.step(tracks)
             if masks is not None:
                 mask, frame_id = masks.objects[0], frame.stamp.frame_id
             if seeds is not None:
-                answers.append(seeds)
-        return Outcome(segmenter, mask, frame_id, tuple(answers), choice)
+                newest_seeds = (seeds,)
+        return Outcome(outcome.segmenter, mask, frame_id, (*first_seeds, *newest_seeds), outcome.choice)
 
     def _fresh_segmenter(self) -> Segmenter:
         model = self.segmenter.model
@@ -183,7 +188,10 @@ class PromptsOnFrames:
     def conclude(self, request: PromptOnFrame, outcome: Outcome | None) -> None:
         """Take over what was made, and tell who waits for it."""
         prompt, stamp = request.prompt, request.on.frame.stamp
+        if outcome is not None and self.segmenter.size not in (None, outcome.segmenter.size):
+            outcome = None  # frames have another size by now
         if outcome is None or (outcome.mask is None and prompt.kind == "refine"):
+            self.segmenter.expect_no_more(prompt.object_id)
             self.send(Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=request.on.frame.size))
         else:
             self._adopt(prompt.object_id, request.on, outcome)
@@ -212,24 +220,47 @@ class PromptsOnFrames:
 
 
 class PromptTask:
-    """A prompt on a past frame, as a `SlicedTask`."""
+    """A prompt on a past frame, as a `SlicedTask` and as a `FollowingTask`."""
 
     def __init__(self, prompts: PromptsOnFrames, request: PromptOnFrame) -> None:
         self.prompts = prompts
         self.request = request
         self.outcome: Outcome | None = None  # None: the model has no answer
+        self.begun = False
+        self.frames: deque[Frame] = deque()  # that have come since the request
+
+    @property
+    def behind(self) -> int:
+        """How many frames are still to be followed."""
+        return len(self.frames)
+
+    def follow(self, frame: Frame) -> None:
+        """One more frame that the live model has seen."""
+        self.frames.append(frame)
+
+    def thin_out(self, most: int) -> None:
+        """Leave frames out, so that so many are to be followed at most; the newest never."""
+        while len(self.frames) > most:
+            self.frames.popleft()
 
     def step(self) -> bool:
-        """Make the mask."""
+        """Make the mask, and follow the object over all frames that have come."""
+        frames = [self.frames.popleft() for _ in range(len(self.frames))]
         try:
-            self.outcome = self.prompts.make_mask(self.request)
+            if not self.begun:
+                self.begun = True
+                self.outcome = self.prompts.make_mask(self.request)
+            if self.outcome is not None and frames:
+                self.outcome = self.prompts.follow(self.request.prompt.object_id, self.outcome, frames)
         except ModelError as error:
-            frame_id = self.request.on.frame.stamp.frame_id
+            frame_id, self.outcome = self.request.on.frame.stamp.frame_id, None
             log.warning("the prompt of object %d on frame %d: %s", self.request.prompt.object_id, frame_id, error)
         return True
 
     def finish(self) -> None:
-        """Take it over."""
+        """Follow the object over what is left, and take it over."""
+        if self.frames:
+            self.step()
         self.prompts.conclude(self.request, self.outcome)
 
 
