@@ -17,6 +17,7 @@ DOORS = {
         "stream/weights/torchvision_ops.py",
         "nodes/tracker/pips",
         "nodes/tracker/raft",
+        "nodes/tracker/tapnet",
         "nodes/decoder/sam",
         "tools/bench",
         "tools/goldens",

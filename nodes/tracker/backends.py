@@ -30,6 +30,10 @@ def _make(config: Tracker) -> PointModel:
             from nodes.tracker.raft.backend import make_raft
 
             return make_raft(config)
+        case "tapnet":
+            from nodes.tracker.tapnet.backend import make_tapnet
+
+            return make_tapnet(config)
         case "lucas_kanade":
             from nodes.tracker.lucas_kanade import LucasKanade
 

@@ -58,7 +58,7 @@ class Capture(Section, frozen=True):
 class Tracker(Section, frozen=True):
     """How points are followed (paper, section 3.2)."""
 
-    backend: Literal["lucas_kanade", "pips", "raft"] = "lucas_kanade"
+    backend: Literal["lucas_kanade", "pips", "raft", "tapnet"] = "lucas_kanade"
     horizon: Annotated[int, Meta(ge=2, le=64)] = 8  # frames in a window; the anchor is the first. PIPS sees at most 8
     # when a frame is answered: at once, or with its whole window; auto: at once on a live feed alone
     emit: Literal["auto", "frame", "horizon"] = "frame"
@@ -79,9 +79,10 @@ class Tracker(Section, frozen=True):
     flow_check_px: Annotated[float, Meta(ge=0)] = 0.0
     # file of the official weights (pips: or folder); empty: where tools/fetch_weights.py puts them
     checkpoint: str = ""
-    # pips, raft: HEIGHTxWIDTH that frames are fitted into, px; native: the frame's own
+    # pips, raft: HEIGHTxWIDTH that frames are fitted into, px; native: the frame's own (tapnet: always 256x256)
     size: Annotated[str, Meta(pattern=r"^(native|\d+x\d+)$", description="HEIGHTxWIDTH or native")] = "576x1024"
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the point model; float32 is the reference
+    # pips, raft: float32 is the reference, and the only one of tapnet
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
     device: Device = "auto"  # of the point model; auto takes a GPU where there is one
 
 

@@ -31,6 +31,7 @@ POINT_BACKENDS = {
     "lucas_kanade": PointBackendFacts("", smallest_px=1, most_frames=64),
     "pips": PointBackendFacts("pips", smallest_px=64, most_frames=8),
     "raft": PointBackendFacts("raft", smallest_px=128, most_frames=64),
+    "tapnet": PointBackendFacts("tapnet", smallest_px=1, most_frames=64),
 }
 
 

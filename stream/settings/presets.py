@@ -158,6 +158,8 @@ def _check_tracker(own: Tracker) -> None:
             f"tracker.horizon is {own.horizon}; {own.backend} sees {facts.most_frames} frames: "
             f"give 2 to {facts.most_frames}"
         )
+    if own.backend == "tapnet" and own.precision != "float32":
+        raise ConfigError(f"tracker.precision is {own.precision}; tapnet computes in float32")
     if size is not None and min(size) < facts.smallest_px:
         raise ConfigError(
             f"tracker.size is {own.size}; {own.backend} needs {facts.smallest_px}x{facts.smallest_px} px or more "

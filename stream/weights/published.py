@@ -76,6 +76,16 @@ _TABLE = (
         published_as="raft-things.pth",
         section="tracker",
     ),
+    Checkpoint(
+        name="tapnet",
+        file="tapnet_checkpoint.npy",
+        urls=("https://storage.googleapis.com/dm-tapnet/checkpoint.npy",),
+        size=0,  # about 32 MiB
+        licence="Apache-2.0",
+        md5="b8a1ad6eab94ce53be3ce870ed829552",
+        published_as="checkpoint.npy",
+        section="tracker",
+    ),
     _sam(
         "vit_b",
         375_042_383,

@@ -96,7 +96,7 @@ def test_the_decoder_of_the_benchmark_answers_with_a_disc_for_each_object() -> N
     assert np.sum(list(masks.values()), axis=0).max() == 1, "they do not touch"
 
 
-@pytest.mark.parametrize("backend", ["lucas_kanade", "raft"])
+@pytest.mark.parametrize("backend", ["lucas_kanade", "raft", "tapnet"])
 def test_another_point_tracker_has_a_row_of_its_own(tmp_path: Path, backend: str) -> None:
     out = tmp_path / "out.json"
     command = ["tracker", "--backend", backend, "--quick", "--device", "cpu", "--json", str(out)]

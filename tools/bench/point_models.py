@@ -16,13 +16,16 @@ from nodes.tracker.point_model import PointModel
 from nodes.tracker.raft.backend import RaftModel
 from nodes.tracker.raft.checkpoint import load_raft
 from nodes.tracker.raft.network import Raft
+from nodes.tracker.tapnet.backend import TapNetModel
+from nodes.tracker.tapnet.checkpoint import load_tapnet
 from stream.errors import ConfigError, nearest
 from stream.geometry import Size
 from stream.settings.options import Emit
 from stream.weights.devices import choose_device
 from tools.bench.pips_runs import NEW, LiveTracker
 from tools.bench.rows import Row, row
-from tools.goldens.raft_weights import raft_module, raft_weights
+from tools.goldens.trackers.raft_weights import raft_module, raft_weights
+from tools.goldens.trackers.tapnet_weights import tapnet_network, tapnet_weights
 from tools.goldens.weights import pips_weights
 from tools.paper_settings import NEGATIVES, POSITIVES, TRACKER_SIZE
 
@@ -81,8 +84,14 @@ def _raft(options: argparse.Namespace, device: torch.device) -> PointModel:
     return RaftModel(Raft(module.to(device), updates=2) if options.quick else Raft(module.to(device)))
 
 
+def _tapnet(options: argparse.Namespace, device: torch.device) -> PointModel:
+    network = load_tapnet(options.checkpoint) if options.checkpoint else tapnet_network(tapnet_weights())
+    return TapNetModel(network.to(device))
+
+
 MAKERS: dict[str, Callable[[argparse.Namespace, torch.device], PointModel]] = {
     "lucas_kanade": _lucas_kanade,
     "pips": _pips,
     "raft": _raft,
+    "tapnet": _tapnet,
 }

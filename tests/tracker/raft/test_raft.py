@@ -19,7 +19,7 @@ from stream.errors import CheckpointError, ConfigError, ModelError
 from stream.messages import Frame, Prompt, Stamp, Tracks
 from stream.settings.config import Tracker
 from stream.settings.options import TrackerOptions
-from tools.goldens.raft_weights import raft_module, raft_weights
+from tools.goldens.trackers.raft_weights import raft_module, raft_weights
 from tools.offline.chaining import chain
 
 SIZE = (128, 128)

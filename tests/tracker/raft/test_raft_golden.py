@@ -6,10 +6,10 @@ from pathlib import Path
 
 import pytest
 
-from tools.goldens import raft
-from tools.goldens.raft_weights import raft_module, raft_weights
 from tools.goldens.rows import Golden
-from tools.goldens.tracker_frames import frames_of
+from tools.goldens.trackers import raft
+from tools.goldens.trackers.frames import frames_of
+from tools.goldens.trackers.raft_weights import raft_module, raft_weights
 
 
 def test_the_random_weights_are_those_of_the_recipe():

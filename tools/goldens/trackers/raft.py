@@ -14,9 +14,9 @@ from stream.arrays import Array
 from stream.errors import CheckpointError, ConfigError
 from stream.messages import VISIBLE
 from tools.goldens.folder_weights import SEEDS, Weights
-from tools.goldens.raft_weights import raft_module, raft_weights
 from tools.goldens.rows import Golden, Row, differing, farthest
-from tools.goldens.tracker_frames import frames_of
+from tools.goldens.trackers.frames import frames_of
+from tools.goldens.trackers.raft_weights import raft_module, raft_weights
 from tools.offline.chaining import two_way
 
 INSIDE = 1e-3  # maps, context, correlation (values to 150) and what the first update makes of them
