@@ -152,6 +152,33 @@ def test_a_thread_that_never_catches_up_leaves_frames_out_in_the_end():
     assert worker.busy  # with the next one
 
 
+def test_prompts_of_objects_that_were_removed_hold_up_nobody():
+    stage, node = started(Lite())
+    worker = ManualWorker()
+    stage.catching_up = CatchingUp(worker)
+    for i in range(4):
+        node.give(stage, Tracks(frame=frame(i)))
+    for object_id in (1, 2, 3):
+        node.give(stage, on(1, mask_prompt(object_id, CLIP[1][1]), since=(2, 3), request=object_id))
+    node.take(Seeds)
+    for i in range(4, 8):  # 1 and 2 are removed while the thread is at work on 1
+        node.give(stage, Tracks(frame=frame(i), objects=(no_points(3),)))
+    assert [(a.request, bool(a.error)) for a in node.take(Answer)] == [(2, True)]
+    assert [s.objects for s in node.take(Seeds)] == [()], "the tracker waits for it no longer"
+    worker.finish()
+    stage.on_idle()  # 1 is over, though four frames have come
+    assert [task.object_id for task in stage.catching_up.tasks] == [3]
+    worker.finish()
+    stage.on_idle()
+    node.give(stage, Tracks(frame=frame(8), objects=(no_points(3),)))
+    done_by = [worker.finish(), stage.on_idle()] if worker.busy else []
+    assert not stage.catching_up.busy, done_by
+    node.give(stage, Tracks(frame=frame(9), objects=(no_points(3),)))
+    [published] = [m for m in node.take(Masks) if m.stamp.frame_id == 9]
+    assert [o.object_id for o in published.objects] == [3]
+    assert iou(published.label_image() == 3, CLIP[9][1]) > 0.85
+
+
 def test_a_prompt_on_the_newest_frame_needs_no_frames_since():
     stage, node = started(Lite())
     for i in range(6):

@@ -10,6 +10,7 @@ over on the very frame that the live model has seen last.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Protocol
 
 from nodes.decoder.worker import Worker
@@ -21,6 +22,10 @@ ROUNDS = 4  # on the thread; what is left then is thinned: on a busy machine it 
 
 class FollowingTask(Protocol):
     """An object that is followed from a past frame on."""
+
+    @property
+    def object_id(self) -> int:
+        """Of the object."""
 
     @property
     def behind(self) -> int:
@@ -38,6 +43,9 @@ class FollowingTask(Protocol):
     def finish(self) -> None:
         """Follow the object over what is left, and hand it over; on the thread of the loop."""
 
+    def give_up(self) -> None:
+        """Nobody follows the object any more: tell who waits; on the thread of the loop, before the first step."""
+
 
 class CatchingUp:
     """One task after the other."""
@@ -46,6 +54,7 @@ class CatchingUp:
         self.worker = worker
         self.tasks: list[FollowingTask] = []
         self.rounds = 0  # of the first task, on the thread
+        self.first_is_gone = False  # its object was removed meanwhile: it is over with the round that is under way
 
     @property
     def busy(self) -> bool:
@@ -58,10 +67,17 @@ class CatchingUp:
         if len(self.tasks) == 1:
             self._next_round()
 
-    def saw(self, frame: Frame) -> None:
-        """The live model has seen a frame."""
+    def saw(self, frame: Frame, alive: Set[int]) -> None:
+        """The live model has seen a frame, on which these objects are alive.
+
+        Prompts of objects that were removed are given up: on a busy machine those of others would wait for them.
+        """
+        for task in [t for t in self.tasks[1:] if t.object_id not in alive]:
+            self.tasks.remove(task)
+            task.give_up()
         for task in self.tasks:
             task.follow(frame)
+        self.first_is_gone |= bool(self.tasks) and self.tasks[0].object_id not in alive
 
     def collect(self) -> None:
         """Hand over what has caught up; called between two frames of the live model."""
@@ -70,14 +86,16 @@ class CatchingUp:
             if error is not None:
                 raise error
             task = self.tasks[0]
-            if self.rounds >= ROUNDS:
+            if self.first_is_gone:
+                task.thin_out(0)
+            elif self.rounds >= ROUNDS:
                 task.thin_out(AT_ONCE)
             if task.behind > AT_ONCE:
                 self._next_round()
                 continue
             task.finish()
             self.tasks.pop(0)
-            self.rounds = 0
+            self.rounds, self.first_is_gone = 0, False
             if self.tasks:
                 self._next_round()
 
