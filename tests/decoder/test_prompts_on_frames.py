@@ -118,10 +118,11 @@ def test_frames_that_come_meanwhile_are_followed_as_well_and_the_feed_does_not_w
     assert published.objects[0].state == "tracked"
 
 
-def test_a_thread_that_never_catches_up_leaves_frames_out_in_the_end():
+@pytest.mark.parametrize(("next_id", "wanted"), [(2, ROUNDS), (1, 1)])
+def test_a_task_that_never_catches_up_leaves_frames_out_and_at_once_for_another_prompt_of_its_object(next_id, wanted):
     class Slow:
-        def __init__(self):
-            self.waiting, self.done = 5, False
+        def __init__(self, object_id):
+            self.object_id, self.waiting, self.done = object_id, 5, False
 
         behind = property(lambda self: self.waiting)
 
@@ -138,7 +139,7 @@ def test_a_thread_that_never_catches_up_leaves_frames_out_in_the_end():
         def finish(self):
             self.done = True
 
-    worker, slow, next_one = ManualWorker(), Slow(), Slow()
+    worker, slow, next_one = ManualWorker(), Slow(1), Slow(next_id)
     catching_up = CatchingUp(worker)
     catching_up.run(slow)
     catching_up.run(next_one)
@@ -147,7 +148,7 @@ def test_a_thread_that_never_catches_up_leaves_frames_out_in_the_end():
         rounds += 1
         worker.finish()
         catching_up.collect()
-    assert rounds == ROUNDS
+    assert rounds == wanted
     assert catching_up.tasks == [next_one]
     assert worker.busy  # with the next one
 

@@ -88,7 +88,7 @@ class CatchingUp:
             task = self.tasks[0]
             if self.first_is_gone:
                 task.thin_out(0)
-            elif self.rounds >= ROUNDS:
+            elif self.rounds >= ROUNDS or self._is_superseded(task):
                 task.thin_out(AT_ONCE)
             if task.behind > AT_ONCE:
                 self._next_round()
@@ -98,6 +98,10 @@ class CatchingUp:
             self.rounds, self.first_is_gone = 0, False
             if self.tasks:
                 self._next_round()
+
+    def _is_superseded(self, task: FollowingTask) -> bool:
+        """Whether another prompt of the same object waits: what this one gives is seen for a moment at most."""
+        return any(t.object_id == task.object_id for t in self.tasks[1:])
 
     def _next_round(self) -> None:
         self.rounds += 1
