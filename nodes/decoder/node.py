@@ -66,7 +66,7 @@ class DecoderStage(Stage):
                 return True
             case Tracks() if self.turn_taking is not None:
                 answers = self.turn_taking.step(message)
-                self.catching_up.saw(message.frame)
+                self.catching_up.saw(message.frame, {o.object_id for o in message.objects})
                 for answer in answers:
                     self._send(message, answer)
                 return any(isinstance(answer, Masks) for answer in answers)

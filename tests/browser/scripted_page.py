@@ -29,6 +29,7 @@ class Script:
         self.status = dict(RUNNING)
         self.objects: list[dict[str, Any]] = []  # changes of the one object's header, or none for no object
         self.errors: dict[str, dict[str, str]] = {}  # method -> the error it gets
+        self.results: dict[str, dict[str, Any]] = {}  # method -> the result it gets
         self.session = 0
         self._frame_id = 0
         self._over = threading.Event()
@@ -50,7 +51,7 @@ class Script:
             return {"error": error}
         if request["method"] in ("add_object", "refine_object"):
             return {"result": {"object_id": 1}}
-        return {"result": {}}
+        return {"result": self.results.get(request["method"], {})}
 
     def _play(self) -> None:
         beat = 0

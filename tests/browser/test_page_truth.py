@@ -121,6 +121,18 @@ def test_a_frame_that_is_gone_is_told_and_the_newest_is_offered(chromium):
         assert second["frame"]["frame_id"] >= painted["painted"]["frame_id"]
 
 
+def test_a_recording_without_a_picture_is_told_as_none(chromium):
+    with scripted(chromium) as (script, page):
+        for reply, told in (
+            ({"recording": True, "path": "/videos/door.mp4"}, "Recording to /videos/door.mp4"),
+            ({"recording": False, "path": ""}, "Nothing was recorded"),
+        ):
+            script.results["record"] = reply
+            page.press("r")
+            page.page.get_by_text(told).first.wait_for()
+        assert [params["on"] for params in script.requests("record")] == [True, False]
+
+
 def test_a_hidden_page_asks_for_no_pictures(chromium):
     with scripted(chromium) as (script, page):
         hide = "(hidden) => { Object.defineProperty(document, 'hidden', { value: hidden, configurable: true });"

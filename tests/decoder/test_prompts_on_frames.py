@@ -152,10 +152,13 @@ def test_an_object_whose_first_mask_does_not_come_is_missing_as_any_other():
     assert node.take(Masks)[-1].objects[0].state == "lost"
 
 
-def test_a_thread_that_does_not_catch_up_leaves_frames_out_at_once():
+@pytest.mark.parametrize(("next_id", "left", "wanted"), [(2, 0.75, 1), (2, 0.5, 3), (1, 0.5, 1)])
+def test_a_task_leaves_frames_out_that_does_not_catch_up_or_has_another_prompt_of_its_object_behind_it(
+    next_id, left, wanted
+):
     class Slow:
-        def __init__(self):
-            self.waiting, self.done = 5, False  # of those that came meanwhile
+        def __init__(self, object_id):
+            self.object_id, self.waiting, self.done = object_id, 16, False
 
         behind = property(lambda self: self.waiting)
 
@@ -163,7 +166,7 @@ def test_a_thread_that_does_not_catch_up_leaves_frames_out_at_once():
             self.waiting += 1
 
         def step(self):
-            self.waiting = 5  # as many have come meanwhile
+            self.waiting = int(self.waiting * left)  # have come meanwhile
             return True
 
         def thin_out(self, most):
@@ -172,7 +175,7 @@ def test_a_thread_that_does_not_catch_up_leaves_frames_out_at_once():
         def finish(self):
             self.done = True
 
-    worker, slow, next_one = ManualWorker(), Slow(), Slow()
+    worker, slow, next_one = ManualWorker(), Slow(1), Slow(next_id)
     catching_up = CatchingUp(worker)
     catching_up.run(slow)
     catching_up.run(next_one)
@@ -181,9 +184,36 @@ def test_a_thread_that_does_not_catch_up_leaves_frames_out_at_once():
         rounds += 1
         worker.finish()
         catching_up.collect()
-    assert rounds == 1  # 5 were left before a round and are left after it
+    assert rounds == wanted
     assert catching_up.tasks == [next_one]
     assert worker.busy  # with the next one
+
+
+def test_prompts_of_objects_that_were_removed_hold_up_nobody():
+    stage, node = started(Lite())
+    worker = ManualWorker()
+    stage.catching_up = CatchingUp(worker)
+    for i in range(4):
+        node.give(stage, Tracks(frame=frame(i)))
+    for object_id in (1, 2, 3):
+        node.give(stage, on(1, mask_prompt(object_id, CLIP[1][1]), since=(2, 3), request=object_id))
+    node.take(Seeds)
+    for i in range(4, 8):  # 1 and 2 are removed while the thread is at work on 1
+        node.give(stage, Tracks(frame=frame(i), objects=(no_points(3),)))
+    assert [(a.request, bool(a.error)) for a in node.take(Answer)] == [(2, True)]
+    assert [s.objects for s in node.take(Seeds)] == [()], "the tracker waits for it no longer"
+    worker.finish()
+    stage.on_idle()  # 1 is over, though four frames have come
+    assert [task.object_id for task in stage.catching_up.tasks] == [3]
+    worker.finish()
+    stage.on_idle()
+    node.give(stage, Tracks(frame=frame(8), objects=(no_points(3),)))
+    done_by = [worker.finish(), stage.on_idle()] if worker.busy else []
+    assert not stage.catching_up.busy, done_by
+    node.give(stage, Tracks(frame=frame(9), objects=(no_points(3),)))
+    [published] = [m for m in node.take(Masks) if m.stamp.frame_id == 9]
+    assert [o.object_id for o in published.objects] == [3]
+    assert iou(published.label_image() == 3, CLIP[9][1]) > 0.85
 
 
 def test_a_prompt_on_the_newest_frame_needs_no_frames_since():

@@ -10,6 +10,7 @@ over on the very frame that the live model has seen last.
 
 from __future__ import annotations
 
+from collections.abc import Set
 from typing import Protocol
 
 from nodes.decoder.worker import Worker
@@ -23,6 +24,10 @@ FIRST = 16  # frames that the first round follows at most: those that came with 
 
 class FollowingTask(Protocol):
     """An object that is followed from a past frame on."""
+
+    @property
+    def object_id(self) -> int:
+        """Of the object."""
 
     @property
     def behind(self) -> int:
@@ -40,6 +45,9 @@ class FollowingTask(Protocol):
     def finish(self) -> None:
         """Follow the object over what is left, and hand it over; on the thread of the loop."""
 
+    def give_up(self) -> None:
+        """Nobody follows the object any more: tell who waits; on the thread of the loop, before the first step."""
+
 
 class CatchingUp:
     """One task after the other."""
@@ -49,6 +57,7 @@ class CatchingUp:
         self.tasks: list[FollowingTask] = []
         self.rounds = 0  # of the first task, on the thread
         self.begun_with = 0  # frames that were to be followed as its newest round began
+        self.first_is_gone = False  # its object was removed meanwhile: it is over with the round that is under way
 
     @property
     def busy(self) -> bool:
@@ -61,10 +70,17 @@ class CatchingUp:
         if len(self.tasks) == 1:
             self._next_round()
 
-    def saw(self, frame: Frame) -> None:
-        """The live model has seen a frame."""
+    def saw(self, frame: Frame, alive: Set[int]) -> None:
+        """The live model has seen a frame, on which these objects are alive.
+
+        Prompts of objects that were removed are given up: on a busy machine those of others would wait for them.
+        """
+        for task in [t for t in self.tasks[1:] if t.object_id not in alive]:
+            self.tasks.remove(task)
+            task.give_up()
         for task in self.tasks:
             task.follow(frame)
+        self.first_is_gone |= bool(self.tasks) and self.tasks[0].object_id not in alive
 
     def collect(self) -> None:
         """Hand over what has caught up; called between two frames of the live model."""
@@ -73,16 +89,22 @@ class CatchingUp:
             if error is not None:
                 raise error
             task = self.tasks[0]
-            if self.rounds >= ROUNDS or GAIN * task.behind > self.begun_with:
+            if self.first_is_gone:
+                task.thin_out(0)
+            elif self.rounds >= ROUNDS or GAIN * task.behind > self.begun_with or self._is_superseded(task):
                 task.thin_out(AT_ONCE)
             if task.behind > AT_ONCE:
                 self._next_round()
                 continue
             task.finish()
             self.tasks.pop(0)
-            self.rounds = 0
+            self.rounds, self.first_is_gone = 0, False
             if self.tasks:
                 self._next_round()
+
+    def _is_superseded(self, task: FollowingTask) -> bool:
+        """Whether another prompt of the same object waits: what this one gives is seen for a moment at most."""
+        return any(t.object_id == task.object_id for t in self.tasks[1:])
 
     def _next_round(self) -> None:
         self.rounds += 1

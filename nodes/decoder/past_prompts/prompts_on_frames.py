@@ -230,6 +230,11 @@ class PromptTask:
         self.frames: deque[Frame] = deque()  # that have come since the request
 
     @property
+    def object_id(self) -> int:
+        """Of the prompt's object."""
+        return self.request.prompt.object_id
+
+    @property
     def behind(self) -> int:
         """How many frames are still to be followed."""
         return len(self.frames)
@@ -239,7 +244,7 @@ class PromptTask:
         self.frames.append(frame)
 
     def thin_out(self, most: int) -> None:
-        """Leave frames out, so that so many are to be followed at most; the newest never."""
+        """Leave frames out, so that so many are to be followed at most, the newest ones."""
         while len(self.frames) > most:
             self.frames.popleft()
 
@@ -262,6 +267,10 @@ class PromptTask:
         if self.frames:
             self.step()
         self.prompts.conclude(self.request, self.outcome)
+
+    def give_up(self) -> None:
+        """The object was removed: nothing is made."""
+        self.prompts.conclude(self.request, None)
 
 
 def _track_of(object_id: int, on: TrackedFrame) -> ObjectTrack:

@@ -79,7 +79,8 @@ export class Dock {
     if (result) {
       this.recording = result.recording ?? on;
       this._repliedAt.record = performance.now();
-      notify(this.recording ? `Recording to ${result.path}` : `Recorded ${result.path ?? ""}`.trim());
+      if (this.recording) notify(`Recording to ${result.path}`);
+      else notify(result.path ? `Recorded ${result.path}` : "Nothing was recorded: no picture came meanwhile");
     }
     this.update();
   }
