@@ -185,13 +185,14 @@ def test_candidates_are_chosen_by_steps_and_the_way_back_leads_to_the_mask_befor
     assert indices == sorted(indices)
     areas = [int(mask.sum()) for _, _, mask in ups]
     assert areas == sorted(areas)
-    assert areas[0] > default.sum()
+    assert areas[0] >= default.sum()
     graph.show(small_scene[25][0])
     assert iou(graph.mask(1), ups[-1][2]) > 0.5  # it is followed from the chosen mask
     downs = [step(-1) for _ in range(8)]
+    assert downs[-1][2].sum() < ups[-1][2].sum()
     assert downs[-1][0] == 0
     assert [int(m.sum()) for _, _, m in downs] == sorted((int(m.sum()) for _, _, m in downs), reverse=True)
-    assert any(np.array_equal(mask, default) for _, _, mask in downs)
+    assert any(np.array_equal(mask, default) for _, _, mask in [*ups, *downs])
 
 
 def test_points_after_a_choice_correct_the_chosen_mask(dash):
