@@ -21,14 +21,20 @@ class Allowances:
         spent = self._spent_by(name)
         if spent + 1 > self._burst:
             return False
-        if len(self._spent) >= MAX_NAMES:  # those that have all of theirs again are as good as forgotten
-            self._spent = {n: s for n, s in self._spent.items() if self._spent_by(n) > 0}
+        self._spent.pop(name, None)  # the newest comes last
+        if len(self._spent) >= MAX_NAMES:
+            self._forget()
         self._spent[name] = (spent + 1, self._clock())
         return True
 
     def give_back(self, name: str) -> None:
         """Let a name have all of its own again."""
         self._spent.pop(name, None)
+
+    def _forget(self) -> None:
+        """Make room: those that have all of theirs again are as good as forgotten; of the others the oldest go."""
+        spending = [(n, s) for n, s in self._spent.items() if self._spent_by(n) > 0]
+        self._spent = dict(spending[-MAX_NAMES * 3 // 4 :])
 
     def _spent_by(self, name: str) -> float:
         spent, at_s = self._spent.get(name, (0.0, 0.0))

@@ -11,6 +11,7 @@ from nodes.web.access.passwords import make_account, read_accounts, role_of, wri
 from nodes.web.access.request_checks import Hosts, is_same_origin
 from nodes.web.access.run_files import MAX_LINKS, RunFiles
 from nodes.web.access.sessions import MAX_SESSIONS, SESSION_S, TRIES, TRY_AGAIN_S, Access
+from nodes.web.allowances import MAX_NAMES, Allowances
 from stream.errors import ConfigError
 
 
@@ -223,6 +224,15 @@ def test_all_addresses_together_have_only_so_many_tries(files):
     access = Access(Clock(), files)
     tries = [access.may_try(f"10.0.{i // 250}.{i % 250}") for i in range(10_000)]
     assert sum(tries) == 50
+
+
+def test_a_name_that_keeps_trying_is_remembered_while_others_are_forgotten():
+    allowances = Allowances(2, 0.0, Clock())
+    for i in range(3 * MAX_NAMES):
+        allowances.take(f"10.{i}")
+        if i < 2 or i % 1000 == 0:
+            allowances.take("keen")
+    assert not allowances.take("keen")
 
 
 # --- the password file ----------------------------------------------------------------------------------------------
