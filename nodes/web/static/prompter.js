@@ -108,7 +108,7 @@ export class Prompter extends EventTarget {
     }
     if (selected !== null && !fresh) return this._refine(selected, point, scene);
     const under = fresh ? null : scene.objectAt(xy);
-    if (under !== null) {
+    if (under !== null && this.objects.objects.has(under)) { // one that was removed may still be on the picture
       this.select(under);
       return null;
     }
