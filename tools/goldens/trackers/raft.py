@@ -11,9 +11,8 @@ from nodes.tracker.raft.backend import RaftModel
 from nodes.tracker.raft.checkpoint import load_raft
 from nodes.tracker.raft.network import UPDATES, Raft, padding, upsample
 from stream.arrays import Array
-from stream.errors import CheckpointError, ConfigError
 from stream.messages import VISIBLE
-from tools.goldens.folder_weights import SEEDS, Weights
+from tools.goldens.folder_weights import Weights
 from tools.goldens.rows import Golden, Row, differing, farthest
 from tools.goldens.trackers.frames import frames_of
 from tools.goldens.trackers.raft_weights import raft_module, raft_weights
@@ -35,27 +34,15 @@ def compare(path: Path, folder: Path, weights: Weights) -> list[Row]:
 
 
 def find_raft(golden: Golden, frames: Array, kind: str, weights: Weights) -> Any:
-    """The network of a golden file: lying in its folder, of the seed given, or of the first seed whose maps fit."""
-    for file in sorted(weights.folder.glob("*.pth")):
-        try:
-            module = load_raft(file)
-        except CheckpointError:
-            continue  # of another network
-        weights.note(f"RAFT: {file}")
-        return module
-    if weights.seed is not None:
-        weights.note(f"RAFT: seed {weights.seed}, as given")
-        return raft_module(raft_weights(weights.seed))
-    for seed in SEEDS:
-        module = raft_module(raft_weights(seed))
+    """The network of a golden file: lying in its folder, of the seed given, or of the first seed whose context fits."""
+
+    def fits(module: Any) -> str:
         raft = Raft(module)
         context = raft.context(raft.encode(torch.from_numpy(frames[0])))
-        if farthest("", context[0, ::8, ::2, ::2], golden[f"{kind}/cnet_sub"], CLOSE).ok:
-            weights.note(f"RAFT: seed {seed}, whose context fits {golden.path.name}")
-            return module
-    raise ConfigError(
-        f"no seed of {SEEDS.start} to {SEEDS.stop - 1} gives the weights that {golden.path} was made with: put them "
-        "there as a .pth file, or name their seed with --seed N"
+        return "context" if farthest("", context[0, ::8, ::2, ::2], golden[f"{kind}/cnet_sub"], CLOSE).ok else ""
+
+    return weights.find_network(
+        "RAFT", ".pth", golden.path, load_raft, lambda seed: raft_module(raft_weights(seed)), fits
     )
 
 

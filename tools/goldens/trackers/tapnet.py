@@ -11,9 +11,8 @@ from nodes.tracker.tapnet.backend import TapNetModel
 from nodes.tracker.tapnet.checkpoint import load_tapnet
 from nodes.tracker.tapnet.network import SIDE, TapNet
 from stream.arrays import Array
-from stream.errors import CheckpointError, ConfigError
 from stream.messages import VISIBLE
-from tools.goldens.folder_weights import SEEDS, Weights
+from tools.goldens.folder_weights import Weights
 from tools.goldens.rows import Golden, Row, differing, farthest
 from tools.goldens.trackers.frames import frames_of, square_frames_of
 from tools.goldens.trackers.tapnet_weights import tapnet_network, tapnet_weights
@@ -37,25 +36,13 @@ def compare(path: Path, folder: Path, weights: Weights) -> list[Row]:
 
 def find_tapnet(golden: Golden, rgb: Array, weights: Weights) -> TapNet:
     """The network of a golden file: lying in its folder, of the seed given, or of the first seed whose stem fits."""
-    for file in sorted(weights.folder.glob("*.npy")):
-        try:
-            network = load_tapnet(file)
-        except CheckpointError:
-            continue  # of another network
-        weights.note(f"TapNet: {file}")
-        return network
-    if weights.seed is not None:
-        weights.note(f"TapNet: seed {weights.seed}, as given")
-        return tapnet_network(tapnet_weights(weights.seed))
-    for seed in SEEDS:
-        network = tapnet_network(tapnet_weights(seed))
+
+    def fits(network: TapNet) -> str:
         stem = network.stages(_images(rgb[:1]))["stem"].permute(0, 2, 3, 1)
-        if farthest("", stem[0, ::8, ::8, ::8], golden["stage_stem_sub"][0], CLOSE).ok:
-            weights.note(f"TapNet: seed {seed}, whose stem fits {golden.path.name}")
-            return network
-    raise ConfigError(
-        f"no seed of {SEEDS.start} to {SEEDS.stop - 1} gives the weights that {golden.path} was made with: put them "
-        "there as a .npy file, or name their seed with --seed N"
+        return "stem" if farthest("", stem[0, ::8, ::8, ::8], golden["stage_stem_sub"][0], CLOSE).ok else ""
+
+    return weights.find_network(
+        "TapNet", ".npy", golden.path, load_tapnet, lambda seed: tapnet_network(tapnet_weights(seed)), fits
     )
 
 
