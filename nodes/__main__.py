@@ -12,6 +12,7 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
 from collections.abc import Callable
@@ -20,7 +21,7 @@ from pathlib import Path
 from nodes.start import PlannedNode, read_plan, run_node
 from stream.console.logs import install
 from stream.errors import StreamError
-from stream.run_directory import RunDir
+from stream.run_directory import FORK_SERVER, RunDir
 from stream.runtime import StopFlag
 from stream.transport.sockets import Context
 
@@ -111,6 +112,10 @@ def _end_with_supervisor(stop: StopFlag, orphaned: threading.Event, folder: str)
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == FORK_SERVER:
+        from nodes.fork_server import serve
+
+        sys.exit(serve(socket.socket(fileno=sys.stdin.fileno()), main))
     code = main(sys.argv[1], sys.argv[2])
     logging.shutdown()
     sys.stderr.flush()

@@ -159,6 +159,7 @@ class Cameras:
         """Let go of journals and sockets."""
         for group in self.groups:
             group.close()
+        self._maker.close()
 
     def _end(self, camera: CameraRun) -> None:
         """End one camera, while the others go on."""

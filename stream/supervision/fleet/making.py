@@ -55,6 +55,8 @@ class GroupMaker:
 
     def common_nodes(self, config: FleetConfig) -> CommonNodes:
         """The nodes that a run of several cameras has once."""
+        if not config.supervisor.threads:
+            self._launcher.fork_from_now_on()
         config = common_config(self.with_bound_endpoints(config))
         graph = common_wiring(config)
         sockets = self._connections.open_node_sockets(graph)
@@ -66,6 +68,10 @@ class GroupMaker:
             nodes_by_process(config, graph),
             lambda name, current, stages: self._launcher.launch(name, current, graph, sockets.base, stages),
         )
+
+    def close(self) -> None:
+        """End what launches processes."""
+        self._launcher.close()
 
     def with_bound_endpoints(self, config: C) -> C:
         """The config for our nodes: where the sockets to the outside are."""

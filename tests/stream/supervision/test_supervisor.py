@@ -22,6 +22,13 @@ from stream.supervision.supervisor import Supervisor
 from stream.topology import SUPERVISOR, wiring
 
 
+class NoMaker:
+    """Makes no further cameras."""
+
+    def close(self):
+        pass
+
+
 class Run:
     """A supervisor over fakes; `script` is what happens in its rounds."""
 
@@ -32,7 +39,7 @@ class Run:
         self.launched = []
         graph, clients, clock = wiring(self.config), RunClients(self.connections), self.connections.clock
         host = NodeHost(self.connections, nodes_by_process(self.config, graph), self.launch, clock)
-        self.cameras = Cameras(self.config, None, clients, clock=clock)
+        self.cameras = Cameras(self.config, NoMaker(), clients, clock=clock)
         self.camera = CameraRun(self.config, graph, list(prompts), journal, host, clients)
         self.cameras.cameras["camera"] = self.camera
         self.supervisor = Supervisor(
