@@ -6,7 +6,6 @@ boxes alike, so that frames may have any size.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -31,8 +30,8 @@ from nodes.decoder.sam.protocol import (
 )
 from nodes.decoder.sam.tiny_vit import TinyEncoder
 from stream.arrays import Array
-from stream.errors import ConfigError, ModelError
-from stream.weights.devices import choose_device, choose_precision
+from stream.errors import ConfigError
+from stream.weights.devices import choose_device, choose_precision, reporting_memory
 
 PATCH = 16  # px
 MEAN = (123.675, 116.28, 103.53)  # of RGB, 0..255
@@ -110,14 +109,14 @@ class Sam:
 
     def encode(self, rgb: Array) -> SamEmbedding:
         """The embedding of a frame, (H, W, 3) uint8 of any size."""
-        with _reporting_memory("encoding a frame"), torch.inference_mode():
+        with reporting_memory("encoding a frame"), torch.inference_mode():
             features, early = self.encoder(self.prepare(rgb)[None].to(self.dtype))
             return self.hold(features, rgb.shape[:2], early)
 
     def hold(self, features: Tensor, frame_size: tuple[int, ...], early: Tensor | None = None) -> SamEmbedding:
         """The embedding of a frame (H, W) of its features (1, 256, grid, grid); HQ-SAM needs the early ones as well."""
         height, width = frame_size
-        with _reporting_memory("encoding a frame"), torch.inference_mode():
+        with reporting_memory("encoding a frame"), torch.inference_mode():
             features = features.to(self.device)
             check_numbers(bool(features.isfinite().all()))
             fine = None
@@ -140,7 +139,7 @@ class Sam:
 
     def predict(self, embedding: SamEmbedding, prompts: SamPrompts) -> SamAnswer:
         """All prompts in one pass: logits (B, 256, 256) and predicted IoU (B,), three of each with `multimask`."""
-        with _reporting_memory("decoding masks"), torch.inference_mode():
+        with reporting_memory("decoding masks"), torch.inference_mode():
             shared = self._share(embedding)
             batches = list(split(prompts, self.at_once))
             parts = self.threads.each(lambda part: self._pass(shared, embedding, self._upload(part)), batches)
@@ -152,12 +151,12 @@ class Sam:
 
     def predict_unread(self, embedding: SamEmbedding, prompts: DevicePrompts) -> tuple[Tensor, Tensor]:
         """As `predict`, with nothing read back: logits (B, 256, 256) and predicted IoU (B,), not checked."""
-        with _reporting_memory("decoding masks"), torch.inference_mode():
+        with reporting_memory("decoding masks"), torch.inference_mode():
             return self._pass(self._share(embedding), embedding, prompts)
 
     def upscale(self, low_res: Tensor, embedding: SamEmbedding) -> Tensor:
         """Logits (B, H, W) at frame size of (B, 256, 256): bilinear to the input, its padding cut off, to the frame."""
-        with _reporting_memory("upscaling masks"), torch.inference_mode():
+        with reporting_memory("upscaling masks"), torch.inference_mode():
             logits = functional.interpolate(self._native(low_res)[:, None], (self.side, self.side), mode="bilinear")
             height, width = embedding.input_size
             logits = logits[..., :height, :width]
@@ -227,17 +226,3 @@ def split(prompts: SamPrompts, size: int) -> Iterator[SamPrompts]:
         low_res = prompts.low_res[part] if prompts.low_res is not None and has.any() else None
         xy, labels = prompts.xy[part][:, used], prompts.labels[part][:, used]
         yield SamPrompts(xy, labels, prompts.boxes[part], low_res, has, prompts.multimask)
-
-
-@contextlib.contextmanager
-def _reporting_memory(what: str) -> Iterator[None]:
-    """Running out of memory as a ModelError that says what it was for."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        torch.cuda.empty_cache()
-        raise ModelError(f"out of memory {what}: {str(error).splitlines()[0]}") from None
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
-            raise
-        raise ModelError(f"out of memory {what}") from None

@@ -13,7 +13,7 @@ from nodes.decoder.sam.protocol import SamPrompts
 from nodes.decoder.sam.sam_pt import SamPt
 from stream.errors import ModelError
 from stream.messages import ObjectTrack, Prompt
-from tools.bench.waits import WaitCounter
+from tools.bench.gpu.waits import WaitCounter
 
 SIZE = (150, 200)
 
