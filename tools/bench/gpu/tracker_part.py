@@ -17,7 +17,10 @@ BACKENDS = ("raft", "tapnet", "lucas_kanade")
 
 def measurements(options: argparse.Namespace, device: torch.device, profiles: dict[str, str]) -> list[Measurement]:
     """PIPS beside the plain computation first, then the others."""
-    return [Measurement(name, partial(_measure, name, options.quick, device)) for name in ("pips", *(BACKENDS[-1:] if options.quick else BACKENDS))]
+    return [
+        Measurement(name, partial(_measure, name, options.quick, device))
+        for name in ("pips", *(BACKENDS[-1:] if options.quick else BACKENDS))
+    ]
 
 
 def _measure(backend: str, quick: bool, device: torch.device) -> list[Row]:
