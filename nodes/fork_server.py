@@ -71,7 +71,9 @@ def _load() -> None:
     gc.freeze()
 
 
-def _fork_twice(requests: socket.socket, arguments: list[str], pipes: list[int], main: Callable[[str, str], int]) -> int:
+def _fork_twice(
+    requests: socket.socket, arguments: list[str], pipes: list[int], main: Callable[[str, str], int]
+) -> int:
     """The id of a process that runs `main`; its parent is whoever adopts orphans."""
     threads = len(os.listdir("/proc/self/task"))
     if threads > 1:

@@ -81,15 +81,21 @@ class SupervisedProcess:
         self.nodes = nodes
         self.running: Running | None = None
         self.policy = RestartPolicy(config.supervisor.max_restarts, config.supervisor.restart_window_s)
+        self.restarting = False  # it was stopped in order to be started again
         self._limits = config.supervisor
         self._reports_here = config.graph.host  # else its reports go to the host that we lend the nodes to
         self._launch = launch
         self._killed = False
         self._kill_at_s = math.inf  # when one that was told to stop is killed
 
+    def configure(self, config: Config) -> None:
+        """Go on with these limits."""
+        self._limits = config.supervisor
+        self.policy.set_limit(config.supervisor.max_restarts, config.supervisor.restart_window_s)
+
     def start(self, now_s: float) -> None:
         """Launch the process, the first time or again."""
-        self._killed = False
+        self._killed = self.restarting = False
         self._kill_at_s = math.inf
         for node in self.nodes:
             node.begin(now_s)
@@ -100,6 +106,11 @@ class SupervisedProcess:
         if self.running is not None:
             self.running.terminate()
             self._kill_at_s = now_s + self._limits.stop_timeout_s
+
+    def restart(self, now_s: float) -> None:
+        """Stop it in order to start it again: nothing is wrong with it."""
+        self.restarting = True
+        self.stop(now_s)
 
     def watch(self, now_s: float) -> Exit | None:
         """How the process has ended, once; one that hangs is killed, and has ended soon."""

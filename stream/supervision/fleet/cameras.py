@@ -7,16 +7,18 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stream.errors import ControlError, StreamError
+from stream.errors import StreamError
 from stream.messages import Prompt
 from stream.settings.cameras import camera_configs
 from stream.settings.config import Config, FleetConfig
 from stream.supervision.fleet.camera_run import CameraRun, Clients
+from stream.supervision.fleet.changes import changed_stages
 from stream.supervision.fleet.common_nodes import CommonNodes
 from stream.supervision.fleet.fleet_summary import summarise_fleet
 from stream.supervision.fleet.making import GroupMaker
 from stream.supervision.fleet.node_group import NodeGroup
 from stream.supervision.lifecycle import SupervisedProcess
+from stream.topology import Graph, wiring
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +33,14 @@ class Cameras:
         config: Config,
         maker: GroupMaker,
         clients: Clients,
-        read_again: Callable[[], Config] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`read_again` reads the config anew, for `reload`."""
         self.config = config
         self.cameras: dict[str, CameraRun] = {}
         self.common: CommonNodes | None = None
         self.stop_requested = False
         self._maker = maker
         self._clients = clients
-        self._read_again = read_again
         self._clock = clock
         self._began_s = clock()
         self._leaving: list[CameraRun] = []  # that are being removed
@@ -205,23 +204,48 @@ class Cameras:
             if camera.ending and camera.over:
                 common.publish_status(name, camera.summary())
 
-    # --- requests to the run ---
+    # --- what changes while it runs ---
 
     def stop(self) -> None:
-        """End the run."""
+        """Have the run ended."""
         self.stop_requested = True
 
-    def add_camera(self, name: str, overlay: dict[str, Any] | None) -> dict[str, Any]:
-        """Start one more."""
-        raise ControlError("unsupported", "soon")
+    def start_camera(self, config: Config) -> None:
+        """Start one more; ConfigError where its sockets or its journal can't be had."""
+        name = config.capture.camera
+        self.cameras[name] = camera = self._maker.camera(config, in_fleet=True)
+        camera.start()
+        self._tell_cameras()
 
-    def remove_camera(self, name: str) -> dict[str, Any]:
-        """End one."""
-        raise ControlError("unsupported", "soon")
+    def remove_camera(self, name: str) -> None:
+        """End one, and forget it once it has ended."""
+        camera = self.cameras.pop(name)
+        self._end(camera)
+        self._leaving.append(camera)
+        self._tell_cameras()
 
-    def reload(self) -> dict[str, Any]:
-        """Read the config again."""
-        raise ControlError("unsupported", "soon")
+    def is_leaving(self, name: str) -> bool:
+        """Whether a camera of that name is still being ended."""
+        return any(camera.name == name for camera in self._leaving)
+
+    def configure(self, config: Config) -> dict[str, list[str]]:
+        """Have the cameras go on with this config; which stages are restarted for it, by camera ("": of all)."""
+        restarted: dict[str, set[str]] = {}
+        for name, own in camera_configs(config).items():
+            if (camera := self.cameras.get(name)) is not None and not camera.finished:
+                graph = wiring(own, in_fleet=self.is_fleet)
+                restarted[name] = _go_on(camera, self._maker.with_bound_endpoints(own), graph)
+        if self.common is not None and isinstance(config, FleetConfig):
+            restarted[""] = _go_on(self.common, *self._maker.common_config(config))
+        self.config = config
+        return {name: sorted(stages) for name, stages in restarted.items() if stages}
+
+
+def _go_on(group: NodeGroup, config: Config, graph: Graph) -> set[str]:
+    """Have nodes go on with this config; the stages that are restarted for it."""
+    stages = changed_stages((group.config, group.graph), (config, graph))
+    group.configure(config, graph, stages)
+    return stages
 
 
 class CamerasFailedError(StreamError):

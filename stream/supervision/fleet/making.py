@@ -57,16 +57,20 @@ class GroupMaker:
         """The nodes that a run of several cameras has once."""
         if not config.supervisor.threads:
             self._launcher.fork_from_now_on()
-        config = common_config(self.with_bound_endpoints(config))
-        graph = common_wiring(config)
+        own, graph = self.common_config(config)
         sockets = self._connections.open_node_sockets(graph)
-        return CommonNodes(config, graph, self._host(config, graph, sockets))
+        return CommonNodes(own, graph, self._host(own, graph, sockets))
+
+    def common_config(self, config: FleetConfig) -> tuple[FleetConfig, Graph]:
+        """What the common nodes are told of the config, and their graph."""
+        own = common_config(self.with_bound_endpoints(config))
+        return own, common_wiring(own)
 
     def _host(self, config: Config, graph: Graph, sockets: NodeSockets) -> NodeHost:
         return NodeHost(
             sockets,
             nodes_by_process(config, graph),
-            lambda name, current, stages: self._launcher.launch(name, current, graph, sockets.base, stages),
+            lambda name, config, graph, stages: self._launcher.launch(name, config, graph, sockets.base, stages),
         )
 
     def close(self) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream.errors import NodeError, StreamError
@@ -20,7 +20,7 @@ from stream.topology import Graph
 
 log = logging.getLogger(__name__)
 
-Launch = Callable[[str, Config, Sequence[str]], Running]  # starts a process: its name, the config, stages that it runs
+Launch = Callable[[str, Config, Graph, Sequence[str]], Running]  # starts a process: name, config, graph, its stages
 
 
 class ReportedError(StreamError):
@@ -65,7 +65,7 @@ class NodeGroup:
 
     def _launch(self, name: str) -> Running:
         """Start a process, with the config as it is now."""
-        return self._host.launch(name, self.config, self._host.processes[name])
+        return self._host.launch(name, self.config, self.graph, self._host.processes[name])
 
     # --- what subclasses decide ---
 
@@ -119,6 +119,14 @@ class NodeGroup:
         malformed["reports"] += self._unknown_reports
         return malformed
 
+    def configure(self, config: Config, graph: Graph, stages: Collection[str]) -> None:
+        """Go on with this config: restart the processes that run any of these stages."""
+        self.config, self.graph = config, graph
+        for process in self.processes:
+            process.configure(config)
+            if process.running is not None and any(node.stage in stages for node in process.nodes):
+                process.restart(self._clock())
+
     # --- what nodes report ---
 
     def take_reports(self) -> None:
@@ -165,6 +173,9 @@ class NodeGroup:
             return
         for node in process.nodes:
             node.end_incarnation()
+        if process.restarting:
+            self._start_again(process)
+            return
         limits, code = self.config.supervisor, ended.code
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         if limits.threads or not process.policy.allows(self._clock()):
@@ -172,6 +183,9 @@ class NodeGroup:
             self.end_with(NodeError(f"{process.name} {how}{'' if limits.threads else often}; {self.is_over}"))
             return
         log.warning("%s %s; it is restarted (restart %d)", process.name, how, process.policy.total)
+        self._start_again(process)
+
+    def _start_again(self, process: SupervisedProcess) -> None:
         for node in process.nodes:
             self.on_restart(node.stage)
         process.start(self._clock())

@@ -43,7 +43,7 @@ class Run:
         self.camera = CameraRun(self.config, graph, list(prompts), journal, host, clients)
         self.cameras.cameras["camera"] = self.camera
         self.supervisor = Supervisor(
-            self.config, self.cameras, clients, self.connections, SilentDashboard(), self.connections.clock
+            self.config, self.cameras, clients, self.connections, SilentDashboard(), self.cameras, clock
         )
         self.connections.supervisor = self.supervisor
 
