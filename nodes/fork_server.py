@@ -44,6 +44,7 @@ REQUEST_BYTES = 1 << 16
 def serve(requests: socket.socket, main: Callable[[str, str], int]) -> int:
     """Fork a process for each request, which runs `main(process, folder)`, until the supervisor closes the socket."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)
+    signal.pthread_sigmask(signal.SIG_SETMASK, [])  # the supervisor that started us held its stop signals back
     _load()
     while True:
         try:

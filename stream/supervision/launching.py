@@ -34,6 +34,12 @@ def nodes_by_process(config: Config, graph: Graph) -> dict[str, tuple[str, ...]]
     return {graph.nodes[stage].name: (stage,) for stages in graph.processes().values() for stage in stages}
 
 
+def make_plan(config: Config, graph: Graph, base: str, stages: Sequence[str]) -> str:
+    """What a process is told of the nodes that it runs, or is to restart."""
+    part = {"config": plain(config), "in_fleet": graph.in_fleet, "base": base, "stages": stages}
+    return json.dumps({"parts": [part]})
+
+
 class Launcher:
     """Launches what runs nodes; `write_line` takes the log lines of processes."""
 
@@ -64,9 +70,8 @@ class Launcher:
         if config.supervisor.threads:
             (stage,) = stages
             return NodeThread(name, lambda stop: self._run_node(stage, config, graph, base, connections.context, stop))
-        part = {"config": plain(config), "in_fleet": graph.in_fleet, "base": base, "stages": stages}
         server = self._fork_server if self._fork_server is not None and self._fork_server.alive else None
-        plan, folder = json.dumps({"parts": [part]}), connections.run_dir.path
+        plan, folder = make_plan(config, graph, base, stages), connections.run_dir.path
         process = NodeProcess(name, folder, plan, self._write_line, server)
         log.debug("%s started, pid %d", name, process.pid)
         return process

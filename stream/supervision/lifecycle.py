@@ -32,6 +32,7 @@ class SupervisedNode:
         self.loaded = False  # its present incarnation has said hello
         self.loads = 0  # incarnations that have
         self.heard_s = 0.0  # when its newest report came
+        self._deaf = False  # what comes is of the incarnation that is being ended
         self.health: Health | None = None  # the newest of the present incarnation
         self.counters = LifetimeCounters()
         self.recent = RecentCounters()
@@ -41,6 +42,12 @@ class SupervisedNode:
         self.loaded = False
         self.heard_s = now_s
 
+    def restart(self, now_s: float) -> None:
+        """It is restarted within its process: what still comes of it is of its last incarnation."""
+        self.end_incarnation()
+        self._deaf = True
+        self.begin(now_s)
+
     def hear(self, now_s: float) -> None:
         """A report has come."""
         self.heard_s = now_s
@@ -48,12 +55,15 @@ class SupervisedNode:
     def load(self) -> None:
         """The node has said hello."""
         self.loaded = True
+        self._deaf = False
         self.loads += 1
         if not self.here:  # that its last incarnation has ended is only heard of in this way
             self.end_incarnation()
 
     def take_health(self, health: Health) -> None:
         """A heartbeat has come."""
+        if self._deaf:
+            return
         self.health = health
         self.recent.add(self.heard_s, self.counters.totals(health))
 

@@ -64,21 +64,31 @@ class NodeProcess:
                 start_new_session=True,  # Ctrl-C in the terminal is for us alone; we stop the nodes in order
             )
         self._plan = plan
+        self._writing = threading.Lock()
         self._write_line = write_line
         self._reader = threading.Thread(target=self._pass_lines, name=f"{name}-log", daemon=True)
         self._reader.start()
 
     def _pass_lines(self) -> None:
-        assert self._process.stdin
         assert self._process.stdout
         output = self._process.stdout
-        with contextlib.suppress(OSError):  # it has died already
-            self._process.stdin.write(self._plan.encode() + b"\n")
-            self._process.stdin.flush()
+        self._write_plan()
         for line in iter(lambda: output.readline(LONGEST_LINE), b""):
             text = line.decode(errors="replace").rstrip()
             if text:
                 self._write_line(text)
+
+    def _write_plan(self) -> None:
+        assert self._process.stdin
+        with self._writing, contextlib.suppress(OSError, ValueError):  # it has died already
+            self._process.stdin.write(self._plan.encode() + b"\n")
+            self._process.stdin.flush()
+
+    def restart_nodes(self, plan: str) -> None:
+        """Have nodes of the process restarted, as the plan describes them."""
+        self._plan = plan
+        # its input has room for 64 KB; should the process not read, this thread waits, and nobody else
+        threading.Thread(target=self._write_plan, name=f"{self.name}-plan", daemon=True).start()
 
     @property
     def pid(self) -> int:
@@ -141,6 +151,10 @@ class NodeThread:
     def terminate(self) -> None:
         """Ask it to stop."""
         self._stop.set()
+
+    def restart_nodes(self, plan: str) -> None:
+        """A thread has one node, and is restarted as a whole."""
+        raise NotImplementedError
 
     def kill(self) -> None:
         """A thread can't be killed; it is a daemon and ends with us."""

@@ -19,6 +19,7 @@ from stream.errors import ConfigError
 from stream.transport.gate import Gate
 from stream.transport.keys import ROLES, AllowList, Keys, Role
 from stream.transport.listening import connect_unseen, short_folder, why_not_bound
+from stream.transport.passing import Shelf
 from stream.transport.relay import Allowance, Inside
 from stream.transport.wire import MAX_ARRAY_BYTES
 
@@ -56,6 +57,7 @@ class Context:
         self.zmq = zmq.Context()
         self.zmq.set(zmq.MAX_SOCKETS, 4096)
         self.keys = Keys(keys) if keys else None
+        self.shelf = Shelf()  # of messages between nodes that share this context
         self._authenticator: Any = None
         self._allow_lists: list[AllowList] = []
         self._open: list[zmq.Socket[bytes]] = []  # held, so that none is collected before it is closed

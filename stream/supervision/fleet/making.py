@@ -16,7 +16,7 @@ from stream.supervision.fleet.clients import ClientsOfSeveral, RunClients
 from stream.supervision.fleet.common_nodes import CommonNodes
 from stream.supervision.fleet.node_group import NodeHost
 from stream.supervision.journal import find_journal
-from stream.supervision.launching import Launcher, RunNode, nodes_by_process
+from stream.supervision.launching import Launcher, RunNode, make_plan, nodes_by_process
 from stream.supervision.node_sockets import NodeSockets
 from stream.topology import Graph, common_wiring, wiring
 
@@ -71,6 +71,7 @@ class GroupMaker:
             sockets,
             nodes_by_process(config, graph),
             lambda name, config, graph, stages: self._launcher.launch(name, config, graph, sockets.base, stages),
+            lambda config, graph, stages: make_plan(config, graph, sockets.base, stages),
         )
 
     def close(self) -> None:

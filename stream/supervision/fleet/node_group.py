@@ -21,6 +21,7 @@ from stream.topology import Graph
 log = logging.getLogger(__name__)
 
 Launch = Callable[[str, Config, Graph, Sequence[str]], Running]  # starts a process: name, config, graph, its stages
+Plan = Callable[[Config, Graph, Sequence[str]], str]
 
 
 class ReportedError(StreamError):
@@ -38,6 +39,7 @@ class NodeHost:
     sockets: NodeSockets  # to the nodes
     processes: Mapping[str, Sequence[str]]  # what is launched, by name, each with its nodes
     launch: Launch
+    plan: Plan  # of nodes that are restarted within their process
     clock: Callable[[], float] = time.monotonic
 
 
@@ -120,12 +122,20 @@ class NodeGroup:
         return malformed
 
     def configure(self, config: Config, graph: Graph, stages: Collection[str]) -> None:
-        """Go on with this config: restart the processes that run any of these stages."""
+        """Go on with this config: restart these stages, within their process where that runs others, too."""
         self.config, self.graph = config, graph
         for process in self.processes:
             process.configure(config)
-            if process.running is not None and any(node.stage in stages for node in process.nodes):
+            changed = [node for node in process.nodes if node.stage in stages]
+            if process.running is None or not changed:
+                continue
+            if len(changed) == len(process.nodes):
                 process.restart(self._clock())
+                continue
+            for node in changed:
+                node.restart(self._clock())
+                self.on_restart(node.stage)
+            process.running.restart_nodes(self._host.plan(config, graph, [node.stage for node in changed]))
 
     # --- what nodes report ---
 
