@@ -48,10 +48,13 @@ def _main(argv: list[str]) -> int:
 def check(command_line: CommandLine) -> int:
     """Say whether the command line could be carried out, without doing it."""
     from nodes.renderer.sinks import check_sinks
-    from stream.command_line import check_start
+    from stream.settings.cameras import camera_configs
+    from stream.start_checks import check_endpoints, check_start
 
     check_start(command_line.config)
-    check_sinks(command_line.config.renderer)
+    check_endpoints(command_line.config)
+    for config in camera_configs(command_line.config).values():
+        check_sinks(config.renderer)
     prompts(command_line)
     print("run_stream: the arguments and the config are fine")
     return 0

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
+from stream.console.logs import about_camera
 from stream.errors import StreamError
 from stream.messages import Prompt
 from stream.settings.cameras import camera_configs
@@ -105,7 +106,8 @@ class Cameras:
     def serve(self) -> None:
         """Serve what has come."""
         for camera in (*self.cameras.values(), *self._leaving):
-            camera.serve()
+            with about_camera(self._log_name(camera)):
+                camera.serve()
         if self.common is not None:
             self.common.serve()
             self._publish_ended(self.common)
@@ -113,17 +115,22 @@ class Cameras:
     def watch(self) -> None:
         """Restart what has died or hangs; end what has finished, where others go on."""
         for group in self.groups:
-            group.watch()
+            with about_camera(self._log_name(group)):
+                group.watch()
         if not self.is_fleet:
             return
         for name, camera in self.cameras.items():
             if camera.finished and not camera.ending:
-                if camera.error is not None:
-                    log.error("%s has failed: %s", name, camera.error)
-                self._end(camera)
+                with about_camera(name):
+                    if camera.error is not None:
+                        log.error("it has failed: %s", camera.error)
+                    self._end(camera)
         for camera in [c for c in self._leaving if c.over]:
             self._leaving.remove(camera)
             camera.close()
+
+    def _log_name(self, group: NodeGroup) -> str:
+        return group.name if self.is_fleet else ""
 
     def act(self) -> None:
         """Carry out what requests have made the cameras decide."""

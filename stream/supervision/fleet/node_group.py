@@ -47,6 +47,7 @@ class NodeGroup:
     """The supervised nodes of one graph."""
 
     def __init__(self, config: Config, graph: Graph, host: NodeHost) -> None:
+        self.name = ""  # of the camera; "": nodes of all of them
         self.config = config
         self.graph = graph
         self.error: StreamError | None = None  # that it ended with
