@@ -87,7 +87,11 @@ def test_what_happens_to_one_of_four_cameras_leaves_the_others_alone(start, tmp_
         until(lambda: state("gate") == "running", "the new camera")
         run.ctl("--camera", "gate", "add", "--box", BOX)
         consumer.hears("yard", "hall", "gate")
-        assert {name: consumer.ids[name] for name in ("yard", "hall", "gate")} == {"yard": {1}, "hall": {1}, "gate": {1}}
+        assert {name: consumer.ids[name] for name in ("yard", "hall", "gate")} == {
+            "yard": {1},
+            "hall": {1},
+            "gate": {1},
+        }
 
         stats = run.ctl("stats")
         assert list(stats["cameras"]) == ["door", "hall", "yard", "gate"]

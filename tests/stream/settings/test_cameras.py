@@ -127,6 +127,8 @@ def test_cameras_are_names_with_sections(fleet, cameras, message):
 
 @pytest.mark.parametrize("key", ["door", "tracker"])
 def test_a_key_that_stands_twice_is_refused(fleet, key):
-    text = "base: lite\ncameras:\n  door: {}\n  door: {}\n" if key == "door" else "tracker: {}\nbase: lite\ntracker: {}\n"
+    text = (
+        "base: lite\ncameras:\n  door: {}\n  door: {}\n" if key == "door" else "tracker: {}\nbase: lite\ntracker: {}\n"
+    )
     with pytest.raises(ConfigError, match=rf"'{key}' stands at line \d and again at line \d; leave one out"):
         fleet(text=text)
