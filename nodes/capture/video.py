@@ -58,7 +58,7 @@ class VideoSource:
         self._first: Any = None  # the frame that `open` waited for
         self._stream: Any = None
         self._given = 0
-        self._orientation = Orientation()
+        self._orientation = Orientation(_tiny)
         # One for all frames: each would start threads of its own, which live as long as the frame.
         self._reformatter = VideoReformatter()
         self.damaged = 0  # packets that did not decode
@@ -293,6 +293,11 @@ def is_animated_webp(path: Path) -> bool:
     except OSError:
         return False
     return len(head) == 21 and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
+
+
+def _tiny(frame: Any) -> Any:
+    """A copy of a frame, 2 px wide and high."""
+    return VideoReformatter().reformat(frame, width=2, height=2, format="rgb24", threads=1)
 
 
 def reason(error: Exception) -> str:
