@@ -1,7 +1,8 @@
 """A video file or a filter graph in, its pictures out. Video decoding (av) enters the capture node here.
 
 Measured with GStreamer's RTSP server, H.264 at 25 fps: frame threading (FFmpeg's default) delays a live picture by
-100 ms, so live decoding is threaded by slices.
+100 ms, so live decoding is threaded by slices. H.264 is not: with slices in threads FFmpeg's decoder neither conceals nor
+reports damage, and cameras send pictures of one slice, which gain nothing.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ from typing import Any
 
 import av
 
+from nodes.capture.damage import DamageWatch
 from nodes.capture.display import display_flips, pixel_shape, upright_rgb
 from nodes.capture.pace import FALLBACK_FPS
 from nodes.capture.silence import SilenceDetector
@@ -58,6 +60,8 @@ class VideoSource:
         self._stream: Any = None
         self._given = 0
         self.damaged = 0  # packets that did not decode
+        self._damage = DamageWatch()
+        self._picture_damaged = False  # the newest frame of `_next`
         self._broken = ""  # why a finite source could not be read to its end
         self._highest_s: float | None = None  # presentation time of a frame so far; it may start again in the middle
         self._presented: float | None = None  # presentation time of the newest picture, s
@@ -87,7 +91,9 @@ class VideoSource:
         if frame is not None:
             transposed = display_flips(frame)[0]
             shape = self._pixel_aspect(transposed=transposed)
-            return Picture(upright_rgb(frame), self._presented_s(frame), pixel_aspect=shape, corrupt=frame.is_corrupt)
+            return Picture(
+                upright_rgb(frame), self._presented_s(frame), pixel_aspect=shape, corrupt=self._picture_damaged
+            )
         if self.live:
             raise SourceError(f"{self.name}: the connection was closed after {self._given} frames")
         return None
@@ -117,6 +123,8 @@ class VideoSource:
         stream = streams.best("video")  # as players choose: no cover picture where there is a film
         self._stream = stream
         stream.thread_type = "SLICE" if self.live else "AUTO"
+        if self.live and stream.codec_context.name == "h264":
+            stream.codec_context.thread_count = 1
         fps = float(stream.average_rate or stream.guessed_rate or 0)
         self._step_s = 1 / fps if 0 < fps <= MAX_FPS else 1 / FALLBACK_FPS
         length_s = float(stream.duration * stream.time_base) if stream.duration else None
@@ -144,6 +152,10 @@ class VideoSource:
                 frame = next(self._frames, None)
             except av.error.FFmpegError as error:
                 raise self.read_failure(error) from None
+            if frame is not None:
+                self._picture_damaged = self._damage.damages(
+                    frame.pts, key_frame=bool(frame.key_frame), corrupt=frame.is_corrupt
+                )
         if frame is not None:
             self._given += 1
             if frame.time is not None:
@@ -183,6 +195,8 @@ class VideoSource:
             silent = self._silence is not None and self._silence.after_packet(time.monotonic() - read_began_s)
             if self.live and packet is not None and not packet.size:
                 continue  # a camera's spoilt buffer; the decoder would take it for the end of the stream
+            if packet is not None and packet.is_corrupt:
+                self._damage.packet_damaged(packet.pts)
             frames = self._decode_packet(stream, packet)
             yield from frames
             if silent:
@@ -202,6 +216,7 @@ class VideoSource:
             return []
         except av.error.FFmpegError:
             self.damaged += 1
+            self._damage.packet_damaged(packet.pts if packet is not None else None)
             return []
 
     def _warn_of_losses(self, stream: Any) -> None:
