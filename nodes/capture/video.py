@@ -1,7 +1,7 @@
 """A video file or a filter graph in, its pictures out. Video decoding (av) enters the capture node here.
 
 Measured with GStreamer's RTSP server, H.264 at 25 fps: frame threading (FFmpeg's default) delays a live picture by
-100 ms, so live decoding is threaded by slices. H.264 is not: with slices in threads FFmpeg's decoder neither conceals nor
+100 ms, so live decoding is threaded by slices. H.264 is not: with slices in threads its decoder neither conceals nor
 reports damage, and cameras send pictures of one slice, which gain nothing.
 """
 

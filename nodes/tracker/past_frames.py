@@ -16,8 +16,8 @@ from dataclasses import dataclass
 
 from msgspec.structs import replace
 
-from nodes.tracker.held_prompt import HeldPrompt
 from stream.errors import PromptError
+from stream.held_prompt import HeldPrompt
 from stream.messages import Frame, FrameRef, Prompt, TrackedFrame, Tracks
 
 RECENT_S = 2.0

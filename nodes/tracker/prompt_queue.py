@@ -6,9 +6,9 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from nodes.tracker.held_prompt import HeldPrompt
 from nodes.tracker.tracked_object import TrackedObject
 from stream.geometry import resize_mask
+from stream.held_prompt import HeldPrompt
 from stream.messages import Prompt
 
 

@@ -8,11 +8,11 @@ import cv2
 import numpy as np
 
 from nodes.tracker import motion
-from nodes.tracker.held_prompt import HeldPrompt
 from nodes.tracker.point_set import PointSet
 from stream import geometry
 from stream.arrays import Array
 from stream.crops import PackedMask
+from stream.held_prompt import HeldPrompt
 from stream.messages import VISIBLE, Frame, ObjectTrack, Prompt, Seed, Sighting
 
 SURROUNDINGS, SURROUNDINGS_PX = 0.5, 32  # around a mask, of its longer side and at least: what goes with its picture
