@@ -1,6 +1,7 @@
-"""`python -m nodes PROCESS RUN_DIR < CONFIG`: the nodes of one process, as the supervisor starts it.
+"""`python -m nodes PROCESS RUN_DIR < PLAN`: the nodes of one process, as the supervisor starts it.
 
-The config is a line of JSON. The input stays open afterwards: its end says that the supervisor has died.
+The plan is a line of JSON (`stream/supervision/launching.py`): the nodes, with the config of their camera. The input
+stays open afterwards: its end says that the supervisor has died.
 """
 
 from __future__ import annotations
@@ -16,13 +17,11 @@ import threading
 from collections.abc import Callable
 from pathlib import Path
 
-from nodes.start import run_node
+from nodes.start import PlannedNode, read_plan, run_node
 from stream.console.logs import install
 from stream.errors import StreamError
 from stream.run_directory import RunDir
 from stream.runtime import StopFlag
-from stream.settings.presets import build
-from stream.topology import wiring
 from stream.transport.sockets import Context
 
 log = logging.getLogger("nodes")
@@ -39,21 +38,20 @@ def main(process: str, folder: str) -> int:
     line = _first_line(sys.stdin.fileno())
     if not line:
         return 1
-    config = build(json.loads(line))
-    graph = wiring(config)
-    first, *others = graph.processes()[process]
-    threading.main_thread().name = first  # a log line names the node whose thread says it
-    install(config.log, process, nodes=(first, *others))
+    nodes = read_plan(json.loads(line))
+    first, *others = nodes
+    threading.main_thread().name = first.name  # a log line names the node whose thread says it
+    install(first.config.log, process, nodes=[node.name for node in nodes])
     orphaned = threading.Event()
     _end_with_supervisor(stop, orphaned, folder)
-    context = Context(config.graph.keys)
+    context = Context(first.config.graph.keys)
     codes: list[int] = []
 
-    def run(node: str) -> None:
-        codes.append(_run_to_its_end(lambda: run_node(node, config, graph, f"ipc://{folder}/", context, stop), node))
+    def run(node: PlannedNode) -> None:
+        codes.append(_run_to_its_end(lambda: run_node(*node.place, context, stop), node.name))
         stop.set()  # one that ends takes the process with it, which is restarted as a whole
 
-    threads = [threading.Thread(target=run, args=(node,), name=node, daemon=True) for node in others]
+    threads = [threading.Thread(target=run, args=(node,), name=node.name, daemon=True) for node in others]
     for thread in threads:
         thread.start()
     run(first)  # on the main thread: a window wants that one

@@ -70,6 +70,17 @@ class PublicListener(Protocol):
     def close(self) -> None: ...
 
 
+class Collector(Protocol):
+    """A subscriber to many publishers at once; the node's next round begins as soon as one of them says something."""
+
+    def connect(self, endpoint: str) -> None: ...
+    def disconnect(self, endpoint: str) -> None: ...
+    def take(self) -> list[bytes] | None: ...
+    def subscribe(self, topic: str) -> None: ...
+    def unsubscribe(self, topic: str) -> None: ...
+    def close(self) -> None: ...
+
+
 class ControlClient(Protocol):
     """A client of the control socket (docs/protocol.md); never waits."""
 
@@ -112,6 +123,9 @@ class NodeContext(Protocol):
 
     def open_broadcast(self) -> Broadcast:
         """The PUB socket for programs outside, bound where the graph says."""
+
+    def open_collector(self) -> Collector:
+        """A subscriber to the publishers of the run's cameras."""
 
     def open_control(self) -> ControlClient:
         """A client of this run's control socket."""

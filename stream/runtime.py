@@ -22,7 +22,7 @@ from stream.run_directory import root
 from stream.settings.addresses import connectable
 from stream.settings.config import Config
 from stream.topology import TOPICS, Graph
-from stream.transport.service_sockets import Broadcast, Listener, Outlet, RequestClient
+from stream.transport.service_sockets import Broadcast, Collector, Listener, Outlet, RequestClient
 from stream.transport.sockets import Context, Poller, Waker
 from stream.transport.topics import Publisher, Subscriber
 
@@ -30,7 +30,7 @@ log = logging.getLogger(__name__)
 
 TICK_MS = 50  # the longest that the loop sleeps: how soon a stop is seen
 
-LISTENER_QUEUE = 64  # messages of this run's publisher that wait for a node: masks of two seconds
+LISTENER_QUEUE = 64  # messages of a publisher of this run that wait for a node: masks of two seconds
 
 MakeStage = Callable[[Config, NodeContext], Stage]
 
@@ -137,13 +137,23 @@ class Runtime:
         self.report(Done())
 
     def open_broadcast(self) -> Broadcast:
-        """The PUB sockets for programs outside."""
+        """The PUB sockets for programs outside; a camera among several is heard by the proxy alone."""
+        if self.graph.in_fleet and "publisher" in self.graph.nodes:
+            broadcast = Broadcast(self.context, self._endpoint("publish"), TOPICS["masks"].depth, in_run_only=True)
+            self._broadcasts.append(broadcast)
+            return broadcast
         endpoint = self.config.publisher.endpoint or self._endpoint("publish")
         inner = self._endpoint("publish") if "web" in self.graph.nodes else ""
         broadcast = Broadcast(self.context, endpoint, TOPICS["masks"].depth, inner=inner)
         self.report(Bound(endpoint=broadcast.endpoint))
         self._broadcasts.append(broadcast)
         return broadcast
+
+    def open_collector(self) -> Collector:
+        """A subscriber to the publishers of the run's cameras."""
+        collector = Collector(self.context, queue=LISTENER_QUEUE)
+        self._poller.watch(collector)
+        return collector
 
     def open_control(self) -> RequestClient:
         """A client of this run's control socket."""
@@ -153,7 +163,7 @@ class Runtime:
     def open_listener(self, topics: Sequence[str]) -> Listener:
         """A subscriber to this run's publisher."""
         endpoint = self._endpoint("publish")
-        if not self.graph.nodes["publisher"].here:
+        if "publisher" in self.graph.nodes and not self.graph.nodes["publisher"].here:
             endpoint = connectable(self.config.publisher.endpoint)
             if not endpoint.startswith("tcp://"):
                 raise ConfigError("publisher.endpoint is not set: the page here and the publisher elsewhere need it")

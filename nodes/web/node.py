@@ -14,7 +14,8 @@ from stream.messages import Upload
 from stream.node import NodeContext, Stage
 from stream.reports import Progress
 from stream.settings.addresses import source_kind
-from stream.settings.config import Config
+from stream.settings.cameras import camera_configs
+from stream.settings.config import Config, FleetConfig
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +33,14 @@ class WebStage(Stage):
     def __init__(self, config: Config, node: NodeContext) -> None:
         self._node = node
         self._uploads: deque[Upload] = deque(maxlen=MAX_UPLOADS)
-        from_page = source_kind(config.capture.source) == "browser"
+        several = isinstance(config, FleetConfig)
+        from_page = not several and source_kind(config.capture.source) == "browser"
         camera_feed = CameraUploads(self._take_upload) if from_page else None
-        camera = config.capture.camera
-        topics = [f"{topic}{camera}" for topic in ALWAYS]
+        cameras = list(camera_configs(config))
+        topics = list(ALWAYS) if several else [f"{topic}{cameras[0]}" for topic in ALWAYS]
         listening, requests = Listening(node.open_listener(topics)), Requests(node.open_control())
         try:
-            self._server = WebServer(config.web, listening, requests, [camera], node.folder, camera_feed)
+            self._server = WebServer(config.web, listening, requests, cameras, node.folder, camera_feed)
         except Exception:
             listening.close()
             requests.close()

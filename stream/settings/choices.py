@@ -12,7 +12,10 @@ from stream.settings.config import Config, Section
 def type_of(dotted: str) -> Any:
     """The declared type of a key such as `tracker.emit`; None where there is no such key."""
     kind: Any = Config
-    for key in dotted.split("."):
+    words = dotted.split(".")
+    if words[0] == "cameras":  # the last two of cameras.NAME.SECTION.KEY
+        words = words[-2:] if len(words) > 3 else words
+    for key in words:
         if not (isinstance(kind, type) and issubclass(kind, Section)):
             return None
         kind = {field.name: field.type for field in msgspec.structs.fields(kind)}.get(key)

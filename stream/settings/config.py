@@ -177,7 +177,8 @@ class Graph(Section, frozen=True):
     """Where nodes run and how they are reached; the defaults are one host over ipc."""
 
     run: tuple[str, ...] = ()  # the nodes that this host starts; empty: all
-    # node: a process for each; camera: one for all nodes of the camera, as threads; auto: as the number of cameras asks
+    # node: a process for each; camera: one for all nodes of a camera, as threads; auto: node for one camera, camera for
+    # several (docs/fleet.md)
     processes: Literal["node", "camera", "auto"] = "auto"
     host: bool = True  # false: this host lends its nodes to the graph of another
     endpoints: dict[str, str] = {}  # topic -> tcp://host:port, where it leaves ipc
@@ -217,6 +218,12 @@ class Config(Section, frozen=True):
     def live(self) -> bool:
         """True when frames that nobody takes in time are passed over; False when every frame is waited for."""
         return self.capture.realtime or source_kind(self.capture.source) in LIVE_KINDS
+
+
+class FleetConfig(Config, frozen=True, kw_only=True):
+    """Several cameras in one run: what they have in common, and each camera's whole config by its name."""
+
+    cameras: dict[str, Config]
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -1,4 +1,7 @@
-"""YAML presets and command-line overrides in, one frozen `Config` out, every value checked."""
+"""YAML presets and command-line overrides in, one frozen `Config` out, every value checked.
+
+Where the file has `cameras:`, each of them is a whole `Config` as well (`stream/settings/cameras.py`).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import msgspec
 
 from stream.errors import ConfigError, nearest
 from stream.settings.addresses import check_endpoint, check_rtsp, source_kind
+from stream.settings.cameras import add_cameras, camera_key, lay_over
 from stream.settings.choices import needed, type_of, words_of
 from stream.settings.config import Config, Section, Tracker, parse_fit_size, parse_size
 from stream.settings.options import POINT_BACKENDS
@@ -37,7 +41,13 @@ def load(preset: str, overrides: dict[str, Any] | None = None) -> Config:
 
 
 def build(tree: dict[str, Any]) -> Config:
-    """The checked Config of a tree of plain values."""
+    """The checked Config of a tree of plain values, with that of each of its cameras."""
+    config = build_one({section: keys for section, keys in tree.items() if section != "cameras"})
+    return add_cameras(config, tree, build_one) if "cameras" in tree else config
+
+
+def build_one(tree: dict[str, Any]) -> Config:
+    """The checked Config of a tree without cameras."""
     _check_keys(tree, Config, "")
     source = tree.get("capture", {}).get("source")
     if isinstance(source, str):
@@ -55,7 +65,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     import yaml
 
     key, equals, value = text.partition("=")
-    if not equals or not re.fullmatch(r"[A-Za-z_][\w]*(\.[\w]+)+", key.strip()):
+    if not equals or not (re.fullmatch(r"[A-Za-z_][\w]*(\.[\w]+)+", key.strip()) or camera_key(key.strip())):
         raise ConfigError(f"--set {redact(text)}: needs SECTION.KEY=VALUE, for example --set tracker.horizon=8")
     try:
         return key.strip(), _typed(key.strip(), yaml.safe_load(value), value.strip())
@@ -70,7 +80,7 @@ def plain(config: Config) -> dict[str, Any]:
 
 
 def _read_preset(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
-    import yaml
+    from stream.settings.yaml_files import read_yaml
 
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
@@ -81,30 +91,27 @@ def _read_preset(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if str(path) in seen:
         raise ConfigError(f"--config {name}: its `base` leads back to itself")
     try:
-        text = path.read_text(encoding="utf-8")
-        tree, written = yaml.safe_load(text) or {}, yaml.load(text, yaml.BaseLoader)
+        tree, written = read_yaml(path.read_text(encoding="utf-8"), f"--config {name}")
     except OSError as error:
         raise ConfigError(f"--config {name}: can't be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = getattr(error, "problem_mark", None)
-        raise ConfigError(f"--config {name}: no YAML{f' at line {where.line + 1}' if where else ''}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"--config {name}: no YAML") from None
+    tree = {} if tree is None else tree
     if not isinstance(tree, dict):
         raise ConfigError(f"--config {name}: needs sections with keys, got a {type(tree).__name__}")
     base = tree.pop("base", None)
-    for section, keys in tree.items():
-        if isinstance(keys, dict):
-            tree[section] = {
-                key: _typed(f"{section}.{key}", value, written[section][key]) for key, value in keys.items()
-            }
+    own: dict[str, Any] = _typed_tree(tree, written, "")
     if base is None:
-        return tree
-    under = _read_preset(str(base), (*seen, str(path)))
-    for section, keys in tree.items():
-        if isinstance(keys, dict) and isinstance(under.get(section), dict):
-            under[section] = {**under[section], **keys}
-        else:
-            under[section] = keys
-    return under
+        return own
+    return lay_over(_read_preset(str(base), (*seen, str(path))), own)
+
+
+def _typed_tree(tree: Any, written: Any, prefix: str) -> Any:
+    """The values of a tree as the config's types want them."""
+    if not isinstance(tree, dict):
+        return _typed(prefix.rstrip("."), tree, written)
+    names = {str(key): key for key in tree}
+    return {name: _typed_tree(tree[key], written[name], f"{prefix}{name}.") for name, key in names.items()}
 
 
 def _typed(dotted: str, value: Any, written: Any) -> Any:
@@ -117,9 +124,9 @@ def _typed(dotted: str, value: Any, written: Any) -> Any:
 
 
 def _lay(tree: dict[str, Any], dotted: str, value: Any) -> None:
-    *sections, key = dotted.split(".")
+    *sections, key = camera_key(dotted) or dotted.split(".")
     for section in sections:
-        inner = tree.setdefault(section, {})
+        inner = tree[section] = tree.get(section) or {}
         if not isinstance(inner, dict):
             raise ConfigError(f"{dotted}: {section} is no section")
         tree = inner

@@ -37,11 +37,14 @@ class PlainLines:
         """Log the progress, if it is time."""
         if time.monotonic() >= self.due_s:
             self.due_s = time.monotonic() + PLAIN_PERIOD_S
-            log.info("%s", progress(summary()))
+            for line in progress(summary()).splitlines():
+                log.info("%s", line)
 
 
 def progress(status: dict[str, Any]) -> str:
-    """One line: what the feed does, rates and ages, the objects' states."""
+    """One line: what the feed does, rates and ages, the objects' states. Of several cameras a line each."""
+    if "cameras" in status:
+        return "\n".join(f"{name}: {progress(camera)}" for name, camera in status["cameras"].items())
     frames, latency = status["frames"], status["latency_ms"]
     objects = ", ".join(f"{_name(o)} {o['state']}" for o in status["objects"]) or "none"
     rate = status["nodes"]["decoder"]["rate_hz"]

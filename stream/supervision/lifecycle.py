@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -24,8 +25,9 @@ Running = NodeProcess | NodeThread
 class SupervisedNode:
     """A node as its reports describe it, over all restarts."""
 
-    def __init__(self, name: str, *, here: bool = True) -> None:
-        self.name = name
+    def __init__(self, stage: str, name: str = "", *, here: bool = True) -> None:
+        self.stage = stage
+        self.name = name or stage  # in logs
         self.here = here  # else another host runs and restarts it
         self.loaded = False  # its present incarnation has said hello
         self.loads = 0  # incarnations that have
@@ -83,13 +85,21 @@ class SupervisedProcess:
         self._reports_here = config.graph.host  # else its reports go to the host that we lend the nodes to
         self._launch = launch
         self._killed = False
+        self._kill_at_s = math.inf  # when one that was told to stop is killed
 
     def start(self, now_s: float) -> None:
         """Launch the process, the first time or again."""
         self._killed = False
+        self._kill_at_s = math.inf
         for node in self.nodes:
             node.begin(now_s)
         self.running = self._launch(self.name)
+
+    def stop(self, now_s: float) -> None:
+        """Ask it to stop, without waiting; `watch` kills it where it has not in time."""
+        if self.running is not None:
+            self.running.terminate()
+            self._kill_at_s = now_s + self._limits.stop_timeout_s
 
     def watch(self, now_s: float) -> Exit | None:
         """How the process has ended, once; one that hangs is killed, and has ended soon."""
@@ -101,7 +111,11 @@ class SupervisedProcess:
             self.running.close()
             self.running = None
             return ended
-        if not self._killed and (fault := self.fault(now_s)):
+        if now_s >= self._kill_at_s and not self._killed:
+            log.warning("%s did not stop in %g s; it is killed", self.name, self._limits.stop_timeout_s)
+            self._killed = True
+            self.running.kill()
+        elif self._kill_at_s == math.inf and not self._killed and (fault := self.fault(now_s)):
             log.warning("%s; it is ended and restarted", fault)
             self._killed = True
             self.running.kill()

@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
+from stream.errors import StreamError
 from stream.reports import SinkState
 from stream.supervision.condition import REPEATED_S, Condition, Signs
 from stream.supervision.lifecycle import SupervisedNode, SupervisedProcess
@@ -24,14 +26,13 @@ def summarise(
     processes: Iterable[SupervisedProcess],
     *,
     malformed: Mapping[str, int],
-    refused: Mapping[str, int],
+    refused: Mapping[str, int] = MappingProxyType({}),
     elapsed_s: float,
     now_s: float = 0.0,
 ) -> dict[str, Any]:
     """The run so far: Contract 1's --summary. `malformed` and `refused` are of the supervisor's own sockets."""
     counters = {name: node.counters.totals(node.health) for name, node in nodes.items()}
     gauges = {name: node.health.progress.gauges if node.health else {} for name, node in nodes.items()}
-    process_of = {node.name: process for process in processes for node in process.nodes}
     capture, tracker, decoder, publisher = (counters[n] for n in ("capture", "tracker", "decoder", "publisher"))
     summary: dict[str, Any] = {
         "phase": nodes["capture"].health.progress.phase if nodes["capture"].health else "starting",
@@ -46,7 +47,7 @@ def summarise(
         "masks_published": int(publisher.get("published", 0)),
         "scenes_published": int(publisher.get("scenes", 0)),
         "latency_ms": {q: round(gauges["publisher"].get(f"latency_{q}", 0.0), 2) for q in ("p50", "p95", "p99")},
-        "nodes": {name: _node(node, process_of.get(name), now_s) for name, node in nodes.items()},
+        "nodes": node_entries(nodes, processes, now_s),
         "reconnects": int(capture.get("reconnects", 0)),
         "sessions": int(gauges["capture"].get("session", 0)) + 1 if session.opened else 0,
         "objects": session.registry.list_objects(),
@@ -100,6 +101,14 @@ def _captured(session: Session, counters: Mapping[str, float]) -> int:
     return newest + 1 if not session.config.live and newest >= 0 else int(counters.get("captured", 0))
 
 
+def node_entries(
+    nodes: Mapping[str, SupervisedNode], processes: Iterable[SupervisedProcess], now_s: float
+) -> dict[str, Any]:
+    """What is known of each node."""
+    process_of = {node.stage: process for process in processes for node in process.nodes}
+    return {name: _node(node, process_of.get(name), now_s) for name, node in nodes.items()}
+
+
 def _node(node: SupervisedNode, process: SupervisedProcess | None, now_s: float) -> dict[str, Any]:
     """One node; without a process where another host runs it."""
     health, totals = node.health, node.counters.totals(node.health)
@@ -127,6 +136,11 @@ def measure_supervisor() -> dict[str, Any]:
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "pid": os.getpid(),
     }
+
+
+def describe_failure(error: StreamError | None) -> dict[str, Any]:
+    """What a camera has failed of, for its summary; nothing where it has not."""
+    return {} if error is None else {"state": "failed", "reason": str(error), "exit_code": error.exit_code}
 
 
 def describe(condition: Condition, signs: Signs, now_s: float, unix_s: float) -> dict[str, Any]:

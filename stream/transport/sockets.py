@@ -69,8 +69,7 @@ class Context:
         self, kind: int, *, bind: str = "", connect: str = "", queue: int, name: bytes = b""
     ) -> zmq.Socket[bytes]:
         """A socket with this project's options; ConfigError when the endpoint can't be bound."""
-        socket = self._make(kind, queue)
-        self._open = [s for s in self._open if not s.closed] + [socket]
+        socket = self.open(kind, queue=queue)
         if name:
             socket.routing_id = name
         endpoint = bind or connect
@@ -89,6 +88,12 @@ class Context:
         except zmq.ZMQError as error:
             socket.close()
             raise ConfigError(why_not_bound(endpoint, error.errno, error.strerror)) from None
+        return socket
+
+    def open(self, kind: int, *, queue: int) -> zmq.Socket[bytes]:
+        """A socket that is bound and connected to nothing yet, for use within this host."""
+        socket = self._make(kind, queue)
+        self._open = [s for s in self._open if not s.closed] + [socket]
         return socket
 
     def public_socket(

@@ -1,0 +1,231 @@
+"""All cameras of a run, and the nodes that it has once: started, served, watched and ended together or alone."""
+
+from __future__ import annotations
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from stream.errors import ControlError, StreamError
+from stream.messages import Prompt
+from stream.settings.cameras import camera_configs
+from stream.settings.config import Config, FleetConfig
+from stream.supervision.fleet.camera_run import CameraRun, Clients
+from stream.supervision.fleet.common_nodes import CommonNodes
+from stream.supervision.fleet.fleet_summary import summarise_fleet
+from stream.supervision.fleet.making import GroupMaker
+from stream.supervision.fleet.node_group import NodeGroup
+from stream.supervision.lifecycle import SupervisedProcess
+
+log = logging.getLogger(__name__)
+
+STATUS_S = 1.0  # how often the status of a camera is published that has ended
+
+
+class Cameras:
+    """The cameras by name."""
+
+    def __init__(
+        self,
+        config: Config,
+        maker: GroupMaker,
+        clients: Clients,
+        read_again: Callable[[], Config] | None = None,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
+        """`read_again` reads the config anew, for `reload`."""
+        self.config = config
+        self.cameras: dict[str, CameraRun] = {}
+        self.common: CommonNodes | None = None
+        self.stop_requested = False
+        self._maker = maker
+        self._clients = clients
+        self._read_again = read_again
+        self._clock = clock
+        self._began_s = clock()
+        self._leaving: list[CameraRun] = []  # that are being removed
+        self._status_at_s = 0.0
+
+    def make(self, prompts: Sequence[Prompt]) -> None:
+        """Open the sockets of every camera; ConfigError. `prompts` are of the only one."""
+        if isinstance(self.config, FleetConfig):
+            self.common = self._maker.common_nodes(self.config)
+        for name, config in camera_configs(self.config).items():
+            self.cameras[name] = self._maker.camera(config, prompts, in_fleet=self.is_fleet)
+
+    @property
+    def is_fleet(self) -> bool:
+        """Whether the run was started for several cameras."""
+        return isinstance(self.config, FleetConfig)
+
+    @property
+    def groups(self) -> list[NodeGroup]:
+        """Every group of nodes, those that are being removed, too."""
+        common = [self.common] if self.common is not None else []
+        return [*common, *self.cameras.values(), *self._leaving]
+
+    @property
+    def processes(self) -> list[SupervisedProcess]:
+        """Every process."""
+        return [process for group in self.groups for process in group.processes]
+
+    @property
+    def finished(self) -> bool:
+        """Whether nothing is left to do: every feed has ended, or the common nodes have failed."""
+        if self.common is not None and self.common.finished:
+            return True
+        return all(camera.finished for camera in self.cameras.values())
+
+    @property
+    def error(self) -> StreamError | None:
+        """What the run has failed of."""
+        failed = {name: camera.error for name, camera in self.cameras.items() if camera.error is not None}
+        if self.common is not None and self.common.error is not None:
+            return self.common.error
+        if not failed:
+            return None
+        first = next(iter(failed.values()))
+        if not self.is_fleet:
+            return first
+        return CamerasFailedError(failed, all_of_them=len(failed) == len(self.cameras))
+
+    # --- what the loop calls ---
+
+    def start(self) -> None:
+        """Start every process."""
+        self._tell_cameras()
+        for group in self.groups:
+            group.start()
+
+    def ask_for_masks(self) -> None:
+        """Ask for the newest masks of each camera."""
+        for camera in self.cameras.values():
+            camera.ask_for_masks()
+
+    def serve(self) -> None:
+        """Serve what has come."""
+        for camera in (*self.cameras.values(), *self._leaving):
+            camera.serve()
+        if self.common is not None:
+            self.common.serve()
+            self._publish_ended(self.common)
+
+    def watch(self) -> None:
+        """Restart what has died or hangs; end what has finished, where others go on."""
+        for group in self.groups:
+            group.watch()
+        if not self.is_fleet:
+            return
+        for name, camera in self.cameras.items():
+            if camera.finished and not camera.ending:
+                if camera.error is not None:
+                    log.error("%s has failed: %s", name, camera.error)
+                self._end(camera)
+        for camera in [c for c in self._leaving if c.over]:
+            self._leaving.remove(camera)
+            camera.close()
+
+    def act(self) -> None:
+        """Carry out what requests have made the cameras decide."""
+        for camera in self.cameras.values():
+            camera.act()
+
+    def take_reports(self) -> None:
+        """Take what nodes report, while they end."""
+        for group in self.groups:
+            group.take_reports()
+
+    def send_commands(self) -> None:
+        """Send the commands that nodes have asked for."""
+        for group in self.groups:
+            group.sockets.send_commands()
+
+    # --- the end ---
+
+    def stop_nodes(self) -> None:
+        """Tell every node to stop."""
+        for group in self.groups:
+            group.stop()
+
+    def take_errors(self) -> None:
+        """Take what threads have ended with; a process reports its own."""
+        for group in self.groups:
+            for process in group.processes:
+                if process.running is not None and process.running.error is not None:
+                    group.end_with(process.running.error)
+
+    def close(self) -> None:
+        """Let go of journals and sockets."""
+        for group in self.groups:
+            group.close()
+
+    def _end(self, camera: CameraRun) -> None:
+        """End one camera, while the others go on."""
+        camera.stop()
+        for process in camera.processes:
+            process.stop(self._clock())
+
+    # --- what is told of the run ---
+
+    @property
+    def bound(self) -> str:
+        """Where masks are published, once that is known."""
+        if self.common is not None:
+            return self.common.bound
+        return next((camera.bound for camera in self.cameras.values()), "")
+
+    def summary(self) -> dict[str, Any]:
+        """The run so far."""
+        cameras = {name: camera.summary() for name, camera in self.cameras.items()}
+        if self.common is None:
+            return next(iter(cameras.values()))
+        now_s = self._clock()
+        common = self.common.summary(now_s)
+        return summarise_fleet(
+            cameras,
+            common,
+            malformed={**self._clients.malformed(), **self.common.malformed},
+            refused=self._clients.refused(),
+            elapsed_s=now_s - self._began_s,
+        )
+
+    def _tell_cameras(self) -> None:
+        """Tell the proxy and the page which cameras there are."""
+        if self.common is not None:
+            self.common.set_cameras({name: c.sockets.base + "publish" for name, c in self.cameras.items()})
+
+    def _publish_ended(self, common: CommonNodes) -> None:
+        """Publish the status of cameras that have ended, in place of their publishers."""
+        if self._clock() < self._status_at_s:
+            return
+        self._status_at_s = self._clock() + STATUS_S
+        for name, camera in self.cameras.items():
+            if camera.ending and camera.over:
+                common.publish_status(name, camera.summary())
+
+    # --- requests to the run ---
+
+    def stop(self) -> None:
+        """End the run."""
+        self.stop_requested = True
+
+    def add_camera(self, name: str, overlay: dict[str, Any] | None) -> dict[str, Any]:
+        """Start one more."""
+        raise ControlError("unsupported", "soon")
+
+    def remove_camera(self, name: str) -> dict[str, Any]:
+        """End one."""
+        raise ControlError("unsupported", "soon")
+
+    def reload(self) -> dict[str, Any]:
+        """Read the config again."""
+        raise ControlError("unsupported", "soon")
+
+
+class CamerasFailedError(StreamError):
+    """Cameras of a run have failed for good."""
+
+    def __init__(self, errors: dict[str, StreamError], *, all_of_them: bool) -> None:
+        super().__init__("; ".join(f"camera {name} has failed: {error}" for name, error in errors.items()))
+        self.exit_code = next(iter(errors.values())).exit_code if all_of_them else 1
