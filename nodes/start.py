@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from stream.runtime import StopFlag, run_stage
+from stream.scheduling.shared_models import SharedModels
 from stream.settings.config import Config, FleetConfig
 from stream.settings.presets import build
 from stream.topology import Graph, common_wiring, wiring
@@ -46,7 +47,18 @@ def read_plan(plan: dict[str, Any]) -> list[PlannedNode]:
     return sorted(nodes, key=lambda node: not (node.stage == "renderer" and node.config.renderer.window))
 
 
-def run_node(stage: str, config: Config, graph: Graph, base: str, context: Context, stop: StopFlag) -> None:
-    """Run the stage `nodes.<stage>.node` until its stop signal; StreamError where a restart would not help."""
+def run_node(
+    stage: str,
+    config: Config,
+    graph: Graph,
+    base: str,
+    context: Context,
+    stop: StopFlag,
+    models: SharedModels | None = None,
+) -> None:
+    """Run the stage `nodes.<stage>.node` until its stop signal; StreamError where a restart would not help.
+
+    `models`: what the nodes of this process share.
+    """
     make_stage = importlib.import_module(f"nodes.{stage}.node").make_stage
-    run_stage(make_stage, stage, config, graph, base, context, stop)
+    run_stage(make_stage, stage, config, graph, base, context, stop, models)

@@ -23,7 +23,7 @@ from dataclasses import dataclass
 from stream.scheduling.cost_model import ENOUGH, CostModel
 from stream.scheduling.fair_shares import FairShares
 from stream.scheduling.figures import SchedulerFigures
-from stream.scheduling.requests import Batch, Declined, Group, Reason, Request, Slot
+from stream.scheduling.requests import Batch, Declined, Group, Reason, Request, Slot, Urgency
 
 PATIENCE = 2.0  # own costs that a request may take where its deadline was over before it came
 HOPELESS = 3  # such requests of a camera, one after the other, until that holds: its frames are never younger
@@ -44,10 +44,12 @@ class Scheduler:
     """The queue of one device. One batch is in work at a time."""
 
     def __init__(
-        self, costs: Mapping[Group, tuple[float, float]] | None = None, *, most_units: int = MOST_UNITS
+        self,
+        costs: Mapping[Group, tuple[float, float]] | None = None,
+        most_units: Mapping[Group, int] | None = None,
     ) -> None:
         self.costs = {group: CostModel(given) for group, given in (costs or {}).items()}  # (a, c), s
-        self.most_units = most_units
+        self.most_units = dict(most_units or {})  # in a batch, where a group has another limit
         self.shares = FairShares()
         self.figures = SchedulerFigures()
         self.in_work: Batch | None = None
@@ -106,6 +108,14 @@ class Scheduler:
             self.shares.charge(request, share_s)
             self.figures.used(request, share_s)
         self.figures.finished(batch, now_s, failed=failed)
+
+    def withdraw(self, slot: Slot) -> list[Declined]:
+        """A camera has a newer frame: its request that waits, unless that is one that has to be served."""
+        waiting = self._waiting.get(slot)
+        if waiting is None or not waiting.request.may_decline or waiting.request.urgency != Urgency.FRAME:
+            return []
+        del self._waiting[slot]
+        return [self._decline(waiting.request, "replaced")]
 
     def forget(self, camera: str) -> list[Declined]:
         """A camera is gone: what waited of it, and nothing else of it is kept."""
@@ -187,7 +197,7 @@ class Scheduler:
         candidates = [w for w in self._waiting.values() if w.request.group == group and w is not lead]
         if not candidates or not model.is_measured:
             return members
-        trying = self._tries(group, model, units)
+        trying, most_units = self._tries(group, model, units), self.most_units.get(group, MOST_UNITS)
         if not (trying or model.pays(units, 1)):
             return members
         most_debt_s = JOIN_DEBT * self.shares.typical_s
@@ -196,7 +206,7 @@ class Scheduler:
             more = w.request.units
             limit_with_s = min(limit_s, self._reachable_s(w, now_s))
             if (
-                units + more > self.most_units
+                units + more > most_units
                 or not (trying or model.pays(units, more))
                 or now_s + model.estimate_s(units + more) > limit_with_s
                 or w.missing_s > most_debt_s

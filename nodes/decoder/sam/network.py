@@ -7,7 +7,8 @@ boxes alike, so that frames may have any size.
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -17,10 +18,11 @@ from torch import Tensor
 from torch.nn import functional
 
 from nodes.decoder.sam.image_encoder import VitEncoder
-from nodes.decoder.sam.mask_decoder import PromptDecoder, Shared
+from nodes.decoder.sam.mask_decoder import PromptDecoder, Shared, stack
 from nodes.decoder.sam.model_registry import TRAINED_SIDE, load_network
 from nodes.decoder.sam.object_threads import ObjectThreads
-from nodes.decoder.sam.protocol import LOW_RES, PADDING, SamAnswer, SamEmbedding, SamPrompts
+from nodes.decoder.sam.prompt_batches import join, runs_of, split
+from nodes.decoder.sam.protocol import LOW_RES, SamAnswer, SamEmbedding, SamPrompts
 from nodes.decoder.sam.tiny_vit import TinyEncoder
 from stream.arrays import Array
 from stream.errors import ConfigError, ModelError
@@ -101,9 +103,25 @@ class Sam:
 
     def encode(self, rgb: Array) -> SamEmbedding:
         """The embedding of a frame, (H, W, 3) uint8 of any size."""
+        [embedding] = self.encode_together([rgb])
+        return embedding
+
+    def encode_together(self, frames: Sequence[Array]) -> list[SamEmbedding]:
+        """The embeddings of frames, perhaps of several cameras and sizes: on a GPU by one run of the encoder.
+
+        A CPU is full with one frame: two together take as long as two apart, and every frame's numbers would depend on
+        which others come with it (docs/benchmarks.md).
+        """
+        at_once = 1 if self.device.type == "cpu" else len(frames)
+        embeddings = []
         with _reporting_memory("encoding a frame"), torch.inference_mode():
-            features, early = self.encoder(self.prepare(rgb)[None].to(self.dtype))
-            return self.hold(features, rgb.shape[:2], early)
+            for start in range(0, len(frames), at_once):
+                part = frames[start : start + at_once]
+                features, early = self.encoder(torch.stack([self.prepare(rgb) for rgb in part]).to(self.dtype))
+                embeddings += [
+                    self.hold(features[i : i + 1], rgb.shape[:2], early[i : i + 1]) for i, rgb in enumerate(part)
+                ]
+        return embeddings
 
     def hold(self, features: Tensor, frame_size: tuple[int, ...], early: Tensor | None = None) -> SamEmbedding:
         """The embedding of a frame (H, W) of its features (1, 256, grid, grid); HQ-SAM needs the early ones as well."""
@@ -131,14 +149,32 @@ class Sam:
 
     def predict(self, embedding: SamEmbedding, prompts: SamPrompts) -> SamAnswer:
         """All prompts in one pass: logits (B, 256, 256) and predicted IoU (B,), three of each with `multimask`."""
+        [answer] = self.predict_together([PromptedFrame(embedding, self.share(embedding), prompts)])
+        return answer
+
+    def predict_together(self, frames: Sequence[PromptedFrame]) -> list[SamAnswer]:
+        """The answers for several frames, all with `multimask` or none: on a GPU by one run for all their objects."""
         with _reporting_memory("decoding masks"), torch.inference_mode():
-            shared = self._share(embedding)
-            batches = list(split(prompts, self.at_once))
-            parts = self.threads.each(lambda part: self._pass(shared, embedding, part), batches)
-            low_res, iou = (torch.cat(part) for part in zip(*parts, strict=True))
-            _check_finite(low_res)
-            _check_finite(iou)
-            return SamAnswer(low_res, iou.cpu().numpy())
+            pieces = [
+                (i, PromptedFrame(frame.embedding, frame.shared, part))
+                for i, frame in enumerate(frames)
+                for part in split(frame.prompts, self.at_once)
+            ]
+            runs = list(runs_of([len(piece.prompts.labels) for _, piece in pieces], self.at_once))
+            answers = self.threads.each(lambda run: self._pass([pieces[k][1] for k in run]), runs)
+            parts: list[list[tuple[Tensor, Tensor]]] = [[] for _ in frames]
+            for run, (low_res, iou) in zip(runs, answers, strict=True):
+                sizes = [len(pieces[k][1].prompts.labels) for k in run]
+                sizes = [n * len(iou) // sum(sizes) for n in sizes]  # three masks an object with `multimask`
+                for k, *part in zip(run, torch.split(low_res, sizes), torch.split(iou, sizes), strict=True):
+                    parts[pieces[k][0]].append((part[0], part[1]))
+            return [self._answer(part) for part in parts]
+
+    def _answer(self, parts: Sequence[tuple[Tensor, Tensor]]) -> SamAnswer:
+        low_res, iou = (torch.cat(part) for part in zip(*parts, strict=True))
+        _check_finite(low_res)
+        _check_finite(iou)
+        return SamAnswer(low_res, iou.cpu().numpy())
 
     def upscale(self, low_res: Tensor, embedding: SamEmbedding) -> Tensor:
         """Logits (B, H, W) at frame size of (B, 256, 256): bilinear to the input, its padding cut off, to the frame."""
@@ -150,22 +186,30 @@ class Sam:
                 logits = functional.interpolate(logits, embedding.frame_size, mode="bilinear")
             return logits[:, 0]
 
-    def _share(self, embedding: SamEmbedding) -> Shared:
+    def share(self, embedding: SamEmbedding) -> Shared:
         """What the passes on a frame share; kept for the newest frame only: as large as the embedding itself."""
-        features, fine = embedding.features
         newest = self._shared
         if newest is None or newest[0] is not embedding.features:
-            newest = self._shared = (embedding.features, self.decoder.share(features.float(), fine))
+            newest = self._shared = (embedding.features, self.share_anew(embedding))
         return newest[1]
 
-    def _pass(self, shared: Shared, embedding: SamEmbedding, prompts: SamPrompts) -> tuple[Tensor, Tensor]:
-        (height, width), (h, w) = embedding.frame_size, embedding.input_size
+    def share_anew(self, embedding: SamEmbedding) -> Shared:
+        """The same, for whoever keeps it himself."""
+        features, fine = embedding.features
+        with _reporting_memory("decoding masks"), torch.inference_mode():
+            return self.decoder.share(features.float(), fine)
+
+    def _pass(self, frames: Sequence[PromptedFrame]) -> tuple[Tensor, Tensor]:
+        """The logits and predicted IoUs of the objects of all these frames, one after the other."""
+        prompts = join([frame.prompts for frame in frames])
+        counts = [len(frame.prompts.labels) for frame in frames]
         # Frame px -> input px (corners on corners, as SAM does) -> shares of its side, of pixel centres.
-        scale = np.array([w / width, h / height])
-        xy = (prompts.xy.astype(np.float64) * scale + 0.5) / self.side
+        scale = np.repeat([_to_input(frame.embedding) for frame in frames], counts, axis=0)  # (B, 2)
+        xy = (prompts.xy.astype(np.float64) * scale[:, None] + 0.5) / self.side
         boxes = (prompts.boxes.astype(np.float64) * np.tile(scale, 2) + 0.5) / self.side
         tokens = self.decoder.embed(self._tensor(xy), self._tensor(prompts.labels), self._tensor(boxes))
         low_res = None if prompts.low_res is None else self._native(prompts.low_res)
+        shared = frames[0].shared if len(frames) == 1 else stack([frame.shared for frame in frames], counts)
         logits, iou = self.decoder(shared, tokens, low_res, self._tensor(prompts.has_low_res), prompts.multimask)
         # A smaller input has smaller logits: repeated they fit the protocol, and _native() gets the very same back.
         return functional.interpolate(logits[:, None], (LOW_RES, LOW_RES), mode="nearest-exact")[:, 0], iou
@@ -184,20 +228,25 @@ class Sam:
         return tensor.to(self.device, torch.float32 if tensor.is_floating_point() else tensor.dtype)
 
 
+@dataclass(frozen=True)
+class PromptedFrame:
+    """Prompts on a frame, with what all passes on it share."""
+
+    embedding: SamEmbedding
+    shared: Shared
+    prompts: SamPrompts
+
+
+def _to_input(embedding: SamEmbedding) -> tuple[float, float]:
+    """What x and y in frame px are multiplied by."""
+    (height, width), (h, w) = embedding.frame_size, embedding.input_size
+    return w / width, h / height
+
+
 def fitted(frame_size: tuple[int, ...], side: int) -> tuple[int, int]:
     """(h, w) of a frame (H, W) whose longest side is made `side`."""
     scale = side / max(frame_size[:2])
     return max(1, int(frame_size[0] * scale + 0.5)), max(1, int(frame_size[1] * scale + 0.5))
-
-
-def split(prompts: SamPrompts, size: int) -> Iterator[SamPrompts]:
-    """The prompts of so many objects at a time, without points that are padding to all of them."""
-    for start in range(0, len(prompts.labels), size):
-        part = slice(start, start + size)
-        has, used = prompts.has_low_res[part], (prompts.labels[part] != PADDING).any(axis=0)
-        low_res = prompts.low_res[part] if prompts.low_res is not None and has.any() else None
-        xy, labels = prompts.xy[part][:, used], prompts.labels[part][:, used]
-        yield SamPrompts(xy, labels, prompts.boxes[part], low_res, has, prompts.multimask)
 
 
 def _check_finite(values: Tensor) -> None:

@@ -121,6 +121,16 @@ def test_a_camera_has_one_request_in_work_and_one_that_waits():
     assert core.figures.cameras["a"].replaced == 4
 
 
+def test_a_request_that_waits_is_withdrawn_for_a_newer_frame_unless_it_has_to_be_served():
+    core = scheduler()
+    frame, prompt = ask("a"), ask("b", urgency=Urgency.PROMPT)
+    core.submit(frame, 0.0)
+    core.submit(prompt, 0.0)
+    assert core.withdraw(frame.slot) == [Declined(frame, "replaced")]
+    assert core.withdraw(frame.slot) == core.withdraw(prompt.slot) == []
+    assert serve(core, 0.0) == ["b"]
+
+
 def test_the_tracker_and_the_decoder_of_a_camera_wait_side_by_side():
     core = scheduler()
     core.submit(ask("a", stage="tracker"), 0.0)
@@ -185,7 +195,7 @@ def test_what_is_late_anyway_does_not_keep_a_batch_small():
 
 
 def test_a_batch_holds_no_more_units_than_fit():
-    core = Scheduler({"encode": SHARED}, most_units=10)
+    core = Scheduler({"encode": SHARED}, {"encode": 10})
     for camera in "abcd":
         core.submit(ask(camera, units=4), 0.0)
     assert len(serve(core, 0.0)) == 2
