@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from stream.command_line import CommandLine
     from stream.messages import Prompt
+    from stream.settings.config import Config
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -33,7 +34,7 @@ def _main(argv: list[str]) -> int:
     command_line = None
     try:
         command_line = read_command_line(argv)
-        return check(command_line) if command_line.check else run(command_line)
+        return check(command_line) if command_line.check else run(command_line, argv)
     except (StreamError, OSError) as error:
         if command_line is not None and command_line.config.log.debug:
             traceback.print_exc()
@@ -47,16 +48,26 @@ def _main(argv: list[str]) -> int:
 def check(command_line: CommandLine) -> int:
     """Say whether the command line could be carried out, without doing it."""
     from nodes.renderer.sinks import check_sinks
-    from stream.command_line import check_start
+    from stream.settings.cameras import camera_configs
+    from stream.start_checks import check_endpoints, check_start
 
     check_start(command_line.config)
-    check_sinks(command_line.config.renderer)
+    check_endpoints(command_line.config)
+    for config in camera_configs(command_line.config).values():
+        check_sinks(config.renderer)
     prompts(command_line)
     print("run_stream: the arguments and the config are fine")
     return 0
 
 
-def run(command_line: CommandLine) -> int:
+def read_again(argv: list[str]) -> Config:
+    """The config that the command line asks for, as its file is now."""
+    from stream.command_line import read_command_line
+
+    return read_command_line(argv).config
+
+
+def run(command_line: CommandLine, argv: list[str]) -> int:
     """Start the graph and stay with it to its end."""
     from nodes.start import run_node
     from stream.command_line import announce, check_start, conclude
@@ -73,7 +84,8 @@ def run(command_line: CommandLine) -> int:
     if isinstance(sys.stderr, Output):
         sys.stderr.say_dropped_by(dropped_line(command_line.config.log, "graph"))
     announce(command_line.config)
-    supervisor = make_supervisor(command_line.config, prompts(command_line), run_node, dashboard)
+    given = prompts(command_line)
+    supervisor = make_supervisor(command_line.config, given, run_node, dashboard, lambda: read_again(argv))
     supervisor.stop_on(STOP_SIGNALS)
     try:
         with dashboard:

@@ -8,20 +8,16 @@ import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from stream.errors import ConfigError, SourceError
-from stream.settings.addresses import source_kind, source_path
-from stream.settings.cameras import camera_configs
+from stream.errors import ConfigError
 from stream.settings.config import Config, FleetConfig
-from stream.settings.options import MASK_BACKENDS, POINT_BACKENDS
 from stream.settings.presets import load, parse_override, plain
 from stream.settings.secrets import redact
-from stream.settings.web_access import DEFAULT_ENDPOINT, check_web_files, check_web_packages
-from stream.transport.descriptors import raise_descriptor_limit
+from stream.settings.web_access import DEFAULT_ENDPOINT
+from stream.start_checks import check_start, needed_weights
 
-if TYPE_CHECKING:
-    from stream.topology import Graph
+__all__ = ["CommandLine", "announce", "check_start", "conclude", "needed_weights", "read_command_line"]
 
 log = logging.getLogger("graph")
 
@@ -132,56 +128,20 @@ def read_command_line(argv: list[str]) -> CommandLine:
         raise ConfigError(f"--summary {arguments.summary}: its folder does not exist")
     if arguments.summary and Path(arguments.summary).is_dir():
         raise ConfigError(f"--summary {arguments.summary}: is a folder; needs a file, for example summary.json")
+    config = load(arguments.config, overrides)
+    if isinstance(config, FleetConfig) and (arguments.point or arguments.box or arguments.mask):
+        raise ConfigError(
+            "--point, --box and --mask are of a run with one camera; of several, each is shown its objects by "
+            "`python tools/ctl.py --camera NAME add ...`"
+        )
     return CommandLine(
-        load(arguments.config, overrides),
+        config,
         arguments.point,
         arguments.box,
         arguments.mask,
         arguments.summary,
         arguments.check,
     )
-
-
-def check_start(config: Config) -> None:
-    """Refuse what can't work before anything is started: nodes out of reach of each other, a file that is not there."""
-    raise_descriptor_limit(threads=config.supervisor.threads)
-    from stream.topology import wiring
-
-    in_fleet = isinstance(config, FleetConfig)
-    for name, own in camera_configs(config).items():
-        graph = wiring(own, in_fleet=in_fleet)
-        graph.check()
-        check_camera(own, graph, f"cameras.{name}: " if in_fleet else "")
-        has_page = bool(config.web.endpoint) if in_fleet else "web" in graph.nodes and graph.nodes["web"].here
-    if has_page:
-        check_web_packages()
-        check_web_files(config.web)
-
-
-def check_camera(config: Config, graph: Graph, where: str = "") -> None:
-    """Refuse a camera that can't work here: weights, a file or a GPU that is not there. `where` begins the message."""
-    from stream.weights.published import check_there
-
-    check_there(needed_weights(config, graph))
-    if not graph.nodes["capture"].here:
-        return
-    source = config.capture.source
-    path = Path(source_path(source))
-    if source_kind(source) == "file" and not path.exists():
-        raise SourceError(
-            f"{where}--source {source}: no such file or folder; give a path that exists, or demo, rtsp://..., 0"
-        )
-
-
-def needed_weights(config: Config, graph: Graph) -> list[str]:
-    """The published weights that the nodes of this host load; files that the config names are theirs to check."""
-    tracker, decoder = config.tracker, config.decoder
-    names = []
-    if graph.nodes["tracker"].here and not tracker.checkpoint:
-        names.append(POINT_BACKENDS[tracker.backend].weights)
-    if graph.nodes["decoder"].here and not decoder.checkpoint:
-        names.append(MASK_BACKENDS[decoder.backend].weights.format(model=decoder.model))
-    return [name for name in names if name]
 
 
 def announce(config: Config) -> None:

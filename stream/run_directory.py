@@ -23,6 +23,7 @@ from stream.errors import ConfigError
 from stream.settings.addresses import connectable
 
 LONGEST_BASE = 55  # bytes: a socket's path has at most 107, and ours take up to 50 beyond it
+FORK_SERVER = "fork-server"  # the process that others of the run are forked from (nodes/fork_server.py)
 UNNAMED = ".new-"  # a folder that is being made: it has no lock yet
 UNNAMED_S = 60.0  # one that is older was left by a run that was killed while it made it
 TRIES = 5  # another run that ends may remove the folder of all runs under our feet

@@ -39,8 +39,10 @@ MakeStage = Callable[[Config, NodeContext], Stage]
 class StopFlag:
     """Tells a node to stop. It holds no lock, so that a signal handler may set it whatever it has interrupted."""
 
-    def __init__(self) -> None:
+    def __init__(self, parent: StopFlag | None = None) -> None:
+        """`parent`: one that stops all nodes of a process."""
         self._set = False
+        self._parent = parent
 
     def set(self) -> None:
         """Stop within one round of the loop."""
@@ -48,7 +50,7 @@ class StopFlag:
 
     def is_set(self) -> bool:
         """Whether to stop."""
-        return self._set
+        return self._set or (self._parent is not None and self._parent.is_set())
 
 
 class Runtime:
@@ -80,7 +82,7 @@ class Runtime:
         self._outlet = Outlet(context, self._endpoint("reports"))
         self._subscribers = {e.topic: Subscriber(context, self._endpoint(e.topic), e) for e in graph.inputs(node)}
         self._publishers = {
-            topic: Publisher(context, self._endpoint(topic), topic, edges)
+            topic: Publisher(context, self._endpoint(topic), topic, edges, graph.beside(node))
             for topic, edges in graph.outputs(node).items()
         }
         self._topic_of = {kind: topic for topic in self._publishers for kind in TOPICS[topic].kinds}

@@ -149,6 +149,12 @@ class Graph:
         topics = [t for t in self.nodes[node].writes if not TOPICS[t].fan_in]
         return {topic: [e for e in self.edges if e.topic == topic] for topic in topics}
 
+    def beside(self, node: str) -> tuple[str, ...]:
+        """The nodes that run in the same process as this one."""
+        process = self.nodes[node].process
+        here = self.nodes[node].here
+        return tuple(n for n, other in self.nodes.items() if here and other.here and other.process == process)
+
     def endpoint(self, topic: str, base: str) -> str:
         """Where a topic is bound and connected to; `base` is "ipc:///.../" or "inproc://.../" of the run."""
         return self.endpoints.get(topic, base + topic)

@@ -34,11 +34,15 @@ class FollowedObjects:
         """`send` drops what goes to a node that still loads: it gets every prompt and label when it begins."""
         self.registry = registry
         self.changed = False  # since `take_change`
+        self._send = send
+        self.configure(config)
+
+    def configure(self, config: Config) -> None:
+        """Go on with this config."""
         self._most = config.control.max_objects
         self._wanted = config.decoder.auto  # by object discovery
         self._backend = config.decoder.backend
         self._finds = resolve(config).discovery is not None  # the mask model can look for objects by itself
-        self._send = send
 
     def frame_size(self) -> Size:
         """(height, width) of the newest frame; ControlError where there is none yet."""

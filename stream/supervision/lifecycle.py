@@ -32,6 +32,7 @@ class SupervisedNode:
         self.loaded = False  # its present incarnation has said hello
         self.loads = 0  # incarnations that have
         self.heard_s = 0.0  # when its newest report came
+        self._deaf = False  # what comes is of the incarnation that is being ended
         self.health: Health | None = None  # the newest of the present incarnation
         self.counters = LifetimeCounters()
         self.recent = RecentCounters()
@@ -41,6 +42,12 @@ class SupervisedNode:
         self.loaded = False
         self.heard_s = now_s
 
+    def restart(self, now_s: float) -> None:
+        """It is restarted within its process: what still comes of it is of its last incarnation."""
+        self.end_incarnation()
+        self._deaf = True
+        self.begin(now_s)
+
     def hear(self, now_s: float) -> None:
         """A report has come."""
         self.heard_s = now_s
@@ -48,12 +55,15 @@ class SupervisedNode:
     def load(self) -> None:
         """The node has said hello."""
         self.loaded = True
+        self._deaf = False
         self.loads += 1
         if not self.here:  # that its last incarnation has ended is only heard of in this way
             self.end_incarnation()
 
     def take_health(self, health: Health) -> None:
         """A heartbeat has come."""
+        if self._deaf:
+            return
         self.health = health
         self.recent.add(self.heard_s, self.counters.totals(health))
 
@@ -81,15 +91,21 @@ class SupervisedProcess:
         self.nodes = nodes
         self.running: Running | None = None
         self.policy = RestartPolicy(config.supervisor.max_restarts, config.supervisor.restart_window_s)
+        self.restarting = False  # it was stopped in order to be started again
         self._limits = config.supervisor
         self._reports_here = config.graph.host  # else its reports go to the host that we lend the nodes to
         self._launch = launch
         self._killed = False
         self._kill_at_s = math.inf  # when one that was told to stop is killed
 
+    def configure(self, config: Config) -> None:
+        """Go on with these limits."""
+        self._limits = config.supervisor
+        self.policy.set_limit(config.supervisor.max_restarts, config.supervisor.restart_window_s)
+
     def start(self, now_s: float) -> None:
         """Launch the process, the first time or again."""
-        self._killed = False
+        self._killed = self.restarting = False
         self._kill_at_s = math.inf
         for node in self.nodes:
             node.begin(now_s)
@@ -100,6 +116,11 @@ class SupervisedProcess:
         if self.running is not None:
             self.running.terminate()
             self._kill_at_s = now_s + self._limits.stop_timeout_s
+
+    def restart(self, now_s: float) -> None:
+        """Stop it in order to start it again: nothing is wrong with it."""
+        self.restarting = True
+        self.stop(now_s)
 
     def watch(self, now_s: float) -> Exit | None:
         """How the process has ended, once; one that hangs is killed, and has ended soon."""

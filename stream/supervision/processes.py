@@ -14,6 +14,7 @@ from pathlib import Path
 
 from stream.errors import StreamError
 from stream.runtime import StopFlag
+from stream.supervision.forking import ForkedProcess, ForkServer
 
 log = logging.getLogger(__name__)
 
@@ -27,42 +28,72 @@ READABLE = {"PYTHONIOENCODING": "utf-8:backslashreplace"}  # what we read their 
 LONGEST_LINE = 1 << 16  # bytes of a line that are taken at once
 
 
+def environment() -> dict[str, str]:
+    """Of a process of nodes. Small matrices in many processes: threads of the BLAS only get into each other's way."""
+    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**QUIET, **os.environ, **READABLE, "PYTHONPATH": os.pathsep.join(paths)}
+
+
 class NodeProcess:
     """A process with the nodes that the graph puts into it, from its start to its end."""
 
     error: StreamError | None = None  # its nodes report theirs
 
-    def __init__(self, name: str, folder: Path, config: str, write_line: Callable[[str], None]) -> None:
-        paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        plan: str,
+        write_line: Callable[[str], None],
+        fork_server: ForkServer | None = None,
+    ) -> None:
+        """`plan`: what it runs (`launching.py`). With a fork server it is forked, else started from nothing."""
         self.name = name
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "nodes", name, str(folder)],
-            # One line is written: the config, which may hold a password and so is in no file. It stays open; when it
-            # closes, the nodes know that we have died.
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            # Small matrices in many processes: threads of the BLAS only get into each other's way.
-            env={**QUIET, **os.environ, **READABLE, "PYTHONPATH": os.pathsep.join(paths)},
-            start_new_session=True,  # Ctrl-C in the terminal is for us alone; we stop the nodes in order
-        )
-        self.pid = self._process.pid
-        self._config = config
+        # One line is written to its input: the plan, which may hold a password and so is in no file. It stays open;
+        # when it closes, the nodes know that we have died.
+        self._process: subprocess.Popen[bytes] | ForkedProcess
+        if fork_server is not None:
+            self._process = fork_server.fork([name, str(folder)])
+        else:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "nodes", name, str(folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=environment(),
+                start_new_session=True,  # Ctrl-C in the terminal is for us alone; we stop the nodes in order
+            )
+        self._plan = plan
+        self._writing = threading.Lock()
         self._write_line = write_line
         self._reader = threading.Thread(target=self._pass_lines, name=f"{name}-log", daemon=True)
         self._reader.start()
 
     def _pass_lines(self) -> None:
-        assert self._process.stdin
         assert self._process.stdout
         output = self._process.stdout
-        with contextlib.suppress(OSError):  # it has died already
-            self._process.stdin.write(self._config.encode() + b"\n")
-            self._process.stdin.flush()
+        self._write_plan()
         for line in iter(lambda: output.readline(LONGEST_LINE), b""):
             text = line.decode(errors="replace").rstrip()
             if text:
                 self._write_line(text)
+
+    def _write_plan(self) -> None:
+        assert self._process.stdin
+        with self._writing, contextlib.suppress(OSError, ValueError):  # it has died already
+            self._process.stdin.write(self._plan.encode() + b"\n")
+            self._process.stdin.flush()
+
+    def restart_nodes(self, plan: str) -> None:
+        """Have nodes of the process restarted, as the plan describes them."""
+        self._plan = plan
+        # its input has room for 64 KB; should the process not read, this thread waits, and nobody else
+        threading.Thread(target=self._write_plan, name=f"{self.name}-plan", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Its id; 0 where it is not known yet."""
+        return self._process.pid
 
     def exit_code(self) -> int | None:
         """Its exit code once it has ended, below 0 for a signal; None while it runs."""
@@ -120,6 +151,10 @@ class NodeThread:
     def terminate(self) -> None:
         """Ask it to stop."""
         self._stop.set()
+
+    def restart_nodes(self, plan: str) -> None:
+        """A thread has one node, and is restarted as a whole."""
+        raise NotImplementedError
 
     def kill(self) -> None:
         """A thread can't be killed; it is a daemon and ends with us."""

@@ -17,14 +17,17 @@ from stream.messages import Prompt
 from stream.runtime import StopFlag
 from stream.settings.addresses import connectable
 from stream.settings.config import Config
+from stream.start_checks import check_camera
 from stream.supervision.actions import Outbox, SendReply
 from stream.supervision.connections import Connections, HostConnections
 from stream.supervision.control import RequestHandler
 from stream.supervision.fleet.cameras import Cameras
 from stream.supervision.fleet.clients import RunClients
 from stream.supervision.fleet.making import GroupMaker
+from stream.supervision.fleet.membership import Membership
 from stream.supervision.launching import RunNode
 from stream.supervision.lifecycle import end
+from stream.supervision.requests.run_call import ServedRun
 
 log = logging.getLogger(__name__)
 
@@ -51,12 +54,14 @@ class Supervisor:
         clients: RunClients,
         connections: Connections,
         dashboard: Dashboard,
+        run: ServedRun,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
+        """`run`: what clients ask of it as a whole."""
         self.config = config
         self.cameras = cameras
         self._outbox = Outbox()  # replies of the run itself
-        self._requests = RequestHandler(cameras, self._outbox, config.control)
+        self._requests = RequestHandler(run, self._outbox, config.control)
         clients.serve_with(self._requests)
         self._connections = connections
         self._dashboard = dashboard
@@ -184,10 +189,11 @@ def make_supervisor(
     connections = HostConnections(config) if config.graph.host else Connections(config)
     clients = RunClients(connections)
     maker = GroupMaker(connections, clients, run_node, dashboard.write_line)
-    cameras = Cameras(config, maker, clients, read_again)
+    cameras = Cameras(config, maker, clients)
+    membership = Membership(cameras, read_again, check_camera)
     try:
         cameras.make(prompts)
-        return Supervisor(config, cameras, clients, connections, dashboard)
+        return Supervisor(config, cameras, clients, connections, dashboard, membership)
     except Exception:
         connections.close()
         cameras.close()

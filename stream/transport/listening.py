@@ -10,6 +10,8 @@ import socket as socketlib
 import struct
 import tempfile
 
+from stream.errors import ConfigError
+
 BACKLOG = 64  # connections that wait to be accepted
 # A vanished client is noticed by TCP's own keep-alive.
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 10, 5, 3
@@ -106,3 +108,31 @@ def why_not_bound(endpoint: str, number: int | None, words: str | None) -> str:
         errno.ENOENT: "lies in a folder that does not exist",
     }.get(number or 0, f"can't be used ({words})")
     return f"endpoint {endpoint} {reason}"
+
+
+def is_listening(path: str) -> bool:
+    """Whether a program takes connections at a unix socket; ZeroMQ would take the path away from it without a word."""
+    with socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except BlockingIOError:  # its backlog is full
+            return True
+        except OSError:
+            return False
+        return True
+
+
+def check_free(key: str, endpoint: str) -> None:
+    """Refuse an endpoint that can't be listened at now; ConfigError, which begins with the config's key."""
+    try:
+        if not endpoint.startswith("ipc://"):
+            listen_at_address(endpoint).close()
+            return
+        path = endpoint.removeprefix("ipc://")
+        if is_listening(path):
+            raise OSError(errno.EADDRINUSE, "")
+        if not os.path.isdir(os.path.dirname(path) or "."):
+            raise OSError(errno.ENOENT, "")
+    except OSError as error:
+        raise ConfigError(f"{key}: {why_not_bound(endpoint, error.errno, error.strerror)}") from None

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket as socketlib
 import tempfile
 import threading
 from collections import deque
@@ -18,7 +17,8 @@ import zmq
 from stream.errors import ConfigError
 from stream.transport.gate import Gate
 from stream.transport.keys import ROLES, AllowList, Keys, Role
-from stream.transport.listening import connect_unseen, short_folder, why_not_bound
+from stream.transport.listening import connect_unseen, is_listening, short_folder, why_not_bound
+from stream.transport.passing import Shelf
 from stream.transport.relay import Allowance, Inside
 from stream.transport.wire import MAX_ARRAY_BYTES
 
@@ -56,6 +56,7 @@ class Context:
         self.zmq = zmq.Context()
         self.zmq.set(zmq.MAX_SOCKETS, 4096)
         self.keys = Keys(keys) if keys else None
+        self.shelf = Shelf()  # of messages between nodes that share this context
         self._authenticator: Any = None
         self._allow_lists: list[AllowList] = []
         self._open: list[zmq.Socket[bytes]] = []  # held, so that none is collected before it is closed
@@ -147,7 +148,7 @@ class Context:
         return gate
 
     def _refuse_in_use(self, endpoint: str) -> None:
-        if endpoint.startswith("ipc://") and _is_listening(endpoint.removeprefix("ipc://")):
+        if endpoint.startswith("ipc://") and is_listening(endpoint.removeprefix("ipc://")):
             raise ConfigError(f"endpoint {endpoint} is in use by another program; stop that one or choose another path")
 
     def _make_public(self, kind: int, endpoint: str, queue: int, limit_bytes: int, role: Role) -> zmq.Socket[bytes]:
@@ -223,19 +224,6 @@ class Context:
         for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors.clear()
-
-
-def _is_listening(path: str) -> bool:
-    """Whether a program takes connections at a unix socket; ZeroMQ would take the path away from it without a word."""
-    with socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(path)
-        except BlockingIOError:  # its backlog is full
-            return True
-        except OSError:
-            return False
-        return True
 
 
 @dataclass

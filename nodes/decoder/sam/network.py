@@ -6,8 +6,7 @@ boxes alike, so that frames may have any size.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,11 +21,19 @@ from nodes.decoder.sam.mask_decoder import PromptDecoder, Shared, stack
 from nodes.decoder.sam.model_registry import TRAINED_SIDE, load_network
 from nodes.decoder.sam.object_threads import ObjectThreads
 from nodes.decoder.sam.prompt_batches import join, runs_of, split
-from nodes.decoder.sam.protocol import LOW_RES, SamAnswer, SamEmbedding, SamPrompts
+from nodes.decoder.sam.protocol import (
+    LOW_RES,
+    PADDING,
+    DevicePrompts,
+    SamAnswer,
+    SamEmbedding,
+    SamPrompts,
+    check_numbers,
+)
 from nodes.decoder.sam.tiny_vit import TinyEncoder
 from stream.arrays import Array
-from stream.errors import ConfigError, ModelError
-from stream.weights.devices import choose_device, choose_precision
+from stream.errors import ConfigError
+from stream.weights.devices import choose_device, choose_precision, reporting_memory
 
 PATCH = 16  # px
 MEAN = (123.675, 116.28, 103.53)  # of RGB, 0..255
@@ -73,6 +80,7 @@ class Sam:
         compile: bool = False,
     ) -> None:
         self.device, self.side, self.dtype = device, side, dtype
+        self.is_asynchronous = device.type != "cpu"
         self.grid = side // PATCH  # patches a side; the network's own logits have four times as many px
         kind = VitEncoder if hasattr(network.image_encoder, "pos_embed") else TinyEncoder
         encoder = kind(network.image_encoder, side)
@@ -114,7 +122,7 @@ class Sam:
         """
         at_once = 1 if self.device.type == "cpu" else len(frames)
         embeddings = []
-        with _reporting_memory("encoding a frame"), torch.inference_mode():
+        with reporting_memory("encoding a frame"), torch.inference_mode():
             for start in range(0, len(frames), at_once):
                 part = frames[start : start + at_once]
                 features, early = self.encoder(torch.stack([self.prepare(rgb) for rgb in part]).to(self.dtype))
@@ -126,9 +134,9 @@ class Sam:
     def hold(self, features: Tensor, frame_size: tuple[int, ...], early: Tensor | None = None) -> SamEmbedding:
         """The embedding of a frame (H, W) of its features (1, 256, grid, grid); HQ-SAM needs the early ones as well."""
         height, width = frame_size
-        with _reporting_memory("encoding a frame"), torch.inference_mode():
+        with reporting_memory("encoding a frame"), torch.inference_mode():
             features = features.to(self.device)
-            _check_finite(features)
+            check_numbers(bool(features.isfinite().all()))
             fine = None
             if self.decoder.hq is not None:
                 assert early is not None, "HQ-SAM needs early features"
@@ -149,36 +157,35 @@ class Sam:
 
     def predict(self, embedding: SamEmbedding, prompts: SamPrompts) -> SamAnswer:
         """All prompts in one pass: logits (B, 256, 256) and predicted IoU (B,), three of each with `multimask`."""
-        [answer] = self.predict_together([PromptedFrame(embedding, self.share(embedding), prompts)])
+        [answer] = self.predict_together([PromptedFrame(embedding, self._share(embedding), prompts)])
         return answer
 
     def predict_together(self, frames: Sequence[PromptedFrame]) -> list[SamAnswer]:
         """The answers for several frames, all with `multimask` or none: on a GPU by one run for all their objects."""
-        with _reporting_memory("decoding masks"), torch.inference_mode():
+        with reporting_memory("decoding masks"), torch.inference_mode():
             pieces = [
                 (i, PromptedFrame(frame.embedding, frame.shared, part))
                 for i, frame in enumerate(frames)
                 for part in split(frame.prompts, self.at_once)
             ]
             runs = list(runs_of([len(piece.prompts.labels) for _, piece in pieces], self.at_once))
-            answers = self.threads.each(lambda run: self._pass([pieces[k][1] for k in run]), runs)
+            answers = self.threads.each(lambda run: self._pass_together([pieces[k][1] for k in run]), runs)
             parts: list[list[tuple[Tensor, Tensor]]] = [[] for _ in frames]
             for run, (low_res, iou) in zip(runs, answers, strict=True):
                 sizes = [len(pieces[k][1].prompts.labels) for k in run]
                 sizes = [n * len(iou) // sum(sizes) for n in sizes]  # three masks an object with `multimask`
                 for k, *part in zip(run, torch.split(low_res, sizes), torch.split(iou, sizes), strict=True):
                     parts[pieces[k][0]].append((part[0], part[1]))
-            return [self._answer(part) for part in parts]
+            return [_answer(part) for part in parts]
 
-    def _answer(self, parts: Sequence[tuple[Tensor, Tensor]]) -> SamAnswer:
-        low_res, iou = (torch.cat(part) for part in zip(*parts, strict=True))
-        _check_finite(low_res)
-        _check_finite(iou)
-        return SamAnswer(low_res, iou.cpu().numpy())
+    def predict_unread(self, embedding: SamEmbedding, prompts: DevicePrompts) -> tuple[Tensor, Tensor]:
+        """As `predict`, with nothing read back: logits (B, 256, 256) and predicted IoU (B,), not checked."""
+        with reporting_memory("decoding masks"), torch.inference_mode():
+            return self._pass(self._share(embedding), [(embedding, len(prompts.xy))], prompts)
 
     def upscale(self, low_res: Tensor, embedding: SamEmbedding) -> Tensor:
         """Logits (B, H, W) at frame size of (B, 256, 256): bilinear to the input, its padding cut off, to the frame."""
-        with _reporting_memory("upscaling masks"), torch.inference_mode():
+        with reporting_memory("upscaling masks"), torch.inference_mode():
             logits = functional.interpolate(self._native(low_res)[:, None], (self.side, self.side), mode="bilinear")
             height, width = embedding.input_size
             logits = logits[..., :height, :width]
@@ -186,31 +193,46 @@ class Sam:
                 logits = functional.interpolate(logits, embedding.frame_size, mode="bilinear")
             return logits[:, 0]
 
-    def share(self, embedding: SamEmbedding) -> Shared:
+    def _share(self, embedding: SamEmbedding) -> Shared:
         """What the passes on a frame share; kept for the newest frame only: as large as the embedding itself."""
         newest = self._shared
         if newest is None or newest[0] is not embedding.features:
-            newest = self._shared = (embedding.features, self.share_anew(embedding))
+            newest = self._shared = (embedding.features, self.share(embedding))
         return newest[1]
 
-    def share_anew(self, embedding: SamEmbedding) -> Shared:
+    def share(self, embedding: SamEmbedding) -> Shared:
         """The same, for whoever keeps it himself."""
         features, fine = embedding.features
-        with _reporting_memory("decoding masks"), torch.inference_mode():
+        with reporting_memory("decoding masks"), torch.inference_mode():
             return self.decoder.share(features.float(), fine)
 
-    def _pass(self, frames: Sequence[PromptedFrame]) -> tuple[Tensor, Tensor]:
-        """The logits and predicted IoUs of the objects of all these frames, one after the other."""
-        prompts = join([frame.prompts for frame in frames])
+    def _upload(self, prompts: SamPrompts) -> DevicePrompts:
+        return DevicePrompts(
+            self._tensor(prompts.xy),
+            self._tensor(prompts.labels),
+            self._tensor(prompts.boxes),
+            prompts.low_res,
+            self._tensor(prompts.has_low_res),
+            prompts.multimask,
+            padded=bool((prompts.labels == PADDING).any() or not prompts.has_box.all()),
+        )
+
+    def _pass_together(self, frames: Sequence[PromptedFrame]) -> tuple[Tensor, Tensor]:
+        """The logits and predicted IoUs of the objects of these frames, one after the other."""
         counts = [len(frame.prompts.labels) for frame in frames]
-        # Frame px -> input px (corners on corners, as SAM does) -> shares of its side, of pixel centres.
-        scale = np.repeat([_to_input(frame.embedding) for frame in frames], counts, axis=0)  # (B, 2)
-        xy = (prompts.xy.astype(np.float64) * scale[:, None] + 0.5) / self.side
-        boxes = (prompts.boxes.astype(np.float64) * np.tile(scale, 2) + 0.5) / self.side
-        tokens = self.decoder.embed(self._tensor(xy), self._tensor(prompts.labels), self._tensor(boxes))
-        low_res = None if prompts.low_res is None else self._native(prompts.low_res)
         shared = frames[0].shared if len(frames) == 1 else stack([frame.shared for frame in frames], counts)
-        logits, iou = self.decoder(shared, tokens, low_res, self._tensor(prompts.has_low_res), prompts.multimask)
+        of_frames = [(frame.embedding, count) for frame, count in zip(frames, counts, strict=True)]
+        return self._pass(shared, of_frames, self._upload(join([frame.prompts for frame in frames])))
+
+    def _pass(
+        self, shared: Shared, frames: Sequence[tuple[SamEmbedding, int]], prompts: DevicePrompts
+    ) -> tuple[Tensor, Tensor]:
+        """`frames`: those that the objects are on, and how many are on each."""
+        xy = self._shares_of_side(prompts.xy, frames)
+        boxes = self._shares_of_side(prompts.boxes.view(-1, 2, 2), frames).flatten(1)
+        tokens = self.decoder.embed(xy, prompts.labels, boxes, padded=prompts.padded)
+        low_res = None if prompts.low_res is None else self._native(prompts.low_res)
+        logits, iou = self.decoder(shared, tokens, low_res, prompts.has_low_res, prompts.multimask)
         # A smaller input has smaller logits: repeated they fit the protocol, and _native() gets the very same back.
         return functional.interpolate(logits[:, None], (LOW_RES, LOW_RES), mode="nearest-exact")[:, 0], iou
 
@@ -222,6 +244,19 @@ class Sam:
             if size == LOW_RES
             else functional.interpolate(low_res[:, None], (size, size), mode="nearest-exact")[:, 0]
         )
+
+    def _shares_of_side(self, xy: Tensor, frames: Sequence[tuple[SamEmbedding, int]]) -> Tensor:
+        """(B, N, 2) float32 of points (B, N, 2) in px of the frames that the objects are on."""
+        if len(frames) == 1:
+            return self._shares(xy, frames[0][0])
+        parts = zip(torch.split(xy, [count for _, count in frames]), frames, strict=True)
+        return torch.cat([self._shares(part, embedding) for part, (embedding, _) in parts])
+
+    def _shares(self, xy: Tensor, embedding: SamEmbedding) -> Tensor:
+        """(..., 2) float32: frame px -> input px (corners on corners, as SAM does) -> shares of its side."""
+        (height, width), (h, w) = embedding.frame_size, embedding.input_size
+        x, y = xy.double().unbind(-1)
+        return torch.stack([(x * (w / width) + 0.5) / self.side, (y * (h / height) + 0.5) / self.side], dim=-1).float()
 
     def _tensor(self, values: Array) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(values))
@@ -237,34 +272,15 @@ class PromptedFrame:
     prompts: SamPrompts
 
 
-def _to_input(embedding: SamEmbedding) -> tuple[float, float]:
-    """What x and y in frame px are multiplied by."""
-    (height, width), (h, w) = embedding.frame_size, embedding.input_size
-    return w / width, h / height
+def _answer(parts: Sequence[tuple[Tensor, Tensor]]) -> SamAnswer:
+    low_res, iou = (torch.cat(part) for part in zip(*parts, strict=True))
+    finite = low_res.isfinite().all() & iou.isfinite().all()
+    *values, all_finite = torch.cat([iou, finite[None]]).cpu().numpy()  # read back together
+    check_numbers(bool(all_finite))
+    return SamAnswer(low_res, np.array(values, np.float32))
 
 
 def fitted(frame_size: tuple[int, ...], side: int) -> tuple[int, int]:
     """(h, w) of a frame (H, W) whose longest side is made `side`."""
     scale = side / max(frame_size[:2])
     return max(1, int(frame_size[0] * scale + 0.5)), max(1, int(frame_size[1] * scale + 0.5))
-
-
-def _check_finite(values: Tensor) -> None:
-    if not bool(values.isfinite().all()):
-        raise ModelError(
-            "the network gave numbers that are NaN or infinite; weights of another model, or half precision"
-        )
-
-
-@contextlib.contextmanager
-def _reporting_memory(what: str) -> Iterator[None]:
-    """Running out of memory as a ModelError that says what it was for."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        torch.cuda.empty_cache()
-        raise ModelError(f"out of memory {what}: {str(error).splitlines()[0]}") from None
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
-            raise
-        raise ModelError(f"out of memory {what}") from None

@@ -19,7 +19,9 @@ MOST_FRAMES = 16  # encoded at once: attention of vit_h takes 1 GiB a frame
 
 
 class SharedSam:
-    """A `SamNetwork` of one camera."""
+    """A `SamNetwork` of one camera. Each pass is read back, also from a GPU: the network's thread measures its cost."""
+
+    is_asynchronous = False
 
     def __init__(self, network: Sam, key: Hashable, client: CameraClient) -> None:
         """`key`: what tells this network from others: model, weights, side, precision."""
@@ -50,5 +52,5 @@ class SharedSam:
     def _share(self, embedding: SamEmbedding) -> Shared:
         newest = self._shared
         if newest is None or newest[0] is not embedding.features:
-            newest = self._shared = (embedding.features, self._network.share_anew(embedding))
+            newest = self._shared = (embedding.features, self._network.share(embedding))
         return newest[1]

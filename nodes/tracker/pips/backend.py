@@ -25,7 +25,7 @@ from stream.errors import ModelError
 from stream.geometry import Size
 from stream.settings.config import Tracker, parse_fit_size
 from stream.weights import published
-from stream.weights.devices import choose_device, choose_precision
+from stream.weights.devices import choose_device, choose_precision, reporting_memory
 
 CLEARLY_VISIBLE = np.float32(0.9)  # probability above which a point may start its next window
 THRESHOLD_STEP = np.float32(0.02)  # by so much that is lowered until a frame is found
@@ -63,7 +63,9 @@ class PipsModel:
         for group in self._groups(sizes):
             images = [_fitted(frames[i], sizes[i]) for i in group]
             frames_bchw = torch.from_numpy(np.stack(images)).to(self.device).permute(0, 3, 1, 2)
-            for i, pyramid in zip(group, self.network.encode(frames_bchw), strict=True):
+            with reporting_memory("encoding a frame for PIPS"):
+                pyramids = self.network.encode(frames_bchw)
+            for i, pyramid in zip(group, pyramids, strict=True):
                 found[i] = PipsFeatures(pyramid, (frames[i].shape[0], frames[i].shape[1]), sizes[i])
         return [found[i] for i in range(len(frames))]
 
@@ -131,12 +133,13 @@ class PipsModel:
         trajectories = []
         for start in range(0, len(windows), at_once):
             part = questions[start : start + at_once]
-            estimates = self.network.follow_together(windows[start : start + at_once])
+            with reporting_memory("following points by PIPS"):
+                estimates = self.network.follow_together(windows[start : start + at_once])
+            seen = estimates.visibility_logits.sigmoid()
+            found = torch.cat([estimates.iterates[-1], seen[..., None]], dim=2).cpu().numpy()  # one wait
             ends = np.cumsum([len(points) for _, points, _ in part])[:-1]
-            xy = np.split(estimates.iterates[-1].cpu().numpy(), ends, axis=1)
-            visibility = np.split(estimates.visibility_logits.sigmoid().cpu().numpy(), ends, axis=1)
-            for question, *found in zip(part, xy, visibility, strict=True):
-                trajectories.append(self._in_frame_px(*question, *found))
+            for question, both in zip(part, np.split(found, ends, axis=1), strict=True):
+                trajectories.append(self._in_frame_px(*question, both))
         return trajectories
 
     def _window(self, window: Sequence[PipsFeatures], points: Points) -> Window:
@@ -151,11 +154,11 @@ class PipsModel:
         window: Sequence[PipsFeatures],
         points: Points,
         earlier: Trajectories | None,
-        xy: Array,
-        visibility: Array,
+        found: Array,
     ) -> Trajectories:
-        """What the network found for a padded window, (S, N, 2) and (S, N), as the trajectories in its frames."""
-        xy, visibility = xy[: len(window)], visibility[: len(window)].copy()
+        """What the network found for a padded window, (S, N, 3) of x, y, visibility, as trajectories in its frames."""
+        found = found[: len(window)]
+        xy, visibility = np.ascontiguousarray(found[..., :2]), np.ascontiguousarray(found[..., 2])
         self._check(xy, visibility)
         to_frame = geometry.rescaling(window[0].encoded_size, window[0].frame_size)
         xy = geometry.apply(to_frame, xy.reshape(-1, 2)).reshape(xy.shape)

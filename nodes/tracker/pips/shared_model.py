@@ -7,6 +7,8 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Sequence
 
+import torch
+
 from nodes.tracker.pips.backend import PipsFeatures, PipsModel
 from nodes.tracker.point_model import Points, Trajectories
 from stream.arrays import Array
@@ -24,13 +26,19 @@ class SharedPips:
         self._model = model
         self._client = client
         self._encode, self._track = (key, "encode"), (key, "track")
-        client.model.serve(self._encode, model.encode_together, MOST_FRAMES)
+        client.model.serve(self._encode, self._encode_together, MOST_FRAMES)
         client.model.serve(self._track, model.track_together, MOST_POINTS)
 
     def encode(self, rgb: Array) -> PipsFeatures:
         """The feature maps of a frame (H, W, 3)."""
         features: PipsFeatures = self._client.ask(self._encode, rgb)
         return features
+
+    def _encode_together(self, frames: Sequence[Array]) -> list[PipsFeatures]:
+        found = self._model.encode_together(frames)
+        if self._model.device.type == "cuda":
+            torch.cuda.synchronize(self._model.device)  # what it costs is measured, and what it queues is bounded
+        return found
 
     def describe(self, features: PipsFeatures, xy: Array) -> Array:
         """(N, 128) float32: the map's features at `xy`."""

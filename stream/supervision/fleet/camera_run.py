@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any, Protocol
 
 from stream.commands import PublishStatus
@@ -65,6 +65,11 @@ class CameraRun(NodeGroup):
         self._observe_at_s = 0.0
         self._status_at_s = 0.0
         self._tick_at_s = 0.0
+
+    def configure(self, config: Config, graph: Graph, stages: Collection[str]) -> None:
+        """Go on with this config."""
+        self.session.configure(config, graph)
+        super().configure(config, graph, stages)
 
     # --- what the loop calls ---
 

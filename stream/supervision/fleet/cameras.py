@@ -7,16 +7,19 @@ import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
-from stream.errors import ControlError, StreamError
+from stream.console.logs import about_camera
+from stream.errors import StreamError
 from stream.messages import Prompt
 from stream.settings.cameras import camera_configs
 from stream.settings.config import Config, FleetConfig
 from stream.supervision.fleet.camera_run import CameraRun, Clients
+from stream.supervision.fleet.changes import changed_stages
 from stream.supervision.fleet.common_nodes import CommonNodes
 from stream.supervision.fleet.fleet_summary import summarise_fleet
 from stream.supervision.fleet.making import GroupMaker
 from stream.supervision.fleet.node_group import NodeGroup
 from stream.supervision.lifecycle import SupervisedProcess
+from stream.topology import Graph, wiring
 
 log = logging.getLogger(__name__)
 
@@ -31,17 +34,14 @@ class Cameras:
         config: Config,
         maker: GroupMaker,
         clients: Clients,
-        read_again: Callable[[], Config] | None = None,
         clock: Callable[[], float] = time.monotonic,
     ) -> None:
-        """`read_again` reads the config anew, for `reload`."""
         self.config = config
         self.cameras: dict[str, CameraRun] = {}
         self.common: CommonNodes | None = None
         self.stop_requested = False
         self._maker = maker
         self._clients = clients
-        self._read_again = read_again
         self._clock = clock
         self._began_s = clock()
         self._leaving: list[CameraRun] = []  # that are being removed
@@ -106,7 +106,8 @@ class Cameras:
     def serve(self) -> None:
         """Serve what has come."""
         for camera in (*self.cameras.values(), *self._leaving):
-            camera.serve()
+            with about_camera(self._log_name(camera)):
+                camera.serve()
         if self.common is not None:
             self.common.serve()
             self._publish_ended(self.common)
@@ -114,17 +115,22 @@ class Cameras:
     def watch(self) -> None:
         """Restart what has died or hangs; end what has finished, where others go on."""
         for group in self.groups:
-            group.watch()
+            with about_camera(self._log_name(group)):
+                group.watch()
         if not self.is_fleet:
             return
         for name, camera in self.cameras.items():
             if camera.finished and not camera.ending:
-                if camera.error is not None:
-                    log.error("%s has failed: %s", name, camera.error)
-                self._end(camera)
+                with about_camera(name):
+                    if camera.error is not None:
+                        log.error("it has failed: %s", camera.error)
+                    self._end(camera)
         for camera in [c for c in self._leaving if c.over]:
             self._leaving.remove(camera)
             camera.close()
+
+    def _log_name(self, group: NodeGroup) -> str:
+        return group.name if self.is_fleet else ""
 
     def act(self) -> None:
         """Carry out what requests have made the cameras decide."""
@@ -159,6 +165,7 @@ class Cameras:
         """Let go of journals and sockets."""
         for group in self.groups:
             group.close()
+        self._maker.close()
 
     def _end(self, camera: CameraRun) -> None:
         """End one camera, while the others go on."""
@@ -204,23 +211,48 @@ class Cameras:
             if camera.ending and camera.over:
                 common.publish_status(name, camera.summary())
 
-    # --- requests to the run ---
+    # --- what changes while it runs ---
 
     def stop(self) -> None:
-        """End the run."""
+        """Have the run ended."""
         self.stop_requested = True
 
-    def add_camera(self, name: str, overlay: dict[str, Any] | None) -> dict[str, Any]:
-        """Start one more."""
-        raise ControlError("unsupported", "soon")
+    def start_camera(self, config: Config) -> None:
+        """Start one more; ConfigError where its sockets or its journal can't be had."""
+        name = config.capture.camera
+        self.cameras[name] = camera = self._maker.camera(config, in_fleet=True)
+        camera.start()
+        self._tell_cameras()
 
-    def remove_camera(self, name: str) -> dict[str, Any]:
-        """End one."""
-        raise ControlError("unsupported", "soon")
+    def remove_camera(self, name: str) -> None:
+        """End one, and forget it once it has ended."""
+        camera = self.cameras.pop(name)
+        self._end(camera)
+        self._leaving.append(camera)
+        self._tell_cameras()
 
-    def reload(self) -> dict[str, Any]:
-        """Read the config again."""
-        raise ControlError("unsupported", "soon")
+    def is_leaving(self, name: str) -> bool:
+        """Whether a camera of that name is still being ended."""
+        return any(camera.name == name for camera in self._leaving)
+
+    def configure(self, config: Config) -> dict[str, list[str]]:
+        """Have the cameras go on with this config; which stages are restarted for it, by camera ("": of all)."""
+        restarted: dict[str, set[str]] = {}
+        for name, own in camera_configs(config).items():
+            if (camera := self.cameras.get(name)) is not None and not camera.finished:
+                graph = wiring(own, in_fleet=self.is_fleet)
+                restarted[name] = _go_on(camera, self._maker.with_bound_endpoints(own), graph)
+        if self.common is not None and isinstance(config, FleetConfig):
+            restarted[""] = _go_on(self.common, *self._maker.common_config(config))
+        self.config = config
+        return {name: sorted(stages) for name, stages in restarted.items() if stages}
+
+
+def _go_on(group: NodeGroup, config: Config, graph: Graph) -> set[str]:
+    """Have nodes go on with this config; the stages that are restarted for it."""
+    stages = changed_stages((group.config, group.graph), (config, graph))
+    group.configure(config, graph, stages)
+    return stages
 
 
 class CamerasFailedError(StreamError):

@@ -16,7 +16,7 @@ from stream.supervision.fleet.clients import ClientsOfSeveral, RunClients
 from stream.supervision.fleet.common_nodes import CommonNodes
 from stream.supervision.fleet.node_group import NodeHost
 from stream.supervision.journal import find_journal
-from stream.supervision.launching import Launcher, RunNode, nodes_by_process
+from stream.supervision.launching import Launcher, RunNode, make_plan, nodes_by_process
 from stream.supervision.node_sockets import NodeSockets
 from stream.topology import Graph, common_wiring, wiring
 
@@ -55,17 +55,28 @@ class GroupMaker:
 
     def common_nodes(self, config: FleetConfig) -> CommonNodes:
         """The nodes that a run of several cameras has once."""
-        config = common_config(self.with_bound_endpoints(config))
-        graph = common_wiring(config)
+        if not config.supervisor.threads:
+            self._launcher.fork_from_now_on()
+        own, graph = self.common_config(config)
         sockets = self._connections.open_node_sockets(graph)
-        return CommonNodes(config, graph, self._host(config, graph, sockets))
+        return CommonNodes(own, graph, self._host(own, graph, sockets))
+
+    def common_config(self, config: FleetConfig) -> tuple[FleetConfig, Graph]:
+        """What the common nodes are told of the config, and their graph."""
+        own = common_config(self.with_bound_endpoints(config))
+        return own, common_wiring(own)
 
     def _host(self, config: Config, graph: Graph, sockets: NodeSockets) -> NodeHost:
         return NodeHost(
             sockets,
             nodes_by_process(config, graph),
-            lambda name, current, stages: self._launcher.launch(name, current, graph, sockets.base, stages),
+            lambda name, config, graph, stages: self._launcher.launch(name, config, graph, sockets.base, stages),
+            lambda config, graph, stages: make_plan(config, graph, sockets.base, stages),
         )
+
+    def close(self) -> None:
+        """End what launches processes."""
+        self._launcher.close()
 
     def with_bound_endpoints(self, config: C) -> C:
         """The config for our nodes: where the sockets to the outside are."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 import logging
 import signal
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from stream.errors import NodeError, StreamError
@@ -20,7 +20,8 @@ from stream.topology import Graph
 
 log = logging.getLogger(__name__)
 
-Launch = Callable[[str, Config, Sequence[str]], Running]  # starts a process: its name, the config, stages that it runs
+Launch = Callable[[str, Config, Graph, Sequence[str]], Running]  # starts a process: name, config, graph, its stages
+Plan = Callable[[Config, Graph, Sequence[str]], str]
 
 
 class ReportedError(StreamError):
@@ -38,6 +39,7 @@ class NodeHost:
     sockets: NodeSockets  # to the nodes
     processes: Mapping[str, Sequence[str]]  # what is launched, by name, each with its nodes
     launch: Launch
+    plan: Plan  # of nodes that are restarted within their process
     clock: Callable[[], float] = time.monotonic
 
 
@@ -45,6 +47,7 @@ class NodeGroup:
     """The supervised nodes of one graph."""
 
     def __init__(self, config: Config, graph: Graph, host: NodeHost) -> None:
+        self.name = ""  # of the camera; "": nodes of all of them
         self.config = config
         self.graph = graph
         self.error: StreamError | None = None  # that it ended with
@@ -65,7 +68,7 @@ class NodeGroup:
 
     def _launch(self, name: str) -> Running:
         """Start a process, with the config as it is now."""
-        return self._host.launch(name, self.config, self._host.processes[name])
+        return self._host.launch(name, self.config, self.graph, self._host.processes[name])
 
     # --- what subclasses decide ---
 
@@ -119,6 +122,22 @@ class NodeGroup:
         malformed["reports"] += self._unknown_reports
         return malformed
 
+    def configure(self, config: Config, graph: Graph, stages: Collection[str]) -> None:
+        """Go on with this config: restart these stages, within their process where that runs others, too."""
+        self.config, self.graph = config, graph
+        for process in self.processes:
+            process.configure(config)
+            changed = [node for node in process.nodes if node.stage in stages]
+            if process.running is None or not changed:
+                continue
+            if len(changed) == len(process.nodes):
+                process.restart(self._clock())
+                continue
+            for node in changed:
+                node.restart(self._clock())
+                self.on_restart(node.stage)
+            process.running.restart_nodes(self._host.plan(config, graph, [node.stage for node in changed]))
+
     # --- what nodes report ---
 
     def take_reports(self) -> None:
@@ -165,6 +184,9 @@ class NodeGroup:
             return
         for node in process.nodes:
             node.end_incarnation()
+        if process.restarting:
+            self._start_again(process)
+            return
         limits, code = self.config.supervisor, ended.code
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         if limits.threads or not process.policy.allows(self._clock()):
@@ -172,6 +194,9 @@ class NodeGroup:
             self.end_with(NodeError(f"{process.name} {how}{'' if limits.threads else often}; {self.is_over}"))
             return
         log.warning("%s %s; it is restarted (restart %d)", process.name, how, process.policy.total)
+        self._start_again(process)
+
+    def _start_again(self, process: SupervisedProcess) -> None:
         for node in process.nodes:
             self.on_restart(node.stage)
         process.start(self._clock())

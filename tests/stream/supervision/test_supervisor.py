@@ -22,6 +22,13 @@ from stream.supervision.supervisor import Supervisor
 from stream.topology import SUPERVISOR, wiring
 
 
+class NoMaker:
+    """Makes no further cameras."""
+
+    def close(self):
+        pass
+
+
 class Run:
     """A supervisor over fakes; `script` is what happens in its rounds."""
 
@@ -31,20 +38,23 @@ class Run:
         self.connections.script = list(script)
         self.launched = []
         graph, clients, clock = wiring(self.config), RunClients(self.connections), self.connections.clock
-        host = NodeHost(self.connections, nodes_by_process(self.config, graph), self.launch, clock)
-        self.cameras = Cameras(self.config, None, clients, clock=clock)
+        host = NodeHost(self.connections, nodes_by_process(self.config, graph), self.launch, self.plan, clock)
+        self.cameras = Cameras(self.config, NoMaker(), clients, clock=clock)
         self.camera = CameraRun(self.config, graph, list(prompts), journal, host, clients)
         self.cameras.cameras["camera"] = self.camera
         self.supervisor = Supervisor(
-            self.config, self.cameras, clients, self.connections, SilentDashboard(), self.connections.clock
+            self.config, self.cameras, clients, self.connections, SilentDashboard(), self.cameras, clock
         )
         self.connections.supervisor = self.supervisor
 
-    def launch(self, name, config, stages):
+    def launch(self, name, config, graph, stages):
         process = FakeRunning(name)
         process.terminate = lambda: ending(process)
         self.launched.append(process)
         return process
+
+    def plan(self, config, graph, stages):
+        return stages
 
     def named(self, name):
         return [p for p in self.launched if p.name == name]
