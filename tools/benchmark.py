@@ -3,6 +3,7 @@
 
 python tools/benchmark.py pipeline --json pipeline.json    frames/s, latency, what transport takes
 python tools/benchmark.py soak --minutes 30                does any process grow
+python tools/benchmark.py fleet                            memory and CPU a camera, several in one run
 python tools/benchmark.py start                            time to --help and to the first mask, memory
 python tools/benchmark.py lite                             ms a frame of the lite masks on one thread
 python tools/benchmark.py web                              capture to painted in a real page, the cost of viewers
@@ -29,6 +30,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools run from a
 SUBJECTS = {  # name -> what it measures, default of --frames, default of --repeat
     "pipeline": ("frames/s, latency at a camera's rate, the share of transport", 300, 3),
     "soak": ("memory, descriptors and threads of every process over a long run", 0, 1),
+    "fleet": ("memory, CPU, rate and age a camera, for each way to put nodes into processes", 0, 1),
     "start": ("time to --help and to the first mask, memory of every process", 0, 3),
     "lite": ("ms a frame of the lite masks on one thread: 1, 5 and 20 objects, against a fixed yardstick", 100, 3),
     "web": ("age of a frame when Chromium has painted it; what viewers cost, and one that stops reading", 500, 1),
@@ -78,9 +80,17 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
             p.add_argument("--config", default="lite", metavar="NAME", help="preset to measure (default: lite)")
         if frames:
             p.add_argument("--frames", type=_count(30), default=frames, metavar="N", help=f"of a run ({frames})")
-        if name not in ("soak", "gpu"):
+        if name not in ("soak", "gpu", "fleet"):
             p.add_argument(
                 "--repeat", type=_count(1), default=repeat, metavar="N", help=f"runs, the median counts ({repeat})"
+            )
+        if name == "fleet":
+            p.add_argument("--cameras", type=_count(1), default=8, metavar="N", help="drawn cameras (8)")
+            p.add_argument("--fps", type=float, default=4.0, metavar="HZ", help="of each (4)")
+            p.add_argument("--seconds", type=float, default=15.0, metavar="S", help="that are measured (15)")
+            p.add_argument("--warm-up", type=float, default=10.0, metavar="S", help="before that (10)")
+            p.add_argument(
+                "--modes", default="runs,node,camera,threads", metavar="LIST", help="(runs,node,camera,threads)"
             )
         if name == "soak":
             p.add_argument("--minutes", type=float, default=5.0, metavar="M", help="of the run (5)")
@@ -151,10 +161,11 @@ def show(report: dict[str, Any]) -> None:
         console.print(f"not measured: {name}: {reason}", markup=False, soft_wrap=True)
     missed = [row for row in rows if row["met"] == "no"]
     for row in missed:
-        name, value = (row.get("measure") or row["process"]), row.get("value", row.get("mb_in_10_minutes"))
+        name = row.get("measure") or row.get("process") or row["part"]
+        value = row.get("value", row.get("mb_in_10_minutes", ""))
+        unit = row.get("unit", "MB in ten minutes" if "mb_in_10_minutes" in row else "")
         console.print(
-            f"not within its target: {name} {value} {row.get('unit', 'MB in ten minutes')} ({row['target']})",
-            markup=False,
+            f"not within its target: {' '.join(f'{name} {value} {unit}'.split())} ({row['target']})", markup=False
         )
     if not missed:
         console.print("all targets are met")

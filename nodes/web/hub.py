@@ -58,6 +58,7 @@ class Hub:
         self.viewers = Viewers(max_viewers)
         self.requests = requests
         self.cameras = list(cameras)
+        self._learns_cameras = True  # from their statuses; False: it is told which there are
         self.malformed = 0  # messages of the publisher that are none
         self.heard_s = clock()  # when the publisher was heard last
         self.ended = ""  # why, once the run has ended
@@ -108,6 +109,14 @@ class Hub:
         self._looked_s |= dict.fromkeys(self.viewers.looked_at(), now_s)
         self._looked_s = {camera: at_s for camera, at_s in self._looked_s.items() if now_s - at_s <= LINGER_S}
         self._listening.want(frozenset(f"scenes/{camera}" for camera in self._looked_s))
+
+    def set_cameras(self, cameras: Sequence[str]) -> None:
+        """These are the cameras from now on."""
+        self._learns_cameras = False
+        self.cameras[:] = cameras
+        for known in (self.latencies, self._statuses, self._looked_s):
+            for camera in set(known) - set(cameras):
+                del known[camera]
 
     # --- what the run publishes ---
 
@@ -166,6 +175,8 @@ class Hub:
         if parts[0] != f"status/{status.camera}".encode():
             raise MessageError("a status came with another camera's topic")
         if status.camera not in self.cameras:
+            if not self._learns_cameras:  # the last word of one that was removed
+                return
             if len(self.cameras) >= MAX_CAMERAS:
                 raise MessageError(f"more than {MAX_CAMERAS} cameras")
             self.cameras.append(status.camera)

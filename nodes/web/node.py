@@ -9,7 +9,7 @@ from nodes.web.camera_uploads import CameraUploads
 from nodes.web.hub import ALWAYS
 from nodes.web.relay import Listening, Requests
 from nodes.web.server import WebServer
-from stream.commands import Command, Start
+from stream.commands import Command, SetCameras, Start
 from stream.messages import Upload
 from stream.node import NodeContext, Stage
 from stream.reports import Progress
@@ -48,9 +48,11 @@ class WebStage(Stage):
         self._url = self._server.start()
 
     def handle_command(self, command: Command) -> None:
-        """Say where the page is."""
+        """Say where the page is; take the cameras that there are."""
         if isinstance(command, Start):
             log.info("the page is at %s", self._url)
+        elif isinstance(command, SetCameras):
+            self._server.set_cameras(list(command.endpoints))
 
     def on_idle(self) -> None:
         """Send what a page's camera has given; end with the server, if that has failed."""

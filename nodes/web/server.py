@@ -75,6 +75,7 @@ class WebServer:
         self._cameras = cameras
         self._camera_feed = camera_feed
         self._static = read_static_files()
+        self._hub: Hub | None = None  # while it serves
         earlier = self._files.load_address()
         self.door = open_door(web, earlier.port if earlier else 0)
         self.access = Access(time.monotonic, self._files)
@@ -95,6 +96,12 @@ class WebServer:
         if self._accounts:
             return self.door.url
         return f"{self.door.url}?once={self.access.make_link()}"
+
+    def set_cameras(self, cameras: Sequence[str]) -> None:
+        """These are the cameras from now on; from another thread."""
+        if self._loop is not None and self._hub is not None and self._thread.is_alive():
+            with contextlib.suppress(RuntimeError):  # it has just ended by itself
+                self._loop.call_soon_threadsafe(self._hub.set_cameras, list(cameras))
 
     @property
     def serving(self) -> bool:
@@ -126,7 +133,7 @@ class WebServer:
     async def _serve(self) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        hub = Hub(self._listening, self._requests, self._cameras, self._web.max_viewers)
+        hub = self._hub = Hub(self._listening, self._requests, self._cameras, self._web.max_viewers)
         cookie = f"sam_pt_live_{self.door.socket.getsockname()[1]}"  # cookies are shared by all ports of a host
         counts = Counts()
         page = PageHandlers(hub, self.access, counts, self._static, self._camera_feed)

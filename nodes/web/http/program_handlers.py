@@ -21,7 +21,14 @@ BODY_S = 10.0  # within which the body of a request has to be there
 SNAPSHOT_S = 5.0  # so long a snapshot waits for the next frame
 WRITE_S = 10.0  # a stream that takes nothing for so long is closed
 BOUNDARY = "frame"
-ERROR_STATUS = {"unknown_method": 404, "forbidden": 403, "too_many_requests": 429, "timeout": 504, "busy": 503}
+ERROR_STATUS = {
+    "unknown_method": 404,
+    "forbidden": 403,
+    "too_many_requests": 429,
+    "timeout": 504,
+    "busy": 503,
+    "unknown_camera": 404,
+}
 
 
 class ProgramHandlers:

@@ -133,6 +133,11 @@ class CameraRun(NodeGroup):
         opened, paused = session.opened is not None, session.paused
         return read_signs(self.nodes, now_s, live=self.config.live, opened=opened, paused=paused)
 
+    @property
+    def is_over(self) -> str:
+        """What ends where a process may not be restarted."""
+        return "the camera is over" if self.graph.in_fleet else super().is_over
+
     # --- what nodes report ---
 
     def on_hello(self, node: SupervisedNode, now_s: float) -> None:
