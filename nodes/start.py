@@ -38,10 +38,10 @@ class PlannedNode:
         """In logs, and of its thread."""
         return self.graph.nodes[self.stage].name
 
-    def run(self, context: Context, stop: StopFlag) -> int:
+    def run(self, context: Context, stop: StopFlag, models: SharedModels | None = None) -> int:
         """Run it to its end, and say in the log what it died of; its exit code."""
         try:
-            run_node(self.stage, self.config, self.graph, self.base, context, stop)
+            run_node(self.stage, self.config, self.graph, self.base, context, stop, models)
         except StreamError as error:
             log.debug("%s gives up", self.name, exc_info=True)
             return error.exit_code
@@ -113,6 +113,10 @@ class RunningNodes:
         for thread in threads:
             thread.join()
         return max(self._codes)
+
+    def take(self, plan: dict[str, Any]) -> None:
+        """Restart the nodes that the supervisor names, as they are planned now; from another thread."""
+        self.restart(read_plan(plan))
 
     def restart(self, nodes: Sequence[PlannedNode]) -> None:
         """Restart these as they are planned now; from another thread."""

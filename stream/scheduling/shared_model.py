@@ -95,6 +95,8 @@ class SharedModel:
         """A camera is gone: what it waits for is answered, its figures are dropped."""
         with self._lock:
             self._answer_declined(self._scheduler.forget(camera))
+            for request in [request for request in self._tickets if request.camera == camera]:
+                self._tickets.pop(request).fail(DeclinedError("forgotten"))  # in work: its answer is for nobody
 
     def figures(self) -> DeviceFigures:
         """How the model is shared."""
