@@ -19,6 +19,7 @@ from stream.messages import End, Message
 from stream.node import NodeContext, Stage
 from stream.reports import Bound, Done, Failure, Hello, Report
 from stream.run_directory import root
+from stream.scheduling.shared_models import SharedModels
 from stream.settings.addresses import connectable
 from stream.settings.config import Config
 from stream.topology import TOPICS, Graph
@@ -56,7 +57,14 @@ class Runtime:
     """One node: a `NodeContext` over ZeroMQ, and `serve`, the loop that drives its stage."""
 
     def __init__(
-        self, node: str, config: Config, graph: Graph, base: str, context: Context, stop: StopFlag | None = None
+        self,
+        node: str,
+        config: Config,
+        graph: Graph,
+        base: str,
+        context: Context,
+        stop: StopFlag | None = None,
+        models: SharedModels | None = None,
     ) -> None:
         self.node = node
         self.config = config
@@ -64,6 +72,7 @@ class Runtime:
         self.base = base  # "ipc:///.../" or "inproc://.../": where topics are that do not leave the host
         self.context = context
         self.stop = stop or StopFlag()
+        self.models = models  # that the nodes of this process share
         self.started = False  # the start command has come
         self.ended = False  # the end of the feed has been passed on
         self._feed = graph.nodes[node].feed
@@ -240,11 +249,18 @@ class Runtime:
 
 
 def run_stage(
-    make_stage: MakeStage, node: str, config: Config, graph: Graph, base: str, context: Context, stop: StopFlag
+    make_stage: MakeStage,
+    node: str,
+    config: Config,
+    graph: Graph,
+    base: str,
+    context: Context,
+    stop: StopFlag,
+    models: SharedModels | None = None,
 ) -> None:
     """Make a stage and serve it to its end. A StreamError is reported to the supervisor before it is raised."""
     try:
-        runtime = Runtime(node, config, graph, base, context, stop)
+        runtime = Runtime(node, config, graph, base, context, stop, models)
         try:
             stage = make_stage(config, runtime)
             try:

@@ -8,21 +8,37 @@ from nodes.decoder.mask_model import Embedding, MaskModel
 from nodes.decoder.object_discovery import BeginSearch, ObjectSearch
 from stream.arrays import Array
 from stream.messages import Frame
+from stream.scheduling.camera_client import CameraClient
+from stream.scheduling.shared_models import SharedModels
 from stream.settings.config import Decoder
 
 
-def make_model(config: Decoder) -> MaskModel:
-    """The backend named by `decoder.backend`; CheckpointError where its weights are not there, or not its own."""
+def make_client(config: Decoder, camera: str, models: SharedModels | None) -> CameraClient | None:
+    """What a camera asks a shared model by; None where it has a model of its own, as a light one always is."""
+    if models is None or config.backend == "lite":
+        return None
+    from stream.weights.devices import choose_device
+
+    return CameraClient(models.device(str(choose_device("decoder.device", config.device))), camera, "decoder")
+
+
+def make_model(config: Decoder, models: SharedModels | None = None, client: CameraClient | None = None) -> MaskModel:
+    """The backend named by `decoder.backend`; CheckpointError where its weights are not there, or not its own.
+
+    With a client of a shared model: one that asks that one, of which `models` has a single copy.
+    """
     if config.backend == "lite":
         from nodes.decoder.lite.backend import Lite
 
         return Lite()
     from nodes.decoder.sam.model_registry import published_name
     from nodes.decoder.sam.network import load_sam
+    from nodes.decoder.sam.protocol import SamNetwork
     from nodes.decoder.sam.sam_pt import SamPt
+    from nodes.decoder.sam.shared_network import SharedSam
     from stream.weights import published
 
-    network = load_sam(
+    what = (
         config.backend,
         config.model,
         published.find(published_name(config.backend, config.model), config.checkpoint),
@@ -31,6 +47,11 @@ def make_model(config: Decoder) -> MaskModel:
         config.side,
         config.compile,
     )
+    network: SamNetwork
+    if models is None or client is None:
+        network = load_sam(*what)
+    else:
+        network = SharedSam(models.load(what, lambda: load_sam(*what)), what, client)
     return SamPt(
         network,
         refinement_passes=config.refinement_passes,

@@ -179,7 +179,7 @@ class Graph(Section, frozen=True):
     run: tuple[str, ...] = ()  # the nodes that this host starts; empty: all
     # node: a process for each; camera: one for all nodes of a camera, as threads; auto: node for one camera, camera for
     # several (docs/fleet.md)
-    processes: Literal["node", "camera", "auto"] = "auto"
+    processes: Literal["node", "camera", "device", "auto"] = "auto"
     host: bool = True  # false: this host lends its nodes to the graph of another
     endpoints: dict[str, str] = {}  # topic -> tcp://host:port, where it leaves ipc
     keys: str = ""  # folder with graph.key (public) and graph.key_secret: CURVE on every tcp endpoint
