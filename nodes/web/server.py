@@ -26,7 +26,7 @@ from nodes.web.http.login_handlers import LoginHandlers
 from nodes.web.http.page_handlers import PageHandlers
 from nodes.web.http.program_handlers import ProgramHandlers
 from nodes.web.http.static_files import read_static_files
-from nodes.web.hub import TICK_S, Hub
+from nodes.web.hub import GRID_S, TICK_S, Hub
 from nodes.web.metrics import Metrics
 from nodes.web.relay import Listening, Requests
 from stream.errors import ConfigError, SourceError
@@ -147,11 +147,16 @@ class WebServer:
             ssl_handshake_timeout=HANDSHAKE_S if self._tls else None,
         )
         self._ready.set()
-        ticking = asyncio.create_task(_tick([hub.tick, page.close_pages, server.count]))
+        every_second = [hub.tick, page.close_pages, server.count]
+        ticking = [
+            asyncio.create_task(_tick(every_second, TICK_S)),
+            asyncio.create_task(_tick([hub.choose_topics], GRID_S / 2)),
+        ]
         try:
             await self._stopping.wait()
         finally:
-            ticking.cancel()
+            for task in ticking:
+                task.cancel()
             listener.close()
             hub.end(self._reason)
             await asyncio.sleep(min(0.2, STOP_S) if len(hub.viewers) else 0)
@@ -159,10 +164,10 @@ class WebServer:
             hub.close()
 
 
-async def _tick(actions: Sequence[Callable[[], None]]) -> None:
-    """Do these once a second."""
+async def _tick(actions: Sequence[Callable[[], None]], period_s: float) -> None:
+    """Do these again and again."""
     while True:
-        await asyncio.sleep(TICK_S)
+        await asyncio.sleep(period_s)
         for action in actions:
             try:
                 action()
