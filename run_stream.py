@@ -46,11 +46,11 @@ def _main(argv: list[str]) -> int:
 
 def check(command_line: CommandLine) -> int:
     """Say whether the command line could be carried out, without doing it."""
-    from nodes.renderer.sinks import check_sinks
+    from nodes.output_checks import check_outputs
     from stream.command_line import check_start
 
     check_start(command_line.config)
-    check_sinks(command_line.config.renderer)
+    check_outputs(command_line.config)
     prompts(command_line)
     print("run_stream: the arguments and the config are fine")
     return 0
@@ -58,6 +58,7 @@ def check(command_line: CommandLine) -> int:
 
 def run(command_line: CommandLine) -> int:
     """Start the graph and stay with it to its end."""
+    from nodes.output_checks import check_outputs
     from nodes.start import run_node
     from stream.command_line import announce, check_start, conclude
     from stream.console.logs import dropped_line, install
@@ -67,6 +68,7 @@ def run(command_line: CommandLine) -> int:
     from stream.topology import wiring
 
     check_start(command_line.config)
+    check_outputs(command_line.config)
     dashboard = make_dashboard(command_line.config)
     nodes = wiring(command_line.config).nodes  # with --threads they are threads of this process
     install(command_line.config.log, "graph", dashboard.write_line, nodes=nodes)

@@ -1,4 +1,4 @@
-"""When a reader asked and when a message was ready in; how long its writer should wait before it begins the next one out.
+"""When a reader asked and when a message was ready in; how long its writer should wait before the next one out.
 
 A writer that begins as soon as its last message was taken, and is faster than its reader, has the next one ready long
 before the reader asks: it grows old while it waits. One that begins later takes a fresher frame and loses nothing.

@@ -81,9 +81,7 @@ class Script:
 
 
 @contextmanager
-def scripted(
-    chromium: Any, cameras: Sequence[str] = (CAMERA,), **options: Any
-) -> Iterator[tuple[Script, LivePage]]:
+def scripted(chromium: Any, cameras: Sequence[str] = (CAMERA,), **options: Any) -> Iterator[tuple[Script, LivePage]]:
     """A script that runs, and a page that looks at it."""
     options.setdefault("viewport", {"width": 1100, "height": 700})
     with served(cameras=cameras) as it:

@@ -24,7 +24,9 @@ def test_the_grid_gets_small_pictures_of_every_camera_and_a_summary_of_each():
                 page = Page(socket)
                 assert (await page.hears("welcome"))["cameras"] == list(CAMERAS)
                 objects = [{"id": 1, "state": "tracked"}, {"id": 2, "state": "lost"}]
-                it.publish_status(camera="hall", state="interrupted", reason="source_lost", retry_in_s=4, objects=objects)
+                it.publish_status(
+                    camera="hall", state="interrupted", reason="source_lost", retry_in_s=4, objects=objects
+                )
                 await page.say("look", camera=None, max_width=320, grid=True)
                 await seen(lambda: {f"scenes/{camera}" for camera in CAMERAS} <= it.listener.topics)
                 for camera in CAMERAS:

@@ -14,7 +14,9 @@ def run(writer_s: float, reader_s: float, *, period_s: float = 0.0, messages: in
         begun_s = max(now_s + max(0.0, times.left_s(now_s)), i * period_s)
         ready_s = begun_s + writer_s
         wanted_s, taken_s = reader_free_s, max(reader_free_s, ready_s)
-        for _, act, at_s in sorted([(wanted_s, times.wanted, wanted_s), (ready_s, times.ready, ready_s)], key=lambda e: e[0]):
+        for _, act, at_s in sorted(
+            [(wanted_s, times.wanted, wanted_s), (ready_s, times.ready, ready_s)], key=lambda e: e[0]
+        ):
             act(at_s)
         times.taken(taken_s)
         taken.append((taken_s - begun_s, taken_s))
