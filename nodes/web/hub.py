@@ -64,6 +64,7 @@ class Hub:
         self.heard_s = clock()  # when the publisher was heard last
         self.ended = ""  # why, once the run has ended
         self.latencies: dict[str, Latencies] = {}  # by camera, of the frames since the server began
+        self.newest: dict[str, WebScene] = {}  # by camera, of those that somebody has looked at
         self._burnt = BurntPictures()
         self._encoder = ThreadPoolExecutor(1, "web-encoder")
         self._listening = listening
@@ -150,6 +151,8 @@ class Hub:
         return await asyncio.get_running_loop().run_in_executor(self._encoder, self._burnt.burn, scene)
 
     def _take_scene(self, scene: WebScene) -> None:
+        if scene.camera in self.cameras:
+            self.newest[scene.camera] = scene
         for_grid = bool(self.viewers.at_grid) and self._due_in_grid(scene.camera)
         for viewer in self.viewers.offer(scene, for_grid=for_grid):
             viewer.wake()
