@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -197,7 +198,7 @@ class Runtime:
                 if topic in wanted:
                     subscriber.ask()
             self._meter.round_ends()
-            arrived = self._poller.wait(TICK_MS)
+            arrived = self._poller.wait(self._longest_wait_ms())
             self._meter.round_begins()
             if self._waker.fd in arrived:
                 self._waker.drain()
@@ -221,6 +222,11 @@ class Runtime:
         if topic == "commands":
             return True
         return self.started and self.ready and stage.wants(topic)
+
+    def _longest_wait_ms(self) -> int:
+        """Until the next round of the loop, at the latest."""
+        early_s = max((publisher.early_s for publisher in self._publishers.values()), default=0.0)
+        return min(TICK_MS, math.ceil(1e3 * early_s)) if early_s > 0 else TICK_MS
 
     def _deliver(self, topic: str, stage: Stage) -> None:
         """Give the stage what has come: all messages of a drained topic, one of another."""

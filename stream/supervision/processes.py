@@ -23,7 +23,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 # Nodes share the cores: threads that spin while they wait for each other (OpenMP's default) take them from the others.
 # Measured on 2 cores: a window of PIPS beside four busy processes took 3 to 22 s with it, 1.3 to 2.1 s without.
-QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+# OpenCV's threads spin, too; a frame of `lite` is as fast on one.
+QUIET = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "passive",
+    "OPENCV_FOR_THREADS_NUM": str(max(1, (os.cpu_count() or 1) // 2)),
+}
 
 READABLE = {"PYTHONIOENCODING": "utf-8:backslashreplace"}  # what we read their lines as, wherever ours go
 LONGEST_LINE = 1 << 16  # bytes of a line that are taken at once
