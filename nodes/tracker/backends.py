@@ -5,6 +5,7 @@ from __future__ import annotations
 from nodes.tracker.point_model import PointModel
 from stream.errors import ConfigError
 from stream.settings.config import Tracker
+from stream.settings.options import POINT_BACKENDS
 
 
 def make_model(config: Tracker) -> PointModel:
@@ -16,7 +17,7 @@ def make_model(config: Tracker) -> PointModel:
             raise
         raise ConfigError(
             f"tracker.backend is {config.backend}, which needs the package {error.name}: "
-            "`pip install -r requirements.txt` brings it"
+            f"`pip install -r {POINT_BACKENDS[config.backend].requirements}` brings it"
         ) from None
 
 
@@ -34,6 +35,14 @@ def _make(config: Tracker) -> PointModel:
             from nodes.tracker.tapnet.backend import make_tapnet
 
             return make_tapnet(config)
+        case "superglue":
+            from nodes.tracker.superglue.backend import make_superglue
+
+            return make_superglue(config)
+        case "lightglue":
+            from nodes.tracker.lightglue.backend import make_lightglue
+
+            return make_lightglue(config)
         case "lucas_kanade":
             from nodes.tracker.lucas_kanade import LucasKanade
 
