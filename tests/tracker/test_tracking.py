@@ -55,9 +55,9 @@ def test_both_emit_modes_agree_on_every_frame_with_a_causal_model():
 @pytest.mark.parametrize(
     ("emit", "reinit", "revises", "final"),
     [
-        ("frame", True, True, [True, *[False] * 3, True, *[False] * 3, True, False, False]),  # horizon 5
+        ("frame", True, True, [True, *[False] * 3] * 2 + [True, False, False]),  # horizon 5
+        ("frame", False, True, [True, *[False] * 3] * 2 + [True, False, False]),
         ("horizon", True, True, [True] * 11),
-        ("frame", False, True, [True, *[False] * 10]),
         ("frame", True, False, [True] * 11),
     ],
 )
