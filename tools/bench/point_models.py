@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import re
 import sys
 from collections.abc import Callable
 from typing import Literal
@@ -49,13 +50,16 @@ def measure(options: argparse.Namespace) -> list[Row]:
         raise ConfigError("--checkpoint names the weights of one backend; give --backend NAME as well")
     device = choose_device("--device", options.device)
     sizes, objects, positives = ((TINY,), OBJECTS[:1], 1) if options.quick else (SIZES, OBJECTS, POSITIVES)
+    if options.size:
+        sizes = (_size(options.size),)
     repeat = 1 if options.quick else options.repeat
     rows = []
     for size in sizes:
         for count in objects:
             part = f"{size[0]}x{size[1]}, {count * (positives + NEGATIVES)} points"
             for name in names:
-                for emit in EMITS:
+                # what no later frame revises is computed once, however it is answered
+                for emit in EMITS if POINT_BACKENDS[name].revises else EMITS[1:]:
                     print(f"tracker: {part}, {name}, emit: {emit}", file=sys.stderr)
                     model = _made(name, options, device)
                     live = LiveTracker(model, size, count, positives, emit)
@@ -64,6 +68,14 @@ def measure(options: argparse.Namespace) -> list[Row]:
                     rows.append(row(part, measure_name, "ms/frame", [1e3 * c.seconds / NEW for c in costs]))
                     rows += _counts(model, part, measure_name, repeat * NEW)
     return rows
+
+
+def _size(text: str) -> Size:
+    """(H, W) of HEIGHTxWIDTH; ConfigError where it is none."""
+    if not re.fullmatch(r"\d{2,4}x\d{2,4}", text):
+        raise ConfigError(f"--size is {text}; needs HEIGHTxWIDTH, px, as 360x640")
+    height, width = text.split("x")
+    return int(height), int(width)
 
 
 def _counts(model: PointModel, part: str, name: str, frames: int) -> list[Row]:
