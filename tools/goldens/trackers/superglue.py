@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from pathlib import Path
 from typing import Any
 
@@ -45,6 +46,11 @@ def compare(path: Path, folder: Path, weights: Weights) -> list[Row]:
 
 def find_superglue(golden: Golden, frames: Array, kind: str, weights: Weights) -> Any:
     """The network of a golden file: lying in its folder, of the seed given, or of the first seed whose map fits."""
+
+    if importlib.util.find_spec("transformers") is None:
+        raise ConfigError(
+            f"{golden.path.name} needs the package transformers: `pip install -r requirements-trackers.txt` brings it"
+        )
 
     def fits(module: Any) -> str:
         first = _maps(module, frames[0])["conv1a"]
