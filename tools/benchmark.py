@@ -108,6 +108,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                 help="a point tracker, or all: ms a new frame (pips)",
             )
             p.add_argument("--checkpoint", type=Path, metavar="FILE", help="its weights (default: random ones)")
+            p.add_argument(
+                "--size", metavar="HEIGHTxWIDTH", help="of the frames (with --backend; 360x640 and 576x1024)"
+            )
         if name == "decoder":
             p.add_argument("--backend", default="sam", metavar="NAME", help="sam, hq_sam or mobile_sam (sam)")
             p.add_argument("--model", default="vit_b", metavar="NAME", help="vit_b, vit_l, vit_h or vit_tiny (vit_b)")

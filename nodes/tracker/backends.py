@@ -7,6 +7,7 @@ from stream.errors import ConfigError
 from stream.scheduling.camera_client import CameraClient
 from stream.scheduling.shared_models import SharedModels
 from stream.settings.config import Tracker
+from stream.settings.options import POINT_BACKENDS
 
 
 def make_client(config: Tracker, camera: str, models: SharedModels | None) -> CameraClient | None:
@@ -31,7 +32,7 @@ def make_model(config: Tracker, models: SharedModels | None = None, client: Came
             raise
         raise ConfigError(
             f"tracker.backend is {config.backend}, which needs the package {error.name}: "
-            "`pip install -r requirements.txt` brings it"
+            f"`pip install -r {POINT_BACKENDS[config.backend].requirements}` brings it"
         ) from None
 
 
@@ -53,6 +54,14 @@ def _make(config: Tracker, models: SharedModels | None, client: CameraClient | N
             from nodes.tracker.tapnet.backend import make_tapnet
 
             return make_tapnet(config)
+        case "superglue":
+            from nodes.tracker.superglue.backend import make_superglue
+
+            return make_superglue(config)
+        case "lightglue":
+            from nodes.tracker.lightglue.backend import make_lightglue
+
+            return make_lightglue(config)
         case "lucas_kanade":
             from nodes.tracker.lucas_kanade import LucasKanade
 

@@ -57,9 +57,9 @@ def check_camera(config: Config, where: str = "", graph: Graph | None = None) ->
 def needed_weights(config: Config, graph: Graph) -> list[str]:
     """The published weights that the nodes of this host load; files that the config names are theirs to check."""
     tracker, decoder = config.tracker, config.decoder
-    names = []
+    names: list[str] = []
     if graph.nodes["tracker"].here and not tracker.checkpoint:
-        names.append(POINT_BACKENDS[tracker.backend].weights)
+        names += POINT_BACKENDS[tracker.backend].weights
     if graph.nodes["decoder"].here and not decoder.checkpoint:
         names.append(MASK_BACKENDS[decoder.backend].weights.format(model=decoder.model))
     return [name for name in names if name]

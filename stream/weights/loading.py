@@ -14,7 +14,12 @@ from torch import Tensor, nn
 from stream.errors import CheckpointError
 
 ZIP = b"PK\x03\x04"  # how files of torch.save begin since 1.6: only these can be mapped
-INSIDE = ("model_state_dict", "state_dict", "model")  # where training checkpoints keep the network's tensors
+INSIDE = (
+    "model_state_dict",
+    "state_dict",
+    "model",
+    "extractor",
+)  # where training checkpoints keep the network's tensors
 NAMED = 3  # tensors that a message names before it only counts
 
 

@@ -31,6 +31,7 @@ class Checkpoint:
     sha256: str = ""  # or its first 8 digits, where no more is published
     published_as: str = ""  # the name it is published by, where `file` is another
     section: str = "decoder"  # of the config, whose key `checkpoint` takes a path of one's own
+    terms: str = ""  # what the licence forbids, in a few words: said when it is fetched
 
 
 _META = "https://dl.fbaipublicfiles.com/segment_anything/"
@@ -38,6 +39,8 @@ _META = "https://dl.fbaipublicfiles.com/segment_anything/"
 _HQ = "https://huggingface.co/lkeab/hq-sam/resolve/a3a77cd0a2e5e50eaa76faccf61b964732d9b35f/"
 _MOBILE = "https://github.com/ChaoningZhang/MobileSAM/raw/01ea8d0f5590082f0c1ceb0a3e2272593f20154b/weights/"
 _TORCHVISION = "https://download.pytorch.org/models/"
+_MAGICLEAP = "https://github.com/magicleap/SuperGluePretrainedNetwork/raw/ddcf11f42e7e0732a0c4607648f9448ea8d73590/models/weights/"
+_RESEARCH = "for non-commercial research only"
 _PIPS = "https://huggingface.co/aharley/pips/resolve/9c535be5d9713f54e8c8e9c40ae00d60b1357719/"
 
 
@@ -84,6 +87,45 @@ _TABLE = (
         licence="Apache-2.0",
         md5="b8a1ad6eab94ce53be3ce870ed829552",
         published_as="checkpoint.npy",
+        section="tracker",
+    ),
+    Checkpoint(
+        name="superpoint",
+        file="superpoint_v1.pth",
+        urls=(_MAGICLEAP + "superpoint_v1.pth",),
+        size=5_206_086,
+        licence="LicenseRef-MagicLeap-research",
+        sha256="52b6708629640ca883673b5d5c097c4ddad37d8048b33f09c8ca0d69db12c40e",
+        section="tracker",
+        terms=_RESEARCH,
+    ),
+    Checkpoint(
+        name="superglue",
+        file="superglue_outdoor.pth",
+        urls=(_MAGICLEAP + "superglue_outdoor.pth",),
+        size=0,  # about 46 MiB
+        licence="LicenseRef-MagicLeap-research",
+        sha256="2f5f5e9bb3febf07b69df633c4c3ff7a17f8af26a023aae2b9303d22339195bd",
+        section="tracker",
+        terms=_RESEARCH,
+    ),
+    Checkpoint(
+        name="disk",
+        file="depth-save.pth",
+        urls=("https://raw.githubusercontent.com/cvlab-epfl/disk/master/depth-save.pth",),
+        size=4_375_832,
+        licence="Apache-2.0",
+        sha256="9c2ee4ded238892dfa51569941372601e35e4a74aa6f84ea80053d2ab1c07abe",
+        section="tracker",
+    ),
+    Checkpoint(
+        name="lightglue_disk",
+        file="disk_lightglue_v0-1_arxiv.pth",  # as kornia and torch hub call it
+        urls=("https://github.com/cvg/LightGlue/releases/download/v0.1_arxiv/disk_lightglue.pth",),
+        size=47_631_405,
+        licence="Apache-2.0",
+        sha256="b5b21d47ea24f2c5e501aec9c91b9716e4c8c3429a4dc1e615c133c4c9378335",
+        published_as="disk_lightglue.pth",
         section="tracker",
     ),
     _sam(
@@ -187,6 +229,24 @@ def find(name: str, explicit: str = "") -> Path:
         f"checkpoint {name}: {path}: {state}; "
         f"`{command}` {verb} ({readable(checkpoint.size)}), or give --set {key}=FILE"
     )
+
+
+def find_all(names: Sequence[str], explicit: str = "") -> list[Path]:
+    """The files of a model that has several: in the folder `explicit` if given, or the fetched ones; CheckpointError.
+
+    A single file can't hold them all.
+    """
+    if explicit and not Path(explicit).expanduser().is_dir():
+        files = " and ".join(published(name).file for name in names)
+        path = Path(explicit).expanduser()
+        raise CheckpointError(
+            f"{published(names[0]).section}.checkpoint is {explicit}: {'a file' if path.exists() else 'not there'}; "
+            f"give the folder that holds {files}, or leave it empty and run `python tools/fetch_weights.py "
+            f"{' '.join(names)}`"
+        )
+    if not explicit:
+        check_there(names)
+    return [find(name, explicit) for name in names]
 
 
 def check_there(names: Sequence[str]) -> None:
