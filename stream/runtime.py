@@ -30,6 +30,7 @@ from stream.transport.topics import Publisher, Subscriber
 
 log = logging.getLogger(__name__)
 
+FAILURE_WAIT_MS = 5000  # until the supervisor has the reason: it would restart what can not be mended
 TICK_MS = 50  # the longest that the loop sleeps: how soon a stop is seen
 
 LISTENER_QUEUE = 64  # messages of a publisher of this run that wait for a node: masks of two seconds
@@ -278,5 +279,5 @@ def run_stage(
     except StreamError as error:
         outlet = Outlet(context, graph.endpoint("reports", base))
         outlet.send(Failure(node=node, pid=os.getpid(), message=str(error), exit_code=error.exit_code))
-        outlet.close()
+        outlet.close(FAILURE_WAIT_MS)
         raise
