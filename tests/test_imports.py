@@ -19,10 +19,13 @@ DOORS = {
         "nodes/tracker/raft",
         "nodes/tracker/tapnet",
         "nodes/decoder/sam",
+        "nodes/decoder/sam2",
         "tools/bench",
         "tools/goldens",
         "tools/offline",
     },
+    "transformers": {"nodes/decoder/sam2", "nodes/tracker/superglue"},
+    "safetensors": {"stream/weights/loading.py"},
     "av": {
         "nodes/capture/video.py",
         "nodes/capture/label_images.py",

@@ -6,33 +6,59 @@ from collections.abc import Callable
 
 from nodes.decoder.mask_model import Embedding, MaskModel
 from nodes.decoder.object_discovery import BeginSearch, ObjectSearch
+from nodes.decoder.sam.protocol import SamNetwork
 from stream.arrays import Array
+from stream.errors import ConfigError
 from stream.messages import Frame
 from stream.settings.config import Decoder
+from stream.settings.options import MASK_BACKENDS
+from stream.weights import published
+
+SAM2 = ("sam2", "edgetam")  # what nodes/decoder/sam2 holds
 
 
 def make_model(config: Decoder) -> MaskModel:
-    """The backend named by `decoder.backend`; CheckpointError where its weights are not there, or not its own."""
+    """The backend named by `decoder.backend`.
+
+    CheckpointError where its weights are not there, or not its own; ConfigError where a package of it is missing.
+    """
     if config.backend == "lite":
         from nodes.decoder.lite.backend import Lite
 
         return Lite()
-    from nodes.decoder.sam.model_registry import published_name
+    try:
+        return _sam_pt(config)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("nodes", "stream"):
+            raise
+        requirements = "requirements-sam2.txt" if config.backend in SAM2 else "requirements.txt"
+        raise ConfigError(
+            f"decoder.backend is {config.backend}, which needs the package {error.name}: "
+            f"`pip install -r {requirements} -c constraints.txt` brings it"
+        ) from None
+
+
+def _sam_pt(config: Decoder) -> MaskModel:
+    """SAM-PT's mask model on the network of the SAM family that the config names."""
     from nodes.decoder.sam.network import load_sam
     from nodes.decoder.sam.sam_pt import SamPt
-    from stream.weights import published
 
-    network = load_sam(
-        config.backend,
-        config.model,
-        published.find(published_name(config.backend, config.model), config.checkpoint),
-        config.device,
-        config.precision,
-        config.side,
-        config.compile,
-    )
+    load: Callable[..., SamNetwork] = load_sam
+    if config.backend in SAM2:
+        from nodes.decoder.sam2.network import load_sam2
+
+        load = load_sam2
+    weights = MASK_BACKENDS[config.backend].weights.format(model=config.model)
     return SamPt(
-        network,
+        load(
+            config.backend,
+            config.model,
+            published.find(weights, config.checkpoint),
+            config.device,
+            config.precision,
+            config.side,
+            config.compile,
+        ),
         refinement_passes=config.refinement_passes,
         iou_threshold=config.iou_threshold,
         others_as_negatives=config.others_as_negatives,

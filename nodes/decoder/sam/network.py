@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from nodes.decoder.sam.image_encoder import VitEncoder
@@ -72,9 +72,8 @@ class Sam:
     ) -> None:
         self.device, self.side, self.dtype = device, side, dtype
         self.grid = side // PATCH  # patches a side; the network's own logits have four times as many px
-        kind = VitEncoder if hasattr(network.image_encoder, "pos_embed") else TinyEncoder
-        encoder = kind(network.image_encoder, side)
-        self.decoder = PromptDecoder(network, self.grid).to(device)
+        encoder, decoder = self._parts(network)
+        self.decoder = decoder.to(device)
         self.encoder: Any = encoder.to(device, dtype)
         if compile:
             self._compile(encoder)
@@ -85,7 +84,12 @@ class Sam:
         self.threads = ObjectThreads()
         self._shared: tuple[Any, Shared] | None = None  # of the newest embedding with prompts
 
-    def _compile(self, encoder: VitEncoder | TinyEncoder) -> None:
+    def _parts(self, network: Any) -> tuple[nn.Module, PromptDecoder]:
+        """The image encoder and the prompt decoder, with the network's weights."""
+        kind = VitEncoder if hasattr(network.image_encoder, "pos_embed") else TinyEncoder
+        return kind(network.image_encoder, self.side), PromptDecoder(network, self.grid)
+
+    def _compile(self, encoder: nn.Module) -> None:
         """Compile the encoder, here and not on the first frame: it takes a minute or more."""
         # Block by block: they are alike, so that two are compiled instead of up to 32.
         for part in encoder.blocks if isinstance(encoder, VitEncoder) else [encoder]:
@@ -101,16 +105,16 @@ class Sam:
 
     def encode(self, rgb: Array) -> SamEmbedding:
         """The embedding of a frame, (H, W, 3) uint8 of any size."""
-        with _reporting_memory("encoding a frame"), torch.inference_mode():
+        with reporting_memory("encoding a frame"), torch.inference_mode():
             features, early = self.encoder(self.prepare(rgb)[None].to(self.dtype))
             return self.hold(features, rgb.shape[:2], early)
 
     def hold(self, features: Tensor, frame_size: tuple[int, ...], early: Tensor | None = None) -> SamEmbedding:
         """The embedding of a frame (H, W) of its features (1, 256, grid, grid); HQ-SAM needs the early ones as well."""
         height, width = frame_size
-        with _reporting_memory("encoding a frame"), torch.inference_mode():
+        with reporting_memory("encoding a frame"), torch.inference_mode():
             features = features.to(self.device)
-            _check_finite(features)
+            check_finite(features)
             fine = None
             if self.decoder.hq is not None:
                 assert early is not None, "HQ-SAM needs early features"
@@ -131,18 +135,18 @@ class Sam:
 
     def predict(self, embedding: SamEmbedding, prompts: SamPrompts) -> SamAnswer:
         """All prompts in one pass: logits (B, 256, 256) and predicted IoU (B,), three of each with `multimask`."""
-        with _reporting_memory("decoding masks"), torch.inference_mode():
+        with reporting_memory("decoding masks"), torch.inference_mode():
             shared = self._share(embedding)
             batches = list(split(prompts, self.at_once))
             parts = self.threads.each(lambda part: self._pass(shared, embedding, part), batches)
             low_res, iou = (torch.cat(part) for part in zip(*parts, strict=True))
-            _check_finite(low_res)
-            _check_finite(iou)
+            check_finite(low_res)
+            check_finite(iou)
             return SamAnswer(low_res, iou.cpu().numpy())
 
     def upscale(self, low_res: Tensor, embedding: SamEmbedding) -> Tensor:
         """Logits (B, H, W) at frame size of (B, 256, 256): bilinear to the input, its padding cut off, to the frame."""
-        with _reporting_memory("upscaling masks"), torch.inference_mode():
+        with reporting_memory("upscaling masks"), torch.inference_mode():
             logits = functional.interpolate(self._native(low_res)[:, None], (self.side, self.side), mode="bilinear")
             height, width = embedding.input_size
             logits = logits[..., :height, :width]
@@ -152,11 +156,14 @@ class Sam:
 
     def _share(self, embedding: SamEmbedding) -> Shared:
         """What the passes on a frame share; kept for the newest frame only: as large as the embedding itself."""
-        features, fine = embedding.features
         newest = self._shared
         if newest is None or newest[0] is not embedding.features:
-            newest = self._shared = (embedding.features, self.decoder.share(features.float(), fine))
+            newest = self._shared = (embedding.features, self._share_anew(embedding))
         return newest[1]
+
+    def _share_anew(self, embedding: SamEmbedding) -> Shared:
+        features, fine = embedding.features
+        return self.decoder.share(features.float(), fine)
 
     def _pass(self, shared: Shared, embedding: SamEmbedding, prompts: SamPrompts) -> tuple[Tensor, Tensor]:
         (height, width), (h, w) = embedding.frame_size, embedding.input_size
@@ -200,7 +207,7 @@ def split(prompts: SamPrompts, size: int) -> Iterator[SamPrompts]:
         yield SamPrompts(xy, labels, prompts.boxes[part], low_res, has, prompts.multimask)
 
 
-def _check_finite(values: Tensor) -> None:
+def check_finite(values: Tensor) -> None:
     if not bool(values.isfinite().all()):
         raise ModelError(
             "the network gave numbers that are NaN or infinite; weights of another model, or half precision"
@@ -208,7 +215,7 @@ def _check_finite(values: Tensor) -> None:
 
 
 @contextlib.contextmanager
-def _reporting_memory(what: str) -> Iterator[None]:
+def reporting_memory(what: str) -> Iterator[None]:
     """Running out of memory as a ModelError that says what it was for."""
     try:
         yield
