@@ -14,7 +14,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from nodes.decoder.sam2.model_registry import build_network, build_video_network, published_name
+from nodes.decoder.sam2.model_registry import TRAINED_SIDE, build_network, build_video_network, published_name
 from stream.weights.loading import load_strictly, read_tensors
 
 MEMORY = (  # how the names begin that only a video network has
@@ -95,9 +95,9 @@ def load_network(backend: str, model: str, checkpoint: Path) -> Any:
     return network.eval()
 
 
-def load_video_network(backend: str, model: str, checkpoint: Path) -> Any:
+def load_video_network(backend: str, model: str, checkpoint: Path, side: int = TRAINED_SIDE) -> Any:
     """The package's video network with the tensors of a file, which has to hold the memory as well."""
-    network, what = build_video_network(backend, model), published_name(backend, model)
+    network, what = build_video_network(backend, model, side), published_name(backend, model)
     load_strictly(network, in_package_names(read_tensors(checkpoint, what)), checkpoint, what)
     return network.eval()
 

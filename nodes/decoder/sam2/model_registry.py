@@ -22,6 +22,7 @@ from stream.weights.torchvision_ops import prepare_torchvision
 
 os.environ["HF_HUB_OFFLINE"] = "1"  # read once, when huggingface_hub is imported
 PACKAGE = "transformers"
+TRAINED_SIDE = 1024  # px of the square input
 EDGETAM = "edgetam"
 HIERA: dict[
     str, dict[str, Any]
@@ -68,12 +69,12 @@ def build_network(backend: str, model: str) -> Any:
     return _build(backend, model, "Model", "Config")
 
 
-def build_video_network(backend: str, model: str) -> Any:
+def build_video_network(backend: str, model: str, side: int = TRAINED_SIDE) -> Any:
     """The package's `Sam2VideoModel` or `EdgeTamVideoModel` on the CPU, its weights drawn by the package.
 
-    Not on the meta device: it computes tables that no checkpoint has.
+    Not on the meta device: it computes tables that no checkpoint has, for one side of its square input.
     """
-    return _build(backend, model, "VideoModel", "VideoConfig", device="cpu")
+    return _build(backend, model, "VideoModel", "VideoConfig", "cpu", side)
 
 
 def import_module(name: str) -> ModuleType:
@@ -82,7 +83,9 @@ def import_module(name: str) -> ModuleType:
     return importlib.import_module(f"{PACKAGE}.{name}")
 
 
-def _build(backend: str, model: str, of_network: str, of_config: str, device: str = "meta") -> Any:
+def _build(
+    backend: str, model: str, of_network: str, of_config: str, device: str = "meta", side: int = TRAINED_SIDE
+) -> Any:
     if backend != EDGETAM and model not in HIERA:
         raise ConfigError(
             f"decoder.model is {model!r}, which decoder.backend sam2 does not have; {', '.join(HIERA)} are"
@@ -91,20 +94,28 @@ def _build(backend: str, model: str, of_network: str, of_config: str, device: st
     networks = import_module(f"models.{folder}.modeling_{folder}")
     configs = import_module(f"models.{folder}.configuration_{folder}")
     prefix = "EdgeTam" if backend == EDGETAM else "Sam2"
-    own = WITHOUT_IN_VIDEO if backend == EDGETAM and device == "cpu" else {}
-    config = getattr(configs, prefix + of_config)(vision_config=_vision(backend, model), **own)
+    own: dict[str, Any] = {}
+    if folder != backend:
+        own = dict(WITHOUT_IN_VIDEO) if backend == EDGETAM else {}
+        own["image_size"] = side
+        own["prompt_encoder_config"] = getattr(configs, f"{prefix}VideoPromptEncoderConfig")(image_size=side)
+        own["memory_attention_rope_feat_sizes"] = [side // 16, side // 16]
+    config = getattr(configs, prefix + of_config)(vision_config=_vision(backend, model, side), **own)
     with torch.device(device):
         network = getattr(networks, prefix + of_network)(config)
     return network.requires_grad_(False).eval()
 
 
-def _vision(backend: str, model: str) -> Any:
+def _vision(backend: str, model: str, side: int) -> Any:
     """The config of an image encoder."""
+    sizes = [[side // stride, side // stride] for stride in (4, 8, 16)]
     if backend == EDGETAM:
         importlib.import_module("timm")  # where it is missing, the package's own error does not name it
         timm = import_module("models.timm_wrapper.configuration_timm_wrapper")
         own = import_module("models.edgetam.configuration_edgetam")
-        return own.EdgeTamVisionConfig(backbone_config=timm.TimmWrapperConfig(**REPVIT))
+        return own.EdgeTamVisionConfig(backbone_config=timm.TimmWrapperConfig(**REPVIT), backbone_feature_sizes=sizes)
     own = import_module("models.sam2.configuration_sam2")
     backbone = own.Sam2HieraDetConfig(**HIERA[model])
-    return own.Sam2VisionConfig(backbone_config=backbone, backbone_channel_list=backbone.embed_dim_per_stage[::-1])
+    return own.Sam2VisionConfig(
+        backbone_config=backbone, backbone_channel_list=backbone.embed_dim_per_stage[::-1], backbone_feature_sizes=sizes
+    )

@@ -15,12 +15,12 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nodes.decoder.sam.mask_decoder import PromptDecoder, Shared
-from nodes.decoder.sam.model_registry import TRAINED_SIDE
 from nodes.decoder.sam.network import Sam, check_finite, check_side, reporting_memory
 from nodes.decoder.sam.protocol import SamEmbedding
 from nodes.decoder.sam2.checkpoint import load_network
 from nodes.decoder.sam2.image_encoder import PyramidEncoder
 from nodes.decoder.sam2.mask_decoder import LevelsDecoder
+from nodes.decoder.sam2.model_registry import TRAINED_SIDE
 from stream.arrays import Array
 from stream.errors import ConfigError
 from stream.weights.devices import choose_device, choose_precision
