@@ -6,7 +6,6 @@ boxes alike, so that frames may have any size.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,19 @@ from nodes.decoder.sam.image_encoder import VitEncoder
 from nodes.decoder.sam.mask_decoder import PromptDecoder, Shared
 from nodes.decoder.sam.model_registry import TRAINED_SIDE, load_network
 from nodes.decoder.sam.object_threads import ObjectThreads
-from nodes.decoder.sam.protocol import LOW_RES, PADDING, SamAnswer, SamEmbedding, SamPrompts
+from nodes.decoder.sam.protocol import (
+    LOW_RES,
+    PADDING,
+    DevicePrompts,
+    SamAnswer,
+    SamEmbedding,
+    SamPrompts,
+    check_numbers,
+)
 from nodes.decoder.sam.tiny_vit import TinyEncoder
 from stream.arrays import Array
-from stream.errors import ConfigError, ModelError
-from stream.weights.devices import choose_device, choose_precision
+from stream.errors import ConfigError
+from stream.weights.devices import choose_device, choose_precision, reporting_memory
 
 PATCH = 16  # px
 MEAN = (123.675, 116.28, 103.53)  # of RGB, 0..255
@@ -71,6 +78,7 @@ class Sam:
         compile: bool = False,
     ) -> None:
         self.device, self.side, self.dtype = device, side, dtype
+        self.is_asynchronous = device.type != "cpu"
         self.grid = side // PATCH  # patches a side; the network's own logits have four times as many px
         encoder, decoder = self._parts(network)
         self.decoder = decoder.to(device)
@@ -114,7 +122,7 @@ class Sam:
         height, width = frame_size
         with reporting_memory("encoding a frame"), torch.inference_mode():
             features = features.to(self.device)
-            check_finite(features)
+            check_numbers(bool(features.isfinite().all()))
             fine = None
             if self.decoder.hq is not None:
                 assert early is not None, "HQ-SAM needs early features"
@@ -138,11 +146,17 @@ class Sam:
         with reporting_memory("decoding masks"), torch.inference_mode():
             shared = self._share(embedding)
             batches = list(split(prompts, self.at_once))
-            parts = self.threads.each(lambda part: self._pass(shared, embedding, part), batches)
+            parts = self.threads.each(lambda part: self._pass(shared, embedding, self._upload(part)), batches)
             low_res, iou = (torch.cat(part) for part in zip(*parts, strict=True))
-            check_finite(low_res)
-            check_finite(iou)
-            return SamAnswer(low_res, iou.cpu().numpy())
+            finite = low_res.isfinite().all() & iou.isfinite().all()
+            *values, all_finite = torch.cat([iou, finite[None]]).cpu().numpy()  # read back together
+            check_numbers(bool(all_finite))
+            return SamAnswer(low_res, np.array(values, np.float32))
+
+    def predict_unread(self, embedding: SamEmbedding, prompts: DevicePrompts) -> tuple[Tensor, Tensor]:
+        """As `predict`, with nothing read back: logits (B, 256, 256) and predicted IoU (B,), not checked."""
+        with reporting_memory("decoding masks"), torch.inference_mode():
+            return self._pass(self._share(embedding), embedding, prompts)
 
     def upscale(self, low_res: Tensor, embedding: SamEmbedding) -> Tensor:
         """Logits (B, H, W) at frame size of (B, 256, 256): bilinear to the input, its padding cut off, to the frame."""
@@ -165,15 +179,23 @@ class Sam:
         features, fine = embedding.features
         return self.decoder.share(features.float(), fine)
 
-    def _pass(self, shared: Shared, embedding: SamEmbedding, prompts: SamPrompts) -> tuple[Tensor, Tensor]:
-        (height, width), (h, w) = embedding.frame_size, embedding.input_size
-        # Frame px -> input px (corners on corners, as SAM does) -> shares of its side, of pixel centres.
-        scale = np.array([w / width, h / height])
-        xy = (prompts.xy.astype(np.float64) * scale + 0.5) / self.side
-        boxes = (prompts.boxes.astype(np.float64) * np.tile(scale, 2) + 0.5) / self.side
-        tokens = self.decoder.embed(self._tensor(xy), self._tensor(prompts.labels), self._tensor(boxes))
+    def _upload(self, prompts: SamPrompts) -> DevicePrompts:
+        return DevicePrompts(
+            self._tensor(prompts.xy),
+            self._tensor(prompts.labels),
+            self._tensor(prompts.boxes),
+            prompts.low_res,
+            self._tensor(prompts.has_low_res),
+            prompts.multimask,
+            padded=bool((prompts.labels == PADDING).any() or not prompts.has_box.all()),
+        )
+
+    def _pass(self, shared: Shared, embedding: SamEmbedding, prompts: DevicePrompts) -> tuple[Tensor, Tensor]:
+        xy = self._shares(prompts.xy, embedding)
+        boxes = self._shares(prompts.boxes.view(-1, 2, 2), embedding).flatten(1)
+        tokens = self.decoder.embed(xy, prompts.labels, boxes, padded=prompts.padded)
         low_res = None if prompts.low_res is None else self._native(prompts.low_res)
-        logits, iou = self.decoder(shared, tokens, low_res, self._tensor(prompts.has_low_res), prompts.multimask)
+        logits, iou = self.decoder(shared, tokens, low_res, prompts.has_low_res, prompts.multimask)
         # A smaller input has smaller logits: repeated they fit the protocol, and _native() gets the very same back.
         return functional.interpolate(logits[:, None], (LOW_RES, LOW_RES), mode="nearest-exact")[:, 0], iou
 
@@ -185,6 +207,12 @@ class Sam:
             if size == LOW_RES
             else functional.interpolate(low_res[:, None], (size, size), mode="nearest-exact")[:, 0]
         )
+
+    def _shares(self, xy: Tensor, embedding: SamEmbedding) -> Tensor:
+        """(..., 2) float32: frame px -> input px (corners on corners, as SAM does) -> shares of its side."""
+        (height, width), (h, w) = embedding.frame_size, embedding.input_size
+        x, y = xy.double().unbind(-1)
+        return torch.stack([(x * (w / width) + 0.5) / self.side, (y * (h / height) + 0.5) / self.side], dim=-1).float()
 
     def _tensor(self, values: Array) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(values))
@@ -205,24 +233,3 @@ def split(prompts: SamPrompts, size: int) -> Iterator[SamPrompts]:
         low_res = prompts.low_res[part] if prompts.low_res is not None and has.any() else None
         xy, labels = prompts.xy[part][:, used], prompts.labels[part][:, used]
         yield SamPrompts(xy, labels, prompts.boxes[part], low_res, has, prompts.multimask)
-
-
-def check_finite(values: Tensor) -> None:
-    if not bool(values.isfinite().all()):
-        raise ModelError(
-            "the network gave numbers that are NaN or infinite; weights of another model, or half precision"
-        )
-
-
-@contextlib.contextmanager
-def reporting_memory(what: str) -> Iterator[None]:
-    """Running out of memory as a ModelError that says what it was for."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        torch.cuda.empty_cache()
-        raise ModelError(f"out of memory {what}: {str(error).splitlines()[0]}") from None
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
-            raise
-        raise ModelError(f"out of memory {what}") from None

@@ -83,7 +83,7 @@ class LevelsDecoder(PromptDecoder):
             own.image, own.projected, None, ordered.reshape(4 * g * g, -1), finest.reshape(16 * g * g, -1)
         )
 
-    def embed(self, xy: Tensor, labels: Tensor, boxes: Tensor) -> Tokens:
+    def embed(self, xy: Tensor, labels: Tensor, boxes: Tensor, *, padded: bool = True) -> Tokens:
         """As SAM's, but for "no further point": it follows a box as well, and is there twice without points and box."""
         b, has_box = len(xy), ~boxes.isnan().any(dim=1)
         nothing = self.kinds[0].expand(b, 1, -1)
@@ -92,11 +92,13 @@ class LevelsDecoder(PromptDecoder):
         corners[:, 0] = torch.where(bare[:, None], self.kinds[0], corners[:, 0])
         points = self._waves(xy) + self.kinds[labels + 1]
         tokens = torch.cat([self.outputs.expand(b, -1, -1), points, corners, nothing], dim=1)
+        if not padded:
+            return Tokens(tokens, None)
         allowed = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
         allowed[:, len(self.outputs) : -3] = labels != PADDING
         allowed[:, -3] = has_box | bare
         allowed[:, -2] = has_box
-        return Tokens(tokens, None if allowed.all() else allowed[:, None, None])
+        return Tokens(tokens, allowed[:, None, None])
 
     def _answer(
         self, queries: Tensor, tokens: Tokens, image: Tensor, shared: Shared, multimask: bool
@@ -117,7 +119,7 @@ class LevelsDecoder(PromptDecoder):
         single = pixels @ of_masks[:, :, :1]
         narrow, wide = (single > self.offset).sum(dim=1), (single > -self.offset).sum(dim=1)
         stable = torch.where(wide > 0, narrow.float() / wide.float(), 1.0) >= self.stability  # (B, 1)
-        if not self.chooses or bool(stable.all()):
+        if not self.chooses or (stable.device.type == "cpu" and bool(stable.all())):  # a GPU would be waited for
             return single, iou[:, :1]
         chosen = torch.where(stable, 0, 1 + iou[:, 1:].argmax(dim=1, keepdim=True))
         best = pixels @ of_masks.take_along_dim(chosen[:, None], dim=2)

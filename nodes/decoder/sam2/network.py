@@ -15,15 +15,15 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from nodes.decoder.sam.mask_decoder import PromptDecoder, Shared
-from nodes.decoder.sam.network import Sam, check_finite, check_side, reporting_memory
-from nodes.decoder.sam.protocol import SamEmbedding
+from nodes.decoder.sam.network import Sam, check_side
+from nodes.decoder.sam.protocol import SamEmbedding, check_numbers
 from nodes.decoder.sam2.checkpoint import load_network
 from nodes.decoder.sam2.image_encoder import PyramidEncoder
 from nodes.decoder.sam2.mask_decoder import LevelsDecoder
 from nodes.decoder.sam2.model_registry import TRAINED_SIDE
 from stream.arrays import Array
 from stream.errors import ConfigError
-from stream.weights.devices import choose_device, choose_precision
+from stream.weights.devices import choose_device, choose_precision, reporting_memory
 
 COARSEST = 32  # px: the side is a multiple of it
 
@@ -62,8 +62,7 @@ class Sam2(Sam):
 
     def hold_levels(self, levels: tuple[Tensor, Tensor, Tensor], frame_size: tuple[int, ...]) -> SamEmbedding:
         """The embedding of a frame (H, W) of its features: (1, 256, g, g), (1, 2 g, 2 g, 64), (1, 4 g, 4 g, 32)."""
-        for level in levels:
-            check_finite(level)
+        check_numbers(bool(torch.stack([level.isfinite().all() for level in levels]).all()))
         return SamEmbedding((frame_size[0], frame_size[1]), (self.side, self.side), self.side, levels)
 
     def prepare(self, rgb: Array) -> Tensor:
