@@ -41,6 +41,8 @@ from tools.evaluation.layout import VideoSequence, ids_of, sequences_of
 from tools.evaluation.scoring import Score, table
 from tools.goldens.sam2_weights import sam2_weights
 
+SIDES = (256, 512, 768, 1024)  # px; EdgeTAM's memory is 16 x 16 windows of the image
+
 
 class VideoPredictor:
     """The package's video predictor on one clip, frame by frame."""
@@ -168,8 +170,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     add("--save", type=Path, metavar="DIR", help="write label images as a submission folder")
     add("--json", type=Path, metavar="OUT", help="write the table")
     options = parser.parse_args(argv)
-    if options.side % 64 or not 128 <= options.side <= 1024:
-        parser.error(f"--side is {options.side}; needs 128 to 1024 px in steps of 64")
+    if options.side not in SIDES:
+        parser.error(f"--side is {options.side}; needs one of {', '.join(map(str, SIDES))}")
     if options.seed is not None and options.checkpoint:
         parser.error("--seed makes weights by rule and --checkpoint reads them: give one of the two")
     return options
