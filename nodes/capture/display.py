@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-import gc
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -23,11 +23,12 @@ class Orientation:
     """How the frames of a source are to be shown.
 
     PyAV's frame and its side data refer to each other, so a frame that was asked for its matrix stays in memory until
-    Python looks for such circles, which it does by the number of objects: hundreds of pictures later. So few frames are
-    asked, and the ones before are let go of first.
+    Python looks for such circles, which it does by the number of objects: thousands of pictures later. `copied` gives a
+    copy to ask, of a few px, with the same side data.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, copied: Callable[[Any], Any]) -> None:
+        self._copied = copied
         self._flips: Flips = (False, False, False)
         self._angle: float | None = None
         self._since = 0  # frames
@@ -36,9 +37,8 @@ class Orientation:
         """As `display_flips` of the frame."""
         self._since += 1
         if frame.rotation != self._angle or self._since >= LOOK_EVERY:
-            gc.collect(1)
             self._angle, self._since = frame.rotation, 0
-            self._flips = display_flips(frame)
+            self._flips = display_flips(self._copied(frame))
         return self._flips
 
 

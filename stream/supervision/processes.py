@@ -36,7 +36,8 @@ class NodeProcess:
         paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
         self.name = name
         self._process = subprocess.Popen(
-            [sys.executable, "-m", "nodes", name, str(folder)],
+            # -P: a file secrets.py in the folder that the user stands in is not the module of that name
+            [sys.executable, "-P", "-m", "nodes", name, str(folder)],
             # One line is written: the config, which may hold a password and so is in no file. It stays open; when it
             # closes, the nodes know that we have died.
             stdin=subprocess.PIPE,

@@ -107,7 +107,7 @@ def follow(sequence: VideoSequence, predictor: VideoPredictor, options: argparse
         truth, void = sequence.labels(index) if index in sequence.annotations else (None, None)
         new = [] if truth is None else [i for i in ids_of(truth) if i not in score.objects]
         prompts = {
-            i: make_prompt(options.prompt, i, resize_mask((truth == i).astype(np.uint8), rgb.shape[:2]), rgb)
+            i: make_prompt(options.prompt, i, resize_mask(np.equal(truth, i).astype(np.uint8), rgb.shape[:2]), rgb)
             for i in new
         }
         began = time.perf_counter()
