@@ -106,10 +106,11 @@ def follow(sequence: VideoSequence, predictor: VideoPredictor, options: argparse
         rgb = read_picture(path).rgb
         truth, void = sequence.labels(index) if index in sequence.annotations else (None, None)
         new = [] if truth is None else [i for i in ids_of(truth) if i not in score.objects]
-        prompts = {
-            i: make_prompt(options.prompt, i, resize_mask(np.equal(truth, i).astype(np.uint8), rgb.shape[:2]), rgb)
-            for i in new
-        }
+        prompts = {}
+        for i in new:
+            assert truth is not None
+            mask = resize_mask((truth == i).astype(np.uint8), rgb.shape[:2])
+            prompts[i] = make_prompt(options.prompt, i, mask, rgb)
         began = time.perf_counter()
         labels = predictor.step(index, rgb, prompts)
         spent_s += time.perf_counter() - began
