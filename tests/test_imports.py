@@ -21,11 +21,13 @@ DOORS = {
         "nodes/tracker/superglue",
         "nodes/tracker/lightglue",
         "nodes/decoder/sam",
+        "nodes/decoder/sam2",
         "tools/bench",
         "tools/goldens",
         "tools/offline",
     },
-    "transformers": {"nodes/tracker/superglue"},
+    "transformers": {"nodes/decoder/sam2", "nodes/tracker/superglue"},
+    "safetensors": {"stream/weights/loading.py"},
     "kornia": {"nodes/tracker/lightglue"},
     "av": {
         "nodes/capture/video.py",
@@ -129,6 +131,14 @@ def test_a_heavy_package_enters_by_its_doors_alone(package):
             )
 
 
+def test_transformers_is_named_by_its_doors_alone():  # they import its modules by name, when they are needed
+    for path in sources():
+        place = path.relative_to(ROOT).as_posix()
+        constants = (n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant))
+        if any(isinstance(c, str) and c.split(".")[0] == "transformers" and " " not in c for c in constants):
+            assert any(place.startswith(f"{door}/") for door in DOORS["transformers"]), f"{place} names transformers"
+
+
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
@@ -144,6 +154,10 @@ def test_a_heavy_package_enters_by_its_doors_alone(package):
         ("nodes.tracker.tracking", ("zmq", "av", "torch")),
         ("nodes.decoder.node", ("av", "torch")),
         ("nodes.decoder.segmentation", ("zmq", "av", "torch")),
+        ("nodes.decoder.backends", ("torch", "transformers", "safetensors")),
+        ("nodes.decoder.lite.backend", ("torch", "transformers", "safetensors")),
+        ("nodes.decoder.sam.sam_pt", ("transformers", "segment_anything")),
+        ("nodes.decoder.sam.network", ("transformers", "segment_anything")),
         ("nodes.publisher.node", ("av", "torch")),
         ("stream.command_line", ("aiohttp", "prometheus_client", "cv2", "av", "torch")),
         ("nodes.publisher.node", ("aiohttp", "prometheus_client")),

@@ -10,6 +10,7 @@ python tools/benchmark.py web                              capture to painted in
 python tools/benchmark.py tracker                          PIPS on line against the plain computation, ms a frame
 python tools/benchmark.py tracker --backend all            every point tracker, ms a new frame
 python tools/benchmark.py decoder                          SAM: ms an encode, a pass, a frame; against its package
+python tools/benchmark.py decoder --backend all            SAM 2.1 and EdgeTAM beside SAM's ViT-B
 python tools/benchmark.py gpu --part decoder --table gpu.md  what runs on a GPU: is it right, how fast is it
 
 Targets are stated, never enforced: the exit code is 0 for whatever was measured.
@@ -112,8 +113,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                 "--size", metavar="HEIGHTxWIDTH", help="of the frames (with --backend; 360x640 and 576x1024)"
             )
         if name == "decoder":
-            p.add_argument("--backend", default="sam", metavar="NAME", help="sam, hq_sam or mobile_sam (sam)")
-            p.add_argument("--model", default="vit_b", metavar="NAME", help="vit_b, vit_l, vit_h or vit_tiny (vit_b)")
+            p.add_argument(
+                "--backend", default="sam", metavar="NAME", help="sam, hq_sam, mobile_sam, sam2, edgetam, or all (sam)"
+            )
+            p.add_argument(
+                "--model",
+                default="vit_b",
+                metavar="NAME",
+                help="vit_b, vit_l, vit_h, vit_tiny; of sam2 tiny, small, base_plus, large (vit_b)",
+            )
             p.add_argument("--compile", action="store_true", help="compile the encoder first, for minutes")
         if name == "gpu":
             p.add_argument("--part", default="all", choices=("all", *GPU_PARTS), help="what is measured (all)")

@@ -95,9 +95,10 @@ class Tracker(Section, frozen=True):
 class Decoder(Section, frozen=True):
     """How points become masks."""
 
-    backend: Literal["lite", "sam", "hq_sam", "mobile_sam"] = "lite"
-    model: Literal["vit_b", "vit_l", "vit_h", "vit_tiny"] = "vit_h"  # sam, hq_sam: the image encoder; tiny: HQ alone
-    checkpoint: str = ""  # file of the official weights; empty: where tools/fetch_weights.py puts them
+    backend: Literal["lite", "sam", "hq_sam", "mobile_sam", "sam2", "edgetam"] = "lite"
+    # The image encoder: of sam and hq_sam vit_b, vit_l, vit_h (hq_sam also vit_tiny); of sam2 the rest; edgetam has one
+    model: Literal["vit_b", "vit_l", "vit_h", "vit_tiny", "tiny", "small", "base_plus", "large"] = "vit_h"
+    checkpoint: str = ""  # file of the weights, or a folder with it; empty: where tools/fetch_weights.py puts them
     # px, longest side of the encoder's input; 1024 as trained, smaller is faster and coarser
     side: Annotated[int, Meta(ge=256, le=1024, multiple_of=64)] = 1024
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the image encoder; float32 is the reference

@@ -60,6 +60,8 @@ MASK_BACKENDS = {
     "sam": BackendFacts("sam_{model}", learns=False, spares=True, finds=True),
     "hq_sam": BackendFacts("hq_sam_{model}", learns=False, spares=True, finds=True),
     "mobile_sam": BackendFacts("mobile_sam", learns=False, spares=True, finds=True),
+    "sam2": BackendFacts("sam2_{model}", learns=False, spares=True, finds=True),
+    "edgetam": BackendFacts("edgetam", learns=False, spares=True, finds=True),
 }
 
 

@@ -32,10 +32,14 @@ class Checkpoint:
     published_as: str = ""  # the name it is published by, where `file` is another
     section: str = "decoder"  # of the config, whose key `checkpoint` takes a path of one's own
     terms: str = ""  # what the licence forbids, in a few words: said when it is fetched
+    converted: str = ""  # what the package that runs it calls it in a folder of its own; empty: it has no such form
 
 
 _META = "https://dl.fbaipublicfiles.com/segment_anything/"
 # A revision in the address: what it gives never changes.
+_META_2 = "https://dl.fbaipublicfiles.com/segment_anything_2/092824/"
+_EDGETAM = "https://huggingface.co/spaces/facebook/EdgeTAM/resolve/main/checkpoints/edgetam.pt"
+_EDGETAM_CODE = "https://github.com/facebookresearch/EdgeTAM/raw/main/checkpoints/edgetam.pt"
 _HQ = "https://huggingface.co/lkeab/hq-sam/resolve/a3a77cd0a2e5e50eaa76faccf61b964732d9b35f/"
 _MOBILE = "https://github.com/ChaoningZhang/MobileSAM/raw/01ea8d0f5590082f0c1ceb0a3e2272593f20154b/weights/"
 _TORCHVISION = "https://download.pytorch.org/models/"
@@ -52,6 +56,13 @@ def _hq_sam(kind: str, size: int, md5: str, sha256: str) -> Checkpoint:
 def _sam(kind: str, size: int, md5: str, sha256: str) -> Checkpoint:
     file = f"sam_{kind}_{md5[:6]}.pth"  # Meta names its files by the start of their md5
     return Checkpoint(f"sam_{kind}", file, (_META + file,), size, "Apache-2.0", md5, sha256)
+
+
+def _sam2(model: str, size: int, sha256: str) -> Checkpoint:
+    file = f"sam2.1_hiera_{model}.pt"
+    return Checkpoint(
+        f"sam2_{model}", file, (_META_2 + file,), size, "Apache-2.0", sha256=sha256, converted="model.safetensors"
+    )
 
 
 _TABLE = (
@@ -179,6 +190,19 @@ _TABLE = (
         md5="f3c0d8cda613564d499310dab6c812cd",
         sha256="6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
     ),
+    _sam2("tiny", 156_008_466, "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69"),
+    _sam2("small", 184_416_285, "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38"),
+    _sam2("base_plus", 323_606_802, "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5"),
+    _sam2("large", 898_083_611, "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318"),
+    Checkpoint(
+        name="edgetam",
+        file="edgetam.pt",
+        urls=(_EDGETAM, _EDGETAM_CODE),
+        size=0,  # 56.1 MB
+        licence="Apache-2.0",
+        sha256="ed2d4850b8792c239689b043c47046ec239b6e808a3d9b6ae676c803fd8780df",
+        converted="model.safetensors",
+    ),
 )
 PUBLISHED: dict[str, Checkpoint] = {checkpoint.name: checkpoint for checkpoint in _TABLE}
 
@@ -207,11 +231,10 @@ def find(name: str, explicit: str = "") -> Path:
     key = f"{checkpoint.section}.checkpoint"
     path = Path(explicit).expanduser() if explicit else folder() / checkpoint.file
     if explicit and path.is_dir():
-        inside = [
-            path / file for file in (checkpoint.file, checkpoint.published_as) if file and (path / file).is_file()
-        ]
+        names = (checkpoint.file, checkpoint.published_as, checkpoint.converted)
+        inside = [path / file for file in names if file and (path / file).is_file()]
         if not inside:
-            expected = checkpoint.published_as or checkpoint.file
+            expected = " or ".join(n for n in (checkpoint.published_as or checkpoint.file, checkpoint.converted) if n)
             raise CheckpointError(f"{key}: there is no {expected} in the folder {path}; give the file itself")
         return inside[0]
     if path.is_file():

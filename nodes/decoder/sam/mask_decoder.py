@@ -191,6 +191,12 @@ class PromptDecoder(nn.Module):
             block = self.blocks[i]
             image = block.norm4(image.add_(block.cross_attn_image_to_token.out_proj(written)))
 
+        return self._answer(queries, tokens, image, shared, multimask)
+
+    def _answer(
+        self, queries: Tensor, tokens: Tokens, image: Tensor, shared: Shared, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
+        """What `forward` gives, of the tokens (B, T, 256) and the image side (B, P, 256) after all blocks."""
         masks = SEVERAL if multimask else SINGLE
         wanted = [0, *(1 + i for i in masks), *([HQ_TOKEN] if self.hq else [])]
         outputs = self.final_norm(queries[:, wanted] + self._look_again(queries + tokens.embedded, image, wanted))

@@ -13,7 +13,7 @@ from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from nodes.decoder.sam.image_encoder import VitEncoder
@@ -82,9 +82,8 @@ class Sam:
         self.device, self.side, self.dtype = device, side, dtype
         self.is_asynchronous = device.type != "cpu"
         self.grid = side // PATCH  # patches a side; the network's own logits have four times as many px
-        kind = VitEncoder if hasattr(network.image_encoder, "pos_embed") else TinyEncoder
-        encoder = kind(network.image_encoder, side)
-        self.decoder = PromptDecoder(network, self.grid).to(device)
+        encoder, decoder = self._parts(network)
+        self.decoder = decoder.to(device)
         self.encoder: Any = encoder.to(device, dtype)
         if compile:
             self._compile(encoder)
@@ -95,7 +94,12 @@ class Sam:
         self.threads = ObjectThreads()
         self._shared: tuple[Any, Shared] | None = None  # of the newest embedding with prompts
 
-    def _compile(self, encoder: VitEncoder | TinyEncoder) -> None:
+    def _parts(self, network: Any) -> tuple[nn.Module, PromptDecoder]:
+        """The image encoder and the prompt decoder, with the network's weights."""
+        kind = VitEncoder if hasattr(network.image_encoder, "pos_embed") else TinyEncoder
+        return kind(network.image_encoder, self.side), PromptDecoder(network, self.grid)
+
+    def _compile(self, encoder: nn.Module) -> None:
         """Compile the encoder, here and not on the first frame: it takes a minute or more."""
         # Block by block: they are alike, so that two are compiled instead of up to 32.
         for part in encoder.blocks if isinstance(encoder, VitEncoder) else [encoder]:
