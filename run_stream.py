@@ -48,8 +48,8 @@ def _main(argv: list[str]) -> int:
 def check(command_line: CommandLine) -> int:
     """Say whether the command line could be carried out, without doing it."""
     from nodes.renderer.sinks import check_sinks
+    from stream.console.start_checks import check_endpoints, check_start
     from stream.settings.cameras import camera_configs
-    from stream.start_checks import check_endpoints, check_start
 
     check_start(command_line.config)
     check_endpoints(command_line.config)

@@ -107,7 +107,7 @@ def _become(arguments: list[str], pipes: list[int], main: Callable[[str, str], i
         for pipe in pipes:
             os.close(pipe)
         sys.argv[1:] = arguments
-        overwrite_arguments([sys.executable, "-m", "nodes", *arguments])
+        overwrite_arguments([sys.executable, "-P", "-m", "nodes", *arguments])
         with contextlib.suppress(OSError, AttributeError):
             ctypes.CDLL(None).prctl(15, Path(sys.executable).name.encode()[:15], 0, 0, 0)  # PR_SET_NAME
         code = main(arguments[0], arguments[1])

@@ -10,12 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stream.console.start_checks import check_start, needed_weights
 from stream.errors import ConfigError
 from stream.settings.config import Config, FleetConfig
 from stream.settings.presets import load, parse_override, plain
 from stream.settings.secrets import redact
 from stream.settings.web_access import DEFAULT_ENDPOINT
-from stream.start_checks import check_start, needed_weights
 
 __all__ = ["CommandLine", "announce", "check_start", "conclude", "needed_weights", "read_command_line"]
 

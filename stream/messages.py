@@ -98,15 +98,19 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
 
     size: tuple[int, int]  # (height, width) of that frame, px
     window: tuple[int, int, int, int]  # x, y, width, height, px: the part of the frame that is here
-    rgb: Array  # (height, width, 3) uint8
-    mask: Array  # (height, width) uint8, 0 or 1
+    rgb: Array  # (height / reduction, width / reduction, 3) uint8, rounded up
+    mask: Array  # the same without colours, 0 or 1
+    reduction: int = 1  # px of the frame that a px here stands for, in each direction: large pictures are shrunk
 
     def __post_init__(self) -> None:
         x, y, width, height = self.window
         if min(x, y) < 0 or x + width > self.size[1] or y + height > self.size[0]:
             raise ValueError(f"sighting.window {self.window} lies outside the frame of {self.size[1]}x{self.size[0]}")
-        expect(self.rgb, "sighting.rgb", "uint8", (height, width, 3))
-        expect(self.mask, "sighting.mask", "uint8", (height, width))
+        if self.reduction < 1:
+            raise ValueError(f"sighting.reduction is {self.reduction}; needs a whole number of 1 or more")
+        h, w = -(-height // self.reduction), -(-width // self.reduction)
+        expect(self.rgb, "sighting.rgb", "uint8", (h, w, 3))
+        expect(self.mask, "sighting.mask", "uint8", (h, w))
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):

@@ -14,7 +14,7 @@ import av
 import cv2
 import numpy as np
 from av.video.frame import PictureType
-from av.video.reformatter import Colorspace
+from av.video.reformatter import Colorspace, VideoReformatter
 
 from nodes.renderer.letterbox import fit
 from nodes.renderer.sinks import reason
@@ -47,6 +47,7 @@ class VideoFile:
         self.stopped = False  # by an error or by close()
         self._container: Any = None
         self._stream: Any = None
+        self._reformatter = VideoReformatter()  # one for all frames: each would start threads of its own
         self._origin_ns = 0  # captured_ns that is time 0 of the file
         self._last_tick = -1
         self._key_tick = 0
@@ -60,7 +61,7 @@ class VideoFile:
             if self._container is None:
                 self._open(rgb, captured_ns, pixel_aspect)
             frame = av.VideoFrame.from_ndarray(self._fitted(rgb, Fraction(*pixel_aspect)), format="rgb24")
-            frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
+            frame = self._reformatter.reformat(frame, format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1)
             frame.pts, frame.time_base = self._next_tick(captured_ns), Fraction(1, TICKS)
             if self._last_tick == 0 or self._last_tick - self._key_tick >= FRAGMENT_S * TICKS:
                 frame.pict_type, self._key_tick = PictureType.I, self._last_tick

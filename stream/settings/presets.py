@@ -25,6 +25,9 @@ from stream.settings.variables import fill_in
 from stream.settings.web_access import check_web
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "configs"
+LONGEST_SHOWN = 80  # characters of a value in a message
+MOST = 1_000_000_000  # of a key with fractions, as all times are: 31 years
+MOST_COUNTED = (1 << 53) - 1  # of a whole number: what JSON carries everywhere
 
 
 def load(preset: str, overrides: dict[str, Any] | None = None) -> Config:
@@ -56,6 +59,7 @@ def build_one(tree: dict[str, Any]) -> Config:
         config = msgspec.convert(tree, Config)
     except msgspec.ValidationError as error:
         raise ConfigError(_readable(str(error), tree)) from None
+    _check_numbers(config)
     _check(config)
     return config
 
@@ -146,15 +150,33 @@ def _check_keys(tree: Any, kind: Any, prefix: str) -> None:
 
 
 def _readable(error: str, tree: Any) -> str:
-    """Key and value, then what is needed, or msgspec's sentence: `tracker.horizon is 'x': expected int, got str`."""
-    sentence, _, path = error.rstrip("`").partition(" - at `$.")
-    if not path:
-        return sentence
-    for key in path.split("."):
-        tree = tree.get(key) if isinstance(tree, dict) else tree
-    if words := needed(type_of(path)):
-        return f"{path} is {redact(repr(tree))}; needs {words}"
-    return f"{path} is {redact(repr(tree))}: {sentence[0].lower()}{sentence[1:]}"
+    """Key and value, then what is needed: `tracker.horizon is 'x'; needs a whole number from 2 to 64`."""
+    _, _, path = error.rstrip("`").partition(" - at `")
+    *sections, key = path.removeprefix("$.").split("[")[0].split(".")
+    for section in [*sections, key]:
+        tree = tree.get(section) if isinstance(tree, dict) else tree
+    return _refusal(".".join([*sections, key]), tree)
+
+
+def _refusal(dotted: str, value: Any) -> str:
+    if value is None:
+        shown = "nothing (null)"
+    else:
+        shown = str(value).lower() if isinstance(value, bool) else redact(repr(value))
+    if len(shown) > LONGEST_SHOWN:
+        shown = shown[:LONGEST_SHOWN] + "..."
+    return f"{dotted} is {shown}; needs {needed(type_of(dotted))}"
+
+
+def _check_numbers(config: Config) -> None:
+    """Refuse numbers that nothing can be counted or timed with."""
+    for section in msgspec.structs.fields(config):
+        own = getattr(config, section.name)
+        for field in msgspec.structs.fields(own):
+            value, dotted = getattr(own, field.name), f"{section.name}.{field.name}"
+            most = MOST if isinstance(value, float) else MOST_COUNTED
+            if isinstance(value, int | float) and abs(value) > most:
+                raise ConfigError(f"{_refusal(dotted, value)}, at most {most}")
 
 
 def _check_tracker(own: Tracker) -> None:

@@ -45,7 +45,7 @@ def progress(status: dict[str, Any]) -> str:
     """One line: what the feed does, rates and ages, the objects' states. Of several cameras a line each."""
     if "cameras" in status:
         return "\n".join(f"{name}: {progress(camera)}" for name, camera in status["cameras"].items())
-    if status["state"] == "failed":
+    if status.get("state") == "failed":
         return f"failed: {status['reason']}"
     frames, latency = status["frames"], status["latency_ms"]
     objects = ", ".join(f"{_name(o)} {o['state']}" for o in status["objects"]) or "none"

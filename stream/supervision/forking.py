@@ -40,7 +40,7 @@ class ForkServer:
         self._socket, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "nodes", FORK_SERVER, str(folder), ROOM],
+                [sys.executable, "-P", "-m", "nodes", FORK_SERVER, str(folder), ROOM],  # -P as for every process
                 stdin=theirs.fileno(),
                 env=environment,
                 start_new_session=True,

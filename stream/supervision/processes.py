@@ -57,7 +57,8 @@ class NodeProcess:
             self._process = fork_server.fork([name, str(folder)])
         else:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "nodes", name, str(folder)],
+                # -P: a file secrets.py in the folder that the user stands in is not the module of that name
+                [sys.executable, "-P", "-m", "nodes", name, str(folder)],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.STDOUT,

@@ -12,12 +12,12 @@ import time
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Protocol
 
+from stream.console.start_checks import check_camera
 from stream.errors import StreamError
 from stream.messages import Prompt
 from stream.runtime import StopFlag
 from stream.settings.addresses import connectable
 from stream.settings.config import Config
-from stream.start_checks import check_camera
 from stream.supervision.actions import Outbox, SendReply
 from stream.supervision.connections import Connections, HostConnections
 from stream.supervision.control import RequestHandler

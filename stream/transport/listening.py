@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import ipaddress
 import os
 import socket as socketlib
 import struct
@@ -12,7 +13,7 @@ import tempfile
 
 from stream.errors import ConfigError
 
-BACKLOG = 64  # connections that wait to be accepted
+BACKLOG = 512  # connections that wait to be accepted: a client that finds it full tries again after 1, 3, 7 s
 # A vanished client is noticed by TCP's own keep-alive.
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 10, 5, 3
 LONGEST_FOLDER_BYTES = 60  # a socket's path has at most 107
@@ -68,6 +69,19 @@ def _numbers(host: str, probe: socketlib.socket) -> str:
 def address_of(listener: socketlib.socket) -> str:
     host, port = listener.getsockname()[:2]
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def peer_of(connection: socketlib.socket) -> str:
+    """Who is at the other end: an address (of IPv6 the network), or a process of this machine."""
+    if connection.family == socketlib.AF_UNIX:
+        pid, _, _ = struct.unpack("3i", connection.getsockopt(socketlib.SOL_SOCKET, socketlib.SO_PEERCRED, 12))
+        return f"process {pid}"
+    with contextlib.suppress(OSError, ValueError):  # it has broken off
+        address = ipaddress.ip_address(connection.getpeername()[0].partition("%")[0])
+        if address.version == 6 and address.ipv4_mapped is None:
+            return str(ipaddress.ip_network((address, 64), strict=False))  # a host may have all of its addresses
+        return str(address)
+    return "nobody"
 
 
 def keep_alive(socket: socketlib.socket) -> None:

@@ -193,7 +193,7 @@ class Cameras:
             cameras,
             common,
             malformed={**self._clients.malformed(), **self.common.malformed},
-            refused=self._clients.refused(),
+            refused=_added(self._clients.refused(), self.common.refused()),
             elapsed_s=now_s - self._began_s,
         )
 
@@ -246,6 +246,11 @@ class Cameras:
             restarted[""] = _go_on(self.common, *self._maker.common_config(config))
         self.config = config
         return {name: sorted(stages) for name, stages in restarted.items() if stages}
+
+
+def _added(*counts: dict[str, int]) -> dict[str, int]:
+    """The sums by key."""
+    return {key: sum(c.get(key, 0) for c in counts) for key in dict.fromkeys(k for c in counts for k in c)}
 
 
 def _go_on(group: NodeGroup, config: Config, graph: Graph) -> set[str]:

@@ -45,6 +45,11 @@ class CommonNodes(NodeGroup):
         """The entry of each node, as among the nodes of a camera."""
         return node_entries(self.nodes, self.processes, now_s)
 
+    def refused(self) -> dict[str, int]:
+        """How many their sockets to the outside have not let in, by the reason."""
+        totals = [node.counters.totals(node.health) for node in self.nodes.values()]
+        return {kind: sum(int(t.get(f"refused_{kind}", 0)) for t in totals) for kind in ("keys", "connections")}
+
     def on_hello(self, node: SupervisedNode, now_s: float) -> None:
         """A node has loaded."""
         self.sockets.send(node.stage, Start(restarts=node.loads - 1))

@@ -31,7 +31,7 @@ def test_a_forked_process_is_our_child_and_looks_like_one_that_was_started(serve
     words = until(
         lambda: w if b"door" in (w := Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")) else None, "its arguments"
     )
-    assert words[1:5] == [b"-m", b"nodes", b"door", os.fsencode(tmp_path)]
+    assert words[1:6] == [b"-P", b"-m", b"nodes", b"door", os.fsencode(tmp_path)]
     assert process.poll() is None
     process.send_signal(signal.SIGKILL)
     assert process.wait() == -signal.SIGKILL
