@@ -135,7 +135,12 @@ class Simulation:
 
     def add_camera(self, spec: CameraSpec) -> None:
         """A camera comes, and is placed."""
-        self._add(spec)
+        self.add_cameras([spec])
+
+    def add_cameras(self, specs: Sequence[CameraSpec]) -> None:
+        """Cameras come, and are placed."""
+        for spec in specs:
+            self._add(spec)
         self._place()
 
     def remove_camera(self, name: str) -> None:
