@@ -47,14 +47,11 @@ def _main(argv: list[str]) -> int:
 
 def check(command_line: CommandLine) -> int:
     """Say whether the command line could be carried out, without doing it."""
-    from nodes.renderer.sinks import check_sinks
-    from stream.console.start_checks import check_endpoints, check_start
-    from stream.settings.cameras import camera_configs
+    from nodes.output_checks import check_outputs
+    from stream.console.start_checks import check_start
 
     check_start(command_line.config)
-    check_endpoints(command_line.config)
-    for config in camera_configs(command_line.config).values():
-        check_sinks(config.renderer)
+    check_outputs(command_line.config)
     prompts(command_line)
     print("run_stream: the arguments and the config are fine")
     return 0
@@ -69,6 +66,7 @@ def read_again(argv: list[str]) -> Config:
 
 def run(command_line: CommandLine, argv: list[str]) -> int:
     """Start the graph and stay with it to its end."""
+    from nodes.output_checks import check_outputs
     from nodes.start import run_node
     from stream.command_line import announce, check_start, conclude
     from stream.console.logs import dropped_line, install
@@ -78,6 +76,7 @@ def run(command_line: CommandLine, argv: list[str]) -> int:
     from stream.topology import node_names
 
     check_start(command_line.config)
+    check_outputs(command_line.config)
     dashboard = make_dashboard(command_line.config)
     names = node_names(command_line.config)  # with --threads they are threads of this process
     install(command_line.config.log, "graph", dashboard.write_line, nodes=names)

@@ -16,12 +16,17 @@ import socket
 import sys
 import threading
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nodes.start import RunningNodes, read_plan
+from nodes.start import PlannedNode, RunningNodes, read_plan
 from stream.console.logs import install
+from stream.device_lines import DEVICE
 from stream.run_directory import FORK_SERVER, RunDir
 from stream.runtime import StopFlag
 from stream.transport.sockets import Context
+
+if TYPE_CHECKING:
+    from nodes.device import DeviceNodes
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 
@@ -41,13 +46,21 @@ def main(process: str, folder: str) -> int:
     install(first.config.log, process, nodes=[node.name for node in nodes])
     orphaned = threading.Event()
     context = Context(first.config.graph.keys)
-    running = RunningNodes(nodes, context, stop)
+    running = _nodes_of(process, nodes, context, stop)
     _end_with_supervisor(running, stop, orphaned, folder)
     code = running.run()
     context.close()
     if orphaned.is_set():
         RunDir(Path(folder)).remove()  # nobody else is left to do it
     return code
+
+
+def _nodes_of(process: str, nodes: list[PlannedNode], context: Context, stop: StopFlag) -> RunningNodes | DeviceNodes:
+    if process.startswith(DEVICE):
+        from nodes.device import DeviceNodes
+
+        return DeviceNodes(nodes, context, stop)
+    return RunningNodes(nodes, context, stop)
 
 
 def _wake_when_orphaned() -> None:
@@ -70,7 +83,9 @@ def _next_line(descriptor: int) -> bytes:
     return line if line.endswith(b"\n") else b""
 
 
-def _end_with_supervisor(running: RunningNodes, stop: StopFlag, orphaned: threading.Event, folder: str) -> None:
+def _end_with_supervisor(
+    running: RunningNodes | DeviceNodes, stop: StopFlag, orphaned: threading.Event, folder: str
+) -> None:
     """Stop when the supervisor's end of our standard input closes: it has died, however it died.
 
     Until then, each line that comes names nodes that are to be restarted, with their config of from then on.
@@ -78,7 +93,7 @@ def _end_with_supervisor(running: RunningNodes, stop: StopFlag, orphaned: thread
 
     def wait() -> None:
         while line := _next_line(sys.stdin.fileno()):
-            running.restart(read_plan(json.loads(line)))
+            running.take(json.loads(line))
         orphaned.set()
         stop.set()
         threading.Event().wait(2.5)  # a recording is closed meanwhile; a call that is stuck is not waited for

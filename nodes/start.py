@@ -13,6 +13,7 @@ from typing import Any
 
 from stream.errors import StreamError
 from stream.runtime import StopFlag, run_stage
+from stream.scheduling.shared_models import SharedModels
 from stream.settings.config import Config, FleetConfig
 from stream.settings.presets import build
 from stream.topology import Graph, common_wiring, wiring
@@ -37,10 +38,10 @@ class PlannedNode:
         """In logs, and of its thread."""
         return self.graph.nodes[self.stage].name
 
-    def run(self, context: Context, stop: StopFlag) -> int:
+    def run(self, context: Context, stop: StopFlag, models: SharedModels | None = None) -> int:
         """Run it to its end, and say in the log what it died of; its exit code."""
         try:
-            run_node(self.stage, self.config, self.graph, self.base, context, stop)
+            run_node(self.stage, self.config, self.graph, self.base, context, stop, models)
         except StreamError as error:
             log.debug("%s gives up", self.name, exc_info=True)
             return error.exit_code
@@ -74,10 +75,21 @@ def read_plan(plan: dict[str, Any]) -> list[PlannedNode]:
     return sorted(nodes, key=lambda node: not (node.stage == "renderer" and node.config.renderer.window))
 
 
-def run_node(stage: str, config: Config, graph: Graph, base: str, context: Context, stop: StopFlag) -> None:
-    """Run the stage `nodes.<stage>.node` until its stop signal; StreamError where a restart would not help."""
+def run_node(
+    stage: str,
+    config: Config,
+    graph: Graph,
+    base: str,
+    context: Context,
+    stop: StopFlag,
+    models: SharedModels | None = None,
+) -> None:
+    """Run the stage `nodes.<stage>.node` until its stop signal; StreamError where a restart would not help.
+
+    `models`: what the nodes of this process share.
+    """
     make_stage = importlib.import_module(f"nodes.{stage}.node").make_stage
-    run_stage(make_stage, stage, config, graph, base, context, stop)
+    run_stage(make_stage, stage, config, graph, base, context, stop, models)
 
 
 class RunningNodes:
@@ -101,6 +113,10 @@ class RunningNodes:
         for thread in threads:
             thread.join()
         return max(self._codes)
+
+    def take(self, plan: dict[str, Any]) -> None:
+        """Restart the nodes that the supervisor names, as they are planned now; from another thread."""
+        self.restart(read_plan(plan))
 
     def restart(self, nodes: Sequence[PlannedNode]) -> None:
         """Restart these as they are planned now; from another thread."""

@@ -21,6 +21,7 @@ from stream.commands import Command
 from stream.messages import Message
 from stream.node import Stage
 from stream.reports import Report
+from stream.scheduling.shared_models import SharedModels
 
 M = TypeVar("M", bound=Message)
 
@@ -137,8 +138,9 @@ class InMemoryCollector:
 class InMemoryNode:
     """A `NodeContext` for one stage."""
 
-    def __init__(self, now_s: float = 0.0) -> None:
+    def __init__(self, now_s: float = 0.0, models: SharedModels | None = None) -> None:
         self.time_s = now_s  # moved by whoever drives the stage
+        self.models = models
         self.has_room = True  # False: readers are behind
         self.sent: list[Message] = []
         self.reports: list[Report] = []

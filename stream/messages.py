@@ -151,6 +151,7 @@ class ObjectTrack(msgspec.Struct, frozen=True, kw_only=True):
     points_id: int = -1  # the same number (and labels): the same points in the same order
     drawn_id: int = -1  # frame_id that all of them were drawn on; -1: on several
     drawn_xy: Array | None = None  # (N, 2) float32, frame px: where they were then
+    points_final: bool = True  # False: later frames of their window would place them otherwise on this one
 
     def __post_init__(self) -> None:
         if self.drawn_xy is not None:
@@ -229,6 +230,7 @@ class ObjectMask(msgspec.Struct, frozen=True, kw_only=True):
     labels: Array  # (N,) uint8
     reason: str = ""  # why it is uncertain or lost, in a few words
     label: str = ""  # what the user calls it; only sinks know it
+    points_final: bool = True  # False: the tracker would place the points otherwise, had it seen later frames
 
     def __post_init__(self) -> None:
         x, y, width, height = self.bbox

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from stream.commands import Command
 from stream.messages import Message
 from stream.reports import Progress, Report
+from stream.scheduling.shared_models import SharedModels
 
 
 class Stage(Protocol):
@@ -99,6 +100,10 @@ class NodeContext(Protocol):
     @property
     def folder(self) -> Path:
         """The run's own folder: nobody but its user can read it, and it goes with the run."""
+
+    @property
+    def models(self) -> SharedModels | None:
+        """The models that the nodes of this process share; None: this node has its own."""
 
     def send(self, message: Message) -> None:
         """Write to the topic that carries this kind of message. Never waits."""

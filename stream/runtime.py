@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -19,6 +20,7 @@ from stream.messages import End, Message
 from stream.node import NodeContext, Stage
 from stream.reports import Bound, Done, Failure, Hello, Report
 from stream.run_directory import root
+from stream.scheduling.shared_models import SharedModels
 from stream.settings.addresses import connectable
 from stream.settings.config import Config
 from stream.topology import TOPICS, Graph
@@ -28,6 +30,7 @@ from stream.transport.topics import Publisher, Subscriber
 
 log = logging.getLogger(__name__)
 
+FAILURE_WAIT_MS = 5000  # until the supervisor has the reason: it would restart what can not be mended
 TICK_MS = 50  # the longest that the loop sleeps: how soon a stop is seen
 
 LISTENER_QUEUE = 64  # messages of a publisher of this run that wait for a node: masks of two seconds
@@ -56,7 +59,14 @@ class Runtime:
     """One node: a `NodeContext` over ZeroMQ, and `serve`, the loop that drives its stage."""
 
     def __init__(
-        self, node: str, config: Config, graph: Graph, base: str, context: Context, stop: StopFlag | None = None
+        self,
+        node: str,
+        config: Config,
+        graph: Graph,
+        base: str,
+        context: Context,
+        stop: StopFlag | None = None,
+        models: SharedModels | None = None,
     ) -> None:
         self.node = node
         self.config = config
@@ -64,6 +74,7 @@ class Runtime:
         self.base = base  # "ipc:///.../" or "inproc://.../": where topics are that do not leave the host
         self.context = context
         self.stop = stop or StopFlag()
+        self.models = models  # that the nodes of this process share
         self.started = False  # the start command has come
         self.ended = False  # the end of the feed has been passed on
         self._feed = graph.nodes[node].feed
@@ -188,7 +199,7 @@ class Runtime:
                 if topic in wanted:
                     subscriber.ask()
             self._meter.round_ends()
-            arrived = self._poller.wait(TICK_MS)
+            arrived = self._poller.wait(self._longest_wait_ms())
             self._meter.round_begins()
             if self._waker.fd in arrived:
                 self._waker.drain()
@@ -212,6 +223,11 @@ class Runtime:
         if topic == "commands":
             return True
         return self.started and self.ready and stage.wants(topic)
+
+    def _longest_wait_ms(self) -> int:
+        """Until the next round of the loop, at the latest."""
+        early_s = max((publisher.early_s for publisher in self._publishers.values()), default=0.0)
+        return min(TICK_MS, math.ceil(1e3 * early_s)) if early_s > 0 else TICK_MS
 
     def _deliver(self, topic: str, stage: Stage) -> None:
         """Give the stage what has come: all messages of a drained topic, one of another."""
@@ -240,11 +256,18 @@ class Runtime:
 
 
 def run_stage(
-    make_stage: MakeStage, node: str, config: Config, graph: Graph, base: str, context: Context, stop: StopFlag
+    make_stage: MakeStage,
+    node: str,
+    config: Config,
+    graph: Graph,
+    base: str,
+    context: Context,
+    stop: StopFlag,
+    models: SharedModels | None = None,
 ) -> None:
     """Make a stage and serve it to its end. A StreamError is reported to the supervisor before it is raised."""
     try:
-        runtime = Runtime(node, config, graph, base, context, stop)
+        runtime = Runtime(node, config, graph, base, context, stop, models)
         try:
             stage = make_stage(config, runtime)
             try:
@@ -256,5 +279,5 @@ def run_stage(
     except StreamError as error:
         outlet = Outlet(context, graph.endpoint("reports", base))
         outlet.send(Failure(node=node, pid=os.getpid(), message=str(error), exit_code=error.exit_code))
-        outlet.close()
+        outlet.close(FAILURE_WAIT_MS)
         raise

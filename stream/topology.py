@@ -23,6 +23,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from stream.commands import COMMANDS
+from stream.device_lines import DEVICE
 from stream.errors import ConfigError, nearest
 from stream.messages import (
     DiscoverObjects,
@@ -287,17 +288,20 @@ def _node(stage: str, config: Config, in_fleet: bool) -> Node:
         reads={"commands": EVERY, **reads},
         writes=(*writes, "reports"),
         feed=plan.feed,
-        process=_process(name, config, in_fleet),
+        process=_process(name, stage, config, in_fleet),
         here=not config.graph.run or stage in config.graph.run,
         name=name,
     )
 
 
-def _process(name: str, config: Config, in_fleet: bool) -> str:
+def _process(name: str, stage: str, config: Config, in_fleet: bool) -> str:
     """The process that a node of that name runs in."""
     if config.supervisor.threads:
         return SUPERVISOR
-    by_camera = config.graph.processes == "camera" or (config.graph.processes == "auto" and in_fleet)
+    if config.graph.processes == "device" and stage in ("tracker", "decoder"):
+        own = config.tracker if stage == "tracker" else config.decoder
+        return f"{DEVICE}{own.device}"
+    by_camera = config.graph.processes in ("camera", "device") or (config.graph.processes == "auto" and in_fleet)
     return config.capture.camera if by_camera else name
 
 

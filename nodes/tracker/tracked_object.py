@@ -46,8 +46,11 @@ class TrackedObject:
         self.point_sets = point_sets
         self.points_id += 1
 
-    def track_at(self, frame: Frame) -> ObjectTrack:
-        """The message of the object's points on one frame; point sets drawn later than that have no part in it."""
+    def track_at(self, frame: Frame, unsettled: bool = False) -> ObjectTrack:
+        """The message of the object's points on one frame; point sets drawn later than that have no part in it.
+
+        `unsettled`: what lies after a point's anchor may be placed otherwise by later frames.
+        """
         xy = [np.zeros((0, 2), np.float32)]
         visibility, labels = [np.zeros(0, np.float32)], [np.zeros(0, np.uint8)]
         frame_id = frame.stamp.frame_id
@@ -59,15 +62,18 @@ class TrackedObject:
                 np.where(inside(at, frame.size), point_set.visibility_at(frame_id, frame.rgb), 0).astype(np.float32)
             )
             labels.append(point_set.labels)
-        drawn_together = len(present) == 1 and present[0].drawn_id >= 0
+        other_points = any(point_set.of_region.any() for point_set in present)  # than on any other frame
+        drawn_together = len(present) == 1 and present[0].drawn_id >= 0 and not other_points
+        complete = len(present) == len(self.point_sets)
         return ObjectTrack(
             object_id=self.object_id,
             xy=np.concatenate(xy),
             visibility=np.concatenate(visibility),
             labels=np.concatenate(labels),
-            points_id=self.points_id if len(present) == len(self.point_sets) else -1,
+            points_id=-2 - frame_id if other_points else self.points_id if complete else -1,
             drawn_id=present[0].drawn_id if drawn_together else -1,
             drawn_xy=present[0].drawn_xy if drawn_together else None,
+            points_final=not unsettled or all((p.anchors >= frame_id).all() for p in present),
         )
 
     # --- its window -------------------------------------------------------------------------------------------------
@@ -159,7 +165,7 @@ class TrackedObject:
         for point_set in self.point_sets:
             if self.motion_frame in point_set.path and frame_id in point_set.path:
                 xy, visibility = point_set.path[frame_id]
-                use = (point_set.labels == 1) & (visibility > VISIBLE)
+                use = (point_set.labels == 1) & (visibility > VISIBLE) & ~point_set.of_region
                 before.append(point_set.path[self.motion_frame][0][use])
                 after.append(xy[use])
         return motion.estimate_motion(np.concatenate(before), np.concatenate(after))

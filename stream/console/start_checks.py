@@ -11,7 +11,7 @@ from stream.settings.addresses import source_kind, source_path
 from stream.settings.cameras import camera_configs
 from stream.settings.config import Config, FleetConfig
 from stream.settings.options import MASK_BACKENDS, POINT_BACKENDS
-from stream.settings.web_access import check_web_files, check_web_packages, host_and_port
+from stream.settings.web_access import check_web_files, check_web_packages
 from stream.transport.descriptors import raise_descriptor_limit
 
 if TYPE_CHECKING:
@@ -32,27 +32,6 @@ def check_start(config: Config) -> None:
     if has_page:
         check_web_packages()
         check_web_files(config.web)
-
-
-def check_endpoints(config: Config) -> None:
-    """Refuse addresses that another program has, for --check: a run finds that out when it binds them. ConfigError."""
-    from stream.transport.listening import check_free
-
-    if not config.graph.host:
-        return
-    for key, endpoint in (
-        ("publisher.endpoint", config.publisher.endpoint),
-        ("control.endpoint", config.control.endpoint),
-    ):
-        if endpoint:
-            check_free(key, endpoint)
-    if config.publisher.endpoint and config.publisher.endpoint == config.control.endpoint:
-        raise ConfigError(
-            f"publisher.endpoint and control.endpoint are both {config.control.endpoint}; each needs its own"
-        )
-    if config.web.endpoint:
-        host, port = host_and_port(config.web.endpoint)
-        check_free("web.endpoint", f"tcp://{f'[{host}]' if ':' in host else host}:{port}")
 
 
 def check_camera(config: Config, where: str = "", graph: Graph | None = None) -> None:
@@ -78,9 +57,9 @@ def check_camera(config: Config, where: str = "", graph: Graph | None = None) ->
 def needed_weights(config: Config, graph: Graph) -> list[str]:
     """The published weights that the nodes of this host load; files that the config names are theirs to check."""
     tracker, decoder = config.tracker, config.decoder
-    names = []
+    names: list[str] = []
     if graph.nodes["tracker"].here and not tracker.checkpoint:
-        names.append(POINT_BACKENDS[tracker.backend].weights)
+        names += POINT_BACKENDS[tracker.backend].weights
     if graph.nodes["decoder"].here and not decoder.checkpoint:
         names.append(MASK_BACKENDS[decoder.backend].weights.format(model=decoder.model))
     return [name for name in names if name]

@@ -187,8 +187,13 @@ def _check_tracker(own: Tracker) -> None:
             f"tracker.horizon is {own.horizon}; {own.backend} sees {facts.most_frames} frames: "
             f"give 2 to {facts.most_frames}"
         )
-    if own.backend == "tapnet" and own.precision != "float32":
-        raise ConfigError(f"tracker.precision is {own.precision}; tapnet computes in float32")
+    if own.precision != "float32" and not facts.halves:
+        raise ConfigError(f"tracker.precision is {own.precision}; {own.backend} computes in float32")
+    if own.patch_similarity and facts.matches:
+        raise ConfigError(
+            f"tracker.patch_similarity is {own.patch_similarity:g}; {own.backend} takes other points on each frame, "
+            "whose patches tell nothing: give 0"
+        )
     if size is not None and min(size) < facts.smallest_px:
         raise ConfigError(
             f"tracker.size is {own.size}; {own.backend} needs {facts.smallest_px}x{facts.smallest_px} px or more "

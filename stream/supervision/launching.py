@@ -10,10 +10,12 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 
+from stream.device_lines import DEVICE
 from stream.runtime import StopFlag
 from stream.settings.config import Config
 from stream.settings.presets import plain
 from stream.supervision.connections import Connections
+from stream.supervision.device_processes import DeviceMember, DeviceProcess
 from stream.supervision.forking import ForkServer
 from stream.supervision.processes import NodeProcess, NodeThread, environment
 from stream.topology import Graph
@@ -48,6 +50,7 @@ class Launcher:
         self._run_node = run_node
         self._write_line = write_line
         self._fork_server: ForkServer | None = None
+        self._devices: dict[str, DeviceProcess] = {}  # by name
 
     def fork_from_now_on(self) -> None:
         """Have processes forked from one that has their packages loaded, where this system can do it."""
@@ -58,15 +61,19 @@ class Launcher:
             log.warning("processes can't share their packages' memory here: %s", error)
 
     def close(self) -> None:
-        """End the fork server."""
+        """End the fork server, and wait for the processes of devices."""
+        for device in self._devices.values():
+            device.process.close()
         if self._fork_server is not None:
             self._fork_server.close()
 
     def launch(
         self, name: str, config: Config, graph: Graph, base: str, stages: Sequence[str]
-    ) -> NodeProcess | NodeThread:
-        """Start a process of that name, which runs stages of one graph."""
+    ) -> NodeProcess | NodeThread | DeviceMember:
+        """Start a process of that name, which runs stages of one graph; that of a device is there once."""
         connections = self._connections
+        if name.startswith(DEVICE) and not config.supervisor.threads:
+            return self._join_device(name, config.capture.camera, make_plan(config, graph, base, stages))
         if config.supervisor.threads:
             (stage,) = stages
             return NodeThread(name, lambda stop: self._run_node(stage, config, graph, base, connections.context, stop))
@@ -75,3 +82,16 @@ class Launcher:
         process = NodeProcess(name, folder, plan, self._write_line, server)
         log.debug("%s started, pid %d", name, process.pid)
         return process
+
+    def _join_device(self, name: str, camera: str, plan: str) -> DeviceMember:
+        device = self._devices.get(name)
+        if device is not None and device.alive:
+            device.process.tell(plan)
+        else:
+            folder = self._connections.run_dir.path
+            device = DeviceProcess(
+                plan, lambda first, write_line: NodeProcess(name, folder, first, write_line), self._write_line
+            )
+            self._devices[name] = device
+            log.debug("%s started, pid %d", name, device.process.pid)
+        return DeviceMember(device, camera)

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from stream.errors import StreamError
 from stream.reports import Health
 from stream.settings.config import Config
+from stream.supervision.device_processes import DeviceMember
 from stream.supervision.lifetime_counters import LifetimeCounters, RecentCounters
 from stream.supervision.processes import NodeProcess, NodeThread
 from stream.supervision.restart_policy import RestartPolicy
@@ -19,7 +20,7 @@ log = logging.getLogger(__name__)
 
 LOAD_TIMEOUT_S = 120.0  # a node that has not said hello by then hangs while loading
 
-Running = NodeProcess | NodeThread
+Running = NodeProcess | NodeThread | DeviceMember
 
 
 class SupervisedNode:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -22,7 +23,12 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 # Nodes share the cores: threads that spin while they wait for each other (OpenMP's default) take them from the others.
 # Measured on 2 cores: a window of PIPS beside four busy processes took 3 to 22 s with it, 1.3 to 2.1 s without.
-QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+# OpenCV's threads spin, too; a frame of `lite` is as fast on one.
+QUIET = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "passive",
+    "OPENCV_FOR_THREADS_NUM": str(max(1, (os.cpu_count() or 1) // 2)),
+}
 
 READABLE = {"PYTHONIOENCODING": "utf-8:backslashreplace"}  # what we read their lines as, wherever ours go
 LONGEST_LINE = 1 << 16  # bytes of a line that are taken at once
@@ -64,7 +70,8 @@ class NodeProcess:
                 env=environment(),
                 start_new_session=True,  # Ctrl-C in the terminal is for us alone; we stop the nodes in order
             )
-        self._plan = plan
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()  # still to be written
+        self._lines.put(plan)
         self._writing = threading.Lock()
         self._write_line = write_line
         self._reader = threading.Thread(target=self._pass_lines, name=f"{name}-log", daemon=True)
@@ -73,23 +80,27 @@ class NodeProcess:
     def _pass_lines(self) -> None:
         assert self._process.stdout
         output = self._process.stdout
-        self._write_plan()
+        self._write_next()
         for line in iter(lambda: output.readline(LONGEST_LINE), b""):
             text = line.decode(errors="replace").rstrip()
             if text:
                 self._write_line(text)
 
-    def _write_plan(self) -> None:
+    def _write_next(self) -> None:
         assert self._process.stdin
         with self._writing, contextlib.suppress(OSError, ValueError):  # it has died already
-            self._process.stdin.write(self._plan.encode() + b"\n")
+            self._process.stdin.write(self._lines.get().encode() + b"\n")
             self._process.stdin.flush()
 
     def restart_nodes(self, plan: str) -> None:
         """Have nodes of the process restarted, as the plan describes them."""
-        self._plan = plan
+        self.tell(plan)
+
+    def tell(self, line: str) -> None:
+        """Write a line to its input, after those before."""
+        self._lines.put(line)
         # its input has room for 64 KB; should the process not read, this thread waits, and nobody else
-        threading.Thread(target=self._write_plan, name=f"{self.name}-plan", daemon=True).start()
+        threading.Thread(target=self._write_next, name=f"{self.name}-plan", daemon=True).start()
 
     @property
     def pid(self) -> int:

@@ -17,6 +17,7 @@ from stream.supervision.session import Session
 SINKS = ("record", "picture", "save_masks")  # keys of the renderer's config
 DAMAGE = ("damaged_packets", "corrupt_pictures", "too_large")  # what came of the source and was no whole picture
 REFUSED = ("keys", "connections", "requests")  # that are not allowed; that find no room; that come too often
+SHARED = ("frames", "served", "late", "replaced", "misses")  # asked for; answered; too late; gave way; overdue
 BUDGET = ("frame_ms", "encode_ms", "refinement_passes")  # what a frame may cost, what it costs, what it gets
 
 
@@ -67,6 +68,8 @@ def summarise(
     }
     if "encode_ms" in gauges["decoder"]:  # the decoder chooses what it can afford (decoder.budget_ms)
         summary["budget"] = {key: round(gauges["decoder"][key], 1) for key in BUDGET}
+    if "shared_ratio" in gauges["decoder"]:  # one of several cameras that one model serves
+        summary["sharing"] = _sharing(decoder, gauges["decoder"])
     if gauges["decoder"].get("truth_count"):
         summary["truth"] = {"mean_iou": round(gauges["decoder"]["truth_iou"], 4)}
     renderer = nodes["renderer"].health
@@ -84,6 +87,21 @@ def summarise(
             if key in states and written[key] and states[key].path
         }
     return summary
+
+
+def _sharing(counters: Mapping[str, float], gauges: Mapping[str, float]) -> dict[str, Any]:
+    """What became of the camera's requests to a shared model, and how its device serves all cameras."""
+    counts = {key: int(counters.get(f"shared_{key}", 0)) for key in SHARED}
+    return {
+        **counts,
+        "used_ms": round(counters.get("shared_used_ms", 0.0), 1),
+        "service_ratio": round(gauges["shared_ratio"], 3),
+        "device": {
+            "batch_occupancy": round(gauges["shared_occupancy"], 2),
+            "jain_index": round(gauges["shared_jain_index"], 3),
+            "queue_age_ms": {q: round(gauges[f"shared_queue_{q}_ms"], 1) for q in ("p50", "p99")},
+        },
+    }
 
 
 def _sink(state: SinkState, written: int, *, feed_ended: bool) -> str:

@@ -66,6 +66,11 @@ class Publisher:
         return not any(credit.full for credit in self.credits.values())
 
     @property
+    def early_s(self) -> float:
+        """After how long `ready` may turn True by itself; 0 where it does not."""
+        return max((credit.early_s for credit in self.credits.values()), default=0.0)
+
+    @property
     def dropped(self) -> int:
         """Messages that no reader got: they gave way in a bounded queue (whoever reads the newest only misses none)."""
         return sum(credit.dropped for credit in self.credits.values() if credit.delivery is Delivery.EVERY)

@@ -62,6 +62,11 @@ def test_a_new_label_goes_to_every_node_that_shows_it(run):
     assert run.actions(SendCommand) == [SendCommand("publisher", SetLabels(labels={}))]
 
 
+def test_an_object_may_begin_with_its_label(run):
+    assert run.request("add_object", {"points": [[5, 5]], "label": "dog"}) == {"object_id": 1}
+    assert run.request("list_objects")["objects"][0]["label"] == "dog"
+
+
 def test_the_feed_is_paused_resumed_and_ended(run):
     assert run.request("pause") == {"paused": True}
     assert run.request("resume", {}) == {"paused": False}
@@ -212,6 +217,8 @@ def test_a_restarted_renderer_records_again_and_answers_who_still_waits(run):
         ("add_object", {"box": [1, 2, 3]}, "bad_params"),
         ("add_object", {"box": [1, 2, 3, "x"]}, "bad_params"),
         ("add_object", {"mask": {"bbox": "x"}}, "bad_params"),
+        ("add_object", {"mask": {}}, "bad_params"),
+        ("add_object", {"points": [[1, 1]], "label": "two\nlines"}, "bad_params"),
         ("refine_object", {"object_id": 1, "points": [[1, 1]]}, "unknown_object"),
         ("refine_object", {"object_id": True}, "unknown_object"),
         ("rename_object", {"object_id": 1, "label": "cat"}, "unknown_object"),
