@@ -45,7 +45,6 @@ def main(process: str, folder: str) -> int:
     threading.main_thread().name = first.name  # a log line names the node whose thread says it
     install(first.config.log, process, nodes=[node.name for node in nodes])
     orphaned = threading.Event()
-    sys.setswitchinterval(float(os.environ.get("SWITCH", "0.005")))
     context = Context(first.config.graph.keys)
     running = _nodes_of(process, nodes, context, stop)
     _end_with_supervisor(running, stop, orphaned, folder)

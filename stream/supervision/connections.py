@@ -1,4 +1,4 @@
-"""The supervisor's sockets and the run's folder: requests in, replies out; what is a camera's is in `node_sockets.py`.
+"""The supervisor's sockets and the run's folder: requests in, replies out. Those of its nodes: `fleet/node_sockets.py`.
 
 Nothing here decides anything, and nothing waits but `wait`.
 """
@@ -12,7 +12,7 @@ from dataclasses import asdict, replace
 from stream.errors import StreamError
 from stream.run_directory import Run, RunDir
 from stream.settings.config import Config
-from stream.supervision.node_sockets import LentNodeSockets, NodeSockets
+from stream.supervision.fleet.node_sockets import LentNodeSockets, NodeSockets
 from stream.topology import Graph
 from stream.transport.service_sockets import RequestServer
 from stream.transport.sockets import Context, Poller, Refused, Waker

@@ -51,6 +51,19 @@ def test_a_soak_tells_a_process_that_grows_from_one_that_does_not() -> None:
     assert grown(0)["met"] == "yes"  # what it let go of while it warmed up does not count
 
 
+def test_fleet_measures_memory_cpu_rate_and_age_a_camera(tmp_path: Path) -> None:
+    few = ("--cameras", "2", "--fps", "5", "--seconds", "1", "--warm-up", "1", "--modes", "camera")
+    (row,) = measured(tmp_path, "fleet", *few)["rows"]
+    assert (row["part"], row["processes"]) == ("camera", 5)  # the supervisor, the fork server, the proxy, two cameras
+    assert row["MB a camera"] > 10
+    assert row["CPU % a camera"] > 0
+
+
+def test_fleet_refuses_a_mode_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert benchmark.main(["fleet", "--modes", "camera,nodes"]) == 2
+    assert "no 'nodes'; did you mean 'node'" in capsys.readouterr().err
+
+
 def test_start_times_help_and_the_first_mask(tmp_path: Path) -> None:
     rows = measured(tmp_path, "start", "--repeat", "1")["rows"]
     values = {(r["part"], r["measure"]): r["value"] for r in rows}

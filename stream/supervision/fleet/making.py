@@ -15,9 +15,9 @@ from stream.supervision.fleet.camera_run import CameraRun
 from stream.supervision.fleet.clients import ClientsOfSeveral, RunClients
 from stream.supervision.fleet.common_nodes import CommonNodes
 from stream.supervision.fleet.node_group import NodeHost
+from stream.supervision.fleet.node_sockets import NodeSockets
 from stream.supervision.journal import find_journal
 from stream.supervision.launching import Launcher, RunNode, make_plan, nodes_by_process
-from stream.supervision.node_sockets import NodeSockets
 from stream.topology import Graph, common_wiring, wiring
 
 C = TypeVar("C", bound=Config)

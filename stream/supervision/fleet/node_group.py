@@ -14,8 +14,8 @@ from dataclasses import dataclass
 from stream.errors import NodeError, StreamError
 from stream.reports import Failure, Health, Hello, Report
 from stream.settings.config import Config
+from stream.supervision.fleet.node_sockets import NodeSockets
 from stream.supervision.lifecycle import Exit, Running, SupervisedNode, SupervisedProcess
-from stream.supervision.node_sockets import NodeSockets
 from stream.topology import Graph
 
 log = logging.getLogger(__name__)
