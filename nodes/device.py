@@ -35,7 +35,7 @@ class DeviceNodes:
             self._start(read_plan(order))
         elif (camera := self._cameras.get(name)) is not None:
             camera.stop.set()
-            self.models.forget(name)
+            self.models.release(name)
 
     def run(self) -> int:
         """Serve until the stop signal; the exit code."""
