@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nodes.start import PlannedNode, RunningNodes, read_plan
+from stream.console.device_lines import DEVICE
 from stream.console.logs import install
-from stream.device_lines import DEVICE
 from stream.run_directory import FORK_SERVER, RunDir
 from stream.runtime import StopFlag
 from stream.transport.sockets import Context

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from nodes.start import PlannedNode, RunningNodes, read_plan
-from stream.device_lines import ended_line
+from stream.console.device_lines import ended_line
 from stream.runtime import StopFlag
 from stream.scheduling.shared_models import SharedModels
 from stream.transport.sockets import Context

@@ -10,7 +10,7 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 
-from stream.device_lines import DEVICE
+from stream.console.device_lines import DEVICE
 from stream.runtime import StopFlag
 from stream.settings.config import Config
 from stream.settings.presets import plain

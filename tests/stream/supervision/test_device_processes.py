@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from stream.device_lines import ended_line, read_ended, stop_line
+from stream.console.device_lines import ended_line, read_ended, stop_line
 from stream.settings.presets import load
 from stream.supervision.fleet.device_processes import DeviceMember, DeviceProcess
 from stream.topology import wiring
