@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from nodes.start import PlannedNode, RunningNodes, read_plan
+from stream.console.device_lines import DEVICE
 from stream.console.logs import install
-from stream.device_lines import DEVICE
 from stream.run_directory import FORK_SERVER, RunDir
 from stream.runtime import StopFlag
 from stream.transport.sockets import Context
@@ -37,7 +37,8 @@ def main(process: str, folder: str) -> int:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor gets Ctrl-C, and stops us in order
     _wake_when_orphaned()
-    line = _next_line(sys.stdin.fileno())
+    lines = _SupervisorLines(sys.stdin.fileno())
+    line = lines.next()
     if not line:
         return 1
     nodes = read_plan(json.loads(line))
@@ -47,7 +48,7 @@ def main(process: str, folder: str) -> int:
     orphaned = threading.Event()
     context = Context(first.config.graph.keys)
     running = _nodes_of(process, nodes, context, stop)
-    _end_with_supervisor(running, stop, orphaned, folder)
+    _end_with_supervisor(running, lines, stop, orphaned, folder)
     code = running.run()
     context.close()
     if orphaned.is_set():
@@ -72,19 +73,30 @@ def _wake_when_orphaned() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGCONT), 0, 0, 0)
 
 
-def _next_line(descriptor: int) -> bytes:
-    """The next line that the supervisor writes to our standard input: the plan. Empty when it has died.
+class _SupervisorLines:
+    """The lines that the supervisor writes to our standard input: the plan, and what is to be done later."""
 
-    It writes another one only long afterwards.
-    """
-    line = b""
-    while not line.endswith(b"\n") and (more := os.read(descriptor, 65536)):
-        line += more
-    return line if line.endswith(b"\n") else b""
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._rest = b""  # that was read beyond the last line
+
+    def next(self) -> bytes:
+        """Waits for one; empty when the supervisor has died."""
+        while b"\n" not in self._rest:
+            more = os.read(self._descriptor, 65536)
+            if not more:
+                return b""
+            self._rest += more
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line + b"\n"
 
 
 def _end_with_supervisor(
-    running: RunningNodes | DeviceNodes, stop: StopFlag, orphaned: threading.Event, folder: str
+    running: RunningNodes | DeviceNodes,
+    lines: _SupervisorLines,
+    stop: StopFlag,
+    orphaned: threading.Event,
+    folder: str,
 ) -> None:
     """Stop when the supervisor's end of our standard input closes: it has died, however it died.
 
@@ -92,7 +104,7 @@ def _end_with_supervisor(
     """
 
     def wait() -> None:
-        while line := _next_line(sys.stdin.fileno()):
+        while line := lines.next():
             running.take(json.loads(line))
         orphaned.set()
         stop.set()

@@ -95,8 +95,11 @@ def run_node(
 class RunningNodes:
     """The nodes of this process; each may be restarted alone, with another config."""
 
-    def __init__(self, nodes: Sequence[PlannedNode], context: Context, stop: StopFlag) -> None:
+    def __init__(
+        self, nodes: Sequence[PlannedNode], context: Context, stop: StopFlag, models: SharedModels | None = None
+    ) -> None:
         self._nodes = nodes
+        self._models = models  # that they share with the nodes of other cameras
         self._context = context
         self._stop = stop
         self._flags: dict[str, StopFlag] = {}  # of the node as it runs now, by name
@@ -129,7 +132,7 @@ class RunningNodes:
         """Run a node, again and again as long as it is to be restarted; then end the process, which is restarted."""
         while True:
             flag = self._flags[node.name] = StopFlag(self._stop)
-            code = node.run(self._context, flag)
+            code = node.run(self._context, flag, self._models)
             node.wait_until_unbound()
             again = self._next.pop(node.name, None)
             if again is None or self._stop.is_set():

@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 
 from stream.commands import COMMANDS
-from stream.device_lines import DEVICE
+from stream.console.device_lines import DEVICE
 from stream.errors import ConfigError, nearest
 from stream.messages import (
     DiscoverObjects,

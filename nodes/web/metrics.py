@@ -147,7 +147,13 @@ class RunCollector(Collector):
             (GaugeMetricFamily, "service_ratio", ("service_ratio",), 1.0, "Frames served of those asked for, lately"),
             (GaugeMetricFamily, "batch_occupancy", ("device", "batch_occupancy"), 1.0, "Requests in a batch"),
             (GaugeMetricFamily, "jain_index", ("device", "jain_index"), 1.0, "How even the service ratios are"),
-            (GaugeMetricFamily, "queue_age_p99_seconds", ("device", "queue_age_ms", "p99"), 1e-3, "Wait for the model"),
+            (
+                GaugeMetricFamily,
+                "queue_age_seconds",
+                ("device", "queue_age_ms", "p99"),
+                1e-3,
+                "What 99 in 100 requests wait at most",
+            ),
         ):
             family = kind(f"sam_pt_shared_{name}", text, labels=["camera"])
             for camera, own in sharing.items():

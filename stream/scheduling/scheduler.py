@@ -117,10 +117,14 @@ class Scheduler:
         del self._waiting[slot]
         return [self._decline(waiting.request, "replaced")]
 
+    def release(self, camera: str) -> list[Declined]:
+        """A camera is about to go: what waited of it."""
+        slots = [slot for slot in self._waiting if slot[0] == camera]
+        return [self._decline(self._waiting.pop(slot).request, "forgotten") for slot in slots]
+
     def forget(self, camera: str) -> list[Declined]:
         """A camera is gone: what waited of it, and nothing else of it is kept."""
-        slots = [slot for slot in self._waiting if slot[0] == camera]
-        declined = [self._decline(self._waiting.pop(slot).request, "forgotten") for slot in slots]
+        declined = self.release(camera)
         for slot in [slot for slot in self._hopeless if slot[0] == camera]:
             del self._hopeless[slot]
         self.shares.forget(camera)

@@ -91,12 +91,18 @@ class SharedModel:
             self._answer_declined(declined)
             return bool(declined)
 
-    def forget(self, camera: str) -> None:
-        """A camera is gone: what it waits for is answered, its figures are dropped."""
+    def release(self, camera: str) -> None:
+        """A camera is about to go: whatever it waits for is answered now."""
         with self._lock:
-            self._answer_declined(self._scheduler.forget(camera))
+            self._answer_declined(self._scheduler.release(camera))
             for request in [request for request in self._tickets if request.camera == camera]:
                 self._tickets.pop(request).fail(DeclinedError("forgotten"))  # in work: its answer is for nobody
+
+    def forget(self, camera: str) -> None:
+        """A camera is gone; its figures, too."""
+        self.release(camera)
+        with self._lock:
+            self._scheduler.forget(camera)
 
     def figures(self) -> DeviceFigures:
         """How the model is shared."""

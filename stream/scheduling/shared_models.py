@@ -41,16 +41,21 @@ class SharedModels:
                 self._devices[name] = SharedModel(name)
             return self._devices[name]
 
+    def release(self, camera: str) -> None:
+        """A camera is about to go: nothing that it waits for holds it back."""
+        for device in self._all():
+            device.release(camera)
+
     def forget(self, camera: str) -> None:
         """A camera is gone."""
-        with self._lock:
-            devices = list(self._devices.values())
-        for device in devices:
+        for device in self._all():
             device.forget(camera)
 
     def close(self) -> None:
         """End every queue."""
-        with self._lock:
-            devices = list(self._devices.values())
-        for device in devices:
+        for device in self._all():
             device.close()
+
+    def _all(self) -> list[SharedModel]:
+        with self._lock:
+            return list(self._devices.values())

@@ -10,12 +10,12 @@ import json
 import logging
 from collections.abc import Callable, Sequence
 
-from stream.device_lines import DEVICE
+from stream.console.device_lines import DEVICE
 from stream.runtime import StopFlag
 from stream.settings.config import Config
 from stream.settings.presets import plain
 from stream.supervision.connections import Connections
-from stream.supervision.device_processes import DeviceMember, DeviceProcess
+from stream.supervision.fleet.device_processes import DeviceMember, DeviceProcess
 from stream.supervision.forking import ForkServer
 from stream.supervision.processes import NodeProcess, NodeThread, environment
 from stream.topology import Graph

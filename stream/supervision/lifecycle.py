@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from stream.errors import StreamError
 from stream.reports import Health
 from stream.settings.config import Config
-from stream.supervision.device_processes import DeviceMember
+from stream.supervision.fleet.device_processes import DeviceMember
 from stream.supervision.lifetime_counters import LifetimeCounters, RecentCounters
 from stream.supervision.processes import NodeProcess, NodeThread
 from stream.supervision.restart_policy import RestartPolicy

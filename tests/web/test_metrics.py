@@ -94,7 +94,7 @@ def test_the_numbers_of_the_run_and_of_the_page_are_there():
             assert value("sam_pt_shared_frames_total", camera=CAMERA, outcome="late") == 6
             assert value("sam_pt_shared_model_seconds_total", camera=CAMERA) == 2.5
             assert value("sam_pt_shared_jain_index", camera=CAMERA) == 0.98
-            assert value("sam_pt_shared_queue_age_p99_seconds", camera=CAMERA) == 0.25
+            assert value("sam_pt_shared_queue_age_seconds", camera=CAMERA) == 0.25
             assert value("sam_pt_node_restarts_total", camera=CAMERA, node="tracker") == 1
             assert value("sam_pt_node_memory_bytes", camera=CAMERA, node="tracker") == 100 * 2**20
             assert value("sam_pt_node_memory_bytes", camera=CAMERA, node="supervisor") == 40 * 2**20

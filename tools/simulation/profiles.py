@@ -2,7 +2,7 @@
 
 | profile | where its numbers are from |
 |---|---|
-| sam-cpu | measured: `benchmark.py sharing`, `benchmark.py tracker` (docs/benchmarks.md), 2 cores of an AMD EPYC |
+| sam-cpu | measured: `benchmark.py tracker` at 576x1024, `decoder` at 512 px (docs/benchmarks.md), 2 cores |
 | lite-cpu | measured: `benchmark.py lite`, one thread; cameras share nothing but its time |
 | sam-gpu | ASSUMED, nothing was measured on a GPU: PIPS and SAM ViT-B at 1024 px on a data-centre GPU, half precision |
 | mobile-gpu | ASSUMED as well: PIPS and MobileSAM at 1024 px |
@@ -67,10 +67,10 @@ PROFILES = {
             False,
             {"tracker": PIPS, "decoder": SAM},
             {
-                "pips encode": (0.0, 0.45),
-                "pips window": (0.0, 0.095),
+                "pips encode": (0.0, 1.0),
+                "pips window": (0.0, 0.65),
                 "sam encode": (0.0, 1.6),
-                "sam pass": (0.030, 0.036),
+                "sam pass": (0.017, 0.046),
             },
             0.10,
         ),

@@ -8,7 +8,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 
-from stream.device_lines import read_ended, stop_line
+from stream.console.device_lines import read_ended, stop_line
 from stream.errors import StreamError
 from stream.supervision.processes import NodeProcess
 
