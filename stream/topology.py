@@ -34,6 +34,7 @@ from stream.messages import (
 from stream.reports import REPORTS
 from stream.settings.addresses import source_kind
 from stream.settings.config import Config
+from stream.settings.recordings import recording_node
 
 
 class Delivery(Enum):
@@ -211,6 +212,8 @@ def _node(stage: str, config: Config) -> Node:
         reads["scenes"] = NEWEST  # asked for when a snapshot is
     if stage == "publisher" and not config.publisher.frames:
         del reads["frames"]
+    if stage == "capture" and recording_node(config) == "capture" and config.recording.when == "objects":
+        reads["masks"] = NEWEST  # they tell whether an object is in sight
     writes = plan.writes
     if source_kind(config.capture.source) == "browser":
         if stage == "capture":
@@ -246,4 +249,5 @@ def _process(stage: str, config: Config) -> str:
 def has_sinks(config: Config) -> bool:
     """Whether the renderer has a sink that wants every frame."""
     r = config.renderer
-    return bool(r.record or r.save_masks or r.window or r.picture)
+    records = bool(r.record) and recording_node(config) != "capture"
+    return bool(records or r.save_masks or r.window or r.picture)

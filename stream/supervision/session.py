@@ -35,6 +35,7 @@ from stream.messages import Masks, Prompt
 from stream.reports import Found, Health, Opened
 from stream.settings.addresses import LIVE_KINDS, source_kind
 from stream.settings.config import Config
+from stream.settings.recordings import recording_node
 from stream.settings.secrets import redact
 from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand
 from stream.supervision.followed_objects import LABELLED, FollowedObjects
@@ -63,6 +64,7 @@ class Session:
         self.opened: Opened | None = None  # the newest report of an open source
         self.paused = False
         self.discovery_done = False  # the first search for objects is over, or given up (--auto)
+        self.recorder = recording_node(config) or "renderer"  # the node that records
         self._sinks = graph.sinks
         self._record: Record | None = None  # what was asked for last; None: as the config says
         self._outbox = outbox
@@ -87,11 +89,11 @@ class Session:
             self._send(node, Start(restarts=state.loads - 1))
             if node in LABELLED and self.registry.labels:
                 self._send(node, SetLabels(labels=self.registry.labels))
-            if node == "renderer" and self._record is not None:
-                self._send(node, self._record)
             if node == "decoder" and state.loads > 1:
                 self.discovery_done = True  # it may have died of the search, and is not asked for it again
                 self._send("tracker", DecoderRestarted())
+        if node == self.recorder and self._record is not None:
+            self._send(node, self._record)
 
     def on_restart(self, node: str) -> None:
         """A node has ended and is restarted; until it says hello, it takes no commands."""
@@ -187,9 +189,9 @@ class Session:
         self._send("renderer", TakeSnapshot(request=request))
 
     def record(self, on: bool, request: int) -> None:
-        """Have the renderer record from now on, or no longer, also when it is restarted."""
+        """Have the recording node record from now on, or no longer, also when it is restarted."""
         self._record = Record(on=on, request=request)
-        self._send_if_loaded("renderer", self._record)
+        self._send_if_loaded(self.recorder, self._record)
 
     def end_run(self, error: StreamError | None = None) -> None:
         """End the run."""
