@@ -6,6 +6,7 @@ import json
 import logging
 import secrets
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
@@ -16,7 +17,11 @@ from stream.node import NodeContext, Stage
 from stream.public_wire.messages import pack_frame, pack_masks, pack_scene, pack_status
 from stream.reports import Progress
 from stream.settings.config import Config
+from stream.settings.recordings import recording_node
 from stream.timing import Latency, RecentLatency
+
+if TYPE_CHECKING:
+    from nodes.publisher.mask_recorder import MaskRecorder
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +48,7 @@ class PublisherStage(Stage):
         self._scene_id = -1  # frame_id of the newest of them
         self._latency = Latency()  # capture to publish
         self._recent = RecentLatency()
+        self._mask_recorder = _make_mask_recorder(config)
 
     def handle_command(self, command: Command) -> None:
         """Publish the status; take the objects' labels."""
@@ -69,8 +75,10 @@ class PublisherStage(Stage):
         return False
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket, and the file of masks."""
         self._broadcast.close()
+        if self._mask_recorder is not None:
+            self._mask_recorder.close()
 
     def progress(self) -> Progress:
         """How many masks messages were published, and how old they were."""
@@ -91,6 +99,8 @@ class PublisherStage(Stage):
         masks = masks.with_labels(self._labels)
         self._broadcast.send(pack_masks(masks, self._own.codec, now_ns, self._published, self._incarnation))
         self._published += 1
+        if self._mask_recorder is not None:
+            self._mask_recorder.take(masks)
         age_ms = (now_ns - stamp.captured_ns) / 1e6
         self._latency.add(age_ms)
         self._recent.add(age_ms, now_ns / 1e9)
@@ -114,3 +124,13 @@ class PublisherStage(Stage):
             log.warning("a picture is not published: %s", error, extra={"once_key": "picture not published"})
             return
         self._broadcast.send(parts)
+
+
+def _make_mask_recorder(config: Config) -> MaskRecorder | None:
+    """What writes masks beside recordings, where the config asks for it."""
+    if not (recording_node(config) and config.recording.masks):
+        return None
+    from nodes.publisher.mask_recorder import MaskRecorder  # what is off is not loaded
+    from stream.settings.recordings import camera_folder
+
+    return MaskRecorder(camera_folder(config), config.recording.pre_s)

@@ -16,7 +16,7 @@ from stream.recordings.segment_file import StreamTemplate
 from stream.recordings.writer import SegmentWriter
 from stream.reports import SinkState
 from stream.settings.config import Config
-from stream.settings.recordings import recording_node
+from stream.settings.recordings import camera_folder, recording_node
 
 log = logging.getLogger(__name__)
 
@@ -132,8 +132,3 @@ def make_recorder(config: Config) -> Recorder:
     options = PlanOptions(own.when, own.segment_s, own.pre_s, own.post_s)
     writer = SegmentWriter(folder, options, timed_by_source=by_source)
     return Recorder(writer, folder.path)
-
-
-def camera_folder(config: Config) -> Path:
-    """Where the recordings of a camera are: each has a folder of its own."""
-    return Path(config.renderer.record) / config.capture.camera

@@ -185,6 +185,7 @@ class Recording(Section, frozen=True):
     post_s: Annotated[float, Meta(ge=0)] = 10.0  # objects: so much after the last was seen
     max_days: Annotated[float, Meta(ge=0)] = 0.0  # older segments are deleted
     max_mb: Annotated[float, Meta(ge=0)] = 0.0  # that the recordings of a camera take; the oldest segments give way
+    replay_masks: str = ""  # file of masks that are shown in place of new ones, with --source on the video beside it
     keep_free_mb: Annotated[float, Meta(ge=0)] = 1000.0  # of the disk; the oldest segments give way
 
 

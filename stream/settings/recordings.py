@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 from stream.settings.addresses import source_kind
 from stream.settings.config import Config
@@ -21,3 +22,8 @@ def recording_node(config: Config) -> str:
         return ""
     copied = config.live and not config.recording.overlay and source_kind(config.capture.source) in COPIED_KINDS
     return "capture" if copied else "renderer"
+
+
+def camera_folder(config: Config) -> Path:
+    """Where the recordings of a camera are: each has a folder of its own."""
+    return Path(config.renderer.record) / config.capture.camera
