@@ -15,7 +15,7 @@ from collections import deque
 from pathlib import Path
 
 from stream.messages import Masks
-from stream.recordings.folder import read_index
+from stream.recordings.index_file import read_index
 from stream.recordings.mask_lines import to_line
 from stream.recordings.segment_times import place
 from stream.recordings.segments import INDEX, MASKS, VIDEO, Index

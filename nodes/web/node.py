@@ -15,6 +15,7 @@ from stream.node import NodeContext, Stage
 from stream.reports import Progress
 from stream.settings.addresses import source_kind
 from stream.settings.config import Config
+from stream.settings.recordings import camera_folder, recording_node
 
 log = logging.getLogger(__name__)
 
@@ -38,7 +39,8 @@ class WebStage(Stage):
         topics = [f"{topic}{camera}" for topic in ALWAYS]
         listening, requests = Listening(node.open_listener(topics)), Requests(node.open_control())
         try:
-            self._server = WebServer(config.web, listening, requests, [camera], node.folder, camera_feed)
+            folders = {camera: camera_folder(config)} if recording_node(config) else {}
+            self._server = WebServer(config.web, listening, requests, [camera], node.folder, camera_feed, folders)
         except Exception:
             listening.close()
             requests.close()

@@ -14,6 +14,7 @@ from pathlib import Path
 import msgspec
 
 from stream.errors import ConfigError
+from stream.recordings.index_file import read_index, write_index
 from stream.recordings.retention import Disk, Limits, has_room, to_delete
 from stream.recordings.segment_file import cut_torn_fragment
 from stream.recordings.segments import INDEX, MASKS, VIDEO, Index, OpenSegment, Segment, segment_name, start_of
@@ -209,28 +210,6 @@ def reconciled(path: Path, camera: str) -> list[Segment]:
         ):
             masks.unlink(missing_ok=True)  # of a segment that is gone
     return segments
-
-
-def read_index(path: Path) -> Index | None:
-    """The index in a folder; None where there is none, or none that can be read."""
-    try:
-        return msgspec.json.decode((path / INDEX).read_bytes(), type=Index)
-    except (OSError, msgspec.MsgspecError, UnicodeDecodeError):
-        return None
-
-
-def write_index(path: Path, index: Index) -> None:
-    """Put the index there whole or not at all, on the disk itself."""
-    part = path / f".{INDEX}.part"
-    try:
-        with part.open("wb") as file:
-            file.write(msgspec.json.encode(index))
-            file.flush()
-            os.fsync(file.fileno())
-        part.replace(path / INDEX)
-    except OSError:
-        part.unlink(missing_ok=True)
-        raise
 
 
 def _size(path: Path) -> int:

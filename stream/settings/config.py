@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
 from stream.settings.addresses import LIVE_KINDS, source_kind
+from stream.settings.section import Section as Section  # others take it from here
+from stream.settings.zones import Zones
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -16,10 +17,6 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 # the description is what an error says is needed
 Device = Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:NUMBER")]
 PictureSize = Annotated[str, Meta(pattern=r"^\d+x\d+$", description="WIDTHxHEIGHT")]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A section of the config; unknown keys are refused."""
 
 
 class Capture(Section, frozen=True):
@@ -224,6 +221,7 @@ class Config(Section, frozen=True):
     graph: Graph = Graph()
     log: Log = Log()
     recording: Recording = Recording()
+    zones: Zones = Zones()
 
     @property
     def publishes_scenes(self) -> bool:

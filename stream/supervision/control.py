@@ -19,12 +19,13 @@ from stream.supervision.requests.limits import RequestLimits
 from stream.supervision.requests.object_methods import OBJECT_METHODS
 from stream.supervision.requests.run_methods import RUN_METHODS
 from stream.supervision.requests.waiting import WaitingRequest, WaitingRequests
+from stream.supervision.requests.zone_methods import ZONE_METHODS
 from stream.supervision.session import Session
 from stream.transport.wire import from_json, to_json
 
 log = logging.getLogger(__name__)
 
-METHODS: dict[str, Method] = {**OBJECT_METHODS, **FRAME_METHODS, **RUN_METHODS}
+METHODS: dict[str, Method] = {**OBJECT_METHODS, **FRAME_METHODS, **RUN_METHODS, **ZONE_METHODS}
 MAX_ID_CHARACTERS = 128  # it comes back with the reply, and may have to be kept until then
 
 

@@ -16,7 +16,7 @@ from stream.errors import ConfigError
 from stream.in_memory import InMemoryNode
 from stream.messages import Frame, Masks, Scene, Tracks
 from stream.public_wire import coco_rle
-from stream.recordings.folder import write_index
+from stream.recordings.index_file import write_index
 from stream.recordings.mask_lines import LineOfTime, frame_indices, read_lines, to_line
 from stream.recordings.segments import Index, OpenSegment, Segment
 from stream.settings.config import Config, Recording

@@ -16,7 +16,8 @@ import pytest
 from recordings.packet_feed import FPS, PacketFeed, times_in
 from running import ROOT, until
 
-from stream.recordings.folder import RecordingFolder, read_index, reconciled
+from stream.recordings.folder import RecordingFolder, reconciled
+from stream.recordings.index_file import read_index
 from stream.recordings.plan import PlanOptions
 from stream.recordings.retention import Limits
 from stream.recordings.segment_file import SegmentFile, cut_torn_fragment
