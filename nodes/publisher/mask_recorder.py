@@ -23,6 +23,7 @@ from stream.recordings.segments import INDEX, MASKS, VIDEO, Index
 log = logging.getLogger(__name__)
 
 QUEUE = 256  # masks messages that wait for the disk; the oldest give way
+HELD = 32  # newest frames whose segment may not be there yet: an encoder holds pictures back
 RING_S = 5.0  # of masks whose segment is not there yet, beside `recording.pre_s`
 RING_BYTES = 32 << 20
 FLUSH_S = 1.0  # what a kill may lose
@@ -83,8 +84,9 @@ class MaskRecorder:
         """The videos may be a little behind: wait for the last segment, but not for one that never comes."""
         until_s = time.monotonic() + LAST_S
         try:
-            while self._lines.settle() and time.monotonic() < until_s:
+            while self._lines.is_under_way() and time.monotonic() < until_s:
                 time.sleep(LAST_S / 20)
+            self._lines.settle()
             self._lines.flush(time.monotonic(), now=True)
         except OSError as error:
             log.warning("the last masks of the recording can't be written: %s", error.strerror or error)
@@ -109,30 +111,41 @@ class MaskLines:
         self._flushed_s = 0.0
 
     def take(self, masks: Masks) -> None:
-        """Write the masks of a frame, and those that waited, as far as their segments are there."""
-        self.settle()
-        self._write(masks)
-
-    def settle(self) -> bool:
-        """Write the masks that wait, as far as their segments are there; whether some still wait."""
+        """Take the masks of a frame; those of earlier frames are written, as far as their segments are there."""
+        self._put(masks)
         if self._read_index():
-            waiting, self._ring, self._ring_bytes = self._ring, deque(), 0
-            for masks in waiting:
-                self._write(masks)
-        return bool(self._ring)
+            self._write_waiting(held=HELD)
+        elif len(self._ring) > HELD:
+            self._write_waiting(held=HELD, first=len(self._ring) - HELD - 1)
 
-    def _write(self, masks: Masks) -> None:
-        where = None if self._index is None else place(self._index, masks.stamp)
-        if where is None:
-            self._put(masks)
-        else:
-            self._append(where[0], to_line(masks, where[1]))
+    def settle(self) -> None:
+        """Write all that wait, as far as their segments are there: nothing more comes."""
+        self._read_index()
+        self._write_waiting(held=0)
+
+    def is_under_way(self) -> bool:
+        """Whether the newest segment is still written."""
+        self._read_index()
+        return bool(self._ring) and (self._index is None or self._index.writing is not None)
+
+    def _write_waiting(self, *, held: int, first: int = 0) -> None:
+        """Write those that wait, from the `first` on, but for the newest `held`."""
+        waiting, self._ring, self._ring_bytes = list(self._ring), deque(), 0
+        for i, masks in enumerate(waiting):
+            due = first <= i < len(waiting) - held
+            where = place(self._index, masks.stamp) if due and self._index is not None else None
+            if where is None:
+                self._put(masks)
+            else:
+                self._append(where[0], to_line(masks, where[1]))
 
     def _put(self, masks: Masks) -> None:
         self._ring.append(masks)
         self._ring_bytes += _bytes(masks)
         oldest_ns = masks.stamp.captured_unix_ns - self._ring_ns
-        while self._ring_bytes > RING_BYTES or self._ring[0].stamp.captured_unix_ns < oldest_ns:
+        while len(self._ring) > HELD + 1 and (
+            self._ring_bytes > RING_BYTES or self._ring[0].stamp.captured_unix_ns < oldest_ns
+        ):
             self._ring_bytes -= _bytes(self._ring.popleft())
 
     def flush(self, now_s: float, *, now: bool = False) -> None:

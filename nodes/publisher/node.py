@@ -91,10 +91,10 @@ class PublisherStage(Stage):
 
     def progress(self) -> Progress:
         """How many masks messages were published, and how old they were."""
+        events = {} if self._events is None else {"events": self._events.sent}
         return Progress(
             frame_id=self._frame_id,
-            counters={"published": self._published, "scenes": self._scenes}
-            | ({} if self._events is None else {"events": self._events.sent}),
+            counters={"published": self._published, "scenes": self._scenes, **events},
             gauges={f"latency_p{p}": self._latency.quantile(p / 100) for p in (50, 95, 99)}
             | {f"recent_latency_p{p}": self._recent.quantile(p / 100, self._node.now_s()) for p in (50, 95)},
         )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import logging
-import time
 from fractions import Fraction
 from typing import Any
 
@@ -73,7 +72,7 @@ class FolderRecorder:
         if self._recorder is None:
             return
         if masks.in_sight:
-            self._recorder.see_objects(time.monotonic_ns())
+            self._recorder.see_objects(masks.stamp.captured_ns if self._config.live else play_ns)
         size, aspect = even_size(rgb), Fraction(*pixel_aspect)
         try:
             if self._encoder is None or (self._encoder.size, self._encoder.pixel_aspect) != (size, aspect):

@@ -40,12 +40,14 @@ class RecordingFolder:
         *,
         free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
         unix_ns: Callable[[], int] = time.time_ns,
+        live: bool = True,
     ) -> None:
         self.path = path
         self._camera = camera
         self._limits = limits
         self._free_bytes = free_bytes
         self._unix_ns = unix_ns
+        self._live = live
         self._segments: list[Segment] = []  # finished, the oldest first
         self._writing: OpenSegment | None = None
         self._lock = -1
@@ -89,7 +91,7 @@ class RecordingFolder:
         while (self.path / (name + VIDEO)).exists() or (self._segments and name <= self._segments[-1].name):
             start_unix_ns = max(start_unix_ns, self._segments[-1].start_unix_ns if self._segments else 0) + 1_000_000
             name = segment_name(self._camera, start_unix_ns)  # the clock was set back: names still tell the order
-        self._writing = OpenSegment(name=name, start_unix_ns=start_unix_ns, origin_pts_s=origin_pts_s)
+        self._writing = OpenSegment(name=name, start_unix_ns=start_unix_ns, origin_pts_s=origin_pts_s, live=self._live)
         self._save()
         return self.path / (name + VIDEO)
 
@@ -115,6 +117,7 @@ class RecordingFolder:
                     video_bytes=size,
                     masks_bytes=_size(self.path / (writing.name + MASKS)),
                     origin_pts_s=writing.origin_pts_s,
+                    live=writing.live,
                 )
             )
         else:
@@ -196,10 +199,15 @@ def reconciled(path: Path, camera: str) -> list[Segment]:
                     _remove(path, name)
                     continue
                 os.utime(video, ns=(written_ns, written_ns))  # the cut is no writing
-            origin = writing.origin_pts_s if writing and writing.name == name else None
+            begun = writing if writing and writing.name == name else None
             end = max(start, video.stat().st_mtime_ns)
             segment = Segment(
-                name=name, start_unix_ns=start, end_unix_ns=end, video_bytes=_size(video), origin_pts_s=origin
+                name=name,
+                start_unix_ns=start,
+                end_unix_ns=end,
+                video_bytes=_size(video),
+                origin_pts_s=begun.origin_pts_s if begun else None,
+                live=begun.live if begun else True,
             )
         if segments and segments[-1].end_unix_ns > segment.start_unix_ns:
             segments[-1] = msgspec.structs.replace(segments[-1], end_unix_ns=segment.start_unix_ns)

@@ -126,7 +126,7 @@ def make_recorder(config: Config) -> Recorder:
     """The recorder of a config whose `renderer.record` is a folder."""
     own, camera = config.recording, config.capture.camera
     limits = Limits(own.max_days, round(own.max_mb * 1e6), round(own.keep_free_mb * 1e6))
-    folder = RecordingFolder(camera_folder(config), camera, limits)
+    folder = RecordingFolder(camera_folder(config), camera, limits, live=config.live)
     # Pictures of a live feed that are encoded play as they were captured, whatever the source says of their times.
     by_source = recording_node(config) == "capture" or not config.live
     options = PlanOptions(own.when, own.segment_s, own.pre_s, own.post_s)

@@ -21,7 +21,11 @@ def place(index: Index, stamp: Stamp) -> tuple[str, float] | None:
         t = time_in(segment, stamp)
         if t < -FRAME_S:
             continue
-        ended = isinstance(segment, Segment) and t > (segment.end_unix_ns - segment.start_unix_ns) / 1e9 + FRAME_S
+        ended = (
+            isinstance(segment, Segment)
+            and segment.live
+            and t > (segment.end_unix_ns - segment.start_unix_ns) / 1e9 + FRAME_S
+        )
         return None if ended else (segment.name, max(0.0, t))
     return None
 
@@ -32,4 +36,5 @@ def time_in(segment: Segment | OpenSegment, stamp: Stamp) -> float:
     if segment.origin_pts_s is None or stamp.pts_s is None:
         return captured_s
     shown_s = stamp.pts_s - segment.origin_pts_s
-    return shown_s if abs(shown_s - captured_s) <= CLOCKS_S else captured_s  # else of another connection
+    of_this_connection = not segment.live or abs(shown_s - captured_s) <= CLOCKS_S
+    return shown_s if of_this_connection else captured_s

@@ -22,6 +22,7 @@ class Segment(msgspec.Struct, frozen=True, kw_only=True):
     video_bytes: int
     masks_bytes: int = 0
     origin_pts_s: float | None = None  # the source's presentation time at time 0 of the video
+    live: bool = True  # False: of a finished clip, whose own times alone mean anything
 
     @property
     def bytes(self) -> int:
@@ -35,6 +36,7 @@ class OpenSegment(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     start_unix_ns: int
     origin_pts_s: float | None = None
+    live: bool = True
 
 
 class Index(msgspec.Struct, frozen=True, kw_only=True):

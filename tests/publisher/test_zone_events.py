@@ -9,6 +9,7 @@ import pytest
 from msgspec.structs import replace
 from renderer.box_masks import box_object, masks_of
 
+from nodes.capture.scene import DemoScene
 from nodes.publisher.node import make_stage
 from nodes.publisher.zones.zone_events import ZoneEvents
 from stream.commands import SetLabels, SetZones

@@ -88,6 +88,7 @@ def test_masks_go_to_the_segment_of_their_picture_also_when_they_come_late(tmp_p
     write_index(tmp_path, Index(camera="door", segments=[finished("door-1", 0, 1)], writing=second))
     for i in range(20, 40):
         lines.take(masks_at(i))
+    lines.settle()
     lines.flush(1e9)
     lines.close()
     first, second = (read_lines(tmp_path / f"door-{n}.masks.jsonl") for n in (1, 2))
@@ -116,6 +117,7 @@ def test_masks_that_no_segment_holds_are_written_nowhere_and_wait_in_bounds(tmp_
     writing = OpenSegment(name="door-1", start_unix_ns=BEGAN_NS)  # a recording of objects begins before they are seen
     write_index(tmp_path, Index(camera="door", writing=writing))
     lines.take(masks_at(500))
+    lines.settle()
     lines.flush(1e9)
     lines.close()
     assert [line.frame_id for line in read_lines(tmp_path / "door-1.masks.jsonl")] == list(range(449, 501))
