@@ -1,5 +1,5 @@
 # `make` alone lists the targets. PYTHON=python3.12 chooses the interpreter, VENV=DIR where packages go,
-# DEMO="--set capture.demo_frames=50", LIVE="--web 127.0.0.1:9000" and BENCH="soak --frames 2000" change what is run.
+# DEMO="--set capture.demo_frames=50", LIVE="--web 127.0.0.1:9000" and BENCH="soak --minutes 2" change what is run.
 PYTHON ?= python3
 VENV ?= .venv
 BENCH ?= pipeline
@@ -32,7 +32,7 @@ load: $(VENV)/.dev ## hostile clients beside one that behaves, and malformed mes
 check: $(VENV)/.dev ## format, lint and check types (in CI: without changing a file)
 	PYTHON=$(python) tools/check format lint types
 
-bench: $(VENV)/.lite ## measure: BENCH=pipeline, start or "soak --frames 6000"; writes bench-output/
+bench: $(VENV)/.lite ## measure: BENCH=pipeline, start or "soak --minutes 30"; writes bench-output/
 	@mkdir -p bench-output
 	$(python) tools/benchmark.py $(BENCH) --json bench-output/$(firstword $(BENCH)).json
 

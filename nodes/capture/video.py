@@ -13,8 +13,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 import av
+from av.video.reformatter import VideoReformatter
 
-from nodes.capture.display import display_flips, pixel_shape, upright_rgb
+from nodes.capture.display import Orientation, pixel_shape, upright
 from nodes.capture.pace import FALLBACK_FPS
 from nodes.capture.silence import SilenceDetector
 from nodes.capture.source import Picture, SourceInfo
@@ -65,6 +66,9 @@ class VideoSource:
         self._stream: Any = None
         self._tap: Tap | None = None  # what gets a copy of each packet
         self._given = 0
+        self._orientation = Orientation(_tiny)
+        # One for all frames: each would start threads of its own, which live as long as the frame.
+        self._reformatter = VideoReformatter()
         self.damaged = 0  # packets that did not decode
         self._broken = ""  # why a finite source could not be read to its end
         self._highest_s: float | None = None  # presentation time of a frame so far; it may start again in the middle
@@ -97,9 +101,10 @@ class VideoSource:
     def read(self) -> Picture | None:
         frame = self._next()
         if frame is not None:
-            transposed = display_flips(frame)[0]
-            shape = self._pixel_aspect(transposed=transposed)
-            return Picture(upright_rgb(frame), self._presented_s(frame), pixel_aspect=shape, corrupt=frame.is_corrupt)
+            flips = self._orientation.of(frame)
+            shape = self._pixel_aspect(transposed=flips[0])
+            rgb = upright(self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray(), flips)
+            return Picture(rgb, self._presented_s(frame), pixel_aspect=shape, corrupt=frame.is_corrupt)
         if self.live:
             raise SourceError(f"{self.name}: the connection was closed after {self._given} frames")
         return None
@@ -145,7 +150,7 @@ class VideoSource:
             )
         self._first, self._given = first, 0
         size = (first.height, first.width)
-        if display_flips(first)[0]:
+        if self._orientation.of(first)[0]:
             size = (first.width, first.height)
         expected = stream.frames or (round(length_s * fps) if length_s and fps else None)
         return SourceInfo(size, fps if 0 < fps <= MAX_FPS else None, None if self.live else expected)
@@ -304,6 +309,11 @@ def is_animated_webp(path: Path) -> bool:
     except OSError:
         return False
     return len(head) == 21 and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
+
+
+def _tiny(frame: Any) -> Any:
+    """A copy of a frame, 2 px wide and high."""
+    return VideoReformatter().reformat(frame, width=2, height=2, format="rgb24", threads=1)
 
 
 def reason(error: Exception) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from av.video.reformatter import Colorspace
+from av.video.reformatter import Colorspace, VideoReformatter
 
 from stream.arrays import Array
 
@@ -48,9 +48,15 @@ def with_even_edges(rgb: Array) -> Array:
     return np.ascontiguousarray(rgb)
 
 
-def to_frame(rgb: Array, tick: int) -> Any:
-    """A frame for the encoder, of a picture of the stream's size, shown at `tick`."""
-    frame = av.VideoFrame.from_ndarray(rgb, format="rgb24")
-    frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
-    frame.pts, frame.time_base = tick, Fraction(1, TICKS)
-    return frame
+class PictureConverter:
+    """Pictures into frames for one encoder."""
+
+    def __init__(self) -> None:
+        self._reformatter = VideoReformatter()  # one for all frames: each would start threads of its own
+
+    def to_frame(self, rgb: Array, tick: int) -> Any:
+        """A frame of a picture of the stream's size, shown at `tick`."""
+        frame: Any = av.VideoFrame.from_ndarray(rgb, format="rgb24")
+        frame = self._reformatter.reformat(frame, format="yuv420p", dst_colorspace=Colorspace.ITU709, threads=1)
+        frame.pts, frame.time_base = tick, Fraction(1, TICKS)
+        return frame

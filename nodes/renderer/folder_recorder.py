@@ -10,7 +10,7 @@ from typing import Any
 import av
 from av.video.frame import PictureType
 
-from nodes.renderer.encoding import KEY_S, TICKS, add_h264_stream, even_size, to_frame, with_even_edges
+from nodes.renderer.encoding import KEY_S, TICKS, PictureConverter, add_h264_stream, even_size, with_even_edges
 from stream.arrays import Array
 from stream.messages import Masks, Stamp
 from stream.recordings.packets import EncodedPacket
@@ -101,6 +101,7 @@ class PictureEncoder:
 
     def __init__(self, size: tuple[int, int], pixel_aspect: Fraction) -> None:
         self.size, self.pixel_aspect = size, pixel_aspect
+        self._converter = PictureConverter()
         self._holder = av.open(io.BytesIO(), "w", format="mp4")
         self._stream = add_h264_stream(self._holder, size, pixel_aspect, round(TICKS / NOMINAL_FPS))
         self._holder.start_encoding()  # else the stream holds no parameter sets that could be copied
@@ -111,7 +112,7 @@ class PictureEncoder:
     def encode(self, rgb: Array, stamp: Stamp, play_ns: int, *, timed: bool) -> list[EncodedPacket]:
         """The packets that a picture completes. `timed`: it came as it is to be played; else its play time counts."""
         tick = max(self._last_tick + 1, play_ns * TICKS // 1_000_000_000)
-        frame = to_frame(with_even_edges(rgb), tick)
+        frame = self._converter.to_frame(with_even_edges(rgb), tick)
         if self._key_tick < 0 or tick - self._key_tick >= KEY_S * TICKS:
             frame.pict_type, self._key_tick = PictureType.I, tick
         self._last_tick = tick

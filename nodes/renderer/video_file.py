@@ -16,7 +16,7 @@ import numpy as np
 from av.video.frame import PictureType
 
 from nodes.renderer.encoding import KEY_S as FRAGMENT_S
-from nodes.renderer.encoding import TICKS, add_h264_stream, even_size, to_frame, with_even_edges
+from nodes.renderer.encoding import TICKS, PictureConverter, add_h264_stream, even_size, with_even_edges
 from nodes.renderer.letterbox import fit
 from nodes.renderer.sinks import reason
 from stream.arrays import Array
@@ -45,6 +45,7 @@ class VideoFile:
         self.stopped = False  # by an error or by close()
         self._container: Any = None
         self._stream: Any = None
+        self._converter = PictureConverter()
         self._origin_ns = 0  # captured_ns that is time 0 of the file
         self._last_tick = -1
         self._key_tick = 0
@@ -57,7 +58,7 @@ class VideoFile:
         try:
             if self._container is None:
                 self._open(rgb, captured_ns, pixel_aspect)
-            frame = to_frame(self._fitted(rgb, Fraction(*pixel_aspect)), self._next_tick(captured_ns))
+            frame = self._converter.to_frame(self._fitted(rgb, Fraction(*pixel_aspect)), self._next_tick(captured_ns))
             # a key frame, and with it all before it on the disk: what a killed process loses at most
             if self._last_tick == 0 or self._last_tick - self._key_tick >= FRAGMENT_S * TICKS:
                 frame.pict_type, self._key_tick = PictureType.I, self._last_tick

@@ -139,10 +139,11 @@ class PromptDecoder(nn.Module):
         projected = self.projections[0](image[None])[0]
         return Shared(image + self.blocks[0].cross_attn_image_to_token.out_proj.bias, projected, fine)
 
-    def embed(self, xy: Tensor, labels: Tensor, boxes: Tensor) -> Tokens:
+    def embed(self, xy: Tensor, labels: Tensor, boxes: Tensor, *, padded: bool = True) -> Tokens:
         """Prompts as tokens. xy (B, N, 2) and boxes (B, 4; NaN: none) as shares of the input's side; labels (B, N).
 
-        Without a box there is a token that says so; with one, its two corners.
+        Without a box there is a token that says so; with one, its two corners. Nothing is `padded` if every point
+        counts and every object has a box.
         """
         b = len(xy)
         has_box = ~boxes.isnan().any(dim=1)
@@ -151,10 +152,12 @@ class PromptDecoder(nn.Module):
         first = torch.where(has_box[:, None], corners[:, 0], self.kinds[0])
         tokens = torch.cat([points, torch.stack([first, corners[:, 1]], dim=1)], dim=1)
         tokens = torch.cat([self.outputs.expand(b, -1, -1), tokens], dim=1)
+        if not padded:
+            return Tokens(tokens, None)
         allowed = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
         allowed[:, len(self.outputs) : -2] = labels != PADDING
         allowed[:, -1] = has_box
-        return Tokens(tokens, None if allowed.all() else allowed[:, None, None])
+        return Tokens(tokens, allowed[:, None, None])
 
     def forward(
         self, shared: Shared, tokens: Tokens, low_res: Tensor | None, has: Tensor, multimask: bool = False

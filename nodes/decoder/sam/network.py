@@ -6,7 +6,6 @@ boxes alike, so that frames may have any size.
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -20,11 +19,19 @@ from nodes.decoder.sam.image_encoder import VitEncoder
 from nodes.decoder.sam.mask_decoder import PromptDecoder, Shared
 from nodes.decoder.sam.model_registry import TRAINED_SIDE, load_network
 from nodes.decoder.sam.object_threads import ObjectThreads
-from nodes.decoder.sam.protocol import LOW_RES, PADDING, SamAnswer, SamEmbedding, SamPrompts
+from nodes.decoder.sam.protocol import (
+    LOW_RES,
+    PADDING,
+    DevicePrompts,
+    SamAnswer,
+    SamEmbedding,
+    SamPrompts,
+    check_numbers,
+)
 from nodes.decoder.sam.tiny_vit import TinyEncoder
 from stream.arrays import Array
-from stream.errors import ConfigError, ModelError
-from stream.weights.devices import choose_device, choose_precision
+from stream.errors import ConfigError
+from stream.weights.devices import choose_device, choose_precision, reporting_memory
 
 PATCH = 16  # px
 MEAN = (123.675, 116.28, 103.53)  # of RGB, 0..255
@@ -71,6 +78,7 @@ class Sam:
         compile: bool = False,
     ) -> None:
         self.device, self.side, self.dtype = device, side, dtype
+        self.is_asynchronous = device.type != "cpu"
         self.grid = side // PATCH  # patches a side; the network's own logits have four times as many px
         kind = VitEncoder if hasattr(network.image_encoder, "pos_embed") else TinyEncoder
         encoder = kind(network.image_encoder, side)
@@ -101,16 +109,16 @@ class Sam:
 
     def encode(self, rgb: Array) -> SamEmbedding:
         """The embedding of a frame, (H, W, 3) uint8 of any size."""
-        with _reporting_memory("encoding a frame"), torch.inference_mode():
+        with reporting_memory("encoding a frame"), torch.inference_mode():
             features, early = self.encoder(self.prepare(rgb)[None].to(self.dtype))
             return self.hold(features, rgb.shape[:2], early)
 
     def hold(self, features: Tensor, frame_size: tuple[int, ...], early: Tensor | None = None) -> SamEmbedding:
         """The embedding of a frame (H, W) of its features (1, 256, grid, grid); HQ-SAM needs the early ones as well."""
         height, width = frame_size
-        with _reporting_memory("encoding a frame"), torch.inference_mode():
+        with reporting_memory("encoding a frame"), torch.inference_mode():
             features = features.to(self.device)
-            _check_finite(features)
+            check_numbers(bool(features.isfinite().all()))
             fine = None
             if self.decoder.hq is not None:
                 assert early is not None, "HQ-SAM needs early features"
@@ -131,18 +139,24 @@ class Sam:
 
     def predict(self, embedding: SamEmbedding, prompts: SamPrompts) -> SamAnswer:
         """All prompts in one pass: logits (B, 256, 256) and predicted IoU (B,), three of each with `multimask`."""
-        with _reporting_memory("decoding masks"), torch.inference_mode():
+        with reporting_memory("decoding masks"), torch.inference_mode():
             shared = self._share(embedding)
             batches = list(split(prompts, self.at_once))
-            parts = self.threads.each(lambda part: self._pass(shared, embedding, part), batches)
+            parts = self.threads.each(lambda part: self._pass(shared, embedding, self._upload(part)), batches)
             low_res, iou = (torch.cat(part) for part in zip(*parts, strict=True))
-            _check_finite(low_res)
-            _check_finite(iou)
-            return SamAnswer(low_res, iou.cpu().numpy())
+            finite = low_res.isfinite().all() & iou.isfinite().all()
+            *values, all_finite = torch.cat([iou, finite[None]]).cpu().numpy()  # read back together
+            check_numbers(bool(all_finite))
+            return SamAnswer(low_res, np.array(values, np.float32))
+
+    def predict_unread(self, embedding: SamEmbedding, prompts: DevicePrompts) -> tuple[Tensor, Tensor]:
+        """As `predict`, with nothing read back: logits (B, 256, 256) and predicted IoU (B,), not checked."""
+        with reporting_memory("decoding masks"), torch.inference_mode():
+            return self._pass(self._share(embedding), embedding, prompts)
 
     def upscale(self, low_res: Tensor, embedding: SamEmbedding) -> Tensor:
         """Logits (B, H, W) at frame size of (B, 256, 256): bilinear to the input, its padding cut off, to the frame."""
-        with _reporting_memory("upscaling masks"), torch.inference_mode():
+        with reporting_memory("upscaling masks"), torch.inference_mode():
             logits = functional.interpolate(self._native(low_res)[:, None], (self.side, self.side), mode="bilinear")
             height, width = embedding.input_size
             logits = logits[..., :height, :width]
@@ -158,15 +172,23 @@ class Sam:
             newest = self._shared = (embedding.features, self.decoder.share(features.float(), fine))
         return newest[1]
 
-    def _pass(self, shared: Shared, embedding: SamEmbedding, prompts: SamPrompts) -> tuple[Tensor, Tensor]:
-        (height, width), (h, w) = embedding.frame_size, embedding.input_size
-        # Frame px -> input px (corners on corners, as SAM does) -> shares of its side, of pixel centres.
-        scale = np.array([w / width, h / height])
-        xy = (prompts.xy.astype(np.float64) * scale + 0.5) / self.side
-        boxes = (prompts.boxes.astype(np.float64) * np.tile(scale, 2) + 0.5) / self.side
-        tokens = self.decoder.embed(self._tensor(xy), self._tensor(prompts.labels), self._tensor(boxes))
+    def _upload(self, prompts: SamPrompts) -> DevicePrompts:
+        return DevicePrompts(
+            self._tensor(prompts.xy),
+            self._tensor(prompts.labels),
+            self._tensor(prompts.boxes),
+            prompts.low_res,
+            self._tensor(prompts.has_low_res),
+            prompts.multimask,
+            padded=bool((prompts.labels == PADDING).any() or not prompts.has_box.all()),
+        )
+
+    def _pass(self, shared: Shared, embedding: SamEmbedding, prompts: DevicePrompts) -> tuple[Tensor, Tensor]:
+        xy = self._shares(prompts.xy, embedding)
+        boxes = self._shares(prompts.boxes.view(-1, 2, 2), embedding).flatten(1)
+        tokens = self.decoder.embed(xy, prompts.labels, boxes, padded=prompts.padded)
         low_res = None if prompts.low_res is None else self._native(prompts.low_res)
-        logits, iou = self.decoder(shared, tokens, low_res, self._tensor(prompts.has_low_res), prompts.multimask)
+        logits, iou = self.decoder(shared, tokens, low_res, prompts.has_low_res, prompts.multimask)
         # A smaller input has smaller logits: repeated they fit the protocol, and _native() gets the very same back.
         return functional.interpolate(logits[:, None], (LOW_RES, LOW_RES), mode="nearest-exact")[:, 0], iou
 
@@ -178,6 +200,12 @@ class Sam:
             if size == LOW_RES
             else functional.interpolate(low_res[:, None], (size, size), mode="nearest-exact")[:, 0]
         )
+
+    def _shares(self, xy: Tensor, embedding: SamEmbedding) -> Tensor:
+        """(..., 2) float32: frame px -> input px (corners on corners, as SAM does) -> shares of its side."""
+        (height, width), (h, w) = embedding.frame_size, embedding.input_size
+        x, y = xy.double().unbind(-1)
+        return torch.stack([(x * (w / width) + 0.5) / self.side, (y * (h / height) + 0.5) / self.side], dim=-1).float()
 
     def _tensor(self, values: Array) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(values))
@@ -198,24 +226,3 @@ def split(prompts: SamPrompts, size: int) -> Iterator[SamPrompts]:
         low_res = prompts.low_res[part] if prompts.low_res is not None and has.any() else None
         xy, labels = prompts.xy[part][:, used], prompts.labels[part][:, used]
         yield SamPrompts(xy, labels, prompts.boxes[part], low_res, has, prompts.multimask)
-
-
-def _check_finite(values: Tensor) -> None:
-    if not bool(values.isfinite().all()):
-        raise ModelError(
-            "the network gave numbers that are NaN or infinite; weights of another model, or half precision"
-        )
-
-
-@contextlib.contextmanager
-def _reporting_memory(what: str) -> Iterator[None]:
-    """Running out of memory as a ModelError that says what it was for."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        torch.cuda.empty_cache()
-        raise ModelError(f"out of memory {what}: {str(error).splitlines()[0]}") from None
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
-            raise
-        raise ModelError(f"out of memory {what}") from None

@@ -25,7 +25,7 @@ from stream.errors import ModelError
 from stream.geometry import Size
 from stream.settings.config import Tracker, parse_fit_size
 from stream.weights import published
-from stream.weights.devices import choose_device, choose_precision
+from stream.weights.devices import choose_device, choose_precision, reporting_memory
 
 CLEARLY_VISIBLE = np.float32(0.9)  # probability above which a point may start its next window
 THRESHOLD_STEP = np.float32(0.02)  # by so much that is lowered until a frame is found
@@ -54,7 +54,8 @@ class PipsModel:
         size = frame_size if self.size is None else geometry.fit(frame_size, self.size, self.network.smallest_px)
         image = rgb.copy() if size == frame_size else cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_LINEAR)
         frames_bchw = torch.from_numpy(image).to(self.device).permute(2, 0, 1).unsqueeze(0)
-        return PipsFeatures(self.network.encode(frames_bchw)[0], frame_size, size)
+        with reporting_memory("encoding a frame for PIPS"):
+            return PipsFeatures(self.network.encode(frames_bchw)[0], frame_size, size)
 
     def describe(self, features: PipsFeatures, xy: Array) -> Array:
         """(N, 128) float32: the map's features at `xy`."""
@@ -94,13 +95,15 @@ class PipsModel:
         if n == 0 or len(window) == 1:
             return Trajectories(np.repeat(points.xy[None], len(window), axis=0), np.repeat(anchor, len(window), axis=0))
         pyramids = [f.pyramid for f in window] + [window[-1].pyramid] * (S - len(window))
-        estimates = self.network.follow(
-            pyramids,
-            torch.from_numpy(_to_encoded_xy(window[0], points.xy)).to(self.device),
-            torch.from_numpy(np.array(points.descriptors, np.float32)).to(self.device),
-        )
-        xy = estimates.iterates[-1, : len(window)].cpu().numpy()
-        visibility = estimates.visibility_logits[: len(window)].sigmoid().cpu().numpy()
+        with reporting_memory("following points by PIPS"):
+            estimates = self.network.follow(
+                pyramids,
+                torch.from_numpy(_to_encoded_xy(window[0], points.xy)).to(self.device),
+                torch.from_numpy(np.array(points.descriptors, np.float32)).to(self.device),
+            )
+        seen = estimates.visibility_logits[: len(window)].sigmoid()
+        both = torch.cat([estimates.iterates[-1, : len(window)], seen[..., None]], dim=2).cpu().numpy()  # one wait
+        xy, visibility = np.ascontiguousarray(both[..., :2]), np.ascontiguousarray(both[..., 2])
         self._check(xy, visibility)
         to_frame = geometry.rescaling(window[0].encoded_size, window[0].frame_size)
         xy = geometry.apply(to_frame, xy.reshape(-1, 2)).reshape(xy.shape)
