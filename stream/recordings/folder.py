@@ -52,6 +52,7 @@ class RecordingFolder:
         self._writing: OpenSegment | None = None
         self._lock = -1
         self._stuck: set[str] = set()  # names of segments that could not be deleted
+        self.is_open = False
 
     @property
     def segments(self) -> tuple[Segment, ...]:
@@ -78,6 +79,7 @@ class RecordingFolder:
         self._segments = reconciled(self.path, self._camera)
         self._writing = None
         self._save()
+        self.is_open = True
 
     def close(self) -> None:
         """Let other runs have the folder."""

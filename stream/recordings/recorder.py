@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import threading
 from collections import deque
@@ -123,10 +124,12 @@ class Recorder:
 
 
 def make_recorder(config: Config) -> Recorder:
-    """The recorder of a config whose `renderer.record` is a folder."""
+    """The recorder of a config whose `renderer.record` is a folder; ConfigError where another run records there."""
     own, camera = config.recording, config.capture.camera
     limits = Limits(own.max_days, round(own.max_mb * 1e6), round(own.keep_free_mb * 1e6))
     folder = RecordingFolder(camera_folder(config), camera, limits, live=config.live)
+    with contextlib.suppress(OSError):  # the disk may come back: the writer tries again, and says so
+        folder.open()
     # Pictures of a live feed that are encoded play as they were captured, whatever the source says of their times.
     by_source = recording_node(config) == "capture" or not config.live
     options = PlanOptions(own.when, own.segment_s, own.pre_s, own.post_s)

@@ -35,7 +35,6 @@ class SegmentWriter:
         self._plan = RecordingPlan(options)
         self._ring = PacketRing(options.pre_s, RING_BYTES) if options.when == "objects" else None
         self._timed_by_source = timed_by_source
-        self._opened = False
         self._template: StreamTemplate | None = None
         self._file: SegmentFile | None = None
         self._clock = SegmentClock(0.04)  # of the segment under way
@@ -106,14 +105,13 @@ class SegmentWriter:
         """Remember a packet that is not recorded, for the time before an object is seen; segments still grow old."""
         if self._ring is not None:
             self._ring.put(packet)
-        if self._opened and self._paused_ns is None and packet.arrived_ns >= self._tidy_at_ns:
+        if self._folder.is_open and self._paused_ns is None and packet.arrived_ns >= self._tidy_at_ns:
             self._tidy_at_ns = packet.arrived_ns + round(TIDY_S * 1e9)
             self._folder.make_room(0)
 
     def _open(self) -> None:
-        if not self._opened:
+        if not self._folder.is_open:
             self._folder.open()
-            self._opened = True
 
     def _begin(self, packets: list[EncodedPacket]) -> None:
         assert self._template is not None, "packets come after their stream"

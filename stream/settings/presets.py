@@ -143,6 +143,8 @@ def _readable(error: str, tree: Any) -> str:
     sentence, _, path = error.rstrip("`").partition(" - at `$.")
     if not path:
         return sentence
+    if "[" in path:  # of an entry that the user has named
+        return f"{path.replace('[...]', '.NAME')}: {sentence[0].lower()}{sentence[1:]}"
     for key in path.split("."):
         tree = tree.get(key) if isinstance(tree, dict) else tree
     if words := needed(type_of(path)):

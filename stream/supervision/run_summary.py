@@ -77,8 +77,12 @@ def summarise(
     if sinks := [key for key in SINKS if getattr(session.config.renderer, key) or key in states]:
         nodes_of = {"record": session.recorder}
         written = {key: int(counters[nodes_of.get(key, "renderer")].get(f"{key}_written", 0)) for key in sinks}
+        may_be_empty = {"record"} if session.config.recording.when == "objects" else set()  # none may have come
         summary["sinks"] = {
-            key: _sink(states.get(key, SinkState()), written[key], feed_ended=session.feed_ended) for key in sinks
+            key: _sink(
+                states.get(key, SinkState()), written[key], feed_ended=session.feed_ended and key not in may_be_empty
+            )
+            for key in sinks
         }
         summary["written"] = {
             key: {"path": states[key].path, "files": states[key].files, "pictures": written[key]}

@@ -10,12 +10,19 @@ import sys
 
 import av
 import pytest
-from recordings.packet_feed import times_in
+from recordings.packet_feed import PacketFeed, times_in
 from rtsp_fixture import start_rtsp_server
 from running import ROOT, nodes_of, until
 
+from nodes.capture.node import make_stage
+from stream.commands import Record, StartCapture
+from stream.errors import ConfigError
+from stream.in_memory import InMemoryNode
 from stream.recordings.folder import reconciled
 from stream.recordings.mask_lines import read_lines
+from stream.recordings.packets import SegmentClock
+from stream.recordings.segment_file import SegmentFile
+from stream.reports import Answer
 from stream.settings.config import Capture, Config, Recording, Renderer
 from stream.settings.recordings import recording_node
 from stream.topology import has_sinks, wiring
@@ -48,6 +55,45 @@ def test_what_is_off_is_not_loaded(node):
     check = f"import sys, nodes.{node}.node; print([m for m in {modules!r} if m in sys.modules])"
     done = subprocess.run([sys.executable, "-c", check], cwd=ROOT, capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
+
+
+def test_packets_are_copied_bit_by_bit_and_recording_can_be_switched_off_and_on(tmp_path):
+    feed, clock = PacketFeed(), SegmentClock(0.04)
+    clip = SegmentFile(tmp_path / "clip.mp4", feed.template)
+    for packet in feed.take(2.4):
+        clip.write(packet, *clock.place(packet))
+    clip.close()
+    config = Config(
+        capture=Capture(source=str(tmp_path / "clip.mp4"), realtime=True, camera="door"),
+        renderer=Renderer(record=f"{tmp_path}/records/"),
+        recording=Recording(keep_free_mb=0),
+    )
+    node = InMemoryNode()
+    stage = make_stage(config, node)
+    node.start(stage, StartCapture())
+    until(lambda: (stage.on_idle(), node.ended)[1], "the end of the clip")
+    assert stage.progress().gauges["recording"] == 1.0
+    node.start(stage, Record(on=False, request=7))
+    (answer,) = node.take(Answer)
+    assert (answer.request, answer.result["recording"]) == (7, False)
+    stage.close()
+    assert stage.progress().sinks["record"].files == 1
+    (video,) = (tmp_path / "records" / "door").glob("*.mp4")
+    assert answer.result["path"] == str(video)
+    assert packets_in(video) == packets_in(tmp_path / "clip.mp4")
+
+
+def test_a_folder_that_another_run_records_into_is_refused(tmp_path):
+    first = make_stage(config_of(record=f"{tmp_path}/"), InMemoryNode())
+    with pytest.raises(ConfigError, match="another run records there"):
+        make_stage(config_of(record=f"{tmp_path}/"), InMemoryNode())
+    first.close()
+    make_stage(config_of(record=f"{tmp_path}/"), InMemoryNode()).close()
+
+
+def packets_in(path):
+    with av.open(str(path)) as video:
+        return [bytes(p) for p in video.demux(video=0) if p.size]
 
 
 def test_a_camera_is_recorded_as_it_is_and_every_segment_plays_after_the_whole_graph_was_killed(start, tmp_path):
