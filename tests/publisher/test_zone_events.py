@@ -52,8 +52,8 @@ def test_what_counts_as_inside_is_an_option(inside, enters, leaves):
     back = list(range(119, 60, -1))
     told = [t for t in walk(core, there + back) if t[1] in ("enter", "leave")]
     assert [t[1:3] for t in told] == [("enter", "yard"), ("leave", "yard")]
-    assert abs((there + back)[told[0][0]] - enters) <= 1
-    assert abs((there + back)[told[1][0]] - leaves) <= 1
+    assert abs((there + back)[told[0][0]] - enters) <= 2
+    assert abs((there + back)[told[1][0]] - leaves) <= 2
 
 
 @pytest.mark.parametrize("inside", ["any", "share", "foot"])
@@ -91,15 +91,23 @@ def test_who_passes_beside_the_ends_of_a_line_does_not_cross_it():
     assert [t for t in walk(core, range(50, 140), y=70) if t[1] == "crossing"] == []
 
 
+def test_a_mask_that_is_wrong_for_one_frame_makes_no_event():
+    zones = Zones(polygons={"yard": Polygon(points=YARD)}, lines={"gate": Line(points=((0.5, 0), (0.5, 1)))})
+    assert [t for t in walk(ZoneEvents(zones), [20, 20, 120, 20, 20, 150, 20]) if t[1] != "appeared"] == []
+    told = walk(ZoneEvents(zones), [20, 20, 120, 120, 120])
+    assert [t[:3] for t in told[1:]] == [(3, "enter", "yard"), (3, "crossing", "gate")]
+
+
 def test_dwell_is_told_once_with_how_long_and_leaving_tells_how_long_it_was():
     core = ZoneEvents(Zones(polygons={"yard": Polygon(points=YARD, dwell_s=2.0)}))
     told = []
     for i in range(100):
         told += [(i, e) for e in step(core, i, box_object(1, (120, 40, 20, 20)))]
-    told += [(100, e) for e in step(core, 100, box_object(1, (20, 40, 20, 20)))]
+    for i in (100, 101):
+        told += [(i, e) for e in step(core, i, box_object(1, (20, 40, 20, 20)))]
     dwell = [(i, e.inside_s) for i, e in told if e.kind == "dwell"]
     assert dwell == [(51, pytest.approx(2.04))]
-    assert [(e.kind, e.inside_s, e.count) for _, e in told if e.kind == "leave"] == [("leave", 4.0, 0)]
+    assert [(e.kind, e.inside_s, e.count) for _, e in told if e.kind == "leave"] == [("leave", 4.04, 0)]
 
 
 def test_counts_tell_who_is_inside_and_how_many_came_and_went():
@@ -107,7 +115,8 @@ def test_counts_tell_who_is_inside_and_how_many_came_and_went():
     inside, outside = (120, 10, 20, 20), (20, 10, 20, 20)
     events = step(core, 0, box_object(1, inside), box_object(2, (120, 60, 20, 20)), box_object(3, outside))
     assert [(e.kind, e.object_id, e.count) for e in events if e.kind == "enter"] == [("enter", 1, 1), ("enter", 2, 2)]
-    step(core, 1, box_object(1, outside), box_object(2, (120, 60, 20, 20)))
+    for i in (1, 2):
+        step(core, i, box_object(1, outside), box_object(2, (120, 60, 20, 20)))
     counts = core.counts()[0]["yard"]
     assert (counts.inside, counts.entered, counts.left) == ([2], 2, 1)
 
@@ -155,7 +164,7 @@ def test_a_zone_that_is_drawn_anew_begins_anew_and_others_go_on():
     step(core, 0, o)
     moved = Polygon(points=((0.4, 0), (1, 0), (1, 1), (0.4, 1)))
     core.set_zones(Zones(polygons={"a": Polygon(points=YARD), "b": moved}))
-    assert [(e.kind, e.zone) for e in step(core, 1, o)] == [("enter", "b")]
+    assert [(e.kind, e.zone) for i in (1, 2) for e in step(core, i, o)] == [("enter", "b")]
 
 
 # --- the publisher ---
@@ -173,7 +182,7 @@ def test_the_publisher_sends_events_and_how_things_stand_once_a_second():
     sent = [unpack_events(p) for p in node.broadcast.sent if p[0].startswith(b"events/")]
     assert [h.sequence for h in sent] == list(range(len(sent)))
     assert [(e.kind, e.label) for h in sent for e in h.events] == [("appeared", "van"), ("enter", "van")]
-    assert [h.frame_id for h in sent if not h.events] == [25, 55]
+    assert [h.frame_id for h in sent if not h.events] == [25, 56]
     assert sent[-1].zones["yard"].inside == [1]
     raw = json.loads(next(p[1] for p in node.broadcast.sent if p[0].startswith(b"events/")))
     assert (raw["schema"], raw["version"]) == ("sam-pt-live/events", 1)
@@ -194,19 +203,20 @@ def test_without_zones_events_are_told_from_when_somebody_asks_and_zones_may_com
     node.broadcast.subscriptions.add("events/")
     assert kinds() == ["appeared"]
     node.start(stage, SetZones(zones=Zones(polygons={"yard": Polygon(points=YARD)})))
-    assert kinds() == ["enter"]
+    assert kinds() + kinds() == ["enter"]
 
 
 # --- the drawn scene ---
 
+# Borders where objects are crossed in the open: what is half hidden behind another is lost sooner by any tracker.
 SCENE_ZONES = Zones(
     polygons={
-        "left": Polygon(points=((0, 0), (0.4, 0), (0.4, 1), (0, 1)), inside="share"),
+        "left": Polygon(points=((0, 0), (0.2, 0), (0.2, 1), (0, 1)), inside="share"),
         "right": Polygon(points=((0.7, 0), (1, 0), (1, 1), (0.7, 1)), inside="share"),
-        "top": Polygon(points=((0.5, 0), (1, 0), (1, 0.5), (0.5, 0.5)), inside="foot"),
+        "top": Polygon(points=((0.75, 0), (1, 0), (1, 0.42), (0.75, 0.42)), inside="foot"),
         "corner": Polygon(points=((0.8, 0), (1, 0), (1, 0.4), (0.8, 0.4)), inside="any"),
     },
-    lost_s=1.0,
+    lines={"gate": Line(points=((0.75, 0), (0.75, 1)), crossed_by="share")},
 )
 
 
@@ -237,12 +247,12 @@ def truth_masks(truth: np.ndarray, index: int) -> Masks:
 
 
 def told_by(core: ZoneEvents, frames: list[Masks]) -> list[tuple[int, str, int, str]]:
-    """(frame, kind, object, zone) of what happens at borders; leaving because it is out of sight is another matter."""
+    """(frame, kind, object, zone or line) of what happens at borders."""
     return [
-        (i, e.kind, e.object_id, e.zone)
+        (i, e.kind, e.object_id, e.zone or e.line)
         for i, masks in enumerate(frames)
         for e in core.step(masks, i / FPS)
-        if e.kind in ("enter", "leave")
+        if e.kind in ("enter", "leave", "crossing")
     ]
 
 

@@ -120,7 +120,7 @@ def test_masks_that_no_segment_holds_are_written_nowhere_and_wait_in_bounds(tmp_
     lines.settle()
     lines.flush(1e9)
     lines.close()
-    assert [line.frame_id for line in read_lines(tmp_path / "door-1.masks.jsonl")] == list(range(449, 501))
+    assert [line.frame_id for line in read_lines(tmp_path / "door-1.masks.jsonl")] == list(range(450, 501))
 
 
 def test_recorded_masks_are_replayed_in_place_of_new_ones(tmp_path):

@@ -12,6 +12,7 @@ from stream.messages import ObjectMask
 from stream.settings.zones import Polygon
 
 Point = tuple[float, float]
+FOOT_SHARE = 0.02  # of a mask, its lowest pixels
 
 
 class Region:
@@ -59,7 +60,13 @@ class Region:
 
 
 def foot(o: ObjectMask) -> Point:
-    """(x, y) of the middle of a mask's lowest row, frame px: where what stands on the ground touches it."""
-    columns = np.flatnonzero(o.mask[-1])
-    x = o.bbox[0] + (float(columns.mean()) if columns.size else (o.bbox[2] - 1) / 2)
-    return x, float(o.bbox[1] + o.bbox[3] - 1)
+    """(x, y) of where what stands on the ground touches it, frame px: the middle of the lowest 2 % of a mask.
+
+    The lowest row alone would jump with each stray pixel.
+    """
+    solid = o.mask != 0
+    from_below = np.cumsum(np.count_nonzero(solid, axis=1)[::-1])
+    rows = int(np.searchsorted(from_below, max(1.0, FOOT_SHARE * from_below[-1]))) + 1
+    top = solid.shape[0] - rows
+    columns = np.nonzero(solid[top:])[1]
+    return o.bbox[0] + float(columns.mean()), float(o.bbox[1] + top)

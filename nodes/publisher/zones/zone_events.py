@@ -25,7 +25,9 @@ class _Followed:
     inside: dict[str, float] = field(default_factory=dict)  # polygon -> since when, s
     dwelled: set[str] = field(default_factory=set)  # polygons whose dwell was told
     sides: dict[str, Side] = field(default_factory=dict)  # by line
+    changing: dict[str, int] = field(default_factory=dict)  # zone or line -> frames in a row that say otherwise
     appeared: bool = False
+    looked: bool = False  # at zones and lines: what is inside from its first frame on enters at once
 
 
 class ZoneEvents:
@@ -48,6 +50,7 @@ class ZoneEvents:
             if zones.polygons.get(name) != polygon:
                 for followed in self._followed.values():
                     followed.inside.pop(name, None)
+                    followed.changing.pop(name, None)
                     followed.dwelled.discard(name)
                 for counts in (self._entered, self._left):
                     counts.pop(name, None)
@@ -55,6 +58,7 @@ class ZoneEvents:
             if zones.lines.get(name) != line:
                 for followed in self._followed.values():
                     followed.sides.pop(name, None)
+                    followed.changing.pop(name, None)
                 self._crossed.pop(name, None)
 
     def step(self, masks: Masks, now_s: float) -> list[Event]:
@@ -101,11 +105,14 @@ class ZoneEvents:
         if not in_sight:
             if now_s - followed.seen_s >= self._zones.lost_s:
                 followed.sides.clear()
+                followed.changing.clear()
+                followed.looked = False
                 yield from self._leave_all(o.object_id, followed, now_s, "lost")
             return
         followed.seen_s = now_s
         yield from self._polygon_events(o, followed, now_s)
         yield from self._line_events(o, followed)
+        followed.looked = True
 
     def _state_events(self, o: ObjectMask, followed: _Followed) -> Iterable[Event]:
         before, followed.state = followed.state, o.state
@@ -120,6 +127,8 @@ class ZoneEvents:
         for name, region in self._regions.items():
             since_s = followed.inside.get(name)
             holds = region.holds(o, was_inside=since_s is not None)
+            if not self._settled(followed, name, changes=holds != (since_s is not None)):
+                holds = since_s is not None
             if holds and since_s is None:
                 followed.inside[name] = now_s
                 self._entered[name] = self._entered.get(name, 0) + 1
@@ -135,7 +144,11 @@ class ZoneEvents:
 
     def _line_events(self, o: ObjectMask, followed: _Followed) -> Iterable[Event]:
         for name, line in self._lines.items():
-            followed.sides[name], crossed = line.step(o, followed.sides.get(name))
+            before = followed.sides.get(name)
+            side, crossed = line.step(o, before)
+            if not self._settled(followed, name, changes=before is not None and side.side != before.side):
+                continue
+            followed.sides[name] = side
             if crossed:
                 counts = self._crossed.setdefault(name, [0, 0])
                 counts[crossed < 0] += 1
@@ -148,6 +161,17 @@ class ZoneEvents:
                     direction="to_right" if crossed > 0 else "to_left",
                     count=counts[crossed < 0],
                 )
+
+    def _settled(self, followed: _Followed, name: str, *, changes: bool) -> bool:
+        """Whether a change at a zone or a line counts: it has been seen on enough frames. What stays counts at once."""
+        if not changes or not followed.looked:
+            followed.changing.pop(name, None)
+            return True
+        followed.changing[name] = followed.changing.get(name, 0) + 1
+        if followed.changing[name] < self._zones.settle_frames:
+            return False
+        del followed.changing[name]
+        return True
 
     def _leave_all(self, object_id: int, followed: _Followed, now_s: float, reason: str) -> list[Event]:
         return [self._leave(object_id, followed, name, now_s, reason) for name in list(followed.inside)]
