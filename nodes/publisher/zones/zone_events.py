@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from nodes.publisher.zones.crossings import LineCrossing, Side
 from nodes.publisher.zones.regions import Region
 from stream.messages import Masks, ObjectMask, State
-from stream.public_wire.events import Event, LineCounts, ZoneCounts
+from stream.public_wire.events import Event, Kind, LineCounts, ZoneCounts
 from stream.settings.zones import Zones
 
 Point = tuple[float, float]
@@ -118,7 +118,7 @@ class ZoneEvents:
         before, followed.state = followed.state, o.state
         if o.state == before or not followed.appeared:
             return
-        if o.state in ("lost", "reacquired"):
+        if o.state == "lost" or o.state == "reacquired":
             yield Event(kind=o.state, object_id=o.object_id, state=o.state, label=o.label, reason=o.reason)
         else:
             yield Event(kind="state", object_id=o.object_id, state=o.state, label=o.label, before=before)
@@ -185,7 +185,7 @@ class ZoneEvents:
 
     def _zone_event(
         self,
-        kind: str,
+        kind: Kind,
         object_id: int,
         followed: _Followed,
         name: str,
@@ -194,7 +194,7 @@ class ZoneEvents:
         reason: str = "",
     ) -> Event:
         return Event(
-            kind=kind,  # type: ignore[arg-type]
+            kind=kind,
             object_id=object_id,
             state=followed.state,
             label=followed.label,
