@@ -157,6 +157,14 @@ class PublishStatus(Command, frozen=True, kw_only=True):
 
     schema: ClassVar[str] = "publish_status/1"
     status: str  # JSON
+    camera: str = ""  # whose it is, where that is not the node's own (proxy)
+
+
+class SetCameras(Command, frozen=True, kw_only=True):
+    """Which cameras there are from now on (proxy, web)."""
+
+    schema: ClassVar[str] = "set_cameras/1"
+    endpoints: dict[str, str]  # by name: where the camera's publisher is bound, within this run
 
 
 class Stop(Command, frozen=True, kw_only=True):
@@ -185,5 +193,6 @@ COMMANDS: tuple[type[Command], ...] = (
     SetLabels,
     SetZones,
     PublishStatus,
+    SetCameras,
     Stop,
 )

@@ -154,7 +154,11 @@ class CaptureStage(Stage):
         """Report the picture's size, before the first frame of that size or session is sent."""
         info, stamp = feed.source_info, frame.stamp
         prompts: tuple[Prompt, ...] = ()
-        if self._reported is None and self._config.capture.source == "demo" and self._config.capture.demo_objects:
+        if (
+            self._reported is None
+            and source_kind(self._config.capture.source) == "demo"
+            and self._config.capture.demo_objects
+        ):
             prompts = demo_scene(self._config.capture).prompts()
         self._reported = (stamp.session, stamp.epoch)
         self._node.report(

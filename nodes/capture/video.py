@@ -1,7 +1,8 @@
 """A video file or a filter graph in, its pictures out. Video decoding (av) enters the capture node here.
 
 Measured with GStreamer's RTSP server, H.264 at 25 fps: frame threading (FFmpeg's default) delays a live picture by
-100 ms, so live decoding is threaded by slices.
+100 ms, so live decoding is threaded by slices. H.264 is not: with slices in threads its decoder neither conceals nor
+reports damage, and cameras send pictures of one slice, which gain nothing.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any, Protocol
 import av
 from av.video.reformatter import VideoReformatter
 
+from nodes.capture.damage import DamageWatch
 from nodes.capture.display import Orientation, pixel_shape, upright
 from nodes.capture.pace import FALLBACK_FPS
 from nodes.capture.silence import SilenceDetector
@@ -70,6 +72,8 @@ class VideoSource:
         # One for all frames: each would start threads of its own, which live as long as the frame.
         self._reformatter = VideoReformatter()
         self.damaged = 0  # packets that did not decode
+        self._damage = DamageWatch()
+        self._picture_damaged = False  # the newest frame of `_next`
         self._broken = ""  # why a finite source could not be read to its end
         self._highest_s: float | None = None  # presentation time of a frame so far; it may start again in the middle
         self._presented: float | None = None  # presentation time of the newest picture, s
@@ -104,7 +108,7 @@ class VideoSource:
             flips = self._orientation.of(frame)
             shape = self._pixel_aspect(transposed=flips[0])
             rgb = upright(self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray(), flips)
-            return Picture(rgb, self._presented_s(frame), pixel_aspect=shape, corrupt=frame.is_corrupt)
+            return Picture(rgb, self._presented_s(frame), pixel_aspect=shape, corrupt=self._picture_damaged)
         if self.live:
             raise SourceError(f"{self.name}: the connection was closed after {self._given} frames")
         return None
@@ -134,6 +138,8 @@ class VideoSource:
         stream = streams.best("video")  # as players choose: no cover picture where there is a film
         self._stream = stream
         stream.thread_type = "SLICE" if self.live else "AUTO"
+        if self.live and stream.codec_context.name == "h264":
+            stream.codec_context.thread_count = 1
         fps = float(stream.average_rate or stream.guessed_rate or 0)
         self._step_s = 1 / fps if 0 < fps <= MAX_FPS else 1 / FALLBACK_FPS
         length_s = float(stream.duration * stream.time_base) if stream.duration else None
@@ -163,6 +169,10 @@ class VideoSource:
                 frame = next(self._frames, None)
             except av.error.FFmpegError as error:
                 raise self.read_failure(error) from None
+            if frame is not None:
+                self._picture_damaged = self._damage.damages(
+                    frame.pts, key_frame=bool(frame.key_frame), corrupt=frame.is_corrupt
+                )
         if frame is not None:
             self._given += 1
             if frame.time is not None:
@@ -204,6 +214,8 @@ class VideoSource:
                 continue  # a camera's spoilt buffer; the decoder would take it for the end of the stream
             if self._tap is not None and packet is not None:
                 self._tap.take(packet)
+            if packet is not None and packet.is_corrupt:
+                self._damage.packet_damaged(packet.pts)
             frames = self._decode_packet(stream, packet)
             yield from frames
             if silent:
@@ -223,6 +235,7 @@ class VideoSource:
             return []
         except av.error.FFmpegError:
             self.damaged += 1
+            self._damage.packet_damaged(packet.pts if packet is not None else None)
             return []
 
     def _warn_of_losses(self, stream: Any) -> None:

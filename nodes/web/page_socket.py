@@ -39,6 +39,7 @@ LOGGED_OUT = 4401  # close code
 class Look(msgspec.Struct, tag_field="type", tag="look"):
     camera: Annotated[str, Meta(max_length=64)] | None = None
     max_width: Annotated[int, Meta(ge=16, le=65535)] | None = None
+    grid: bool = False
 
 
 class Ack(msgspec.Struct, tag_field="type", tag="ack"):
@@ -146,9 +147,13 @@ class PageSocket:
 
     def _take_text(self, text: str) -> None:
         match _decoder.decode(text):
-            case Look(camera=camera, max_width=max_width):
-                if not self._hub.look(self.viewer, camera, max_width):
+            case Look(camera=camera, max_width=max_width, grid=grid):
+                if grid and camera is not None:
+                    raise ValueError("one camera, or the grid")
+                if not self._hub.look(self.viewer, camera, max_width, grid=grid):
                     raise ValueError("no such camera")
+                if grid:
+                    self._say_text(self._hub.summaries_text())
             case Ack():
                 self.viewer.acknowledge()
                 self._woken.set()

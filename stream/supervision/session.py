@@ -76,6 +76,12 @@ class Session:
         self._opened_s = 0.0  # when the source was first open
         self._journal_at_s = math.inf  # when the journal is to be written
 
+    def configure(self, config: Config, graph: Graph) -> None:
+        """Go on with this config; its nodes are restarted where they have to be."""
+        self.config = config
+        self.objects.configure(config)
+        self._sinks = graph.sinks
+
     # --- what nodes report ---
 
     def on_hello(self, node: str, now_s: float) -> None:

@@ -77,8 +77,14 @@ class Broadcast:
     are XPUB, which tell what is subscribed to, so that nobody makes what nobody looks at.
     """
 
-    def __init__(self, context: Context, endpoint: str, queue: int, *, inner: str = "") -> None:
-        """`inner`: a second endpoint, for nodes of this run: they can't know the port that the system chooses."""
+    def __init__(
+        self, context: Context, endpoint: str, queue: int, *, inner: str = "", in_run_only: bool = False
+    ) -> None:
+        """`inner`: a second endpoint, for nodes of this run: they can't know the port that the system chooses.
+
+        `in_run_only`: the first endpoint, too, is for nodes of this run, which need no gate.
+        """
+        self._in_run_only = in_run_only
         self._members = Members()
         self._sockets: list[zmq.Socket[bytes]] = []
         self._subscriptions: dict[zmq.Socket[bytes], set[bytes]] = {}  # of each socket: prefixes
@@ -89,7 +95,7 @@ class Broadcast:
 
     def _bind(self, context: Context, endpoint: str, queue: int) -> str:
         """Open an endpoint; its address as bound."""
-        if endpoint.startswith("inproc://"):  # nobody outside this process
+        if self._in_run_only or endpoint.startswith("inproc://"):  # nobody outside the run, or even this process
             self._sockets.append(context.socket(zmq.XPUB, bind=endpoint, queue=queue))
             return endpoint
         gate = context.gate(
@@ -170,6 +176,44 @@ class Listener:
         self.socket.close(linger=0)
         if self._own:
             self._own.close()
+
+
+class Collector:
+    """A SUB socket on many Broadcasts."""
+
+    def __init__(self, context: Context, queue: int) -> None:
+        """`queue`: messages of each Broadcast that wait here."""
+        self.socket = context.open(zmq.SUB, queue=queue)
+
+    def connect(self, endpoint: str) -> None:
+        """Listen to one more; it need not be there yet."""
+        self.socket.connect(endpoint)
+
+    def disconnect(self, endpoint: str) -> None:
+        """Listen to one no longer."""
+        try:
+            self.socket.disconnect(endpoint)
+        except zmq.ZMQError as error:
+            log.debug("%s: %s", endpoint, error)
+
+    def take(self) -> list[bytes] | None:
+        """The next message's parts, if one has come. Never waits."""
+        try:
+            return self.socket.recv_multipart(zmq.DONTWAIT)
+        except zmq.Again:
+            return None
+
+    def subscribe(self, topic: str) -> None:
+        """Take messages of a topic, or of all that begin so, from now on."""
+        self.socket.subscribe(topic)
+
+    def unsubscribe(self, topic: str) -> None:
+        """Take no more of them."""
+        self.socket.unsubscribe(topic)
+
+    def close(self) -> None:
+        """Close the socket."""
+        self.socket.close(linger=0)
 
 
 def subscribe(endpoint: str, topics: Sequence[str], keys: str = "") -> Listener:

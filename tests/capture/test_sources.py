@@ -123,6 +123,18 @@ def test_hidden_files_of_a_folder_are_no_frames(tmp_path):
     assert (opened.frames, len(pictures)) == (1, 1)
 
 
+def test_pictures_of_other_kinds_in_a_folder_are_not_passed_over_without_a_word(tmp_path, caplog):
+    for name in ("1.jpg", "2.webp", "3.tif"):
+        cv2.imwrite(str(tmp_path / name), shade(1))
+    (tmp_path / "notes.txt").write_text("no picture")
+    opened, _ = read_all(make_source(Capture(source=str(tmp_path))))
+    assert opened.frames == 1
+    assert [r.getMessage() for r in caplog.records] == [
+        f"--source {tmp_path}: 2 pictures are passed over, the first of them 2.webp; frames are *.jpg, *.png or *.bmp: "
+        "convert the others"
+    ]
+
+
 @pytest.mark.parametrize("depth", [10, 12, 14, 16])
 def test_pictures_of_16_bits_are_shown_in_the_range_that_their_sensor_has(tmp_path, caplog, depth):
     for i, white in enumerate((2**depth - 1, 2**depth // 20)):  # a dark one is not brightened by itself
@@ -210,7 +222,7 @@ def test_frames_and_the_threads_that_convert_them_do_not_pile_up(tmp_path):
         threads, alive = [], []
         while source.read() is not None:
             threads.append(len(os.listdir("/proc/self/task")))
-            alive.append(sum(isinstance(o, av.VideoFrame) and o.width > 2 for o in gc.get_objects()))
+            alive.append(sum(type(o) is av.VideoFrame and o.width > 2 for o in gc.get_objects()))
     finally:
         gc.enable()
         source.close()

@@ -55,7 +55,7 @@ def refused(done, code, words):
         (["--source", "gopher://h/x"], 2, "unknown scheme 'gopher'"),
         (["--config", "lit"], 2, "did you mean 'lite'"),
         (["--set", "tracker.horizn=4"], 2, "did you mean 'horizon'"),
-        (["--set", "tracker.horizon=four"], 2, "expected `int`"),
+        (["--set", "tracker.horizon=four"], 2, "needs a whole number from 2 to 64"),
         (["--frames", "few"], 2, "--help"),
         (["--nonsense"], 2, "--help"),
         (["--point", "9999,5"], 2, "outside the frame of 640x360"),

@@ -52,6 +52,20 @@ def _libzmq_s(pid: int) -> Iterator[float]:
             yield int((task / "schedstat").read_text().split()[0]) / 1e9  # ns on a core: `stat` has only 10 ms ticks
 
 
+def pids_of_graph(pid: int) -> list[int]:
+    """The supervisor `pid` and the processes that it has started."""
+    return [pid, *_children(pid)]
+
+
+def pss_mb(pid: int) -> float:
+    """Memory of a process, each page that others have, too, divided by how many do; 0 when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
+
+
 def _children(pid: int) -> Iterator[int]:
     for path in Path("/proc").iterdir():
         try:

@@ -31,8 +31,8 @@ def test_every_preset_loads_and_comes_back_from_plain_values(preset):
     [
         ("tracker.horizn", 3, "did you mean 'horizon'"),
         ("trackr.horizon", 3, "did you mean 'tracker'"),
-        ("tracker.horizon", "abc", "tracker.horizon is 'abc': expected `int`"),
-        ("tracker.horizon", 1, "tracker.horizon is 1: expected `int` >= 2"),
+        ("tracker.horizon", "abc", "tracker.horizon is 'abc'; needs a whole number from 2 to 64"),
+        ("tracker.horizon", 1, "tracker.horizon is 1; needs a whole number from 2 to 64"),
         ("tracker.backend", "pipz", "tracker.backend is 'pipz'; needs lucas_kanade, pips, raft or tapnet"),
         ("graph.processes", "two", "graph.processes is 'two'; needs node, camera or auto"),
         ("decoder.budget_ms", -3, "decoder.budget_ms is -3; needs auto, off or a number above 0"),
