@@ -65,9 +65,10 @@ def _parser() -> _Parser:
     g.add_argument("--box", action="append", default=[], metavar="[ID:]x1,y1,x2,y2", help="a box around an object")
     g.add_argument("--mask", default="", metavar="FILE.png", help="label image: each pixel the id of the object there")
     g.add_argument("--auto", type=int, metavar="N", help="find up to N objects on the first frame (SAM decoders)")
+    g.add_argument("--replay-masks", metavar="FILE", help="show the masks of a recording: NAME.masks.jsonl of --source")
     g = p.add_argument_group("outputs")
     g.add_argument("--publish", metavar="ENDPOINT", help="where masks are published, for example tcp://127.0.0.1:5556")
-    g.add_argument("--record", metavar="FILE.mp4", help="record the picture with its masks")
+    g.add_argument("--record", metavar="FILE.mp4", help="record the picture with its masks; FOLDER/: segments")
     g.add_argument("--save-masks", metavar="DIR", help="write a label image for each frame: 00000.png (DAVIS layout)")
     g.add_argument(
         "--web",
@@ -102,6 +103,7 @@ _KEYS = {  # argument -> config key
     "save_masks": "renderer.save_masks",
     "web": "web.endpoint",
     "window": "renderer.window",
+    "replay_masks": "recording.replay_masks",
     "frames": "capture.frames",
     "duration": "capture.duration_s",
     "realtime": "capture.realtime",

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from stream.messages import FrameRef, Message, Prompt
+from stream.settings.zones import Zones
 
 
 class Command(Message, frozen=True, kw_only=True):
@@ -144,6 +145,13 @@ class SetLabels(Command, frozen=True, kw_only=True):
     labels: dict[int, str]
 
 
+class SetZones(Command, frozen=True, kw_only=True):
+    """Tell what happens in these zones, in place of those of the config (publisher)."""
+
+    schema: ClassVar[str] = "set_zones/1"
+    zones: Zones
+
+
 class PublishStatus(Command, frozen=True, kw_only=True):
     """Tell the world how the graph is (publisher)."""
 
@@ -183,6 +191,7 @@ COMMANDS: tuple[type[Command], ...] = (
     TakeSnapshot,
     Record,
     SetLabels,
+    SetZones,
     PublishStatus,
     SetCameras,
     Stop,

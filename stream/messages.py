@@ -265,6 +265,11 @@ class Masks(Message, frozen=True, kw_only=True):
         objects = tuple(replace(o, label=labels.get(o.object_id, "")) for o in self.objects)
         return replace(self, objects=objects)
 
+    @property
+    def in_sight(self) -> bool:
+        """Whether a mask of an object is there that is not lost."""
+        return any(o.area > 0 and o.state != "lost" for o in self.objects)
+
     def label_image(self) -> Array:
         """(H, W), each pixel the id of the object there, 0 background; uint8, or uint16 once an id is above 255."""
         wide = any(o.object_id > 255 for o in self.objects)

@@ -40,6 +40,7 @@ from stream.messages import (
 from stream.reports import REPORTS
 from stream.settings.addresses import source_kind
 from stream.settings.config import Config, FleetConfig
+from stream.settings.recordings import recording_node
 
 
 class Delivery(Enum):
@@ -273,6 +274,8 @@ def _node(stage: str, config: Config, in_fleet: bool) -> Node:
         reads["scenes"] = NEWEST  # asked for when a snapshot is
     if stage == "publisher" and not config.publisher.frames:
         del reads["frames"]
+    if stage == "capture" and recording_node(config) == "capture" and config.recording.when == "objects":
+        reads["masks"] = NEWEST  # they tell whether an object is in sight
     writes = plan.writes
     if source_kind(config.capture.source) == "browser":
         if stage == "capture":
@@ -308,4 +311,5 @@ def _process(name: str, stage: str, config: Config, in_fleet: bool) -> str:
 def has_sinks(config: Config) -> bool:
     """Whether the renderer has a sink that wants every frame."""
     r = config.renderer
-    return bool(r.record or r.save_masks or r.window or r.picture)
+    records = bool(r.record) and recording_node(config) != "capture"
+    return bool(records or r.save_masks or r.window or r.picture)

@@ -32,7 +32,10 @@ DOORS = {
     "av": {
         "nodes/capture/video.py",
         "nodes/capture/label_images.py",
+        "nodes/renderer/encoding.py",
+        "nodes/renderer/folder_recorder.py",
         "nodes/renderer/video_file.py",
+        "stream/recordings/segment_file.py",
         "tools/clips/camera_effects.py",
         "tools/make_pictures.py",
     },

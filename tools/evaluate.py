@@ -70,7 +70,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         if name in ("vos", "first", "live"):
             add("--root", type=Path, required=True, metavar="DIR", help="the data set")
         if name in ("score", "vis"):
-            form = "folder SEQ/00000.png" if name == "score" else "JSON of YouTube-VIS' form"
+            form = (
+                "folder SEQ/00000.png, or .masks.jsonl of a recording"
+                if name == "score"
+                else "JSON of YouTube-VIS' form"
+            )
             add("--results", type=Path, required=True, metavar="PATH", help=f"what is scored: {form}")
             add("--truth", type=Path, required=True, metavar="PATH", help="data set or folder of annotations, or JSON")
         if name in ("vos", "first", "live", "points"):

@@ -11,7 +11,7 @@ import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
 from av.video.reformatter import VideoReformatter
@@ -30,6 +30,13 @@ WEBP_ANIMATIONS = (63, 0, 0)  # the libavcodec of FFmpeg 9, the first that reads
 MAX_FPS = 1000  # a higher rate is none, but the ticks of a clock
 STEP_BACK_S = 1.0  # a step back between presentation times of less is a fault of the file
 NO_PICTURE_S = 15.0  # a live source may send packets for so long before one becomes a picture (a late key frame)
+
+
+class Tap(Protocol):
+    """What gets a copy of a source's encoded packets: a recording."""
+
+    def open(self, stream: Any, fps: float) -> None: ...
+    def take(self, packet: Any) -> None: ...
 
 
 class VideoSource:
@@ -59,6 +66,7 @@ class VideoSource:
         self._frames: Iterator[Any] = iter(())
         self._first: Any = None  # the frame that `open` waited for
         self._stream: Any = None
+        self._tap: Tap | None = None  # what gets a copy of each packet
         self._given = 0
         self._orientation = Orientation(_tiny)
         # One for all frames: each would start threads of its own, which live as long as the frame.
@@ -71,6 +79,10 @@ class VideoSource:
         self._presented: float | None = None  # presentation time of the newest picture, s
         self._step_s = 1 / FALLBACK_FPS  # between two pictures
         self._end_s: float | None = None  # presentation time at which it should end
+
+    def copy_packets_to(self, tap: Tap) -> None:
+        """Give each packet to `tap` as well, from the next opening on."""
+        self._tap = tap
 
     def open(self) -> SourceInfo:
         self.check()
@@ -133,6 +145,8 @@ class VideoSource:
         length_s = float(stream.duration * stream.time_base) if stream.duration else None
         if length_s is not None and not self.live:
             self._end_s = length_s + float((stream.start_time or 0) * stream.time_base)
+        if self._tap is not None:
+            self._tap.open(stream, 1 / self._step_s)
         self._frames = self._decode(stream)
         first = self._next()
         if first is None:
@@ -198,6 +212,8 @@ class VideoSource:
             silent = self._silence is not None and self._silence.after_packet(time.monotonic() - read_began_s)
             if self.live and packet is not None and not packet.size:
                 continue  # a camera's spoilt buffer; the decoder would take it for the end of the stream
+            if self._tap is not None and packet is not None:
+                self._tap.take(packet)
             if packet is not None and packet.is_corrupt:
                 self._damage.packet_damaged(packet.pts)
             frames = self._decode_packet(stream, packet)

@@ -23,8 +23,12 @@ from stream.settings.config import Config
 from stream.settings.options import BudgetOptions, TurnOptions, resolve
 
 
-def make_stage(config: Config, node: NodeContext) -> DecoderStage:
-    """The decoder of a camera, with its model loaded."""
+def make_stage(config: Config, node: NodeContext) -> Stage:
+    """The decoder of a camera, with its model loaded; or what replays recorded masks."""
+    if config.recording.replay_masks:
+        from nodes.decoder.replay import ReplayStage  # what is off is not loaded
+
+        return ReplayStage(config.recording.replay_masks, node)
     client = make_client(config.decoder, config.capture.camera, node.models)
     return DecoderStage(config, node, make_model(config.decoder, node.models, client), client)
 

@@ -16,6 +16,7 @@ from stream.reports import Progress
 from stream.settings.addresses import source_kind
 from stream.settings.cameras import camera_configs
 from stream.settings.config import Config, FleetConfig
+from stream.settings.recordings import camera_folder, recording_node
 
 log = logging.getLogger(__name__)
 
@@ -40,7 +41,9 @@ class WebStage(Stage):
         topics = list(ALWAYS) if several else [f"{topic}{cameras[0]}" for topic in ALWAYS]
         listening, requests = Listening(node.open_listener(topics)), Requests(node.open_control())
         try:
-            self._server = WebServer(config.web, listening, requests, cameras, node.folder, camera_feed)
+            own = camera_configs(config)
+            folders = {name: camera_folder(c) for name, c in own.items() if recording_node(c)}
+            self._server = WebServer(config.web, listening, requests, cameras, node.folder, camera_feed, folders)
         except Exception:
             listening.close()
             requests.close()

@@ -32,7 +32,7 @@ SEND_S = 15.0  # one that takes nothing for so long, too
 MALFORMED = 5  # messages that are none, after which a page is closed
 MESSAGES_PER_S, MESSAGE_BURST = 200.0, 400.0
 MAX_REQUESTS = 16  # of one page, without a reply
-VIEWER_METHODS = ("list_objects", "stats", "list_cameras")
+VIEWER_METHODS = ("list_objects", "stats", "list_cameras", "list_zones")
 LOGGED_OUT = 4401  # close code
 
 

@@ -7,7 +7,7 @@ import contextlib
 import logging
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nodes.web.access.passwords import read_accounts
@@ -22,6 +22,7 @@ from nodes.web.http.limited_server import LimitedServer
 from nodes.web.http.login_handlers import LoginHandlers
 from nodes.web.http.page_handlers import PageHandlers
 from nodes.web.http.program_handlers import ProgramHandlers
+from nodes.web.http.recording_handlers import RecordingHandlers
 from nodes.web.http.static_files import read_static_files
 from nodes.web.hub import GRID_S, TICK_S, Hub
 from nodes.web.metrics import Metrics
@@ -47,10 +48,11 @@ class WebServer:
         cameras: Sequence[str],
         folder: Path,
         camera_feed: CameraFeed | None = None,
+        recordings: Mapping[str, Path] | None = None,
     ) -> None:
         """ConfigError where the address can't be bound or a file can't be read.
 
-        `folder` is the run's own: links and sessions are kept there.
+        `folder` is the run's own: links and sessions are kept there. `recordings` are folders by camera.
         """
         self._files = RunFiles(folder)
         self._accounts = read_accounts(web.passwords) if web.passwords else {}
@@ -60,6 +62,7 @@ class WebServer:
         self._listening, self._requests = listening, requests
         self._cameras = cameras
         self._camera_feed = camera_feed
+        self._recordings = dict(recordings or {})
         self._static = read_static_files()
         self._hub: Hub | None = None  # while it serves
         earlier = self._files.load_address()
@@ -128,7 +131,15 @@ class WebServer:
         )
         programs = ProgramHandlers(hub, Metrics(hub, counts))
         hosts = Hosts(self.door.host, self._web.hosts)
-        gate = Gate([page, login, programs], login, self.access, counts, hosts, cookie, self._metrics_token)
+        gate = Gate(
+            [page, login, programs, RecordingHandlers(self._recordings)],
+            login,
+            self.access,
+            counts,
+            hosts,
+            cookie,
+            self._metrics_token,
+        )
         server = LimitedServer(gate.handle, counts)
         self._requests.start(loop)
         self._listening.start(loop, hub.take)

@@ -46,6 +46,8 @@ def check_camera(config: Config, where: str = "", graph: Graph | None = None) ->
     check_there(needed_weights(config, graph))
     if not graph.nodes["capture"].here:
         return
+    if (replayed := config.recording.replay_masks) and not Path(replayed).is_file():
+        raise ConfigError(f"{where}--replay-masks {replayed}: no such file; needs NAME.masks.jsonl of a recording")
     source = config.capture.source
     path = Path(source_path(source))
     if source_kind(source) == "file" and not path.exists():

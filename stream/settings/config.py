@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
 from stream.settings.addresses import LIVE_KINDS, source_kind
+from stream.settings.section import Section as Section  # others take it from here
+from stream.settings.zones import Zones
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -16,10 +17,6 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 # the description is what an error says is needed
 Device = Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:NUMBER")]
 PictureSize = Annotated[str, Meta(pattern=r"^\d+x\d+$", description="WIDTHxHEIGHT")]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A section of the config; unknown keys are refused."""
 
 
 class Capture(Section, frozen=True):
@@ -125,8 +122,9 @@ class Decoder(Section, frozen=True):
 class Renderer(Section, frozen=True):
     """Sinks for people. Each is off while its path is empty."""
 
-    record: str = ""  # MP4
-    segment_s: Annotated[float, Meta(ge=0)] = 0.0  # a new recording after so long, named by its time; 0: one file
+    record: str = ""  # MP4; or a folder of segments that manages its space: see `recording`
+    # of a file: a new recording after so long, named by its time; 0: one file
+    segment_s: Annotated[float, Meta(ge=0)] = 0.0
     save_masks: str = ""  # folder for label images
     window: bool = False  # in a preset also auto: a window where there is a screen, else the page (web.endpoint)
     snapshots: str = "."  # folder that snapshots are written to
@@ -180,6 +178,21 @@ class Supervisor(Section, frozen=True):
     journal: str = ""  # file that objects outlive the run in ({camera}: its name); empty: they outlive restarts only
 
 
+class Recording(Section, frozen=True):
+    """Recordings of unattended runs, where `renderer.record` is a folder (docs/recording.md). 0: no limit."""
+
+    when: Literal["continuous", "objects"] = "continuous"  # objects: only while one is in sight
+    overlay: bool = False  # masks drawn into the picture; else a camera's own packets are copied where it sends some
+    masks: bool = True  # write them beside the video, a line of JSON a frame
+    segment_s: Positive = 60.0  # a new file at the first key frame after so long
+    pre_s: Annotated[float, Meta(ge=0, le=60)] = 5.0  # objects: so much from before one was seen
+    post_s: Annotated[float, Meta(ge=0)] = 10.0  # objects: so much after the last was seen
+    max_days: Annotated[float, Meta(ge=0)] = 0.0  # older segments are deleted
+    max_mb: Annotated[float, Meta(ge=0)] = 0.0  # that the recordings of a camera take; the oldest segments give way
+    replay_masks: str = ""  # file of masks that are shown in place of new ones, with --source on the video beside it
+    keep_free_mb: Annotated[float, Meta(ge=0)] = 1000.0  # of the disk; the oldest segments give way
+
+
 class Graph(Section, frozen=True):
     """Where nodes run and how they are reached; the defaults are one host over ipc."""
 
@@ -215,6 +228,8 @@ class Config(Section, frozen=True):
     supervisor: Supervisor = Supervisor()
     graph: Graph = Graph()
     log: Log = Log()
+    recording: Recording = Recording()
+    zones: Zones = Zones()
 
     @property
     def publishes_scenes(self) -> bool:

@@ -151,7 +151,10 @@ def _check_keys(tree: Any, kind: Any, prefix: str) -> None:
 
 def _readable(error: str, tree: Any) -> str:
     """Key and value, then what is needed: `tracker.horizon is 'x'; needs a whole number from 2 to 64`."""
-    _, _, path = error.rstrip("`").partition(" - at `")
+    sentence, _, path = error.rstrip("`").partition(" - at `")
+    if "zones." in path and ("[" in path or " in `" in path):  # of an entry that the user has named
+        place = path.removeprefix("$.").replace("[...]", ".NAME").replace("key` in `$.", "a name in ")
+        return f"{place}: {sentence[0].lower()}{sentence[1:]}"
     *sections, key = path.removeprefix("$.").split("[")[0].split(".")
     for section in [*sections, key]:
         tree = tree.get(section) if isinstance(tree, dict) else tree

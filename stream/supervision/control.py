@@ -22,12 +22,13 @@ from stream.supervision.requests.object_methods import OBJECT_METHODS
 from stream.supervision.requests.run_call import RunCall, ServedRun
 from stream.supervision.requests.run_methods import RUN_METHODS
 from stream.supervision.requests.waiting import WaitingRequest, WaitingRequests
+from stream.supervision.requests.zone_methods import ZONE_METHODS
 from stream.supervision.session import Session
 from stream.transport.wire import from_json, to_json
 
 log = logging.getLogger(__name__)
 
-METHODS: dict[str, Method] = {**OBJECT_METHODS, **FRAME_METHODS, **CAMERA_METHODS}
+METHODS: dict[str, Method] = {**OBJECT_METHODS, **FRAME_METHODS, **CAMERA_METHODS, **ZONE_METHODS}
 MAX_ID_CHARACTERS = 128  # it comes back with the reply, and may have to be kept until then
 
 

@@ -71,7 +71,13 @@ class Entry:
 class Registry:
     """Every object of the run by id."""
 
-    def __init__(self, entries: Mapping[int, Entry] | None = None, next_id: int = 1) -> None:
+    def __init__(
+        self,
+        entries: Mapping[int, Entry] | None = None,
+        next_id: int = 1,
+        zone_changes: dict[str, dict[str, Any] | None] | None = None,
+    ) -> None:
+        self.zone_changes = zone_changes or {}  # what requests have made of the config's zones: `zone_book.py`
         self.entries: dict[int, Entry] = dict(entries or {})
         self.next_id = next_id if next_id <= MAX_OBJECT_ID else 1
         self._ahead = {i for i in self.entries if i >= self.next_id}  # ids that are used, the count having begun again

@@ -73,13 +73,20 @@ def summarise(
     if gauges["decoder"].get("truth_count"):
         summary["truth"] = {"mean_iou": round(gauges["decoder"]["truth_iou"], 4)}
     renderer = nodes["renderer"].health
-    states = renderer.progress.sinks if renderer else {}
-    summary["recording"] = bool(gauges["renderer"].get("recording"))
+    states = dict(renderer.progress.sinks) if renderer else {}
+    recorder = nodes[session.recorder].health
+    states |= {key: state for key, state in (recorder.progress.sinks if recorder else {}).items() if key == "record"}
+    summary["recording"] = bool(gauges[session.recorder].get("recording"))
     summary["recording_path"] = states["record"].path if "record" in states else ""
     if sinks := [key for key in SINKS if getattr(session.config.renderer, key) or key in states]:
-        written = {key: int(counters["renderer"].get(f"{key}_written", 0)) for key in sinks}
+        nodes_of = {"record": session.recorder}
+        written = {key: int(counters[nodes_of.get(key, "renderer")].get(f"{key}_written", 0)) for key in sinks}
+        may_be_empty = {"record"} if session.config.recording.when == "objects" else set()  # none may have come
         summary["sinks"] = {
-            key: _sink(states.get(key, SinkState()), written[key], feed_ended=session.feed_ended) for key in sinks
+            key: _sink(
+                states.get(key, SinkState()), written[key], feed_ended=session.feed_ended and key not in may_be_empty
+            )
+            for key in sinks
         }
         summary["written"] = {
             key: {"path": states[key].path, "files": states[key].files, "pictures": written[key]}

@@ -56,7 +56,10 @@ class Served:
     def __init__(self, web: Web, folder: Path, cameras: Sequence[str] = (CAMERA,)) -> None:
         self.listener = InMemoryListener([f"{topic}{camera}" for topic in ALWAYS for camera in cameras])
         self.control = RepliesItself()
-        self.server = WebServer(web, Listening(self.listener), Requests(self.control), cameras, folder)
+        self.recordings = folder / "recordings"  # of CAMERA; a test writes them
+        recordings = {CAMERA: self.recordings}
+        ends = Listening(self.listener), Requests(self.control)
+        self.server = WebServer(web, *ends, cameras, folder, recordings=recordings)
         self.link = self.server.start()
         self.url = self.server.door.url
 

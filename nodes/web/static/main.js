@@ -15,6 +15,7 @@ import { notify, speak } from "./notices.js";
 import { Panel } from "./panel.js";
 import { Player } from "./player.js";
 import { Prompter } from "./prompter.js";
+import "./recordings.js";
 import { Stage } from "./stage.js";
 import { StatusView } from "./status_view.js";
 import { exposeForTests } from "./testing.js";

@@ -30,12 +30,12 @@ def snapshot(call: Call) -> None:
 
 
 def record(call: Call) -> None:
-    """Have the renderer record, or no longer; it answers with the path."""
+    """Have what is recorded be recorded, or no longer; the node that does so answers with the path."""
     call.accept_only("on")
     on: Any = call.params.get("on")
     if not isinstance(on, bool):
         raise ControlError("bad_params", "on: needs true or false")
-    call.session.record(on, call.reply_later("renderer", "it is being restarted"))
+    call.session.record(on, call.reply_later(call.session.recorder, "it is being restarted"))
 
 
 CAMERA_METHODS: dict[str, Method] = {
