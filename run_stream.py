@@ -97,7 +97,7 @@ def run(command_line: CommandLine, argv: list[str]) -> int:
 def prompts(command_line: CommandLine) -> list[Prompt]:
     """The prompts of the command line."""
     from nodes.capture.label_images import read_label_image
-    from stream.prompt_arguments import parse_prompts
+    from stream.console.prompt_arguments import parse_prompts
 
     masks = read_label_image(command_line.mask_file) if command_line.mask_file else {}
     return parse_prompts(command_line.points, command_line.boxes, masks)

@@ -148,7 +148,7 @@ OF_THE_RUN = ("cameras", "list-cameras", "add-camera", "remove-camera", "reload"
 
 def _params(arguments: argparse.Namespace) -> dict[str, Any]:
     """The params of the request that the arguments stand for."""
-    from stream.prompt_arguments import parse_prompts
+    from stream.console.prompt_arguments import parse_prompts
     from stream.supervision.prompt_checks import points_of
 
     params: dict[str, Any] = {}

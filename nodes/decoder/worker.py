@@ -41,8 +41,8 @@ class SlicedTask(Protocol):
 class ThreadWorker(Generic[T]):
     """A `Worker` on a thread. The model's own code leaves Python's lock alone while it computes.
 
-    One thread for all jobs, since glibc gives a new one memory of its own. It ends where no job comes, and dies with the
-    process: a stop never waits for a model.
+    One thread for all jobs, since glibc gives a new one memory of its own. It ends where no job comes, and dies with
+    the process: a stop never waits for a model.
     """
 
     def __init__(self, wake: Callable[[], None]) -> None:

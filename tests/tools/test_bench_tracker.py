@@ -14,9 +14,9 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from tracker.small_pips import SIZE, clip, network  # noqa: E402
 
 from tools import benchmark  # noqa: E402
-from tools.bench import operations  # noqa: E402
-from tools.bench.pips_runs import discs, watched  # noqa: E402
-from tools.bench.plain_pips import plain_features, plain_maps, plain_window  # noqa: E402
+from tools.bench.pips import operations  # noqa: E402
+from tools.bench.pips.plain import plain_features, plain_maps, plain_window  # noqa: E402
+from tools.bench.pips.runs import discs, watched  # noqa: E402
 
 
 @pytest.fixture(autouse=True)

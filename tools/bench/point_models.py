@@ -26,7 +26,7 @@ from stream.geometry import Size
 from stream.settings.config import Tracker
 from stream.settings.options import POINT_BACKENDS, Emit
 from stream.weights.devices import choose_device
-from tools.bench.pips_runs import NEW, LiveTracker
+from tools.bench.pips.runs import NEW, LiveTracker
 from tools.bench.rows import Row, row
 from tools.goldens.trackers.raft_weights import raft_module, raft_weights
 from tools.goldens.trackers.tapnet_weights import tapnet_network, tapnet_weights

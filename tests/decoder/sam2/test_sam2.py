@@ -7,8 +7,8 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+from decoder.sam2.small_sam2 import CPU, SIDE, frame_of, package_answers, small_network, small_sam2
 from decoder.small_networks import prompts_of
-from decoder.small_sam2 import CPU, SIDE, frame_of, package_answers, small_network, small_sam2
 
 from nodes.decoder.sam.automatic_masks import GeneratorRules, propose
 from nodes.decoder.sam2.model_registry import build_network
