@@ -23,7 +23,7 @@ def check_outputs(config: Config) -> None:
     if config.graph.host:
         if control:
             check_free("control.endpoint", control)
-        if publish and publish == control:
+        if publish and publish == control and not publish.endswith((":0", ":*")):  # those the system chooses
             raise ConfigError(f"publisher.endpoint and control.endpoint are both {control}; each needs its own")
     has_page = config.graph.host if in_fleet else any("web" in g.nodes and g.nodes["web"].here for _, g in graphs)
     if config.web.endpoint and has_page:

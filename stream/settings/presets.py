@@ -154,7 +154,10 @@ def _readable(error: str, tree: Any) -> str:
     sentence, _, path = error.rstrip("`").partition(" - at `")
     if "zones." in path and ("[" in path or " in `" in path):  # of an entry that the user has named
         place = path.removeprefix("$.").replace("[...]", ".NAME").replace("key` in `$.", "a name in ")
-        return f"{place}: {sentence[0].lower()}{sentence[1:]}"
+        if sentence.startswith("Expected `object`"):
+            return f"{place}: needs keys with values, such as {{points: [[0.1, 0.2], [0.5, 0.2], [0.5, 0.8]]}}"
+        came = sentence[0].lower() + sentence[1:]
+        return f"{place}: {came}; needs what docs/zones.md says of it"
     *sections, key = path.removeprefix("$.").split("[")[0].split(".")
     for section in [*sections, key]:
         tree = tree.get(section) if isinstance(tree, dict) else tree

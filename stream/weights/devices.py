@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 from collections.abc import Iterator
+from typing import Any
 
 import torch
 
@@ -43,7 +44,11 @@ def choose_precision(key: str, name: str, device: torch.device) -> torch.dtype:
 def allow_tf32(allowed: bool) -> None:
     """Let a GPU round what products and convolutions of float32 multiply to 10 bits, or not."""
     if hasattr(torch.backends, "fp32_precision"):  # PyTorch 2.9 and newer; mixing both ways is an error there
-        torch.backends.fp32_precision = "tf32" if allowed else "ieee"
+        precision = "tf32" if allowed else "ieee"
+        torch.backends.fp32_precision = precision
+        backends: Any = torch.backends
+        for own in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
+            own.fp32_precision = precision  # where somebody has set it, that of all does not count
     else:
         torch.backends.cuda.matmul.allow_tf32 = allowed
         torch.backends.cudnn.allow_tf32 = allowed

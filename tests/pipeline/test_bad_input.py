@@ -71,7 +71,6 @@ def refused(done, code, words):
         (["--auto", "3"], 2, "--auto needs a SAM decoder"),
         (["--config", "sam_pt", "--auto", "-1"], 2, "decoder.auto is -1"),
         (["--publish", "tcp://0.0.0.0:5556"], 2, "--insecure"),
-        (["--record", "no_pictures"], 2, "is a folder"),
         (["--record", "live.avi"], 2, ".mp4"),
         (["--save-masks", "text.mp4"], 2, "needs a folder"),
         (["--save-masks", "/proc/masks"], 2, "/proc/masks"),

@@ -21,6 +21,7 @@ VISIBLE = 8.0  # Lab levels: a difference of colours that makes an edge
 # Of the share of the outline with an edge, against the mean IoU with the others. Chosen among some sixty rules while
 # looking at the demo scene, drawn objects and DAVIS frames at once: none of their figures is held out.
 EDGE_WEIGHT = 2.0
+ALIKE, SEVERAL = 0.85, 3  # IoU of masks that count as one; so many sizes that give it settle the choice
 LEAST_PX = 20
 MARGIN = 8  # px round all masks
 
@@ -45,7 +46,15 @@ def choose_mask(rgb: Array, masks: Sequence[Array]) -> int:
         EDGE_WEIGHT * edge_share(blurred, mask) + agreement(mask, small) if mask.sum() >= LEAST_PX else -np.inf
         for mask in small
     ]
-    return int(np.argmax(scores))
+    stable = stable_masks(small)
+    return max(stable, key=lambda i: scores[i]) if stable else int(np.argmax(scores))
+
+
+def stable_masks(masks: Sequence[Array]) -> list[int]:
+    """The numbers of the most masks that are alike, if they are several: what is found at many sizes is a thing."""
+    groups = [[i for i, other in enumerate(masks) if _iou(mask, other) >= ALIKE] for mask in masks]
+    largest = max(groups, key=len)
+    return largest if len(largest) >= SEVERAL else []
 
 
 def edge_share(lab: Array, mask: Array) -> float:
@@ -60,7 +69,11 @@ def edge_share(lab: Array, mask: Array) -> float:
 
 def agreement(mask: Array, others: Sequence[Array]) -> float:
     """The mean IoU of a mask with several."""
-    return float(np.mean([(mask & other).sum() / max(1, (mask | other).sum()) for other in others]))
+    return float(np.mean([_iou(mask, other) for other in others]))
+
+
+def _iou(mask: Array, other: Array) -> float:
+    return float((mask & other).sum() / max(1, (mask | other).sum()))
 
 
 def _means_near(lab: Array, ring: Array) -> Array:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Collection, Sequence
+from dataclasses import replace
 from typing import Any, Protocol
 
 from stream.commands import PublishStatus
@@ -116,6 +117,7 @@ class CameraRun(NodeGroup):
             elapsed_s=now_s - self._began_s,
             now_s=now_s,
         )
+        self._condition.judge(self._signs(now_s), now_s)
         summary |= describe(self._condition, self._signs(now_s), now_s, time.time())
         summary |= describe_failure(self.error)
         summary["nodes"]["supervisor"] = measure_supervisor()
@@ -131,7 +133,9 @@ class CameraRun(NodeGroup):
         """What the feed is judged by."""
         session = self.session
         opened, paused = session.opened is not None, session.paused
-        return read_signs(self.nodes, now_s, live=self.config.live, opened=opened, paused=paused)
+        signs = read_signs(self.nodes, now_s, live=self.config.live, opened=opened, paused=paused)
+        # The last heartbeat of a capture node may be older than the end that all sinks have seen.
+        return replace(signs, phase="ended") if session.feed_ended else signs
 
     @property
     def is_over(self) -> str:

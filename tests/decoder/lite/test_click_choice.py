@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import numpy as np
 
-from nodes.decoder.lite.click_choice import choose_mask, edge_share
+from nodes.decoder.lite.click_choice import choose_mask, edge_share, stable_masks
 
 
 def scene() -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -40,3 +40,16 @@ def test_an_outline_across_a_plain_surface_has_no_edge():
     inside = np.zeros_like(whole)
     inside[58:82, 55:95] = 1
     assert edge_share(lab, inside) < 0.1
+
+
+def test_what_is_found_at_many_sizes_is_taken_before_a_part_with_a_sharper_outline():
+    part, whole = np.zeros((60, 80), np.uint8), np.zeros((60, 80), np.uint8)
+    part[20:40, 30:45] = 1
+    whole[10:50, 20:60] = 1
+    rgb = np.full((60, 80, 3), 90, np.uint8)
+    rgb[whole == 1] = (110, 90, 90)
+    rgb[part == 1] = (0, 250, 0)  # the part stands out most
+    assert choose_mask(rgb, [part, part]) == 0
+    grown = [np.roll(whole, shift, axis=1) for shift in (0, 1, 2)]
+    assert stable_masks([part, *grown]) == [1, 2, 3]
+    assert choose_mask(rgb, [part, *grown]) in (1, 2, 3)

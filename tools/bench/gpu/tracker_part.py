@@ -26,6 +26,6 @@ def measurements(options: argparse.Namespace, device: torch.device, profiles: di
 def _measure(backend: str, quick: bool, device: torch.device) -> list[Row]:
     """The rows of `benchmark.py tracker --backend NAME`."""
     rows = tracker.measure(
-        argparse.Namespace(backend=backend, checkpoint=None, device=str(device), quick=quick, repeat=REPEAT)
+        argparse.Namespace(backend=backend, size=None, checkpoint=None, device=str(device), quick=quick, repeat=REPEAT)
     )
     return [{**r, "part": f"{backend}, {r['part']}"} for r in rows]
