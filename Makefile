@@ -7,7 +7,7 @@ python := $(VENV)/bin/python
 pip := $(python) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement
 
 .DELETE_ON_ERROR:
-.PHONY: help demo live test load check bench clean
+.PHONY: help demo live test slow load check bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -23,6 +23,9 @@ test: $(VENV)/.dev ## run all tests
 	@tools/system_packages test
 	@tools/axe_core $(VENV)
 	PYTHON=$(python) tools/check tests
+
+slow: $(VENV)/.dev ## the tests that `make test` leaves out for their time: two minutes
+	$(python) -m pytest -m slow tests
 
 load: $(VENV)/.dev ## hostile clients beside one that behaves, and malformed messages: a quarter of an hour
 	$(python) -m pytest -m load -s tests/load

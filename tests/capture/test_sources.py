@@ -222,6 +222,8 @@ def test_frames_and_the_threads_that_convert_them_do_not_pile_up(tmp_path):
         threads, alive = [], []
         while source.read() is not None:
             threads.append(len(os.listdir("/proc/self/task")))
+            if len(threads) % 20:
+                continue
             alive.append(sum(type(o) is av.VideoFrame and o.width > 2 for o in gc.get_objects()))
     finally:
         gc.enable()

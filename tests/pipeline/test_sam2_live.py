@@ -27,6 +27,7 @@ def weights(tmp_path_factory):
     )
 
 
+@pytest.mark.slow
 def test_a_finished_clip_is_decoded_in_full(start, weights, tmp_path):
     run = start("--config", "edgetam_pt", *weights, *LUCAS, *BOX, "--frames", 6, "--summary", "s.json")
     assert run.wait(240) == 0, run.output

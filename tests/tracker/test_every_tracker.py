@@ -22,7 +22,9 @@ def small(monkeypatch):
         monkeypatch.setattr(backend, "SIDE", 64)
 
 
-@pytest.mark.parametrize("reinit", [True, False], ids=["reinit", "points live on"])
+@pytest.mark.parametrize(
+    "reinit", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["reinit", "points live on"]
+)
 @pytest.mark.parametrize("backend", BACKENDS)
 def test_a_feed_faster_than_the_tracker_is_followed_with_counted_skips(backend, reinit, tmp_path):
     feed = LiveFeed({**keys_of(backend, tmp_path), "tracker.reinit": reinit})
