@@ -21,7 +21,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import os
 import sys
 from pathlib import Path
@@ -49,25 +48,9 @@ GPU_PARTS = ("golden", "tracker", "decoder", "pipeline")
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the answer is its exit code."""
     options = parse(argv)
-    from stream.errors import ConfigError, StreamError
+    from tools.report_command import run_report
 
-    try:
-        for key in ("json", "table"):
-            if (path := getattr(options, key, None)) and not path.parent.is_dir():
-                raise ConfigError(f"--{key} {path}: the folder does not exist; make it first")
-        report = run(options)
-        if options.json:
-            options.json.write_text(json.dumps(report, indent=1) + "\n")
-    except StreamError as error:
-        print(f"benchmark: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"benchmark: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    show(report)
-    return 0
+    return run_report("benchmark", options, run, show, ("json", "table"))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

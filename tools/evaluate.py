@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,26 +35,9 @@ SUBJECTS = {  # name -> what it does
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the answer is its exit code."""
     options = parse(argv)
-    from stream.errors import ConfigError, StreamError
+    from tools.report_command import run_report
 
-    try:
-        for option in ("json", "html"):
-            path = getattr(options, option, None)
-            if path and not path.parent.is_dir():
-                raise ConfigError(f"--{option} {path}: the folder does not exist; make it first")
-        report = run(options)
-        if options.json:
-            options.json.write_text(json.dumps(report, indent=1) + "\n")
-    except StreamError as error:
-        print(f"evaluate: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"evaluate: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    show(report)
-    return 0
+    return run_report("evaluate", options, run, show, ("json", "html"))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

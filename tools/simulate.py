@@ -12,7 +12,6 @@ Costs of the profiles sam-gpu and mobile-gpu are assumed, not measured; so is ev
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from pathlib import Path
@@ -26,24 +25,9 @@ PLAN = ((8, 1), (64, 4), (1_000, 40), (10_000, 200))  # cameras, devices
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the answer is its exit code."""
     options = parse(argv)
-    from stream.errors import ConfigError, StreamError
+    from tools.report_command import run_report
 
-    try:
-        if options.json and not options.json.parent.is_dir():
-            raise ConfigError(f"--json {options.json}: the folder does not exist; make it first")
-        report = run(options)
-        if options.json:
-            options.json.write_text(json.dumps(report, indent=1) + "\n")
-    except StreamError as error:
-        print(f"simulate: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"simulate: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    show(report)
-    return 0
+    return run_report("simulate", options, run, show)
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

@@ -13,7 +13,6 @@ evaluator is the same, too. DIR is laid out as DAVIS, MOSE or YouTube-VOS (tools
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import time
 from collections.abc import Mapping
@@ -30,7 +29,7 @@ from nodes.decoder.sam2.checkpoint import load_video_network
 from nodes.decoder.sam2.model_registry import HIERA, build_video_network, import_module, published_name
 from nodes.renderer.sinks import label_png
 from stream.arrays import Array
-from stream.errors import ConfigError, StreamError
+from stream.errors import ConfigError
 from stream.geometry import resize_mask
 from stream.messages import Prompt
 from stream.weights import published
@@ -40,6 +39,7 @@ from tools.evaluation.first_prompts import KINDS, make_prompt
 from tools.evaluation.layout import VideoSequence, ids_of, sequences_of
 from tools.evaluation.scoring import Score, table
 from tools.goldens.sam2_weights import sam2_weights
+from tools.report_command import Report, run_report
 
 SIDES = (256, 512, 768, 1024)  # px; EdgeTAM's memory is 16 x 16 windows of the image
 
@@ -180,29 +180,17 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the answer is its exit code."""
-    options = parse(argv)
+    return run_report("sam2_video", parse(argv), _measure_or_refuse, show)
+
+
+def _measure_or_refuse(options: argparse.Namespace) -> Report:
+    """As `measure`; ConfigError where a package is missing."""
     try:
-        if options.json and not options.json.parent.is_dir():
-            raise ConfigError(f"--json {options.json}: the folder does not exist; make it first")
-        report = measure(options)
-        if options.json:
-            options.json.write_text(json.dumps(report, indent=1) + "\n")
+        return measure(options)
     except ModuleNotFoundError as error:
-        print(
-            f"sam2_video: error: the package {error.name} is missing; `pip install -r requirements-sam2.txt` brings it",
-            file=sys.stderr,
-        )
-        return 2
-    except StreamError as error:
-        print(f"sam2_video: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"sam2_video: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    show(report)
-    return 0
+        raise ConfigError(
+            f"the package {error.name} is missing; `pip install -r requirements-sam2.txt` brings it"
+        ) from None
 
 
 if __name__ == "__main__":
