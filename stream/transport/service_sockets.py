@@ -146,22 +146,11 @@ class Broadcast:
             socket.close(linger=wait_ms)
 
 
-class Listener:
-    """A SUB socket on a Broadcast."""
+class _Subscriber:
+    """A SUB socket."""
 
-    def __init__(
-        self, context: Context, endpoint: str, topics: Sequence[str], queue: int = 1000, *, own_context: bool = False
-    ) -> None:
-        self.socket = context.socket(zmq.SUB, connect=endpoint, queue=queue)
-        self._own = context if own_context else None
-        for topic in topics:
-            self.socket.subscribe(topic)
-
-    def recv(self, timeout_ms: int) -> list[bytes] | None:
-        """The next message's parts, or None after `timeout_ms`."""
-        if not self.socket.poll(timeout_ms):
-            return None
-        return self.socket.recv_multipart(zmq.DONTWAIT)
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.socket = socket
 
     def subscribe(self, topic: str) -> None:
         """Take messages of a topic, or of all that begin so, from now on."""
@@ -172,18 +161,40 @@ class Listener:
         self.socket.unsubscribe(topic)
 
     def close(self) -> None:
-        """Close the socket, and its context where that is its own."""
+        """Close the socket."""
         self.socket.close(linger=0)
+
+
+class Listener(_Subscriber):
+    """A SUB socket on a Broadcast."""
+
+    def __init__(
+        self, context: Context, endpoint: str, topics: Sequence[str], queue: int = 1000, *, own_context: bool = False
+    ) -> None:
+        super().__init__(context.socket(zmq.SUB, connect=endpoint, queue=queue))
+        self._own = context if own_context else None
+        for topic in topics:
+            self.socket.subscribe(topic)
+
+    def recv(self, timeout_ms: int) -> list[bytes] | None:
+        """The next message's parts, or None after `timeout_ms`."""
+        if not self.socket.poll(timeout_ms):
+            return None
+        return self.socket.recv_multipart(zmq.DONTWAIT)
+
+    def close(self) -> None:
+        """Close the socket, and its context where that is its own."""
+        super().close()
         if self._own:
             self._own.close()
 
 
-class Collector:
+class Collector(_Subscriber):
     """A SUB socket on many Broadcasts."""
 
     def __init__(self, context: Context, queue: int) -> None:
         """`queue`: messages of each Broadcast that wait here."""
-        self.socket = context.open(zmq.SUB, queue=queue)
+        super().__init__(context.open(zmq.SUB, queue=queue))
 
     def connect(self, endpoint: str) -> None:
         """Listen to one more; it need not be there yet."""
@@ -202,18 +213,6 @@ class Collector:
             return self.socket.recv_multipart(zmq.DONTWAIT)
         except zmq.Again:
             return None
-
-    def subscribe(self, topic: str) -> None:
-        """Take messages of a topic, or of all that begin so, from now on."""
-        self.socket.subscribe(topic)
-
-    def unsubscribe(self, topic: str) -> None:
-        """Take no more of them."""
-        self.socket.unsubscribe(topic)
-
-    def close(self) -> None:
-        """Close the socket."""
-        self.socket.close(linger=0)
 
 
 def subscribe(endpoint: str, topics: Sequence[str], keys: str = "") -> Listener:
