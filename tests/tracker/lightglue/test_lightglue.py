@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("kornia")
 
+from tracker.matching.two_files import of_each_file, with_wrong_content, write_files  # noqa: E402
 from tracker.small_pips import textured  # noqa: E402
 
 from nodes.tracker.backends import make_model  # noqa: E402
@@ -89,15 +90,6 @@ def asking(folder) -> Tracker:
     return Tracker(backend="lightglue", checkpoint=str(folder), device="cpu", size="native")
 
 
-def write(folder, contents):
-    """The two files; bytes as they are, anything else by torch."""
-    for name, content in zip(FILES, contents, strict=True):
-        if isinstance(content, bytes):
-            (folder / name).write_bytes(content)
-        else:
-            torch.save(content, folder / name)
-
-
 def as_published():
     """What the files hold: DISK's under `extractor`, LightGlue's by its older names."""
     glue = {}
@@ -111,26 +103,17 @@ def as_published():
 def test_the_published_files_are_loaded_by_either_names(tmp_path):
     own_state = [network.state_dict() for network in networks()]
     for contents in (as_published(), (disk_weights(0), lightglue_weights(0))):
-        write(tmp_path, contents)
+        write_files(tmp_path, FILES, contents)
         net = make_model(asking(tmp_path)).matcher
         for own, loaded in zip(own_state, (net.disk.state_dict(), net.lightglue.state_dict()), strict=True):
             assert own.keys() == loaded.keys()
             assert all(torch.equal(own[name], loaded[name]) for name in own)
 
 
-@pytest.mark.parametrize("which", [0, 1])
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (b"<!DOCTYPE html><html>", "is a web page"),
-        (b"PK\x03\x04 cut short", "cut short, damaged, or no checkpoint"),
-        ({"conv1.weight": torch.zeros(3)}, "holds other weights than"),
-        ({"model": print}, "calls for print. Refused, none of it was run"),
-    ],
-    ids=["page", "truncated", "another", "code"],
-)
+@of_each_file
+@with_wrong_content
 def test_a_file_that_is_not_theirs_is_one_message_with_the_command(tmp_path, which, content, says):
-    write(tmp_path, [content if i == which else c for i, c in enumerate(as_published())])
+    write_files(tmp_path, FILES, [content if i == which else c for i, c in enumerate(as_published())])
     with pytest.raises(CheckpointError, match=says) as error:
         make_model(asking(tmp_path))
     assert f"fetch_weights.py {('disk', 'lightglue_disk')[which]}" in str(error.value)
@@ -138,7 +121,7 @@ def test_a_file_that_is_not_theirs_is_one_message_with_the_command(tmp_path, whi
 
 
 def test_a_missing_package_names_the_file_of_requirements(tmp_path, monkeypatch):
-    write(tmp_path, as_published())
+    write_files(tmp_path, FILES, as_published())
     monkeypatch.setitem(sys.modules, "kornia.feature", None)
     with pytest.raises(ConfigError, match=r"tracker\.backend is lightglue, .*requirements-trackers\.txt"):
         make_model(asking(tmp_path))

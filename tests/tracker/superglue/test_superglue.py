@@ -11,6 +11,7 @@ import pytest
 torch = pytest.importorskip("torch")
 pytest.importorskip("transformers")
 
+from tracker.matching.two_files import of_each_file, with_wrong_content, write_files  # noqa: E402
 from tracker.small_pips import textured  # noqa: E402
 
 from nodes.tracker.backends import make_model  # noqa: E402
@@ -135,36 +136,18 @@ def asking(folder, **keys) -> Tracker:
     return Tracker(backend="superglue", checkpoint=str(folder), device="cpu", size="native", **keys)
 
 
-def write(folder, contents):
-    """The two files; bytes as they are, anything else by torch."""
-    for name, content in zip(FILES, contents, strict=True):
-        if isinstance(content, bytes):
-            (folder / name).write_bytes(content)
-        else:
-            torch.save(content, folder / name)
-
-
 def test_a_folder_with_both_files_is_loaded(tmp_path):
-    write(tmp_path, (superpoint_weights(0), superglue_weights(0)))
+    write_files(tmp_path, FILES, (superpoint_weights(0), superglue_weights(0)))
     net = make_model(asking(tmp_path)).matcher.module
     for name, tensor in module().state_dict().items():
         assert torch.equal(net.state_dict()[name], tensor)
 
 
-@pytest.mark.parametrize("which", [0, 1])
-@pytest.mark.parametrize(
-    ("content", "says"),
-    [
-        (b"<!DOCTYPE html><html>", "is a web page"),
-        (b"PK\x03\x04 cut short", "cut short, damaged, or no checkpoint"),
-        ({"conv1.weight": torch.zeros(3)}, "holds other weights than"),
-        ({"model": print}, "calls for print. Refused, none of it was run"),
-    ],
-    ids=["page", "truncated", "another", "code"],
-)
+@of_each_file
+@with_wrong_content
 def test_a_file_that_is_not_theirs_is_one_message_with_the_command(tmp_path, which, content, says):
     good = [superpoint_weights(0), superglue_weights(0)]
-    write(tmp_path, [content if i == which else c for i, c in enumerate(good)])
+    write_files(tmp_path, FILES, [content if i == which else c for i, c in enumerate(good)])
     with pytest.raises(CheckpointError, match=says) as error:
         make_model(asking(tmp_path))
     assert f"fetch_weights.py {('superpoint', 'superglue')[which]}" in str(error.value)
@@ -172,7 +155,7 @@ def test_a_file_that_is_not_theirs_is_one_message_with_the_command(tmp_path, whi
 
 
 def test_the_files_exchanged_are_refused(tmp_path):
-    write(tmp_path, (superglue_weights(0), superpoint_weights(0)))
+    write_files(tmp_path, FILES, (superglue_weights(0), superpoint_weights(0)))
     with pytest.raises(CheckpointError, match="holds other weights than superpoint"):
         make_model(asking(tmp_path))
 
@@ -189,7 +172,7 @@ def test_one_file_alone_or_none_is_a_message_that_names_both(tmp_path, monkeypat
 
 
 def test_a_missing_package_names_the_file_of_requirements(tmp_path, monkeypatch):
-    write(tmp_path, (superpoint_weights(0), superglue_weights(0)))
+    write_files(tmp_path, FILES, (superpoint_weights(0), superglue_weights(0)))
     monkeypatch.setitem(sys.modules, "transformers.models.superglue.modeling_superglue", None)
     with pytest.raises(ConfigError, match=r"tracker\.backend is superglue, .*requirements-trackers\.txt"):
         make_model(asking(tmp_path))
