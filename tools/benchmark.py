@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
+import math
 import os
 import sys
 from pathlib import Path
@@ -72,20 +73,20 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
             )
         if name == "fleet":
             p.add_argument("--cameras", type=_count(1), default=8, metavar="N", help="drawn cameras (8)")
-            p.add_argument("--fps", type=float, default=4.0, metavar="HZ", help="of each (4)")
-            p.add_argument("--seconds", type=float, default=15.0, metavar="S", help="that are measured (15)")
-            p.add_argument("--warm-up", type=float, default=10.0, metavar="S", help="before that (10)")
+            p.add_argument("--fps", type=_above_zero, default=4.0, metavar="HZ", help="of each (4)")
+            p.add_argument("--seconds", type=_above_zero, default=15.0, metavar="S", help="that are measured (15)")
+            p.add_argument("--warm-up", type=_above_zero, default=10.0, metavar="S", help="before that (10)")
             p.add_argument(
                 "--modes", default="runs,node,camera,threads", metavar="LIST", help="(runs,node,camera,threads)"
             )
         if name == "soak":
-            p.add_argument("--minutes", type=float, default=5.0, metavar="M", help="of the run (5)")
+            p.add_argument("--minutes", type=_above_zero, default=5.0, metavar="M", help="of the run (5)")
             p.add_argument("--source", default="demo", metavar="SOURCE", help="as of run_stream.py (demo)")
             p.add_argument("--box", metavar="X1,Y1,X2,Y2", help="the object, where the source is not the demo")
         if name in ("pipeline", "lite"):
             p.add_argument("--size", default="854x480", metavar="WxH", help="frame size, px (854x480)")
         if name == "pipeline":
-            p.add_argument("--fps", type=float, default=25.0, metavar="HZ", help="the fixed camera rate (25)")
+            p.add_argument("--fps", type=_above_zero, default=25.0, metavar="HZ", help="the fixed camera rate (25)")
         if name == "tracker":
             p.add_argument(
                 "--backend",
@@ -126,6 +127,15 @@ def _count(least: int) -> Any:
 
     number.__name__ = f"number ({least} or more)"  # argparse: "invalid number (1 or more) value: '0'"
     return number
+
+
+def _above_zero(text: str) -> float:
+    if not 0 < (value := float(text)) < math.inf:
+        raise ValueError
+    return value
+
+
+_above_zero.__name__ = "number (above 0)"
 
 
 def run(options: argparse.Namespace) -> dict[str, Any]:

@@ -85,3 +85,11 @@ def test_a_row_holds_the_median_and_whether_the_target_is_met() -> None:
 
 def test_a_process_that_is_gone_is_left_out() -> None:
     assert usage_of_graph(2**22 + 1) == {}
+
+
+@pytest.mark.parametrize("minutes", ["-1", "0", "nan", "inf", "soon"])
+def test_a_time_that_can_not_pass_is_refused_in_one_line(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main(["soak", f"--minutes={minutes}"])
+    assert ended.value.code == 2
+    assert f"argument --minutes: invalid number (above 0) value: '{minutes}'" in capsys.readouterr().err
