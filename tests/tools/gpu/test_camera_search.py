@@ -39,19 +39,24 @@ def test_cameras_are_doubled_until_the_rate_falls_then_halved_between(most, trie
         asked.append(count)
         return step_of(count, 10.0 if count <= most else 9.0)
 
-    carried, steps = search(take, 10.0, 64, lambda: True)
+    carried, steps = search(take, 10.0, 64, 60.0)
     assert asked == tried == [s.cameras for s in steps]
     assert most - 2 <= carried <= most
 
 
-def test_a_search_ends_with_its_time():
-    times = itertools.chain([True, True], itertools.repeat(False))
-    carried, steps = search(lambda count: step_of(count, 10.0), 10.0, 64, lambda: next(times))
-    assert (carried, len(steps)) == (2, 2)
+def test_a_search_ends_with_its_time_which_begins_after_the_first_step():
+    now = [0.0]
+
+    def take(count):
+        now[0] += 100.0 if count == 1 else 10.0
+        return step_of(count, 10.0)
+
+    carried, steps = search(take, 10.0, 64, 15.0, clock=lambda: now[0])
+    assert (carried, len(steps)) == (4, 3)
 
 
 def test_five_percent_less_than_the_cameras_rate_counts_as_carried():
-    assert search(lambda count: step_of(count, 9.5 if count == 1 else 9.4), 10.0, 8, lambda: True)[0] == 1
+    assert search(lambda count: step_of(count, 9.5 if count == 1 else 9.4), 10.0, 8, 60.0)[0] == 1
 
 
 def test_nothing_is_tried_beyond_the_most():

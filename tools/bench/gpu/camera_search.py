@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 
@@ -66,16 +68,20 @@ def next_count(carried: int, failed: int | None, most: int) -> int | None:
 
 
 def search(
-    take: Callable[[int], Step], fps: float, most: int, has_time: Callable[[], bool]
+    take: Callable[[int], Step], fps: float, most: int, most_s: float, clock: Callable[[], float] = time.monotonic
 ) -> tuple[int, Sequence[Step]]:
-    """The most cameras that were carried, and every step that was tried, until the time is over."""
+    """The most cameras that were carried, and every step that was tried.
+
+    None is begun `most_s` after the first, which loads and compiles the models.
+    """
     steps: list[Step] = []
-    carried, failed = 0, None
-    while has_time() and (count := next_count(carried, failed, most)) is not None:
+    carried, failed, ends_s = 0, None, math.inf
+    while clock() < ends_s and (count := next_count(carried, failed, most)) is not None:
         step = take(count)
         steps.append(step)
         if step.rate_hz >= LEAST_SHARE * fps:
             carried = count
         else:
             failed = count
+        ends_s = min(ends_s, clock() + most_s)
     return carried, steps
