@@ -43,7 +43,7 @@ SUBJECTS = {  # name -> what it measures, default of --frames, default of --repe
 }
 
 
-GPU_PARTS = ("golden", "tracker", "decoder", "pipeline")
+GPU_PARTS = ("device", "golden", "tracker", "decoder", "pipeline", "cameras", "train")
 
 
 def main(argv: list[str] | None = None) -> int:
