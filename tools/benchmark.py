@@ -113,7 +113,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         if name == "gpu":
             p.add_argument("--part", default="all", choices=("all", *GPU_PARTS), help="what is measured (all)")
             p.add_argument(
-                "--budget", type=_above_zero, default=440.0, metavar="S", help="a part begins nothing after so long (440)"
+                "--budget",
+                type=_above_zero,
+                default=440.0,
+                metavar="S",
+                help="a part begins nothing after so long (440)",
             )
             p.add_argument("--table", type=Path, metavar="OUT.md", help="write the table, and each profile beside it")
         if name in ("tracker", "decoder", "sharing", "gpu"):

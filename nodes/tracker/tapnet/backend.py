@@ -25,7 +25,7 @@ from stream.geometry import Size
 from stream.messages import VISIBLE
 from stream.settings.config import Tracker
 from stream.weights import published
-from stream.weights.devices import choose_device, reporting_memory
+from stream.weights.devices import choose_device, choose_precision, reporting_memory
 
 REACH = 4  # frames before and after that a frame's features depend on: one a block that shifts
 WINDOWS = 4  # whose grids are held: 1 MiB a frame
@@ -130,4 +130,5 @@ class TapNetModel:
 def make_tapnet(config: Tracker) -> TapNetModel:
     """The point model that the config asks for, on its device."""
     device = choose_device("tracker.device", config.device)
+    choose_precision("tracker.precision", "float32", device)  # a GPU would round by itself: TF32
     return TapNetModel(load_tapnet(published.find(WEIGHTS, config.checkpoint)).to(device), config.horizon)

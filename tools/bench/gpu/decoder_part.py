@@ -70,7 +70,9 @@ def _share(part: str, name: SamName, encode: Row, variant: Variant, device: torc
     peak = matrix_peak(device, variant.dtype)
     return [
         row(part, f"encode, {variant.name}", "TFLOP", [flops / 1e12]),
-        row(part, f"encode, {variant.name}", "% of the matrix peak", [share_of_peak(flops, encode["value"] / 1e3, peak)]),
+        row(
+            part, f"encode, {variant.name}", "% of the matrix peak", [share_of_peak(flops, encode["value"] / 1e3, peak)]
+        ),
     ]
 
 
