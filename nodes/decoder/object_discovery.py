@@ -14,7 +14,7 @@ from typing import Protocol
 
 import numpy as np
 
-from nodes.decoder.worker import SlicedTask
+from stream.scheduling.worker import SlicedTask
 from stream.arrays import Array
 from stream.errors import ModelError
 from stream.messages import DiscoverObjects, Frame, Masks, Tracks

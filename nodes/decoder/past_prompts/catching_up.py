@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Protocol
 
-from nodes.decoder.worker import Worker
+from stream.scheduling.worker import Worker
 from stream.messages import Frame
 
 AT_ONCE = 2  # frames that are left: they are followed on the loop's thread
