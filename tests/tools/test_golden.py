@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from nodes.tracker.medoids import kmedoids  # noqa: E402
+from nodes.tracker.sampling.medoids import kmedoids  # noqa: E402
 from nodes.tracker.pips.correlation import build_pyramids, correlate, look_up  # noqa: E402
 from nodes.tracker.pips.network import embed  # noqa: E402
 from stream.errors import ConfigError  # noqa: E402

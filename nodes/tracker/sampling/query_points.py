@@ -14,7 +14,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from nodes.tracker.medoids import kmedoids
+from nodes.tracker.sampling.medoids import kmedoids
 from stream.arrays import Array
 
 KMEDOIDS_SUBSET = 1800  # px; of a larger mask a random subset is clustered
