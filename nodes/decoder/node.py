@@ -14,11 +14,11 @@ from nodes.decoder.segmentation import Segmenter
 from nodes.decoder.truth import TruthScore
 from nodes.decoder.turn_taking import TurnTaking
 from nodes.decoder.turns import Turns
-from stream.scheduling.worker import SlicedTask, ThreadWorker
 from stream.messages import DiscoverObjects, Masks, Message, PromptOnFrame, ReinitRequest, Scene, Seeds, Tracks
 from stream.node import NodeContext, Stage
 from stream.reports import Progress
 from stream.scheduling.camera_client import CameraClient
+from stream.scheduling.worker import SlicedTask, ThreadWorker
 from stream.settings.config import Config
 from stream.settings.options import BudgetOptions, TurnOptions, resolve
 

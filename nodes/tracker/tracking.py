@@ -25,10 +25,10 @@ from nodes.tracker.frame_buffer import BufferedFrame, FrameBuffer
 from nodes.tracker.linking import make_linking
 from nodes.tracker.past_frames import PastFrames
 from nodes.tracker.point_model import PointModel
-from nodes.tracker.sampling.point_sampling import PointSampler, RandomSources
 from nodes.tracker.point_set import PointSet, lacks_region
 from nodes.tracker.prompt_queue import PromptQueue
 from nodes.tracker.prompts_on_frames import PastPoints, PastPrompts
+from nodes.tracker.sampling.point_sampling import PointSampler, RandomSources
 from nodes.tracker.tracked_object import TrackedObject
 from stream.crops import uncrop_mask
 from stream.errors import PromptError

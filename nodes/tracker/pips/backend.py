@@ -18,12 +18,12 @@ from torch import Tensor
 from torch.nn import functional
 
 from nodes.tracker.pips.checkpoint import WEIGHTS, load_pips
-from nodes.tracker.pips.correlation import Pyramid, level_sizes
-from nodes.tracker.pips.network import TOKEN, Estimates, Pips, S, Window
+from nodes.tracker.pips.correlation import CHANNELS, Pyramid, level_sizes
+from nodes.tracker.pips.network import Estimates, Pips, S, Window
 from nodes.tracker.point_model import Points, Trajectories
 from stream import geometry
 from stream.arrays import Array
-from stream.errors import ModelError
+from stream.errors import ConfigError, ModelError
 from stream.geometry import Size
 from stream.settings.config import Tracker, parse_fit_size
 from stream.weights import published
@@ -57,16 +57,18 @@ class PipsModel:
         self._rows: dict[tuple[Size, ...], Tensor] = {}  # (8, P, 128): the pyramids of the window that is recorded
 
     def compile(self, wish: Wish) -> None:
-        """Compile the encoder and the mixer; the latter for any number of points."""
+        """Compile the encoder, and an iteration for any number of points."""
         network, size = self.network, self.size or TRIED_SIZE
         black = torch.zeros(1, 3, *size, dtype=torch.uint8, device=self.device)
         compile_parts("tracker.compile", wish, [network.fnet], lambda: network.encode(black))
 
-        def mix_twice() -> None:
+        def follow_twice() -> None:
+            [pyramid] = network.encode(black)
             for n in (16, 32):
-                network.delta_block(torch.zeros(S, n, TOKEN, device=self.device))
+                xy, features = torch.zeros(n, 2, device=self.device), torch.zeros(n, CHANNELS, device=self.device)
+                network.follow([pyramid] * S, xy, features, iterations=1)
 
-        compile_parts("tracker.compile", wish, [network.delta_block], mix_twice)
+        compile_parts("tracker.compile", wish, [network.iteration], follow_twice)
 
     def encode(self, rgb: Array) -> PipsFeatures:
         """The feature maps of a frame (H, W, 3); ConfigError when it is too small."""
@@ -234,6 +236,8 @@ def make_pips(config: Tracker) -> PipsModel:
     network = load_pips(checkpoint_path(config)).to(device)
     network.compute_in(dtype)
     model = PipsModel(network, parse_fit_size(config.size))
+    if config.compile is True and device.type == "cpu":
+        raise ConfigError("tracker.compile is true, and on the CPU PIPS has loops of its own; set it to auto or false")
     if is_wished(config.compile, device, dtype):
         model.compile(config.compile)
     return model

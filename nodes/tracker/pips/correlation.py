@@ -26,6 +26,9 @@ POINTS_IN_CACHE = (
 SMALLEST = 2 * 2 ** (LEVELS - 1)  # 16: px a side of a map whose coarsest level has 2 x 2
 
 
+Levels = tuple[Tensor, Tensor, Tensor, Tensor]  # of a pyramid: `levels_of`
+
+
 @dataclass(frozen=True)
 class Pyramid:
     """The feature map of a frame at four sizes, every pixel a row, so that reading a pixel is reading 512 bytes."""
@@ -70,54 +73,56 @@ def look_up(pyramid: Pyramid, xy: Tensor) -> Tensor:
     return upper * (1 - fy) + lower * fy
 
 
-def correlate(pyramids: Sequence[Pyramid], features: Tensor, coords: Tensor) -> Tensor:
+def correlate(pyramids: Sequence[Pyramid], features: Tensor, coords: Tensor, levels: Levels | None = None) -> Tensor:
     """(S, N, 196): how alike the points' features (S, N, C) and the maps of the S frames are around `coords` (S, N, 2).
 
-    `coords` in px of the finest level. Of each level's 49 numbers, 7 * i + j lies at x + (i - 3), y + (j - 3).
+    `coords` in px of the finest level; `levels`: of the maps' sizes, for whoever has them. Of each level's 49 numbers,
+    7 * i + j lies at x + (i - 3), y + (j - 3).
     """
     # All 49 samples share their fraction of a pixel: 8 x 8 dot products with whole pixels, then one interpolation.
-    pixels, inside, fraction = _neighbours(pyramids[0].sizes, coords)
+    pixels, inside, fraction = _neighbours(levels or levels_of(pyramids[0].sizes, coords.device), coords)
     n, channels = features.shape[1:]
-    around = pixels.shape[-3] * pixels.shape[-2] * pixels.shape[-1]  # LEVELS * 8 * 8
-    whole = features.new_empty(len(pyramids), n, around)
+    pixels = pixels.reshape(len(pyramids), n, -1)  # (S, N, LEVELS * 8 * 8)
     if pyramids[0].rows.dtype == torch.float16:
-        _dots_with_whole_maps(pyramids, features / math.sqrt(channels), pixels.view(whole.shape), whole)
-        whole = whole.view(inside.shape) * inside
+        dots = _dots_with_whole_maps(pyramids, features / math.sqrt(channels), pixels)
+        whole = dots.view(inside.shape) * inside
     else:
-        _dots_with_neighbours(pyramids, features, pixels.reshape(whole.shape), whole)
-        whole = whole.view(inside.shape) * inside / math.sqrt(channels)
+        dots = _dots_with_neighbours(pyramids, features, pixels)
+        whole = dots.view(inside.shape) * inside / math.sqrt(channels)
     fx, fy = fraction[..., 0, None, None], fraction[..., 1, None, None]
     across = torch.lerp(whole[..., :-1], whole[..., 1:], fx)  # (S, N, LEVELS, 8 down, 7 across)
     both = torch.lerp(across[..., :-1, :], across[..., 1:, :], fy)
     return both.transpose(-1, -2).reshape(*coords.shape[:2], -1)
 
 
-def _dots_with_neighbours(pyramids: Sequence[Pyramid], features: Tensor, pixels: Tensor, dots: Tensor) -> None:
-    """Fill `dots` (S, N, K) with the products of features (S, N, C) and those of K pixels each."""
+def _dots_with_neighbours(pyramids: Sequence[Pyramid], features: Tensor, pixels: Tensor) -> Tensor:
+    """(S, N, K): the products of features (S, N, C) and those of K pixels each."""
     n, around = pixels.shape[1:]
     together = min(n, POINTS_IN_CACHE) if features.device.type == "cpu" else n
     patches = features.new_empty(together * around, features.shape[2])
+    dots = features.new_empty(pixels.shape)
     for pyramid, feature, pixel, out in zip(pyramids, features, pixels, dots, strict=True):
         for at in range(0, n, together):
             row = pixel[at : at + together].reshape(-1)
             torch.index_select(pyramid.rows, 0, row, out=patches[: len(row)])
             patch = patches[: len(row)].view(-1, around, features.shape[2]).transpose(1, 2)
             torch.bmm(feature[at : at + together].unsqueeze(1), patch, out=out[at : at + together].unsqueeze(1))
+    return dots
 
 
-def _dots_with_whole_maps(pyramids: Sequence[Pyramid], features: Tensor, pixels: Tensor, dots: Tensor) -> None:
-    """The same from all products of a map. A GPU's matrix units make 200 times as many before one gather is done."""
-    for pyramid, feature, pixel, out in zip(pyramids, features.to(pyramids[0].rows.dtype), pixels, dots, strict=True):
-        out.copy_((feature @ pyramid.rows.T).gather(1, pixel))
+def _dots_with_whole_maps(pyramids: Sequence[Pyramid], features: Tensor, pixels: Tensor) -> Tensor:
+    """The same from all products of a map: a GPU's matrix units make 200 of them before it has read a row."""
+    each = zip(pyramids, features.to(pyramids[0].rows.dtype), pixels, strict=True)
+    return torch.stack([(feature @ pyramid.rows.T).gather(1, pixel) for pyramid, feature, pixel in each]).float()
 
 
-def _neighbours(sizes: tuple[tuple[int, int], ...], coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _neighbours(levels: Levels, coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The 8 x 8 pixels around each point on every level.
 
     Their rows in a pyramid and whether they lie inside, both (S, N, LEVELS, 8 down, 8 across), and the fractions of a
     pixel (S, N, LEVELS, 2) that are left.
     """
-    size, start, scales, steps = _of_levels(sizes, coords.device)
+    size, start, scales, steps = levels
     at = coords.unsqueeze(2) * scales
     # A point far outside reads only zeros: clamp it, so that its position fits an integer.
     low = torch.minimum(at.floor().clamp(min=-2 * SIDE), size + SIDE)
@@ -133,8 +138,8 @@ def _neighbours(sizes: tuple[tuple[int, int], ...], coords: Tensor) -> tuple[Ten
 
 
 @lru_cache(maxsize=32)
-def _of_levels(sizes: tuple[tuple[int, int], ...], device: torch.device) -> tuple[Tensor, Tensor, Tensor, Tensor]:
-    """What `_neighbours` reads of a pyramid's sizes, on the device: a copy from the host would wait for it.
+def levels_of(sizes: tuple[tuple[int, int], ...], device: torch.device) -> Levels:
+    """What `correlate` reads of a pyramid's sizes, on the device: a copy from the host would wait for it.
 
     Widths and heights (LEVELS, 2) and scales (LEVELS, 1) float32, the first row (LEVELS,) and the steps (8,) int64.
     """

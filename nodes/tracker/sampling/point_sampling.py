@@ -6,11 +6,11 @@ from collections.abc import Callable
 
 import numpy as np
 
-from nodes.tracker.sampling import query_points
 from nodes.tracker.frame_buffer import BufferedFrame
 from nodes.tracker.patch_filter import PatchFilter, patches
 from nodes.tracker.point_model import PointModel
 from nodes.tracker.point_set import PointSet, new_point_set
+from nodes.tracker.sampling import query_points
 from nodes.tracker.sampling.query_points import RandomSource, SeededSource
 from stream.arrays import Array
 from stream.settings.options import TrackerOptions
