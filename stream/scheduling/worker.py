@@ -1,6 +1,6 @@
 """One thread that works beside the feed: a job in, its outcome out when it is ready.
 
-Work for a model that takes much longer than a frame is a `SlicedTask`: each slice is a job, so that frames come between.
+A model's work that takes much longer than a frame is a `SlicedTask`: each slice is a job, so that frames come between.
 """
 
 from __future__ import annotations
