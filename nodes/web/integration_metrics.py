@@ -13,6 +13,7 @@ WEBHOOK_OUTCOMES = ("delivered", "dead_letters", "dropped")
 def integration_families(runs: Mapping[str, Any]) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
     """Of what a run of several cameras has once, each status says the same."""
     mqtt, webhooks = once(runs, "mqtt"), once(runs, "webhooks")
+    yield from pushed_streams(runs)
     if mqtt:
         yield GaugeMetricFamily("sam_pt_mqtt_connected", "1 while the broker is there", value=mqtt.get("connected", 0))
         for key, text in (
@@ -35,6 +36,23 @@ def integration_families(runs: Mapping[str, Any]) -> Iterator[CounterMetricFamil
         yield GaugeMetricFamily(
             "sam_pt_webhook_failing", "Receivers whose last attempt failed", value=webhooks.get("failing", 0)
         )
+
+
+def pushed_streams(runs: Mapping[str, Any]) -> Iterator[CounterMetricFamily | GaugeMetricFamily]:
+    """Of each camera that is pushed to an RTSP server."""
+    own = {camera: run["rtsp_push"] for camera, run in runs.items() if isinstance(run.get("rtsp_push"), dict)}
+    connected = GaugeMetricFamily(
+        "sam_pt_push_connected", "1 while the RTSP server takes the stream", labels=["camera"]
+    )
+    pictures = CounterMetricFamily(
+        "sam_pt_push_pictures", "Pictures for an RTSP server, by what became of them", labels=["camera", "outcome"]
+    )
+    for camera, push in own.items():
+        connected.add_metric([camera], float(bool(push.get("connected"))))
+        for outcome in ("pushed", "passed_over"):
+            pictures.add_metric([camera, outcome], push.get(outcome, 0))
+    if own:
+        yield from (connected, pictures)
 
 
 def once(runs: Mapping[str, Any], key: str) -> dict[str, float]:

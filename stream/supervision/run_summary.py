@@ -22,6 +22,7 @@ INTEGRATIONS = {  # node -> its counters, and its gauges
     "mqtt": (("connections", "published", "dropped_events"), ("connected",)),
     "webhooks": (("delivered", "dead_letters", "dropped", "failed_attempts"), ("waiting", "failing")),
 }
+PUSHED = ("pushed", "passed_over", "connections")  # pictures to an RTSP server; those that gave way to newer ones
 BUDGET = ("frame_ms", "encode_ms", "refinement_passes")  # what a frame may cost, what it costs, what it gets
 
 
@@ -96,6 +97,13 @@ def summarise(
             key: {"path": states[key].path, "files": states[key].files, "pictures": written[key]}
             for key in sinks
             if key in states and written[key] and states[key].path
+        }
+    if session.config.renderer.rtsp_push:
+        pushed, now = counters["renderer"], gauges["renderer"]
+        summary["rtsp_push"] = {
+            "connected": bool(now.get("push_connected")),
+            **{key: int(pushed.get(f"push_{key}", 0)) for key in PUSHED},
+            "error": states["rtsp_push"].error if "rtsp_push" in states else "",
         }
     return summary | integration_entries(nodes)
 
