@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import logging
+import re
+import time
 
 import pytest
 from integrations.receiver import SECRET, start_receiver
 from integrations.wire_events import enter, events
-from running import until
+from running import ROOT, until
 
 from nodes.webhooks.letters import Letter, letters_of, signed_headers
 from nodes.webhooks.node import make_stage
@@ -181,6 +183,19 @@ def test_the_signature_is_that_of_standard_webhooks():
     headers = signed_headers(letter, key_of("whsec_MfKQ9r8GKYqrTwjUPD8ILPZIo2LaLaSw"), 1614265330)
     assert headers["webhook-signature"] == "v1,g0hM9SsE+OTPJTGt/tmIKtSyZlE3uFJELVlNIOLJ1OE="
     assert (headers["webhook-id"], headers["webhook-timestamp"]) == (letter.id, "1614265330")
+
+
+def test_a_receiver_that_checks_as_the_page_says_takes_what_is_genuine_and_nothing_else():
+    page = (ROOT / "docs" / "integrations.md").read_text("utf-8")
+    (code,) = re.findall(r"^```python\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    names = {}
+    exec(code, names)
+    letter, now_s = Letter("door-p1-9-0", b'{"event": {}}'), round(time.time())
+    headers = signed_headers(letter, key_of(SECRET), now_s)
+    assert names["is_genuine"](headers, letter.body, SECRET)
+    assert not names["is_genuine"](headers, letter.body + b" ", SECRET)
+    assert not names["is_genuine"](headers, letter.body, SECRET + "?")
+    assert not names["is_genuine"](signed_headers(letter, key_of(SECRET), now_s - 301), letter.body, SECRET)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from renderer.box_masks import box_object, masks_of
 from rtsp_fixture import start_rtsp_server
-from running import reserved_port, until
+from running import LOOP, reserved_port, until
 
 import nodes.renderer.rtsp_push.pusher as pusher_module
 from nodes.renderer.node import make_stage
@@ -116,6 +116,27 @@ def test_the_process_ends_with_the_pusher_and_with_its_parent(feed):
         os.kill(process.pid, signal.SIGSTOP)  # it can't say goodbye
         own.pusher.close()
         until(lambda: process.poll() is not None, "its end")
+
+
+def test_a_run_pushes_its_picture_also_after_its_renderer_was_killed(start):
+    with start_rtsp_server(take=True) as server:
+        small = ("--set", "capture.demo_size=160x96", "--set", "capture.demo_fps=10")
+        run = start(*LOOP, *small, "--rtsp-push", server.push_url)
+        until(lambda: server.taken() and server.taken()[0]["pictures"] > 3, "pictures at the server")
+        assert server.taken()[0]["size"] == [160, 96]
+        until(lambda: run.ctl("stats")["rtsp_push"]["connected"], "the heartbeat")
+        os.kill(run.pids()["renderer"], signal.SIGKILL)
+        until(lambda: len(server.taken()) > 1 and server.taken()[1]["pictures"] > 3, "pictures of the next renderer")
+        until(lambda: run.ctl("stats")["rtsp_push"]["connections"] == 2, "the count over both")
+        run.send(signal.SIGTERM)
+        assert run.wait() == 0
+        until(lambda: not processes_that_push(server.port), "the end of the processes that push")
+
+
+def processes_that_push(port):
+    """Connections to the server that are still there, in any process."""
+    with open("/proc/net/tcp") as table:
+        return [line for line in table if f":{port:04X} 01" in line]
 
 
 @pytest.mark.parametrize("overlay", [True, False])
