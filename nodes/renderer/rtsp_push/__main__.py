@@ -42,7 +42,7 @@ def main(source: io.BufferedReader, answers: BinaryIO) -> None:
         stream.close()
     except (av.FFmpegError, OSError) as error:
         with contextlib.suppress(OSError):  # we, not the server, may have gone away
-            say(FAILED, os.strerror(error.errno) if error.errno and error.errno > 0 else str(error))
+            say(FAILED, error.strerror or type(error).__name__)  # without the address, which may hold a password
 
 
 def end_with_parent() -> None:
