@@ -62,24 +62,45 @@ def feed(request):
         pusher.close()
 
 
-def arrived(server, push, pictures, size, rgb):
-    taken = server.taken()
-    if len(taken) <= push or taken[push]["pictures"] < pictures or taken[push]["rgb"] is None:
-        return False
-    assert taken[push]["size"] == list(size)
-    return np.abs(np.array(taken[push]["rgb"]) - rgb).max() < 12
-
-
-def test_what_is_pushed_arrives_and_another_size_begins_another_stream(feed):
+@pytest.fixture(scope="module")
+def server():
     with start_rtsp_server(take=True) as server:
-        own = feed(server.push_url)
-        own.until(lambda: arrived(server, 0, 10, (160, 96), RED), "pictures at the server")
-        own.until(lambda: arrived(server, 1, 3, (132, 98), BLUE), "another size", colour=BLUE, size=(97, 131))
-        pusher = own.pusher
-        until(lambda: pusher.connections == 2, "the count")
-        assert pusher.pushed >= 13
-        assert pusher.passed_over > 0  # it was offered more than there was time for
-        assert (pusher.connected, pusher.error) == (True, "")
+        yield server
+
+
+def arrived(server, push, pictures, size, rgb):
+    """Whether so many pictures of that size and colour have come with a push: counted from 0, or backwards from -1."""
+    taken = server.taken()
+    if not -len(taken) <= push < len(taken) or taken[push]["size"] != list(size) or taken[push]["rgb"] is None:
+        return False
+    return taken[push]["pictures"] >= pictures and np.abs(np.array(taken[push]["rgb"]) - rgb).max() < 12
+
+
+def test_what_is_pushed_arrives_and_another_size_begins_another_stream(feed, server):
+    own = feed(server.push_url)
+    own.until(lambda: arrived(server, -1, 10, (160, 96), RED), "pictures at the server")
+    own.until(lambda: arrived(server, -1, 3, (132, 98), BLUE), "another size", colour=BLUE, size=(97, 131))
+    pusher = own.pusher
+    until(lambda: pusher.connections == 2, "the count")
+    assert pusher.pushed >= 13
+    assert pusher.passed_over > 0  # it was offered more than there was time for
+    assert (pusher.connected, pusher.error) == (True, "")
+    process = pusher._process
+    with open(f"/proc/{process.pid}/cmdline", "rb") as file:
+        assert b"rtsp://" not in file.read()  # an address may hold a password
+    os.kill(process.pid, signal.SIGSTOP)  # it can't say goodbye
+    pusher.close()
+    until(lambda: process.poll() is not None, "its end")
+
+
+def test_a_server_that_hangs_is_given_up_and_holds_nobody_up(feed, server, monkeypatch):
+    monkeypatch.setattr(pusher_module, "ANSWER_S", 1.5)
+    server.freeze()
+    own = feed(server.push_url)
+    own.until(lambda: own.pusher.error == "no answer within 1.5 s", "the end of patience")
+    monkeypatch.undo()
+    server.thaw()
+    own.until(lambda: own.pusher.connected and arrived(server, -1, 3, (160, 96), RED), "pictures at the server")
 
 
 def test_a_server_that_was_killed_and_is_back_gets_the_stream_again(feed, caplog, monkeypatch):
@@ -96,41 +117,22 @@ def test_a_server_that_was_killed_and_is_back_gets_the_stream_again(feed, caplog
             until(lambda: own.pusher.connections == 2, "the count")
 
 
-def test_a_server_that_hangs_is_given_up_and_holds_nobody_up(feed, monkeypatch):
-    monkeypatch.setattr(pusher_module, "ANSWER_S", 3.0)
-    with start_rtsp_server(take=True) as server:
-        server.freeze()
-        own = feed(server.push_url)
-        own.until(lambda: own.pusher.error == "no answer within 3 s", "the end of patience")
-        server.thaw()
-        own.until(lambda: arrived(server, max(0, len(server.taken()) - 1), 3, (160, 96), RED), "pictures at the server")
+def test_a_run_pushes_its_picture_also_after_its_renderer_was_killed(start, server):
+    def pictures(push):
+        taken = server.taken()[push:]
+        return taken[0]["pictures"] if taken and taken[0]["size"] == [192, 96] else 0
 
-
-def test_the_process_ends_with_the_pusher_and_with_its_parent(feed):
-    with start_rtsp_server(take=True) as server:
-        own = feed(server.push_url)
-        own.until(lambda: own.pusher.connected, "the connection")
-        process = own.pusher._process
-        with open(f"/proc/{process.pid}/cmdline", "rb") as file:
-            assert b"rtsp://" not in file.read()  # an address may hold a password
-        os.kill(process.pid, signal.SIGSTOP)  # it can't say goodbye
-        own.pusher.close()
-        until(lambda: process.poll() is not None, "its end")
-
-
-def test_a_run_pushes_its_picture_also_after_its_renderer_was_killed(start):
-    with start_rtsp_server(take=True) as server:
-        small = ("--set", "capture.demo_size=160x96", "--set", "capture.demo_fps=10")
-        run = start(*LOOP, *small, "--rtsp-push", server.push_url)
-        until(lambda: server.taken() and server.taken()[0]["pictures"] > 3, "pictures at the server")
-        assert server.taken()[0]["size"] == [160, 96]
-        until(lambda: run.ctl("stats")["rtsp_push"]["connected"], "the heartbeat")
-        os.kill(run.pids()["renderer"], signal.SIGKILL)
-        until(lambda: len(server.taken()) > 1 and server.taken()[1]["pictures"] > 3, "pictures of the next renderer")
-        until(lambda: run.ctl("stats")["rtsp_push"]["connections"] == 2, "the count over both")
-        run.send(signal.SIGTERM)
-        assert run.wait() == 0
-        until(lambda: not processes_that_push(server.port), "the end of the processes that push")
+    first = len(server.taken())
+    small = ("--set", "capture.demo_size=192x96", "--set", "capture.demo_fps=10")
+    run = start(*LOOP, *small, "--rtsp-push", server.push_url)
+    until(lambda: pictures(first) > 3, "pictures at the server")
+    until(lambda: run.ctl("stats")["rtsp_push"]["connected"], "the heartbeat")
+    os.kill(run.pids()["renderer"], signal.SIGKILL)
+    until(lambda: pictures(first + 1) > 3, "pictures of the next renderer")
+    until(lambda: run.ctl("stats")["rtsp_push"]["connections"] == 2, "the count over both")
+    run.send(signal.SIGTERM)
+    assert run.wait() == 0
+    until(lambda: not processes_that_push(server.port), "the end of the processes that push")
 
 
 def processes_that_push(port):
