@@ -107,23 +107,24 @@ class Pusher:
     def _push_until_it_ends(self) -> bool:
         """One process from its start to its end; whether it failed."""
         self._answer_by_s = self._clock() + ANSWER_S
-        process = self._process = subprocess.Popen(
-            COMMAND,
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env={**os.environ, "PYTHONPATH": str(ROOT)},
-            start_new_session=True,  # Ctrl-C in the terminal is for the supervisor alone
-        )
-        failed = True
+        process: subprocess.Popen[bytes] | None = None
         try:
-            failed = self._serve(process)
-        except OSError as error:
-            log.debug("the process that pushes has ended: %s", error)
+            process = self._process = subprocess.Popen(
+                COMMAND,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env={**os.environ, "PYTHONPATH": str(ROOT)},
+                start_new_session=True,  # Ctrl-C in the terminal is for the supervisor alone
+            )
+            return self._serve(process)
+        except OSError as error:  # none can be started, or it has ended while a picture was written
+            self.error = self.error or str(error)
+            return True
         finally:
             self._answer_by_s = None
-            self._end(process)
-        return failed
+            if process is not None:
+                self._end(process)
 
     def _serve(self, process: subprocess.Popen[bytes]) -> bool:
         """Give the process what it asks for; whether it says that it has failed, or ends without a word."""
