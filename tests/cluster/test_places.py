@@ -190,6 +190,20 @@ def test_a_host_that_says_nothing_is_given_up_and_avoided():
     assert under.asked("place")[-1]["avoid"] == []
 
 
+def test_a_host_whose_agent_alone_was_stuck_may_have_the_camera_again():
+    under = ClusterUnderTest()
+    process = under.run(node="node-a")
+    under.after(SILENT_S + 0.1)
+    process.kill()
+    process.close()
+    under.launch()
+    assert under.asked("place")[-1]["avoid"] == ["node-a"]
+    under.answer(reached="node-a")
+    under.cluster.update()
+    assert under.asked("place")[-1]["avoid"] == []
+    assert len(under.asked("give_up")) == 2
+
+
 def test_an_agent_that_is_silent_for_long_is_gone_without_anybody_asking():
     under = ClusterUnderTest()
     process = under.run()

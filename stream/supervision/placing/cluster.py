@@ -198,7 +198,10 @@ class Cluster:
             self._join_by_s = self._clock() + self._graph.place_within_s
         if not self._driver.joined:
             if self._clock() > self._join_by_s:
-                self._on_driver_gone(f"{self._graph.cluster} has not answered for {self._graph.place_within_s:g} s")
+                within_s = self._graph.place_within_s
+                self._on_driver_gone(
+                    f"{self._graph.cluster} has not let us in for {within_s:g} s: is its head there, its token ours?"
+                )
             return
         now_s = self._clock()
         self._avoid = {node: until_s for node, until_s in self._avoid.items() if until_s > now_s}
@@ -242,6 +245,8 @@ class Cluster:
             case {"waiting": name, "why": why} if name in self._places:
                 within_s = self._graph.place_within_s
                 self._refuse(self._places[name], f"no host of the cluster has had room within {within_s:g} s: {why}")
+            case {"reached": node}:
+                self._on_reached(node)
             case {"head": name, "there": there}:
                 self._on_head(name, there=there)
 
@@ -265,6 +270,14 @@ class Cluster:
             return
         log.warning("%s has no place yet: %s", place.name, why, extra={"once_key": f"no place {place.name}"})
         self._want_place(place.name, place.needs).process = process
+
+    def _on_reached(self, node: str) -> None:
+        """A host that was given up lives: only the agent there was stuck. It may be asked again at once."""
+        if self._avoid.pop(node, None) is not None:
+            for place in [p for p in self._places.values() if p.asked and not p.node and not p.connected]:
+                process, place.process = place.process, None
+                self._give_up(place, "")
+                self._want_place(place.name, place.needs).process = process
 
     def _want_place(self, name: str, needs: Placement) -> Place:
         """A place that is to be asked for."""

@@ -6,6 +6,7 @@ minute. Requests come on the standard input, a line of JSON each, and answers go
     {"place": NAME, "needs": {"num_cpus", "num_gpus", "resources"}, "threads", "avoid": [NODE], "within_s", "start"}
         -> {"placed": NAME, "node", "pid"} or {"failed": NAME, "error"}, or after `within_s` {"waiting": NAME, "why"}
     {"give_up": NAME}        the place is no longer wanted: its agent is killed, and its actor
+        -> {"reached": NODE}, if the actor could do it: then its host lives
     {"is_head_there": NAME}  -> {"head": NAME, "there"}
 
 The first answer is {"joined": ADDRESS} or {"error"}. An actor holds a camera's share of a host. It starts an agent
@@ -91,8 +92,8 @@ class Holder:
             threading.Thread(target=end_with_agent, daemon=True).start()
         return {**answer, "node": ray.get_runtime_context().get_node_id()}
 
-    def kill_agent(self) -> None:
-        """Kill the agent and what it runs, even where they are stopped."""
+    def kill_agent(self) -> str:
+        """Kill the agent and what it runs, even where they are stopped; the id of the node."""
         import os
         import signal
 
@@ -111,6 +112,7 @@ class Holder:
                     os.kill(pid, signal.SIGKILL)
                 except OSError:
                     pass
+        return str(ray.get_runtime_context().get_node_id())
 
 
 class Places:
@@ -181,8 +183,12 @@ class Places:
     def _give_up(self, name: str) -> None:
         with contextlib.suppress(Exception):  # it is gone, or was never there
             actor: Any = ray.get_actor(name, NAMESPACE)
-            ray.wait([actor.kill_agent.remote()], timeout=GIVE_UP_S)
+            node = None
+            with contextlib.suppress(Exception):
+                node = ray.get(actor.kill_agent.remote(), timeout=GIVE_UP_S)
             ray.kill(actor)
+            if node is not None:
+                self.answer(reached=node)
 
     def _look_for_head(self, name: str) -> None:
         host, _, port = ray.get_runtime_context().gcs_address.rpartition(":")
@@ -197,6 +203,7 @@ class Places:
 def _make_actor(name: str, needs: dict[str, Any], avoid: list[str]) -> Any:
     """An actor that waits for its share of a host; not on these nodes, which may be gone without Ray's knowing it."""
     options: dict[str, Any] = {"name": name, "namespace": NAMESPACE, "lifetime": "detached", "max_restarts": 0, **needs}
+    options["scheduling_strategy"] = "SPREAD"  # Ray's own choice fills one host after the other
     if avoid:
         options["label_selector"] = {"ray.io/node-id": f"!in({','.join(avoid)})"}
     return ray.remote(Holder).options(**options).remote()
@@ -208,11 +215,17 @@ def why_not(needs: dict[str, Any], avoid: list[str]) -> str:
     wanted = {name: amount for name, amount in wanted.items() if amount}
     hosts = []
     for node in ray.nodes():  # type: ignore[no-untyped-call]
-        if not node["Alive"] or node["NodeID"] in avoid:
+        if not node["Alive"]:
+            continue
+        if node["NodeID"] in avoid:
+            hosts.append(f"{node['NodeManagerAddress']} did not answer a moment ago")
             continue
         has = node["Resources"]
-        short = [f"{name} {has.get(name, 0):g}" for name, amount in wanted.items() if has.get(name, 0) < amount]
-        hosts.append(f"{node['NodeManagerAddress']} {'has ' + ', '.join(short) if short else 'is taken by others'}")
+        short = ", ".join(
+            f"{name} {has.get(name, 0):g}" for name, amount in wanted.items() if has.get(name, 0) < amount
+        )
+        has_what = f"has {short}" if short else "has it all, but others have taken it, or it is slow"
+        hosts.append(f"{node['NodeManagerAddress']} {has_what}")
     needed = ", ".join(f"{name} {amount:g}" for name, amount in wanted.items())
     return f"it needs {needed}; " + ("; ".join(hosts) or "no host of the cluster is alive")
 
