@@ -89,9 +89,12 @@ def test_the_count_of_waits_sees_what_reads_a_value_back():
 class DeviceDiscs(DiscSam):
     """Discs as tensors; the IoU of each pass is given."""
 
-    is_asynchronous = True
+    is_asynchronous, recordings = True, None
 
-    def predict_unread(self, embedding, prompts):
+    def shared_tensors(self, embedding):
+        return ()
+
+    def predict_unread(self, shared, embedding, prompts):
         no = np.zeros(len(prompts.xy), bool)
         known = SamPrompts(prompts.xy.numpy(), prompts.labels.numpy(), prompts.boxes.numpy(), None, no)
         answer = self.predict(embedding, known)

@@ -16,6 +16,7 @@ from nodes.tracker.point_model import Trajectories
 from stream import geometry
 from stream.errors import ConfigError, ModelError
 from stream.settings.config import parse_fit_size
+from stream.weights.devices import choose_precision
 
 XY = [[20, 30], [50.5, 11.25], [0, 0], [90, 60], [70, 40]]
 
@@ -208,10 +209,22 @@ def test_every_point_is_linked_for_itself_as_by_search(model):
     assert model.link(np.ones((8, 0), np.float32)).shape == (0,)
 
 
+def test_frames_are_encoded_whole_after_tf32_was_switched_off():
+    choose_precision("tracker.precision", "float32", torch.device("cuda"))
+    frames = torch.from_numpy(np.stack(clip(1))).permute(0, 3, 1, 2).float() / 128 - 1
+    encoder = network().fnet
+    with torch.inference_mode():
+        in_blocks = encoder(frames)
+    with torch.enable_grad():  # then maps are whole, as on a GPU
+        whole = encoder(frames)
+    np.testing.assert_allclose(whole.numpy(), in_blocks.numpy(), atol=1e-3)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize(("precision", "most_px"), [("float32", 0.01), ("bfloat16", 0.5)])
 def test_the_gpu_says_what_the_cpu_says(model, features, precision, most_px):
+    choose_precision("tracker.precision", "float32", torch.device("cuda"))
     net = copy.deepcopy(network()).cuda()
     net.compute_in(getattr(torch, precision))
     there = PipsModel(net)
