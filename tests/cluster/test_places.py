@@ -8,7 +8,8 @@ import pytest
 
 from stream.errors import SourceError
 from stream.settings.config import Graph, Placement
-from stream.supervision.placing.cluster import AVOID_S, IDLE_S, KILL_S, LOST_S, RETRY_S, SILENT_S, Cluster
+from stream.supervision.placing.cluster import AVOID_S, IDLE_S, KILL_S, LOST_S, SILENT_S, Cluster
+from stream.supervision.placing.driver import RETRY_S
 from stream.supervision.placing.link_messages import Alive, Ended, Kill, Line, Run, Started, Tell, Terminate
 
 KILLED = -9
@@ -40,11 +41,11 @@ class FakeLinks:
 
 
 class FakeDriver:
-    def __init__(self, cluster):
+    def __init__(self, cluster, answers):
         self.cluster = cluster
-        self.joined = self.closed = False
+        self.closed = False
         self.asked = []
-        self.answers = deque([{"joined": "192.168.1.10:6379"}])
+        self.answers = deque(answers)
 
     def ask(self, **request):
         self.asked.append(request)
@@ -63,13 +64,14 @@ class ClusterUnderTest:
         self.now_s = 100.0
         self.links = FakeLinks()
         self.drivers = []
+        self.greeting = [{"joined": "192.168.1.10:6379"}]  # of a driver
         self.lines = []
         self.cluster = Cluster(
             self.links, Graph(engine="ray", **graph), self.lines.append, self.start_driver, lambda: self.now_s
         )
 
     def start_driver(self, cluster):
-        self.drivers.append(FakeDriver(cluster))
+        self.drivers.append(FakeDriver(cluster, self.greeting))
         return self.drivers[-1]
 
     @property
@@ -292,15 +294,12 @@ def test_without_a_cluster_a_new_camera_has_failed_and_another_one_tries_again()
 
 def test_a_cluster_that_does_not_answer_is_none():
     under = ClusterUnderTest(place_within_s=9.0)
-    under.start_driver = lambda cluster: None
-    process = under.cluster.launch("door", "the plan", Placement())
-    silent = FakeDriver("auto")
-    silent.answers.clear()
-    under.cluster._start_driver = lambda cluster: silent
+    under.greeting = []
+    process = under.launch()
     assert process.exit_code() is None
     under.after(9.1)
     assert process.exit_code() == 3
-    assert silent.closed
+    assert under.driver.closed
 
 
 def test_an_agent_that_can_not_start_says_why():
@@ -308,7 +307,8 @@ def test_an_agent_that_can_not_start_says_why():
     process = under.launch()
     under.answer(failed=under.agent, error="graph.keys is '/keys': no key pair there")
     assert process.exit_code() == 3
-    assert "no key pair there" in str(process.error)
+    assert str(process.error) == "door can't be placed: graph.keys is '/keys': no key pair there"
+    assert not under.driver.closed
 
 
 def test_a_process_that_is_stopped_before_it_has_a_place_has_ended():

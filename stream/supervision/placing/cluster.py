@@ -19,7 +19,7 @@ from stream.console.logs import about_camera
 from stream.errors import SourceError
 from stream.settings.config import Graph, Placement
 from stream.supervision.placing.agent_links import AgentLinks
-from stream.supervision.placing.driver import Driver
+from stream.supervision.placing.driver import Driver, RayConnection
 from stream.supervision.placing.link_messages import Alive, Ended, Kill, Line, Run, Started, Tell, Terminate
 from stream.supervision.placing.place import Place
 from stream.supervision.placing.placed_process import PlacedProcess
@@ -33,7 +33,6 @@ LOST_S = 5.0  # an agent that has said nothing for so long is gone
 KILL_S = 1.0  # until a process that its agent was told to kill has ended
 IDLE_S = 1.0  # until a place is given back whose process has ended: it may be restarted there
 AVOID_S = 30.0  # for so long no place is taken on a host that was given up: Ray notices within 15 s
-RETRY_S = 3.0  # until a cluster that could not be joined is tried again
 CONNECT_S = 15.0  # until an agent that was started has connected
 
 
@@ -50,12 +49,9 @@ class Cluster:
     ) -> None:
         self._graph = graph
         self._write_line = write_line
-        self._start_driver = start_driver
         self._clock = clock
         self._links = links
-        self._driver: Driver | None = None
-        self._join_at_s = -math.inf  # no sooner is the cluster joined
-        self._join_by_s = math.inf
+        self._ray = RayConnection(graph.cluster, graph.place_within_s, start_driver, clock)
         self._places: dict[str, Place] = {}  # by the name of the agent
         self._placed_before: set[str] = set()  # names of processes
         self._avoid: dict[str, float] = {}  # node of the cluster -> until when
@@ -123,8 +119,8 @@ class Cluster:
                     place.heard_s = self._clock()
                     self._on_message(place, message)
             self._ask_for_places()
-            while self._driver is not None and (answer := self._driver.take()) is not None:
-                self._on_answer(self._driver, answer)
+            while (answer := self._ray.take()) is not None:
+                self._on_answer(answer)
             for place in list(self._places.values()):
                 self._watch(place)
 
@@ -139,7 +135,8 @@ class Cluster:
                     self._run(place)
                 if not message.held and place.held:
                     place.held = False
-                    self._ask_driver(is_head_there=place.agent)
+                    if not self._ray.ask(is_head_there=place.agent):
+                        self._on_head(place.agent, there=False)
             case Started() if process is not None and message.number == process.number:
                 process.begin(message.pid, place.where)
                 log.info("%s runs on %s, pid %d", place.name, place.address, message.pid)
@@ -170,7 +167,7 @@ class Cluster:
         """Forget a place: its agent is killed, and what ran there counts as killed. `reason`: what is wrong with it."""
         del self._places[place.agent]
         self._links.dismiss(place.agent)
-        self._ask_driver(give_up=place.agent)
+        self._ray.ask(give_up=place.agent)
         if reason:
             log.warning("the place of %s on %s is given up: %s", place.name, place.address or "no host", reason)
             if place.node:
@@ -180,34 +177,16 @@ class Cluster:
 
     # --- Ray ---
 
-    def _ask_driver(self, **request: Any) -> None:
-        if self._driver is not None:
-            self._driver.ask(**request)
-        elif "is_head_there" in request:
-            self._on_head(request["is_head_there"], there=False)
-
     def _ask_for_places(self) -> None:
         """Ask for the places that nobody has been asked for; join the cluster for it."""
         wanted = [place for place in self._places.values() if not place.asked and place.process is not None]
-        if not wanted:
-            return
-        if self._driver is None:
-            if self._clock() < self._join_at_s:
-                return
-            self._driver = self._start_driver(self._graph.cluster)
-            self._join_by_s = self._clock() + self._graph.place_within_s
-        if not self._driver.joined:
-            if self._clock() > self._join_by_s:
-                within_s = self._graph.place_within_s
-                self._on_driver_gone(
-                    f"{self._graph.cluster} has not let us in for {within_s:g} s: is its head there, its token ours?"
-                )
+        if not wanted or not self._ray.join():
             return
         now_s = self._clock()
         self._avoid = {node: until_s for node, until_s in self._avoid.items() if until_s > now_s}
         for place in wanted:
             place.asked = True
-            self._driver.ask(
+            self._ray.ask(
                 place=place.agent,
                 needs=place.needs_of_ray,
                 threads=place.threads,
@@ -227,21 +206,23 @@ class Cluster:
             "folder": str(Path.cwd()),
         }
 
-    def _on_answer(self, driver: Driver, answer: dict[str, Any]) -> None:
+    def _on_answer(self, answer: dict[str, Any]) -> None:
         match answer:
+            case {"failed": name, "error": error}:
+                if name in self._places:
+                    self._refuse(self._places[name], error)
             case {"joined": address}:
-                driver.joined = True
                 log.info("cameras are placed on the Ray cluster of %s", address)
                 self._ask_for_places()
-            case {"error": error}:
-                self._on_driver_gone(error)
+            case {"error": error}:  # nobody asks Ray any more: what it was asked for in vain is asked for again
+                for place in [p for p in self._places.values() if not p.connected and not p.node]:
+                    why = f"no Ray cluster gives it a place ({error}); docs/cluster.md says how to have one"
+                    self._refuse(place, why)
             case {"placed": name, "node": node} if name in self._places:
                 place = self._places[name]
                 place.node, place.heard_s = node, self._clock()
                 if place.process is not None and place.process.placed:  # its agent was quicker
                     place.process.where = place.where
-            case {"failed": name, "error": error} if name in self._places:
-                self._refuse(self._places[name], error)
             case {"waiting": name, "why": why} if name in self._places:
                 within_s = self._graph.place_within_s
                 self._refuse(self._places[name], f"no host of the cluster has had room within {within_s:g} s: {why}")
@@ -249,15 +230,6 @@ class Cluster:
                 self._on_reached(node)
             case {"head": name, "there": there}:
                 self._on_head(name, there=there)
-
-    def _on_driver_gone(self, error: str) -> None:
-        """Nobody asks Ray any more: what it was asked for in vain is asked for again."""
-        if self._driver is not None:
-            self._driver.close(wait_s=0.0)
-            self._driver = None
-        self._join_at_s = self._clock() + RETRY_S
-        for place in [p for p in self._places.values() if not p.connected and not p.node]:
-            self._refuse(place, f"no Ray cluster gives it a place ({error}); docs/cluster.md says how to have one")
 
     def _refuse(self, place: Place, why: str) -> None:
         """There is no place. A process that is new has failed; another one goes on waiting, and is asked for again."""
@@ -298,8 +270,7 @@ class Cluster:
     def close(self) -> None:
         """Have all agents leave, and let go of Ray."""
         for place in self._places.values():
-            if not place.connected and self._driver is not None:
-                self._driver.ask(give_up=place.agent)
+            if not place.connected:
+                self._ray.ask(give_up=place.agent)
         self._links.close()
-        if self._driver is not None:
-            self._driver.close()
+        self._ray.close()
