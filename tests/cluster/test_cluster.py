@@ -102,7 +102,8 @@ def test_cameras_on_a_cluster_outlive_a_host_and_the_head_and_leave_nothing(star
     keys = str(tmp_path / "keys")
     graph = {"engine": "ray", "cluster": cluster.address, "place_within_s": 180, "keys": keys}
     path = tmp_path / "fleet.yaml"
-    path.write_text(json.dumps({"base": "lite", "capture": CAPTURE, "graph": graph, "cameras": cameras}))
+    sections = {"capture": CAPTURE, "graph": graph, "supervisor": {"dead_after_s": 10.0}}  # of a busy machine
+    path.write_text(json.dumps({"base": "lite", **sections, "cameras": cameras}))
     run = start("--config", str(path))
 
     def stats(name):
@@ -126,17 +127,17 @@ def test_cameras_on_a_cluster_outlive_a_host_and_the_head_and_leave_nothing(star
         for process in (parent(pid), pid):
             os.kill(process, signal.SIGKILL)
         cluster.kill(next(node for node, name in cluster.names.items() if name == first))
-        died_s = time.monotonic()
-        until(lambda: host("hall") not in (None, first), "another host", BACK_S * crowding())
+        died_s, patience_s = time.monotonic(), BACK_S * max(crowding() for _ in range(5))
+        until(lambda: host("hall") not in (None, first), "another host", patience_s)
         consumer.listen()
-        consumer.hears("hall", more=1, patience_s=BACK_S * crowding() - (time.monotonic() - died_s))
+        consumer.hears("hall", more=1, patience_s=patience_s - (time.monotonic() - died_s))
         consumer.hears("door", "hall", more=3)
         assert consumer.ids == {"door": {1}, "hall": {1}}
         assert {n["restarts"] for n in stats("door")["nodes"].values()} == {0}
 
         cluster.kill("head")
         os.kill(stats("hall")["nodes"]["tracker"]["pid"], signal.SIGKILL)  # a restart needs nobody else
-        until(lambda: stats("hall")["nodes"]["tracker"]["restarts"] == 2, "the restart")
+        until(lambda: stats("hall")["nodes"]["tracker"]["restarts"] > 1, "the restart")
         consumer.hears("door", "hall", more=3)
         assert consumer.ids == {"door": {1}, "hall": {1}}
 
