@@ -16,7 +16,7 @@ import time
 from pathlib import Path
 
 import pytest
-from mask_consumer import Consumer
+from pipeline.mask_consumer import Consumer
 from running import crowding, until
 
 from stream.transport.keys import make_keys

@@ -8,7 +8,7 @@ import signal
 from contextlib import ExitStack
 
 import pytest
-from mask_consumer import Consumer
+from pipeline.mask_consumer import Consumer
 from rtsp_fixture import need_rtsp, start_rtsp_server
 from running import until
 

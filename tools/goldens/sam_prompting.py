@@ -194,10 +194,13 @@ class _UnscalingSam:
     def __init__(self, sam: Sam) -> None:
         self.sam, self.device, self.side, self.is_asynchronous = sam, sam.device, sam.side, True
         self.encode, self.predict, self.upscale = sam.encode, sam.predict, sam.upscale
+        self.recordings, self.shared_tensors = sam.recordings, sam.shared_tensors
 
-    def predict_unread(self, embedding: SamEmbedding, prompts: DevicePrompts) -> tuple[torch.Tensor, torch.Tensor]:
+    def predict_unread(
+        self, shared: Sequence[torch.Tensor], embedding: SamEmbedding, prompts: DevicePrompts
+    ) -> tuple[torch.Tensor, torch.Tensor]:
         """As it is, but for the box."""
-        return self.sam.predict_unread(embedding, replace(prompts, boxes=prompts.boxes * unscaled(embedding)))
+        return self.sam.predict_unread(shared, embedding, replace(prompts, boxes=prompts.boxes * unscaled(embedding)))
 
 
 def compare_device_passes(golden: Golden, case: str, sam: Sam, embedding: SamEmbedding) -> list[Row]:

@@ -124,7 +124,7 @@ def _followed(
     """Features, tracks (N, T, 2) with the query on its own frame, and occlusion logits."""
     features = network.describe(grid, torch.from_numpy(queries_tyx.astype(np.float32)).to(grid.device))
     positions, logits = network.follow(grid, features, watch)
-    xy = np.array(positions.cpu())
+    xy = np.array(positions.cpu().numpy())
     xy[np.arange(len(xy)), np.rint(queries_tyx[:, 0]).astype(int)] = queries_tyx[:, :0:-1]
     return features, xy, logits
 
