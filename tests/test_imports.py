@@ -13,6 +13,8 @@ from running import ROOT
 DOORS = {
     "zmq": {"stream/transport"},
     "torch": {
+        "stream/weights/compiling.py",
+        "stream/weights/cuda_graphs.py",
         "stream/weights/devices.py",
         "stream/weights/loading.py",
         "stream/weights/torchvision_ops.py",
