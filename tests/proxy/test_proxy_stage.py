@@ -40,6 +40,7 @@ def test_messages_are_passed_on_as_they_are(proxy):
     [
         ({"masks/"}, {"masks/door", "masks/hall"}),
         ({"scenes/hall"}, {"scenes/hall"}),
+        ({"events/"}, {"events/door", "events/hall"}),
         ({""}, {f"{room}/{name}" for room in ("masks", "scenes", "status", "frames", "events") for name in CAMERAS}),
         ({"nonsense"}, set()),
     ],
