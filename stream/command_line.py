@@ -80,6 +80,11 @@ def _parser() -> _Parser:
     g.add_argument("--window", action="store_true", default=None, help="show a window to click in")
     g.add_argument("--no-dashboard", action="store_true", help="plain log lines in the terminal")
     g = p.add_argument_group("run")
+    g.add_argument(
+        "--state",
+        metavar="DIR",
+        help="folder that objects, labels, zones and the index of recordings outlive the run in",
+    )
     g.add_argument("--frames", type=int, metavar="N", help="stop after N frames")
     g.add_argument("--duration", type=float, metavar="S", help="stop S seconds after the first frame")
     g.add_argument("--realtime", action="store_true", default=None, help="play a file at its own rate, as a live feed")
@@ -104,6 +109,7 @@ _KEYS = {  # argument -> config key
     "web": "web.endpoint",
     "window": "renderer.window",
     "replay_masks": "recording.replay_masks",
+    "state": "supervisor.state",
     "frames": "capture.frames",
     "duration": "capture.duration_s",
     "realtime": "capture.realtime",

@@ -176,6 +176,7 @@ class Supervisor(Section, frozen=True):
     restart_window_s: Positive = 60.0
     stop_timeout_s: Positive = 3.0  # SIGTERM, then so long until SIGKILL; the whole graph is gone within 5 s
     journal: str = ""  # file that objects outlive the run in ({camera}: its name); empty: they outlive restarts only
+    state: str = ""  # folder that all of it outlives the run in; a journal beside it is read once, and left as it is
 
 
 class Recording(Section, frozen=True):

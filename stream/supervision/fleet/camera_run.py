@@ -178,8 +178,8 @@ class CameraRun(NodeGroup):
                     self.sockets.send(node, command)
                 case SendReply(address, body):
                     self._clients.reply(address, body)
-                case SaveJournal(contents):
-                    self._save_journal(contents)
+                case SaveJournal(contents, zones):
+                    self._save_journal(contents, zones)
                 case EndRun(error):
                     self.end_with(error)
 
@@ -189,11 +189,11 @@ class CameraRun(NodeGroup):
             self.requests.on_end()
             self.session.on_end()
 
-    def _save_journal(self, contents: str) -> None:
+    def _save_journal(self, contents: str, zones: str) -> None:
         if self._journal is None:
             return
         try:
-            self._journal.save(contents)
+            self._journal.save(contents, zones)
         except OSError as error:
-            text = "supervisor.journal %s can't be written: %s"
-            log.warning(text, self._journal.path, error.strerror, extra={"once_key": "journal"})
+            text = "%s %s can't be written: %s"
+            log.warning(text, self._journal.key, self._journal.path, error.strerror, extra={"once_key": "journal"})
