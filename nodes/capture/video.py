@@ -159,7 +159,9 @@ class VideoSource:
         if self._orientation.of(first)[0]:
             size = (first.width, first.height)
         expected = stream.frames or (round(length_s * fps) if length_s and fps else None)
-        return SourceInfo(size, fps if 0 < fps <= MAX_FPS else None, None if self.live else expected)
+        return SourceInfo(
+            size, fps if 0 < fps <= MAX_FPS else None, None if self.live else expected, str(stream.codec_context.name)
+        )
 
     def _next(self) -> Any:
         """The next decoded frame; None at the end."""

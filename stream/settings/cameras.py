@@ -153,7 +153,7 @@ def _refuse_parts(config: Config) -> None:
 
 
 def common_config(config: FleetConfig) -> FleetConfig:
-    """What the nodes that a run has once are told: of a camera its name and where it records; sources hold passwords."""
+    """What the nodes that a run has once are told: of a camera its name and where it records, no source."""
     supervisor = structs.replace(config.supervisor, journal="")
     own = structs.replace(config, supervisor=supervisor, renderer=Renderer(), capture=Capture())
     plain_camera = Config(**{f.name: getattr(own, f.name) for f in structs.fields(Config)})

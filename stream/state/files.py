@@ -42,7 +42,7 @@ def beside(path: Path, suffix: str) -> Path:
 
 
 def check_version(path: Path, contents: bytes, kind: str, ours: int) -> None:
-    """Refuse JSON whose key `kind` holds a newer version than `ours`; ConfigError. Broken files are no matter of this."""
+    """Refuse JSON whose key `kind` holds a newer version than `ours`; ConfigError. Others judge broken files."""
     try:
         plain = json.loads(contents)
     except (ValueError, RecursionError):

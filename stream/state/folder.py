@@ -17,7 +17,8 @@ from stream.settings.cameras import camera_configs
 from stream.settings.config import Config
 from stream.state.files import check_file_version, write_whole
 
-LAYOUT = 1  # in state.json
+MARKER = "state.json"
+LAYOUT = 1  # in it
 VERSIONS = {"journal": 1, "zones": 1, "recordings": 1}  # of each kind of file, as its first key says
 
 
@@ -49,19 +50,26 @@ def prepare_state(config: Config) -> None:
         return
     top = Path(config.supervisor.state)
     _make(top)
-    marker = top / "state.json"
-    check_file_version(marker, "state", LAYOUT)
-    for name, own in camera_configs(config).items():
-        if not name.strip("."):
-            raise ConfigError(f"capture.camera is {name!r}, which names no folder of its own in --state {top}")
+    check_versions(config)
+    for own in camera_configs(config).values():
         folder = camera_state(own)
         assert folder is not None, "all cameras have the same state folder"
         _make(folder)
-        check_file_version(objects_file(folder), "journal", VERSIONS["journal"])
-        check_file_version(zones_file(folder), "zones", VERSIONS["zones"])
-        check_file_version(recordings_file(folder), "recordings", VERSIONS["recordings"])
-    if not marker.exists():
-        write_whole(marker, json.dumps({"state": LAYOUT}).encode() + b"\n")
+    if not (top / MARKER).exists():
+        write_whole(top / MARKER, json.dumps({"state": LAYOUT}).encode() + b"\n")
+
+
+def check_versions(config: Config) -> None:
+    """Refuse a state folder that a newer version has written, and a camera that it has no place for; ConfigError."""
+    top = Path(config.supervisor.state)
+    check_file_version(top / MARKER, "state", LAYOUT)
+    for name, own in camera_configs(config).items():
+        if not name.strip("."):
+            raise ConfigError(f"capture.camera is {name!r}, which names no folder of its own in --state {top}")
+        if (folder := camera_state(own)) is not None:
+            check_file_version(objects_file(folder), "journal", VERSIONS["journal"])
+            check_file_version(zones_file(folder), "zones", VERSIONS["zones"])
+            check_file_version(recordings_file(folder), "recordings", VERSIONS["recordings"])
 
 
 def _make(folder: Path) -> None:
