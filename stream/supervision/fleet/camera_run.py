@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from stream.commands import PublishStatus
 from stream.messages import Prompt
 from stream.reports import Answer, Bound, Done, Found, Health, Opened, Report
+from stream.service.service_state import CameraSigns
 from stream.settings.config import Config
 from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand, SendReply
 from stream.supervision.condition import Condition, Signs, read_signs
@@ -122,6 +123,24 @@ class CameraRun(NodeGroup):
         summary |= describe_failure(self.error)
         summary["nodes"]["supervisor"] = measure_supervisor()
         return summary
+
+    def service_signs(self) -> CameraSigns:
+        """How the camera is, for what watches the service."""
+        now_s = self._clock()
+        signs = self._signs(now_s)
+        self._condition.judge(signs, now_s)
+        publisher = self.nodes["publisher"]
+        lends = not self.config.graph.host  # its feed is another host's to judge
+        return CameraSigns(
+            name=self.name,
+            state="failed" if self.error is not None else "paused" if lends else self._condition.state,
+            reason="lends its nodes" if lends else self._condition.reason,
+            published=int(publisher.counters.totals(publisher.health).get("published", 0)),
+            published_hz=publisher.recent.rate_hz("published", now_s),
+            objects=len(self.session.registry.entries),
+            retry_in_s=signs.retry_in_s,
+            step_s=max((n.health.step_ms / 1000 for n in self.nodes.values() if n.health), default=0.0),
+        )
 
     def close(self) -> None:
         """Let go of the journal and the sockets."""
