@@ -55,8 +55,8 @@ def _parser() -> _Parser:
     p.add_argument(
         "--source",
         metavar="SOURCE",
-        help="demo | 0, /dev/video0 | rtsp://... | browser (the page's own camera) | FILE | FOLDER of frames | "
-        "lavfi:testsrc2=...  (default: demo)",
+        help="demo | 0, /dev/video0 | rtsp://... | http(s)://... (MJPEG, HLS) | udp://, srt://, rtmp://... | "
+        "browser (the page's own camera) | FILE | FOLDER of frames | lavfi:testsrc2=...  (default: demo)",
     )
     g = p.add_argument_group("prompts: which objects to follow (more can be added while it runs: tools/ctl.py)")
     g.add_argument(

@@ -39,6 +39,8 @@ class Capture(Section, frozen=True):
     healthy_after_s: Positive = 30.0  # the back-off begins at its base again after so long without a break
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     udp_reorder_s: Annotated[float, Meta(ge=0, le=5)] = 0.2  # so long a UDP packet that is missing is waited for
+    # what decodes the pictures of files and of the network; auto: a GPU where one can. `none` is software
+    hwaccel: Literal["auto", "none", "vaapi", "cuda"] = "none"
     drop_corrupt: bool = False  # live: no mask is drawn from a picture that the decoder knows to be damaged
     # asked of a camera; empty: its default
     camera_size: Annotated[str, Meta(pattern=r"^(\d+x\d+)?$", description="WIDTHxHEIGHT, or nothing")] = ""

@@ -134,7 +134,7 @@ class FakeCamera:
     live = True
 
     def __init__(self, codec="h264", size=(360, 640), error=None):
-        self._info, self._error = SourceInfo(size, 25.0, None, codec), error
+        self._info, self._error = SourceInfo(size, 25.0, None, codec=codec), error
         self.closed = False
 
     def open(self):
