@@ -46,7 +46,7 @@ def recordings_file(folder: Path) -> Path:
 
 def prepare_state(config: Config) -> None:
     """Make the state folder that a config names; ConfigError where it can't be written or a newer version wrote it."""
-    if not config.supervisor.state or not config.graph.host:
+    if not config.supervisor.state:
         return
     top = Path(config.supervisor.state)
     _make(top)

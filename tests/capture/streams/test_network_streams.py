@@ -8,7 +8,7 @@ import socket
 import numpy as np
 import pytest
 from capture.clips import complaint
-from capture.senders import GREY, SIZE, HttpServer, streaming
+from capture.streams.senders import GREY, SIZE, HttpServer, streaming
 from running import reserved_port, until
 
 from nodes.capture import network

@@ -17,7 +17,7 @@ from typing import Any
 import av
 import cv2
 import numpy as np
-from capture.rtmp_server import RtmpServer
+from capture.streams.rtmp_server import RtmpServer
 
 FPS = 25
 SIZE = (64, 96)
