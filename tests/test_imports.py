@@ -33,7 +33,7 @@ DOORS = {
     "safetensors": {"stream/weights/loading.py"},
     "kornia": {"nodes/tracker/lightglue"},
     "av": {
-        "nodes/capture/video.py",
+        "nodes/capture/decoding",
         "nodes/capture/label_images.py",
         "nodes/renderer/encoding.py",
         "nodes/renderer/folder_recorder.py",
