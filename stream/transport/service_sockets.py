@@ -80,22 +80,21 @@ class Broadcast:
     def __init__(
         self, context: Context, endpoint: str, queue: int, *, inner: str = "", in_run_only: bool = False
     ) -> None:
-        """`inner`: a second endpoint, for nodes of this run: they can't know the port that the system chooses.
+        """`inner`: a second endpoint, for nodes of this run, which need no gate and have no limits of clients.
 
-        `in_run_only`: the first endpoint, too, is for nodes of this run, which need no gate.
+        `in_run_only`: the first endpoint, too, is for them.
         """
-        self._in_run_only = in_run_only
         self._members = Members()
         self._sockets: list[zmq.Socket[bytes]] = []
         self._subscriptions: dict[zmq.Socket[bytes], set[bytes]] = {}  # of each socket: prefixes
         self._gates: list[Gate] = []
-        self.endpoint = self._bind(context, endpoint, queue)
-        if inner and inner != endpoint:
-            self._bind(context, inner, queue)
+        self.endpoint = self._bind(context, endpoint, queue, in_run=in_run_only)
+        if inner:
+            self._bind(context, inner, queue, in_run=True)
 
-    def _bind(self, context: Context, endpoint: str, queue: int) -> str:
+    def _bind(self, context: Context, endpoint: str, queue: int, *, in_run: bool) -> str:
         """Open an endpoint; its address as bound."""
-        if self._in_run_only or endpoint.startswith("inproc://"):  # nobody outside the run, or even this process
+        if in_run or endpoint.startswith("inproc://"):  # nobody outside the run, or even this process
             self._sockets.append(context.socket(zmq.XPUB, bind=endpoint, queue=queue))
             return endpoint
         gate = context.gate(

@@ -190,6 +190,20 @@ def test_nodes_of_the_run_listen_at_an_endpoint_of_their_own_where_the_system_ch
         opened.close()
 
 
+def test_a_node_of_the_run_may_change_what_it_listens_to_as_often_as_it_likes(context, tmp_path):
+    broadcast = Broadcast(context, "tcp://127.0.0.1:0", 8, inner=f"ipc://{tmp_path}/publish-in-run")
+    page = Listener(context, f"ipc://{tmp_path}/publish-in-run", [])
+    for _ in range(100):  # the grid of four cameras, for some 25 s
+        for change in (page.subscribe, page.unsubscribe):
+            for camera in ("door", "hall", "roof", "yard"):
+                change(f"scenes/{camera}")
+            broadcast.serve()
+    page.subscribe("scenes/yard")
+    assert received(broadcast, page, "scenes/yard") == [b"scenes/yard", b"x"]
+    page.close()
+    broadcast.close()
+
+
 def test_a_subscriber_gets_in_while_hundreds_come_and_break_off(context):
     broadcast = Broadcast(context, "tcp://127.0.0.1:0", 8)
     hostile = [RawClient(broadcast.endpoint, "SUB", mute=True) for _ in range(200)]
