@@ -6,6 +6,7 @@ for each graph that it runs nodes of. `nodes/__main__.py` reads it.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -77,11 +78,22 @@ class Launcher:
         if config.supervisor.threads:
             (stage,) = stages
             return NodeThread(name, lambda stop: self._run_node(stage, config, graph, base, connections.context, stop))
-        server = self._fork_server if self._fork_server is not None and self._fork_server.alive else None
-        plan, folder = make_plan(config, graph, base, stages), connections.run_dir.path
-        process = NodeProcess(name, folder, plan, self._write_line, server)
+        process = self._start(name, make_plan(config, graph, base, stages))
         log.debug("%s started, pid %d", name, process.pid)
         return process
+
+    def _start(self, name: str, plan: str) -> NodeProcess:
+        """A process that is forked where that can be, else started from nothing."""
+        folder, server = self._connections.run_dir.path, self._fork_server
+        if server is not None and server.alive:
+            with contextlib.suppress(OSError):  # it has just died
+                return NodeProcess(name, folder, plan, self._write_line, server)
+        if server is not None:
+            log.warning(
+                "the process that others are forked from has ended; they take 60 MB more each",
+                extra={"once_key": "no fork server"},
+            )
+        return NodeProcess(name, folder, plan, self._write_line)
 
     def _join_device(self, name: str, camera: str, plan: str) -> DeviceMember:
         device = self._devices.get(name)
