@@ -17,7 +17,7 @@ from prometheus_client.registry import Collector
 from nodes.web.counts import Counts
 from nodes.web.hub import Hub
 
-STATES = ("starting", "running", "degraded", "interrupted", "paused", "ended")
+STATES = ("starting", "running", "degraded", "interrupted", "paused", "ended", "failed")
 OBJECT_STATES = ("starting", "tracked", "uncertain", "lost", "reacquired")
 SHARED = ["camera", "outcome"]
 CONTENT_TYPE = CONTENT_TYPE_LATEST

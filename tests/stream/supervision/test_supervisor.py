@@ -332,5 +332,7 @@ def test_the_journal_is_written_and_brings_the_objects_back(tmp_path):
 
 def test_a_journal_that_can_not_be_written_is_a_warning(tmp_path, caplog):
     journal = Journal(tmp_path / "gone" / "gate.json")
-    Run([opened()], [], supervisor__journal=str(journal.path), journal=journal).run()
+    run = Run([opened()], [], supervisor__journal=str(journal.path), journal=journal)
+    run.run()
+    assert run.camera._signs(0.0).journal_failed
     assert "can't be written: No such file or directory" in caplog.text
