@@ -86,7 +86,7 @@ def test_a_server_that_hangs_is_ended_so_that_the_next_process_is_started_withou
     process = server.fork(["door", str(tmp_path)])
     until(lambda: process.poll() is not None, "the process to be given up")
     assert not server.alive
-    with pytest.raises(OSError):
+    with pytest.raises(ConnectionError):
         server.fork(["door", str(tmp_path)])
     process.stdin.close()
     process.stdout.close()

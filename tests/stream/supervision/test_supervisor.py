@@ -18,7 +18,7 @@ from stream.supervision.fleet.clients import RunClients
 from stream.supervision.fleet.node_group import NodeHost
 from stream.supervision.journal import Journal
 from stream.supervision.launching import nodes_by_process
-from stream.supervision.supervisor import Supervisor
+from stream.supervision.supervisor import REQUESTS_S, Supervisor
 from stream.topology import SUPERVISOR, wiring
 
 
@@ -314,6 +314,22 @@ def test_the_summary_answers_stats():
     run.run()
     ((_, reply),) = run.connections.replies
     assert reply["result"]["frames"]["decoded"] == 8
+
+
+def test_requests_that_take_long_leave_the_nodes_their_turn():
+    run = Run([], [], [])
+    run.connections.requests = [[b'{"id": 1, "method": "stats"}']] * 7
+    replied = []  # when each of them was served, in rounds
+
+    def slow_summary():
+        run.connections.now_s += REQUESTS_S * 0.6
+        replied.append(len(run.connections.asked_for_masks_s))
+        return {}
+
+    run.camera.summary = slow_summary
+    run.supervisor._dashboard.update = lambda summary: None
+    run.run()
+    assert replied == [1, 1, 2, 2, 3, 3, 4]
 
 
 def test_the_status_is_published_once_a_second_when_there_is_a_publisher():
