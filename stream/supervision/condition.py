@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from stream.supervision.lifecycle import SupervisedNode
 
 STALE_S = 3.0  # a live feed without a new picture for longer is interrupted
+LATE_PERIODS = 2.0  # unless its pictures come no more often than that
 STALLED_S = 3.0  # a node is at one step for longer than that, and than it usually is
 USUAL_STEPS = 3.0  # times the mean step: a model that is always slow does not stall
 REPEATED_S = 3.0  # pictures that are identical, or black, for so long are no accident
@@ -22,6 +23,7 @@ class Signs:
     paused: bool = False
     phase: str = "running"  # of capture
     frame_age_s: float = 0.0  # of the newest picture
+    period_s: float = 0.0  # between pictures, lately; 0: not known
     frozen_s: float = 0.0
     black_s: float = 0.0
     retry_in_s: float | None = None  # until the next attempt to connect; None while there is none to wait for
@@ -45,7 +47,7 @@ def assess(signs: Signs) -> tuple[str, str]:
         return "paused", ""
     if signs.phase in ("connecting", "waiting", "backing off"):
         return "interrupted", "source_lost"
-    if signs.live and signs.frame_age_s > STALE_S:
+    if signs.live and signs.frame_age_s > max(STALE_S, LATE_PERIODS * signs.period_s):
         return "interrupted", "undecodable" if signs.damage else "no_frames"
     if signs.stalled:
         return "degraded", "stalled " + " ".join(signs.stalled)
@@ -88,6 +90,7 @@ def read_signs(nodes: Mapping[str, SupervisedNode], now_s: float, *, live: bool,
         paused=paused,
         phase=capture.health.progress.phase if capture.health else "connecting",
         frame_age_s=0.0 if capture.newest_frame_s is None else max(0.0, now_s - capture.newest_frame_s),
+        period_s=1 / gauges["fps"] if gauges.get("fps") else 0.0,
         frozen_s=gauges.get("frozen_s", 0.0),
         black_s=gauges.get("black_s", 0.0),
         retry_in_s=None if retry_in_s is None else max(0.0, retry_in_s - max(0.0, now_s - capture.heard_s)),

@@ -18,6 +18,8 @@ from stream.supervision.lifecycle import SupervisedNode
         ({"phase": "connecting"}, ("interrupted", "source_lost")),
         ({"phase": "backing off", "frame_age_s": 60.0}, ("interrupted", "source_lost")),
         ({"frame_age_s": 3.5}, ("interrupted", "no_frames")),
+        ({"frame_age_s": 9.0, "period_s": 5.0}, ("running", "")),  # a camera of 0.2 frames/s
+        ({"frame_age_s": 11.0, "period_s": 5.0}, ("interrupted", "no_frames")),
         ({"frame_age_s": 3.5, "damage": 40}, ("interrupted", "undecodable")),
         ({"frame_age_s": 3.5, "live": False}, ("running", "")),  # a reader that is behind holds a clip back
         ({"damage": 1}, ("degraded", "damaged")),
@@ -133,3 +135,9 @@ def test_a_model_without_answers_is_told_for_ten_seconds():
     beats = [(float(s), health("decoder", 5, counters={"failed": min(s, 3)})) for s in range(30)]
     assert read_signs(nodes_of(*beats[:5]), 4.0, live=True, opened=True, paused=False).failed == 3
     assert read_signs(nodes_of(*beats), 29.0, live=True, opened=True, paused=False).failed == 0
+
+
+def test_the_period_is_what_capture_has_measured():
+    for fps, period_s in ((0.2, 5.0), (0.0, 0.0)):
+        nodes = nodes_of((1.0, health("capture", 5, gauges={"fps": fps})))
+        assert read_signs(nodes, 1.0, live=True, opened=True, paused=False).period_s == period_s
