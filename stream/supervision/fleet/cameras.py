@@ -231,6 +231,11 @@ class Cameras:
         self._leaving.append(camera)
         self._tell_cameras()
 
+    @property
+    def count(self) -> int:
+        """How many there are, those that are still being ended among them."""
+        return len(self.cameras) + len(self._leaving)
+
     def is_leaving(self, name: str) -> bool:
         """Whether a camera of that name is still being ended."""
         return any(camera.name == name for camera in self._leaving)
