@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import pytest
 from fleet_fakes import Fleet, make_config
-
 from msgspec import structs
 
 from stream.commands import SetCameras
