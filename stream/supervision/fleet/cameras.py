@@ -20,6 +20,7 @@ from stream.supervision.fleet.making import GroupMaker
 from stream.supervision.fleet.node_group import NodeGroup
 from stream.supervision.lifecycle import SupervisedProcess
 from stream.topology import Graph, wiring
+from stream.transport.descriptors import check_room_for_camera
 
 log = logging.getLogger(__name__)
 
@@ -219,6 +220,7 @@ class Cameras:
 
     def start_camera(self, config: Config) -> None:
         """Start one more; ConfigError where its sockets or its journal can't be had."""
+        check_room_for_camera(threads=config.supervisor.threads)
         name = config.capture.camera
         self.cameras[name] = camera = self._maker.camera(config, in_fleet=True)
         camera.start()
