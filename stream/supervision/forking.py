@@ -24,7 +24,7 @@ log = logging.getLogger(__name__)
 
 PR_SET_CHILD_SUBREAPER = 36  # of prctl(2): processes whose parent has ended become ours
 ROOM = "-" * 300  # an argument in whose place those of the processes are written, for `ps`
-ANSWER_S = 60.0  # it loads packages first
+ANSWER_S = 110.0  # it loads packages first, which took more than a minute on a machine with twenty busy processes
 ANSWER_BYTES = 4096
 END_S = 1.0  # how long the end of a process is waited for of which nobody knows yet whether it was forked
 
