@@ -61,6 +61,11 @@ class Launcher:
         except OSError as error:
             log.warning("processes can't share their packages' memory here: %s", error)
 
+    def launch_no_more(self) -> None:
+        """End the fork server: what it has not forked yet has ended by that."""
+        if self._fork_server is not None:
+            self._fork_server.kill()
+
     def close(self) -> None:
         """End the fork server, and wait for the processes of devices."""
         for device in self._devices.values():

@@ -151,7 +151,8 @@ class Cameras:
     # --- the end ---
 
     def stop_nodes(self) -> None:
-        """Tell every node to stop."""
+        """Tell every node to stop; those that are still to be forked never begin."""
+        self._maker.make_no_more()
         for group in self.groups:
             group.stop()
 

@@ -74,6 +74,10 @@ class GroupMaker:
             lambda config, graph, stages: make_plan(config, graph, sockets.base, stages),
         )
 
+    def make_no_more(self) -> None:
+        """The run ends: what is about to be started need not be waited for."""
+        self._launcher.launch_no_more()
+
     def close(self) -> None:
         """End what launches processes."""
         self._launcher.close()

@@ -66,6 +66,17 @@ def test_a_signal_that_comes_too_early_is_not_lost(server, tmp_path):
     process.stdout.close()
 
 
+def test_what_is_not_forked_yet_ends_with_the_server(tmp_path):
+    server = ForkServer(tmp_path, environment())
+    processes = [server.fork(["door", str(tmp_path)]) for _ in range(3)]  # it still loads
+    server.kill()
+    assert [process.poll() for process in processes] == [1, 1, 1]
+    for process in processes:
+        process.stdin.close()
+        process.stdout.close()
+    server.close()
+
+
 def test_a_server_that_is_stopped_holds_up_no_end(tmp_path):
     server = ForkServer(tmp_path, environment())
     os.kill(server._process.pid, signal.SIGSTOP)

@@ -25,6 +25,9 @@ from stream.topology import SUPERVISOR, wiring
 class NoMaker:
     """Makes no further cameras."""
 
+    def make_no_more(self):
+        pass
+
     def close(self):
         pass
 
