@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, fields
+from typing import Protocol, runtime_checkable
 
 import numpy as np
 import torch
@@ -75,6 +76,16 @@ class _Passing:
     def tensors(self) -> list[Tensor]:
         """In the order of the fields."""
         return [getattr(self, field.name) for field in fields(self)]
+
+
+@runtime_checkable
+class FrameDecoder(Protocol):
+    """A network that somebody else runs the passes of: a frame's are asked for together."""
+
+    def decode_frame(
+        self, embedding: SamEmbedding, objects: Sequence[ObjectPrompt], rules: PassRules, rng: np.random.Generator
+    ) -> list[DecodedCrop]:
+        """As `decode_on_device`."""
 
 
 def decode_on_device(
