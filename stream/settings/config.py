@@ -169,6 +169,7 @@ class Control(Section, frozen=True):
 
     endpoint: str = ""  # empty: ipc in the run's own folder, which tools/ctl.py finds by itself
     max_objects: Annotated[int, Meta(ge=1, le=65535)] = 64  # that are followed at once; each takes time and memory
+    max_cameras: Annotated[int, Meta(ge=1, le=65535)] = 64  # that requests may bring a run to; each takes processes
     requests_per_s: Positive = 100.0  # of one client, once it has sent request_burst of them
     request_burst: Count = 1000
 

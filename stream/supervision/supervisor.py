@@ -36,7 +36,9 @@ log = logging.getLogger(__name__)
 TICK_MS = 50
 END_TICK_MS = 20
 ANNOUNCE_S = 1.0  # how often it is looked at whether tools can still find the run
-REQUESTS_A_ROUND = 100  # so that a flood of them does not keep us from the nodes
+# So that a flood of them does not keep us from the nodes: `stats` of all cameras takes a millisecond for each.
+REQUESTS_A_ROUND = 100
+REQUESTS_S = 0.1
 
 
 class Dashboard(Protocol):
@@ -136,6 +138,8 @@ class Supervisor:
         for address, parts in self._connections.take_requests(REQUESTS_A_ROUND):
             self._requests.serve(address, parts, now_s)
             self._act()
+            if self._clock() - now_s > REQUESTS_S:
+                break
         self._tell_bound()
         if self.cameras.stop_requested:
             self._stopping.set()

@@ -64,6 +64,7 @@ class CameraRun(NodeGroup):
         )
         self._clients = clients
         self._journal = journal
+        self._journal_failed = False  # when it was to be written last
         self._began_s = self._clock()
         self._condition = Condition(self._began_s)
         self._observe_at_s = 0.0
@@ -163,6 +164,7 @@ class CameraRun(NodeGroup):
         session = self.session
         opened, paused = session.opened is not None, session.paused
         signs = read_signs(self.nodes, now_s, live=self.config.live, opened=opened, paused=paused)
+        signs = replace(signs, journal_failed=self._journal_failed)
         # The last heartbeat of a capture node may be older than the end that all sinks have seen.
         return replace(signs, phase="ended") if session.feed_ended else signs
 
@@ -232,6 +234,8 @@ class CameraRun(NodeGroup):
             return
         try:
             self._journal.save(contents, zones)
+            self._journal_failed = False
         except OSError as error:
+            self._journal_failed = True
             text = "%s %s can't be written: %s"
             log.warning(text, self._journal.key, self._journal.path, error.strerror, extra={"once_key": "journal"})

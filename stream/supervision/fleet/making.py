@@ -87,6 +87,10 @@ class GroupMaker:
 
         return NodeHost(sockets, nodes_by_process(config, graph), launch, plan)
 
+    def make_no_more(self) -> None:
+        """The run ends: what is about to be started need not be waited for."""
+        self._launcher.launch_no_more()
+
     def close(self) -> None:
         """End what launches processes."""
         self._launcher.close()
