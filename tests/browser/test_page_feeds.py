@@ -8,23 +8,20 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
-from browser.live_page import LivePage, opened
-from browser.live_run import LiveRun, enter, iou, live_run
 from rtsp_fixture import start_rtsp_server
 from running import until
 
+from browser.conftest import CAMERA_FRAMES
+from browser.live_page import LivePage, opened
+from browser.live_run import LiveRun, enter, iou, live_run
 from nodes.capture.scene import DemoScene
 from stream.messages import Prompt
 from tools import ctl
 from tools.bench.web_viewers import Entrance
-from tools.chromium import launched, what_is_missing
 from tools.evaluation.in_process import InProcessGraph, lossless
 
-FPS = 8
-CLIP_FRAMES = 100
 PLANET = 1
 PASSWORDS = {"olga": ("operator", "steep-hill-morning"), "vera": ("viewer", "quiet-lake-evening")}
 
@@ -39,21 +36,6 @@ KEEP_TRACK = """
   };
 })();
 """
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A browser whose camera plays a drawn clip; pages have to be allowed to use it."""
-    if missing := what_is_missing():
-        pytest.skip(f"NO TEST OF THE PAGE'S CAMERA WAS RUN: not installed: {missing}")
-    clip = tmp_path_factory.mktemp("camera") / "clip.y4m"
-    scene = DemoScene(code=True)
-    with clip.open("wb") as file:
-        file.write(f"YUV4MPEG2 W640 H360 F{FPS}:1 Ip A1:1 C420jpeg\n".encode())
-        for index in range(CLIP_FRAMES):
-            file.write(b"FRAME\n" + cv2.cvtColor(scene.draw(index)[0], cv2.COLOR_RGB2YUV_I420).tobytes())
-    with launched(["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={clip}"]) as browser:
-        yield browser
 
 
 # --- a camera on the network, and who may do what ---------------------------------------------------------------------
@@ -212,7 +194,7 @@ def follow_the_planet(page: LivePage, run: LiveRun) -> int:
     scene = DemoScene(code=True)
 
     def compared() -> int:
-        until(lambda: 0 <= page.code() < CLIP_FRAMES // 3, "the beginning of the clip")
+        until(lambda: 0 <= page.code() < CAMERA_FRAMES // 3, "the beginning of the clip")
         page.page.mouse.move(*page.place(*centre(scene, page.code())))
         page.page.mouse.down()
         first = page.state()["painted"]["frame_id"]

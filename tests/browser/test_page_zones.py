@@ -5,9 +5,10 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from browser.scripted_page import Script, scripted
 from running import until
-from web.test_page_events import entered, events_parts
+from web.event_messages import entered, events_parts
+
+from browser.scripted_page import Script, scripted
 
 YARD = {"points": [[0.1, 0.1], [0.5, 0.1], [0.5, 0.6]], "inside": "foot", "share": 0.5, "dwell_s": 4.0}
 GATE = {"points": [[0.5, 0.2], [0.5, 0.9]], "crossed_by": "any"}

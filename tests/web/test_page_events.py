@@ -2,23 +2,10 @@
 
 from __future__ import annotations
 
+from web.event_messages import entered, events_parts
 from web.served import Page, browse, seen, served
 
-from stream.messages import Stamp
-from stream.public_wire.events import Event, LineCounts, ZoneCounts, pack_events
-
 CAMERAS = ("door", "hall")
-
-
-def events_parts(number: int, *events: Event, camera: str = "door") -> list[bytes]:
-    """An events message with one zone and one line."""
-    stamp = Stamp(camera=camera, session=0, frame_id=number, captured_ns=number, captured_unix_ns=number * 10**9)
-    counts = {"yard": ZoneCounts(inside=[1], entered=number, left=0)}, {"gate": LineCounts(to_right=2, to_left=1)}
-    return pack_events(stamp, (60, 80), list(events), counts, published_ns=1, publisher="ab", sequence=number)
-
-
-def entered(object_id: int) -> Event:
-    return Event(kind="enter", object_id=object_id, state="tracked", zone="yard", count=1)
 
 
 def test_a_page_hears_of_events_with_the_counts_of_zones_and_lines():
