@@ -20,13 +20,17 @@ sys.path.insert(0, str(ROOT))  # tools run from any folder
 if TYPE_CHECKING:  # loaded where they are needed, so that --help answers at once
     from playwright.sync_api import Page
 
+    from nodes.capture.scene import DemoScene
     from stream.arrays import Array
 
 WINDOW, SIZE = (1120, 630), (720, 405)  # px, of the page and of the animation
 SECONDS = 6.0  # of the animation
 PATIENCE_S = 60.0
 NAMES = ("Planet", "Star", "Rock")
-SCENE = {"demo_frames": 10**6, "demo_objects": "false", "demo_fps": 10}  # a frame of it is one of the animation
+SCENE_FPS = 10  # a frame of the scene is one of the animation
+SCENE = {"demo_frames": 10**6, "demo_objects": "false", "demo_fps": SCENE_FPS}
+WHOLE = 0.85  # of an object's largest area: nothing hides it
+PHASE_STEP = 5  # frames between two that are looked at
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -43,8 +47,7 @@ def main(argv: list[str] | None = None) -> int:
     with page_address() as url, launched() as browser:
         page = browser.new_page(viewport={"width": WINDOW[0], "height": WINDOW[1]}, color_scheme=args.scheme)
         page.goto(url)
-        frames = film(page)
-        page.screenshot(path=args.folder / "web.png")
+        frames = film(page, args.folder / "web.png")
     gif = args.folder / "web.gif"
     write_gif(frames, gif)
     for path in (args.folder / "web.png", gif):
@@ -71,8 +74,11 @@ def page_address() -> Iterator[str]:
             process.wait()
 
 
-def film(page: Page) -> list[Array]:
-    """Click the scene's objects one after the other, name them, and let it go on; the page as it looked meanwhile."""
+def film(page: Page, picture: Path) -> list[Array]:
+    """Click the scene's objects one after the other, name them, and let it go on; the page as it looked meanwhile.
+
+    `picture` is of a moment when all of them are seen and followed.
+    """
     import cv2
     import numpy as np
 
@@ -80,6 +86,7 @@ def film(page: Page) -> list[Array]:
     from tools.make_pictures import FPS
 
     scene, frames = DemoScene(), []
+    largest = [max(areas) for areas in zip(*areas_by_phase(scene, PERIOD).values(), strict=True)]
     wait_for(lambda: state(page).get("banner") == "live", "a live picture")
 
     def shoot() -> None:
@@ -89,10 +96,9 @@ def film(page: Page) -> list[Array]:
 
     for label, name in enumerate(NAMES, start=1):
         before = len(state(page)["objects"])
-        largest = max(int((scene.draw(i)[1] == label).sum()) for i in range(0, PERIOD, 25))
         while len(state(page)["objects"]) == before:
             rows, columns = np.nonzero(scene.draw(state(page)["painted"]["frame_id"])[1] == label)
-            if len(rows) > 0.85 * largest:  # nothing hides it
+            if len(rows) > WHOLE * largest[label - 1]:
                 click(page, float(columns.mean()), float(rows.mean()))
                 shoot()
             page.wait_for_timeout(500)
@@ -103,11 +109,40 @@ def film(page: Page) -> list[Array]:
         page.keyboard.press("Enter")
         shoot()
     page.mouse.move(WINDOW[0] / 3, WINDOW[1] - 5)
+    phase = clearest_phase(scene, PERIOD, round(SECONDS * SCENE_FPS))
+    wait_for(
+        lambda: (state(page)["painted"]["frame_id"] - phase) % PERIOD < 2 * PHASE_STEP and all_followed(page),
+        "a moment when all objects are seen",
+    )
+    page.screenshot(path=picture)
     began_s = time.monotonic()
     while (past_s := time.monotonic() - began_s) < SECONDS:
         shoot()
         page.wait_for_timeout(max(0.0, 1e3 * (len(frames) / FPS - past_s)) % (1e3 / FPS))
     return frames
+
+
+def areas_by_phase(scene: DemoScene, period: int) -> dict[int, list[int]]:
+    """Frame of the scene's round -> px of each object that are seen on it."""
+    frames = {phase: scene.draw(phase)[1] for phase in range(0, period, PHASE_STEP)}
+    return {phase: [int((truth == label).sum()) for label in (1, 2, 3)] for phase, truth in frames.items()}
+
+
+def clearest_phase(scene: DemoScene, period: int, frames: int) -> int:
+    """Where in the scene's round a stretch of so many frames begins whose objects are hidden least."""
+    areas = areas_by_phase(scene, period)
+    largest = [max(column) for column in zip(*areas.values(), strict=True)]
+    shares = {p: min(area / most for area, most in zip(row, largest, strict=True)) for p, row in areas.items()}
+
+    def least(begin: int) -> float:
+        return min(shares[(begin + i) % period] for i in range(0, frames, PHASE_STEP))
+
+    return max(shares, key=least)
+
+
+def all_followed(page: Page) -> bool:
+    """Whether every object is where the page says."""
+    return all(o["state"] == "tracked" for o in state(page)["objects"])
 
 
 def click(page: Page, x: float, y: float) -> None:

@@ -7,9 +7,10 @@ import re
 from pathlib import Path
 from typing import Any
 
-from browser.live_page import opened
-from browser.live_run import enter, live_run
 from running import until
+
+from browser.live_page import opened
+from browser.live_run import live_run
 
 FPS, SEGMENT_S = 8, 2.0
 

@@ -85,11 +85,20 @@ def test_a_held_picture_is_the_frame_that_a_click_acts_on_though_the_object_has_
 
 
 def test_a_box_that_is_drawn_is_the_prompt(run, page):
-    seen(page, ROCK, deep=30)
-    page.wait_for(lambda s: not truth(s["painted"]["frame_id"], ROCK)[:, -30:].any(), "all of the rock")
-    page.test_id("stage").focus()
-    page.press("ArrowLeft")  # aiming holds the picture, so that the box can be drawn in peace
-    frame_id = page.wait_for(lambda s: s["frozen"], "a held picture")["painted"]["frame_id"]
+    frame_id = 0
+
+    def aimed() -> bool:
+        nonlocal frame_id
+        seen(page, ROCK, deep=30)
+        page.test_id("stage").focus()
+        page.press("ArrowLeft")  # aiming holds the picture, so that the box can be drawn in peace
+        frame_id = page.wait_for(lambda s: s["frozen"], "a held picture")["painted"]["frame_id"]
+        if whole(frame_id, ROCK) and not truth(frame_id, ROCK)[:, -30:].any():
+            return True
+        page.press("Escape")
+        return False
+
+    until(aimed, "all of the rock on a held picture")
     rows, columns = np.nonzero(truth(frame_id, ROCK))
     box = (columns.min() - 6, rows.min() - 6, columns.max() + 6, rows.max() + 6)
     page.drag(*map(float, box))
