@@ -135,7 +135,7 @@ def clearest_phase(scene: DemoScene, period: int, frames: int) -> int:
     shares = {p: min(area / most for area, most in zip(row, largest, strict=True)) for p, row in areas.items()}
 
     def least(begin: int) -> float:
-        return min(shares[(begin + i) % period] for i in range(0, frames, PHASE_STEP))
+        return float(min(shares[(begin + i) % period] for i in range(0, frames, PHASE_STEP)))
 
     return max(shares, key=least)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -71,14 +72,18 @@ def test_a_camera_is_lost_and_found_again_while_people_look(chromium: Any, passw
             before = olga.state()
             olga.press("1")
             camera.kill()
+            killed_s = time.monotonic()
             state = olga.wait_for(lambda s: s["banner"] == "offline", "the word that the camera is offline")
+            print(f"a killed camera was offline in the page after {time.monotonic() - killed_s:.1f} s (5 at most)")
             assert state["stale"]
             assert re.search(r"offline", olga.test_id("banner").inner_text())
             with start_rtsp_server(camera.port):
+                back_s = time.monotonic()
                 for page in (olga, vera):
                     state = page.wait_for(lambda s: s["banner"] == "live" and not s["stale"], "a live picture again")
                     assert [o["id"] for o in state["objects"]] == [o["id"] for o in before["objects"]] == [1]
                     page.wait_for(lambda s: s["painted"]["session"] == 1, "the next session")
+                print(f"it was back {time.monotonic() - back_s:.1f} s after it was there again")
                 assert olga.state()["selected"] == 1
                 log_out(olga, run)
             for text in (run.run.output, olga.page.url, vera.page.url):
@@ -168,10 +173,11 @@ def test_the_camera_of_a_page_is_followed_like_any_other(
         session = state["painted"]["session"]
     run.run.says("its page was closed")
     with opened(chromium, entrance, **allowed) as page:
-        turn_on(page, entrance)
+        allowed_s = turn_on(page, entrance)
         state = page.wait_for(lambda s: s["painted"]["session"] > session, "the session after it")
         assert [o["id"] for o in state["objects"]] == [object_id]
         until(lambda: page.mask(object_id) is not None, "its mask")
+        print(f"the mask was there {time.monotonic() - allowed_s:.1f} s after the camera was allowed (2 at most)")
         with opened(chromium, entrance, **allowed) as second:
             second.page.goto(entrance.url)
             second.wait_for(lambda s: s["banner"] == "live", "the first page's picture")
@@ -180,13 +186,16 @@ def test_the_camera_of_a_page_is_followed_like_any_other(
         assert page.state()["banner"] == "live"
 
 
-def turn_on(page: LivePage, entrance: Entrance) -> None:
-    """Open the page and let it use the camera."""
+def turn_on(page: LivePage, entrance: Entrance) -> float:
+    """Open the page and let it use the camera; when that was, s of the monotonic clock."""
     page.page.add_init_script(KEEP_TRACK)
     page.page.goto(entrance.url)
     page.wait_for(lambda s: s["connection"] == "open" and s["role"], "the connection")
     page.test_id("camera").click()
+    allowed_s = time.monotonic()
     page.wait_for(lambda s: s["banner"] == "live", "the camera's picture")
+    print(f"the camera's picture was there after {time.monotonic() - allowed_s:.1f} s")
+    return allowed_s
 
 
 def follow_the_planet(page: LivePage, run: LiveRun) -> int:
