@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import argparse
+import base64
 import re
 import subprocess
 import sys
@@ -29,6 +30,7 @@ PATIENCE_S = 60.0
 NAMES = ("Planet", "Star", "Rock")
 SCENE_FPS = 10  # a frame of the scene is one of the animation
 SCENE = {"demo_frames": 10**6, "demo_objects": "false", "demo_fps": SCENE_FPS}
+FOLLOWED_IOU = 0.6  # of its mask with the truth
 WHOLE = 0.85  # of an object's largest area: nothing hides it
 PHASE_STEP = 5  # frames between two that are looked at
 
@@ -110,10 +112,15 @@ def film(page: Page, picture: Path) -> list[Array]:
         shoot()
     page.mouse.move(WINDOW[0] / 3, WINDOW[1] - 5)
     phase = clearest_phase(scene, PERIOD, round(SECONDS * SCENE_FPS))
-    wait_for(
-        lambda: (state(page)["painted"]["frame_id"] - phase) % PERIOD < 2 * PHASE_STEP and all_followed(page),
-        "a moment when all objects are seen",
-    )
+    ids = [o["id"] for o in state(page)["objects"]]
+
+    def all_seen() -> bool:
+        lost = [(i, label) for label, i in enumerate(ids, start=1) if not followed(page, scene, i, label)]
+        for object_id, label in lost:
+            correct(page, scene, object_id, label, largest[label - 1])
+        return not lost and (state(page)["painted"]["frame_id"] - phase) % PERIOD < 2 * PHASE_STEP
+
+    wait_for(all_seen, "a moment when all objects are seen", 3 * PATIENCE_S)
     page.screenshot(path=picture)
     began_s = time.monotonic()
     while (past_s := time.monotonic() - began_s) < SECONDS:
@@ -140,9 +147,31 @@ def clearest_phase(scene: DemoScene, period: int, frames: int) -> int:
     return max(shares, key=least)
 
 
-def all_followed(page: Page) -> bool:
-    """Whether every object is where the page says."""
-    return all(o["state"] == "tracked" for o in state(page)["objects"])
+def followed(page: Page, scene: DemoScene, object_id: int, label: int) -> bool:
+    """Whether the mask on the page is that of the scene's object."""
+    import numpy as np
+
+    found = page.evaluate("(id) => window.samptMask(id)", object_id)
+    if not found or not found["area"]:
+        return False
+    x, y, width, height = found["bbox"]
+    bits = np.unpackbits(np.frombuffer(base64.b64decode(found["rows"]), np.uint8))[: width * height]
+    truth = scene.draw(found["frame_id"])[1] == label
+    mask = np.zeros_like(truth)
+    mask[y : y + height, x : x + width] = bits.reshape(height, width)
+    return bool((mask & truth).sum() > FOLLOWED_IOU * (mask | truth).sum())
+
+
+def correct(page: Page, scene: DemoScene, object_id: int, label: int, largest: int) -> None:
+    """Where all of a lost object is seen, say that it is this one, as a person would."""
+    import numpy as np
+
+    rows, columns = np.nonzero(scene.draw(state(page)["painted"]["frame_id"])[1] == label)
+    if len(rows) > WHOLE * largest:
+        page.keyboard.press(str(object_id))
+        click(page, float(columns.mean()), float(rows.mean()))
+        page.keyboard.press("Escape")
+        page.wait_for_timeout(1500)
 
 
 def click(page: Page, x: float, y: float) -> None:
@@ -160,12 +189,12 @@ def state(page: Page) -> dict[str, Any]:
     return answer
 
 
-def wait_for(condition: Callable[[], Any], what: str) -> Any:
+def wait_for(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_S) -> Any:
     """The first true answer; the program ends where none comes."""
-    end_s = time.monotonic() + PATIENCE_S
+    end_s = time.monotonic() + patience_s
     while not (answer := condition()):
         if time.monotonic() > end_s:
-            raise SystemExit(f"waited {PATIENCE_S:g} s in vain for {what}")
+            raise SystemExit(f"waited {patience_s:g} s in vain for {what}")
         time.sleep(0.1)
     return answer
 

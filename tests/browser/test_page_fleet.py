@@ -46,7 +46,7 @@ def test_two_cameras_are_a_grid_then_one_with_zones_of_its_own_and_recordings_th
         page.wait_for(lambda s: [z["name"] for z in s["zones"]] == ["everywhere"], "the zone")
         assert [r["camera"] for r in page.requests("set_zone")] == ["hall"]
         page.wait_for(lambda s: s["zones"][0]["counts"], "its counts")
-        run.ctl("add", "--camera", "hall", "--point", "131,107")
+        run.ctl("--camera", "hall", "add", "--point", "131,107")
         page.wait_for(lambda s: s["zones"][0]["counts"]["inside"], "an object in it")
         page.test_id("zones-card").locator("summary").click()
         until(lambda: "entered everywhere" in page.test_id("events").inner_text(), "the event")
