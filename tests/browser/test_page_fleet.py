@@ -53,15 +53,19 @@ def test_two_cameras_are_a_grid_then_one_with_zones_of_its_own_and_recordings_th
 
         recorded = page.test_id("recordings").locator("button", has_text=re.compile(r" s$"))
 
-        def listed() -> bool:
-            page.page.reload()
-            page.wait_for(lambda s: s["connection"] == "open", "the connection")
-            box = page.page.locator("aside details", has_text="Recordings")
-            if box.is_visible():
-                box.locator("summary").click()
-            return bool(recorded.count())
+        box = page.page.locator("aside details", has_text="Recordings")
+        until(box.is_visible, "recordings")  # the page asks every 10 s while there are none
 
-        until(listed, "a recording")
+        def listed() -> bool:
+            if box.get_attribute("open") is None:
+                box.locator("summary").click()  # which asks again
+            page.page.wait_for_timeout(500)
+            if recorded.count():
+                return True
+            box.locator("summary").click()
+            return False
+
+        until(listed, "a recording that is complete")
         recorded.last.click()
         played = "(video) => video.readyState >= 2 && video.videoWidth === 320 && video.currentTime > 0"
         until(lambda: page.page.locator("video.recorded").evaluate(played), "a recording that plays")
