@@ -153,11 +153,19 @@ def _refuse_parts(config: Config) -> None:
 
 
 def common_config(config: FleetConfig) -> FleetConfig:
-    """What the nodes that a run has once are told: of the cameras the names alone, for sources hold passwords."""
+    """What the nodes that a run has once are told: of the cameras the names, and where they are recorded.
+
+    Sources hold passwords.
+    """
     supervisor = structs.replace(config.supervisor, journal="")
     own = structs.replace(config, supervisor=supervisor, renderer=Renderer(), capture=Capture())
     plain_camera = Config(**{f.name: getattr(own, f.name) for f in structs.fields(Config)})
-    cameras = {name: structs.replace(plain_camera, capture=Capture(camera=name)) for name in config.cameras}
+    cameras = {
+        name: structs.replace(
+            plain_camera, capture=Capture(camera=name), renderer=Renderer(record=camera.renderer.record)
+        )
+        for name, camera in config.cameras.items()
+    }
     return structs.replace(own, cameras=cameras)
 
 
