@@ -29,7 +29,8 @@ from stream.transport.sockets import Context
 log = logging.getLogger(__name__)
 
 # Each thread would have memory of its own that glibc keeps for it: 40 MB a process of twenty threads, measured.
-FEW_ARENAS = {"MALLOC_ARENA_MAX": "2"}
+# Cameras share the cores, so that each works on one object after the other.
+BESIDE_OTHERS = {"MALLOC_ARENA_MAX": "2", "LITE_THREADS": "1"}
 
 RunNode = Callable[[str, Config, Graph, str, Context, StopFlag], None]  # runs a node to its end, in a thread
 
@@ -60,7 +61,7 @@ class Launcher:
 
     def fork_from_now_on(self) -> None:
         """Have processes forked from one that has their packages loaded, where this system can do it."""
-        env = {**environment(), **FEW_ARENAS}
+        env = {**environment(), **BESIDE_OTHERS}
         try:
             self._fork_server = ForkServer(self._connections.run_dir.path, env)
         except OSError as error:
