@@ -16,8 +16,9 @@ from prometheus_client.registry import Collector
 
 from nodes.web.counts import Counts
 from nodes.web.hub import Hub
+from nodes.web.integration_metrics import integration_families
 
-STATES = ("starting", "running", "degraded", "interrupted", "paused", "ended")
+STATES = ("starting", "running", "degraded", "interrupted", "paused", "ended", "failed")
 OBJECT_STATES = ("starting", "tracked", "uncertain", "lost", "reacquired")
 SHARED = ["camera", "outcome"]
 CONTENT_TYPE = CONTENT_TYPE_LATEST
@@ -60,6 +61,7 @@ class RunCollector(Collector):
         yield from self._nodes(runs)
         yield from self._objects(runs)
         yield from self._sharing(runs)
+        yield from integration_families(runs)
         yield self._latency()
 
     def _frames(self, runs: dict[str, dict[str, Any]]) -> Iterator[Family]:

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from stream.settings.addresses import LIVE_KINDS, source_kind
+from stream.settings.integrations import Mqtt, Webhooks
 from stream.settings.section import Section as Section  # others take it from here
 from stream.settings.zones import Zones
 
@@ -131,6 +132,8 @@ class Renderer(Section, frozen=True):
     # of a file: a new recording after so long, named by its time; 0: one file
     segment_s: Annotated[float, Meta(ge=0)] = 0.0
     save_masks: str = ""  # folder for label images
+    rtsp_push: str = ""  # rtsp://... of a server that takes a stream; empty: off
+    push_overlay: bool = True  # masks are drawn into what is pushed; false: the picture as it came
     window: bool = False  # in a preset also auto: a window where there is a screen, else the page (web.endpoint)
     snapshots: str = "."  # folder that snapshots are written to
     picture: str = ""  # PNG of one frame with its masks, written at the end
@@ -210,6 +213,19 @@ class Graph(Section, frozen=True):
     endpoints: dict[str, str] = {}  # topic -> tcp://host:port, where it leaves ipc
     keys: str = ""  # folder with graph.key (public) and graph.key_secret: CURVE on every tcp endpoint
     insecure: bool = False  # allow tcp beyond loopback without keys
+    engine: Literal["local", "ray"] = "local"  # ray: the cameras' processes are placed on a cluster (docs/cluster.md)
+    address: str = "127.0.0.1"  # ray: of this host, in numbers, as the other hosts of the cluster reach it
+    cluster: str = "auto"  # ray: HOST:PORT of the cluster's head; auto: of the cluster that this host is in
+    place_within_s: Positive = 30.0  # ray: a camera that has no place by then is told why, and has failed if it is new
+
+
+class Placement(Section, frozen=True):
+    """What a camera's process takes of a host, where `graph.engine` is ray."""
+
+    cpus: Positive = 1.0
+    cameras_per_gpu: Natural = 0  # that share a GPU, each with 1/n of it; 0: it needs none
+    resources: dict[str, float] = {}  # named when a host joins the cluster: the network of a camera, for example
+    threads: Natural = 0  # of the libraries that compute; 0: as many as cpus
 
 
 class Log(Section, frozen=True):
@@ -233,14 +249,18 @@ class Config(Section, frozen=True):
     control: Control = Control()
     supervisor: Supervisor = Supervisor()
     graph: Graph = Graph()
+    placement: Placement = Placement()
     log: Log = Log()
     recording: Recording = Recording()
     zones: Zones = Zones()
+    mqtt: Mqtt = Mqtt()
+    webhooks: Webhooks = Webhooks()
 
     @property
     def publishes_scenes(self) -> bool:
-        """Whether pictures go out together with their masks: where it is asked for, and where the page shows them."""
-        return self.publisher.scenes or bool(self.web.endpoint)
+        """Whether pictures go out together with their masks: where it is asked for, and where something shows them."""
+        shown = self.web.endpoint or (self.mqtt.url and self.mqtt.snapshot_s)
+        return self.publisher.scenes or bool(shown)
 
     @property
     def live(self) -> bool:

@@ -40,7 +40,8 @@ def test_messages_are_passed_on_as_they_are(proxy):
     [
         ({"masks/"}, {"masks/door", "masks/hall"}),
         ({"scenes/hall"}, {"scenes/hall"}),
-        ({""}, {f"{room}/{name}" for room in ("masks", "scenes", "status", "frames") for name in CAMERAS}),
+        ({"events/"}, {"events/door", "events/hall"}),
+        ({""}, {f"{room}/{name}" for room in ("masks", "scenes", "status", "frames", "events") for name in CAMERAS}),
         ({"nonsense"}, set()),
     ],
 )
@@ -79,3 +80,14 @@ def test_both_sockets_are_closed(proxy):
     proxy.stage.close()
     assert proxy.node.broadcast.closed
     assert proxy.node.collector.closed
+
+
+def test_a_camera_on_another_host_is_listened_to_once_it_says_where(proxy):
+    proxy.stage.handle_command(SetCameras(endpoints={**CAMERAS, "yard": ""}))
+    assert proxy.node.collector.endpoints == set(CAMERAS.values())
+    yard = "tcp://192.168.1.12:40001"
+    proxy.stage.handle_command(SetCameras(endpoints={**CAMERAS, "yard": yard}))
+    assert proxy.node.collector.endpoints == {*CAMERAS.values(), yard}
+    moved = "tcp://192.168.1.13:40002"
+    proxy.stage.handle_command(SetCameras(endpoints={**CAMERAS, "yard": moved}))
+    assert proxy.node.collector.endpoints == {*CAMERAS.values(), moved}
