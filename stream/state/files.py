@@ -59,7 +59,7 @@ def check_file_version(path: Path, kind: str, ours: int) -> None:
     """The same for a file, which need not be there; ConfigError also where it can't be read."""
     try:
         contents = path.read_bytes()
-    except FileNotFoundError:
+    except (FileNotFoundError, NotADirectoryError):
         return
     except OSError as error:
         raise ConfigError(f"{path}: can't be read ({error.strerror}); give this user the right to") from None
