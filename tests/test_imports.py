@@ -19,6 +19,7 @@ DOORS = {
         "tools/bench",
         "tools/goldens",
         "tools/offline",
+        "tools/window_fitting.py",
     },
     "av": {
         "nodes/capture/video.py",

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import json
+from concurrent.futures import ThreadPoolExecutor
 
+import cv2
 import numpy as np
 import pytest
 
 from nodes.decoder.lite import cues, fusion, prompt_cues
-from tools import fit_lite, network_fitting
+from tools import fit_lite, network_fitting, roll_outs
 
 
 def ring(count: int, seed: int) -> network_fitting.Samples:
@@ -62,7 +64,7 @@ def test_the_weights_that_ship_fit_the_cues_that_are_collected():
 
 
 def test_a_tiny_fit_writes_all_networks(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fit_lite, "FRAMES", 6)
+    monkeypatch.setattr(roll_outs, "FRAMES", 6)
     monkeypatch.setattr(fit_lite, "BATCH", 256)
     monkeypatch.setattr(network_fitting, "BATCH", 256)
     out = tmp_path / "weights.json"
@@ -72,7 +74,7 @@ def test_a_tiny_fit_writes_all_networks(tmp_path, monkeypatch, capsys):
 
 
 def test_the_samples_of_a_clip_are_the_same_bit_for_bit_wherever_its_arrays_lie(monkeypatch):
-    monkeypatch.setattr(fit_lite, "FRAMES", 4)
+    monkeypatch.setattr(roll_outs, "FRAMES", 4)
     first_follow, first_prompts = fit_lite.draw_samples(3, fusion.fuse_by_hand, (4, 13), True)
     for size in (3_000, 70_001, 500_003):
         moved = np.empty(size, np.uint8)  # what comes after it lies elsewhere
@@ -80,6 +82,20 @@ def test_the_samples_of_a_clip_are_the_same_bit_for_bit_wherever_its_arrays_lie(
         assert np.array_equal(follow.cues, first_follow.cues)
         assert all(np.array_equal(prompts[kind].cues, first_prompts[kind].cues) for kind in ("points", "box"))
         del moved
+
+
+def test_a_tiny_fit_of_windows_writes_a_network_that_opencv_reads(tmp_path, monkeypatch, capsys):
+    pytest.importorskip("torch")
+    from tools import window_rounds
+
+    one = (window_rounds.Round(1, 1, 1e-3), window_rounds.Round(1, 1, 1e-3))
+    monkeypatch.setattr(window_rounds, "ROUNDS", one)
+    monkeypatch.setattr(window_rounds, "processes", lambda count: ThreadPoolExecutor(1))
+    monkeypatch.setattr(roll_outs, "FRAMES", 4)
+    out = tmp_path / "network.onnx"
+    assert fit_lite.main(["--windows", "--check", "1", "--jobs", "1", "--out", str(out)]) == 0
+    assert cv2.dnn.readNetFromONNX(str(out)).getUnconnectedOutLayersNames()
+    assert "mean J of 1 unseen clips" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(

@@ -42,7 +42,7 @@ def search_lost(rgb: Array, countable: Array, memory: ObjectMemory, working_px: 
     cues.add_object_colours(memory.cell_colours, memory.overall_colours, *memory.canonical_xy(view))
     cues.finish()
     # the network was fitted to objects that were in sight on the last frame; this one has no flow and no last mask
-    return MaskEstimate.from_cues(view, cues, fusion.fuse_by_hand(cues.planes))
+    return MaskEstimate.from_cues(view, cues, fusion.fuse_by_hand(cues))
 
 
 def _plan_search(memory: ObjectMemory, size: tuple[int, int]) -> tuple[float, Window]:
