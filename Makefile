@@ -1,5 +1,5 @@
 # `make` alone lists the targets. PYTHON=python3.12 chooses the interpreter, VENV=DIR where packages go,
-# DEMO="--set capture.demo_frames=50" and BENCH="soak --frames 2000" change what is run.
+# DEMO="--set capture.demo_frames=50", LIVE="--web 127.0.0.1:9000" and BENCH="soak --frames 2000" change what is run.
 PYTHON ?= python3
 VENV ?= .venv
 BENCH ?= pipeline
@@ -7,7 +7,7 @@ python := $(VENV)/bin/python
 pip := $(python) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement
 
 .DELETE_ON_ERROR:
-.PHONY: help demo test load check bench clean
+.PHONY: help demo live test load check bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -16,13 +16,18 @@ demo: $(VENV)/.lite ## follow three objects through a drawn scene; writes demo-o
 	@mkdir -p demo-output && rm -f demo-output/demo*.mp4  # no recording is written over
 	$(python) run_stream.py --config demo --no-dashboard --summary demo-output/summary.json $(DEMO)
 
+live: $(VENV)/.web ## play the drawn scene without end, to click in on a page in the browser
+	$(python) run_stream.py --config live --no-dashboard $(LIVE)
+
 test: $(VENV)/.dev ## run all tests
 	@tools/system_packages test
+	@tools/axe_core $(VENV)
 	PYTHON=$(python) tools/check tests
 
-load: $(VENV)/.dev ## hostile clients beside one that behaves, and a million malformed messages: ten minutes
+load: $(VENV)/.dev ## hostile clients beside one that behaves, and malformed messages: a quarter of an hour
 	$(python) -m pytest -m load -s tests/load
 	PYTHONPATH=.:tests $(python) tests/fuzz/fuzzer.py --count 1000000 2> /dev/null
+	PYTHONPATH=.:tests $(python) tests/fuzz/live_fuzzer.py --count 20000 --seed 1
 
 check: $(VENV)/.dev ## format, lint and check types (in CI: without changing a file)
 	PYTHON=$(python) tools/check format lint types
@@ -44,7 +49,12 @@ $(VENV)/.lite: requirements-lite.txt constraints.txt | $(VENV)/bin/python
 	@$(python) -c "import nodes.decoder.lite.kernels"
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements.txt $(VENV)/.lite
+$(VENV)/.web: requirements-web.txt $(VENV)/.lite
+	@echo "installing $< into $(VENV)"
+	@$(pip) $<
+	@touch $@
+
+$(VENV)/.dev: requirements-dev.txt requirements.txt $(VENV)/.web
 	@echo "installing $< into $(VENV)"
 	@$(pip) $<
 	@touch $@

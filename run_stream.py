@@ -64,10 +64,12 @@ def run(command_line: CommandLine) -> int:
     from stream.console.output import Output
     from stream.supervision.dashboard import make_dashboard
     from stream.supervision.supervisor import make_supervisor
+    from stream.topology import wiring
 
     check_start(command_line.config)
     dashboard = make_dashboard(command_line.config)
-    install(command_line.config.log, "graph", dashboard.write_line)
+    nodes = wiring(command_line.config).nodes  # with --threads they are threads of this process
+    install(command_line.config.log, "graph", dashboard.write_line, nodes=nodes)
     if isinstance(sys.stderr, Output):
         sys.stderr.say_dropped_by(dropped_line(command_line.config.log, "graph"))
     announce(command_line.config)

@@ -40,17 +40,19 @@ def main(process: str, folder: str) -> int:
     if not line:
         return 1
     config = build(json.loads(line))
-    install(config.log, process)
+    graph = wiring(config)
+    first, *others = graph.processes()[process]
+    threading.main_thread().name = first  # a log line names the node whose thread says it
+    install(config.log, process, nodes=(first, *others))
     orphaned = threading.Event()
     _end_with_supervisor(stop, orphaned, folder)
-    graph, context = wiring(config), Context(config.graph.keys)
+    context = Context(config.graph.keys)
     codes: list[int] = []
 
     def run(node: str) -> None:
         codes.append(_run_to_its_end(lambda: run_node(node, config, graph, f"ipc://{folder}/", context, stop), node))
         stop.set()  # one that ends takes the process with it, which is restarted as a whole
 
-    first, *others = graph.processes()[process]
     threads = [threading.Thread(target=run, args=(node,), name=node, daemon=True) for node in others]
     for thread in threads:
         thread.start()

@@ -16,6 +16,7 @@ from stream.settings.config import Config
 from stream.settings.options import MASK_BACKENDS, POINT_BACKENDS
 from stream.settings.presets import load, parse_override, plain
 from stream.settings.secrets import redact
+from stream.settings.web_access import DEFAULT_ENDPOINT, check_web_files, check_web_packages
 from stream.transport.descriptors import raise_descriptor_limit
 
 if TYPE_CHECKING:
@@ -57,7 +58,8 @@ def _parser() -> _Parser:
     p.add_argument(
         "--source",
         metavar="SOURCE",
-        help="demo | 0, /dev/video0 | rtsp://... | FILE | FOLDER of frames | lavfi:testsrc2=...  (default: demo)",
+        help="demo | 0, /dev/video0 | rtsp://... | browser (the page's own camera) | FILE | FOLDER of frames | "
+        "lavfi:testsrc2=...  (default: demo)",
     )
     g = p.add_argument_group("prompts: which objects to follow (more can be added while it runs: tools/ctl.py)")
     g.add_argument(
@@ -70,6 +72,13 @@ def _parser() -> _Parser:
     g.add_argument("--publish", metavar="ENDPOINT", help="where masks are published, for example tcp://127.0.0.1:5556")
     g.add_argument("--record", metavar="FILE.mp4", help="record the picture with its masks")
     g.add_argument("--save-masks", metavar="DIR", help="write a label image for each frame: 00000.png (DAVIS layout)")
+    g.add_argument(
+        "--web",
+        nargs="?",
+        const=DEFAULT_ENDPOINT,
+        metavar="HOST:PORT",
+        help=f"serve a page to look and click in; the log says its address (default: {DEFAULT_ENDPOINT})",
+    )
     g.add_argument("--window", action="store_true", default=None, help="show a window to click in")
     g.add_argument("--no-dashboard", action="store_true", help="plain log lines in the terminal")
     g = p.add_argument_group("run")
@@ -94,6 +103,7 @@ _KEYS = {  # argument -> config key
     "publish": "publisher.endpoint",
     "record": "renderer.record",
     "save_masks": "renderer.save_masks",
+    "web": "web.endpoint",
     "window": "renderer.window",
     "frames": "capture.frames",
     "duration": "capture.duration_s",
@@ -140,6 +150,9 @@ def check_start(config: Config) -> None:
     graph = wiring(config)
     graph.check()
     check_there(needed_weights(config, graph))
+    if "web" in graph.nodes and graph.nodes["web"].here:
+        check_web_packages()
+        check_web_files(config.web)
     if not graph.nodes["capture"].here:
         return
     source = config.capture.source

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import ClassVar
 
-from stream.messages import Message, Prompt
+from stream.messages import FrameRef, Message, Prompt
 
 
 class Command(Message, frozen=True, kw_only=True):
@@ -43,6 +43,31 @@ class GivePrompt(Command, frozen=True, kw_only=True):
 
     schema: ClassVar[str] = "give_prompt/1"
     prompt: Prompt
+    request: int = 0  # that an Answer is to name: the prompt is accepted, or its frame is gone; 0: nobody waits
+
+
+class ChooseCandidate(Command, frozen=True, kw_only=True):
+    """Take another of the masks that an object's newest prompt may mean (tracker); the decoder answers the request."""
+
+    schema: ClassVar[str] = "choose_candidate/1"
+    object_id: int
+    step: int  # so many masks larger, or (below 0) smaller
+    request: int
+
+
+class HoldFrame(Command, frozen=True, kw_only=True):
+    """Keep a frame for a prompt that is still being given (tracker); the Answer names the request."""
+
+    schema: ClassVar[str] = "hold_frame/1"
+    frame: FrameRef
+    request: int
+
+
+class ReleaseFrame(Command, frozen=True, kw_only=True):
+    """Keep a frame no longer (tracker)."""
+
+    schema: ClassVar[str] = "release_frame/1"
+    frame: FrameRef
 
 
 class RemoveObject(Command, frozen=True, kw_only=True):
@@ -64,6 +89,21 @@ class DiscoveryDone(Command, frozen=True, kw_only=True):
     schema: ClassVar[str] = "discovery_done/1"
 
 
+class FindObjects(Command, frozen=True, kw_only=True):
+    """Have the decoder look for objects that nobody asked for on the next frame (tracker)."""
+
+    schema: ClassVar[str] = "find_objects/1"
+    count: int  # new ones at most
+
+
+class UndoPoint(Command, frozen=True, kw_only=True):
+    """Bring an object back to what it was before its newest points (tracker); the Answer names the request."""
+
+    schema: ClassVar[str] = "undo_point/1"
+    object_id: int
+    request: int
+
+
 class Pause(Command, frozen=True, kw_only=True):
     """Hold the feed (capture)."""
 
@@ -76,11 +116,32 @@ class Resume(Command, frozen=True, kw_only=True):
     schema: ClassVar[str] = "resume/1"
 
 
+class RepeatPicture(Command, frozen=True, kw_only=True):
+    """Give the picture of a paused live feed again for a while: something was asked for that shows there (capture)."""
+
+    schema: ClassVar[str] = "repeat_picture/1"
+
+
 class TakeSnapshot(Command, frozen=True, kw_only=True):
     """Write the newest frame with its masks (renderer); the Answer names the request."""
 
     schema: ClassVar[str] = "take_snapshot/1"
     request: int
+
+
+class Record(Command, frozen=True, kw_only=True):
+    """Record from now on, or no longer (renderer); the Answer names the request."""
+
+    schema: ClassVar[str] = "record/1"
+    on: bool
+    request: int
+
+
+class SetLabels(Command, frozen=True, kw_only=True):
+    """What the user calls the objects, by id: those without a label are left out (renderer, publisher)."""
+
+    schema: ClassVar[str] = "set_labels/1"
+    labels: dict[int, str]
 
 
 class PublishStatus(Command, frozen=True, kw_only=True):
@@ -100,12 +161,20 @@ STARTS: tuple[type[Command], ...] = (Start, StartCapture, StartTracker)
 COMMANDS: tuple[type[Command], ...] = (
     *STARTS,
     GivePrompt,
+    ChooseCandidate,
+    HoldFrame,
+    ReleaseFrame,
     RemoveObject,
     DecoderRestarted,
     DiscoveryDone,
+    FindObjects,
+    UndoPoint,
     Pause,
     Resume,
+    RepeatPicture,
     TakeSnapshot,
+    Record,
+    SetLabels,
     PublishStatus,
     Stop,
 )

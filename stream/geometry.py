@@ -59,18 +59,26 @@ def resize_mask(mask: Array, size: Size) -> Array:
     return np.ascontiguousarray(mask[rows[:, None], columns])
 
 
+def fit(frame: Size, into: Size, smallest: int) -> Size:
+    """The size of a frame that is scaled to fit; its shape changes only where a side would fall below the smallest."""
+    height, width = Letterbox(frame, into).size
+    return max(height, smallest), max(width, smallest)
+
+
 @dataclass(frozen=True)
 class Letterbox:
-    """Where a frame lies on a canvas: scaled to fit, its shape kept, centred, bars at two sides."""
+    """Where a frame lies on a canvas of square pixels: scaled to fit, its shape kept, centred, bars at two sides."""
 
     frame: Size  # frame px
     canvas: Size  # canvas px
+    pixel_aspect: float = 1.0  # width to height of a frame's pixel, as it is to be shown
 
     @property
     def size(self) -> Size:
         """Of the scaled frame, canvas px."""
-        scale = min(self.canvas[0] / self.frame[0], self.canvas[1] / self.frame[1])
-        return max(1, round(self.frame[0] * scale)), max(1, round(self.frame[1] * scale))
+        height, width = self.frame[0], self.frame[1] * self.pixel_aspect
+        scale = min(self.canvas[0] / height, self.canvas[1] / width)
+        return max(1, round(height * scale)), max(1, round(width * scale))
 
     @property
     def corner(self) -> tuple[int, int]:
@@ -79,7 +87,7 @@ class Letterbox:
 
     @property
     def scale(self) -> tuple[float, float]:
-        """Canvas px a frame px, in x and in y: equal but for the rounding of the size."""
+        """Canvas px a frame px, in x and in y: where pixels are square, equal but for the rounding of the size."""
         return self.size[1] / self.frame[1], self.size[0] / self.frame[0]
 
     def to_canvas(self, x: float, y: float) -> tuple[float, float]:

@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from stream.reports import Health, Progress
 from stream.transport.service_sockets import Outlet
+from stream.transport.sockets import Context, Refused
 from stream.transport.topics import Publisher, Subscriber
 
 
@@ -66,6 +67,7 @@ class Heartbeat:
         self,
         node: str,
         outlet: Outlet,
+        context: Context,
         period_s: float,
         meter: StepMeter,
         publishers: Sequence[Publisher],
@@ -73,6 +75,8 @@ class Heartbeat:
     ) -> None:
         self.node = node
         self.outlet = outlet
+        self._context = context
+        self._refused = Refused()
         self.period_s = period_s
         self.meter = meter
         self.publishers = publishers
@@ -108,6 +112,7 @@ class Heartbeat:
         last_s, last_steps, last_spent_s = self._last
         self._last = (now_s, steps, spent_s)
         elapsed_s, done = max(now_s - last_s, 1e-6), steps - last_steps
+        self._refused += self._context.take_refused()
         sockets: list[Publisher | Subscriber] = [*self.publishers, *self.subscribers]
         return Health(
             node=self.node,
@@ -123,6 +128,8 @@ class Heartbeat:
             rss_mb=resident_mb(),
             peak_rss_mb=resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024,
             malformed=sum(s.malformed for s in sockets),
+            refused_keys=self._refused.keys,
+            refused_connections=self._refused.connections,
             dropped=sum(p.dropped for p in self.publishers) + sum(s.lost for s in self.subscribers),
             transport_ms=sum(s.spent_ns for s in sockets) / 1e6,
         )

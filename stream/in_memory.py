@@ -11,8 +11,10 @@ Serves the tests of every shell, the evaluation tools, and whoever wants to step
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+import queue
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TypeVar
 
 from stream.commands import Command
@@ -28,11 +30,16 @@ class InMemoryBroadcast:
 
     def __init__(self) -> None:
         self.sent: list[list[bytes]] = []
+        self.subscriptions: set[str] = set()  # prefixes of topics; written by whoever drives the stage
         self.closed = False
 
     def send(self, parts: list[bytes]) -> None:
         """Keep the message."""
         self.sent.append(parts)
+
+    def has_subscriber(self, topic: str) -> bool:
+        """Whether somebody subscribes to the topic, or to a prefix of it."""
+        return any(topic.startswith(prefix) for prefix in self.subscriptions)
 
     def close(self) -> None:
         """Note it."""
@@ -60,6 +67,39 @@ class InMemoryControl:
         self.closed = True
 
 
+class InMemoryListener:
+    """A subscriber whose messages a test writes."""
+
+    def __init__(self, topics: Sequence[str]) -> None:
+        self.topics = set(topics)  # that it listens to now
+        self.messages: queue.SimpleQueue[list[bytes]] = queue.SimpleQueue()
+        self.closed = False
+
+    def publish(self, parts: list[bytes]) -> None:
+        """Give it a message, if it listens to that topic."""
+        if any(parts[0].startswith(topic.encode()) for topic in self.topics):
+            self.messages.put(parts)
+
+    def recv(self, timeout_ms: int) -> list[bytes] | None:
+        """The next message there is."""
+        try:
+            return self.messages.get(timeout=timeout_ms / 1000)
+        except queue.Empty:
+            return None
+
+    def subscribe(self, topic: str) -> None:
+        """Listen to one more."""
+        self.topics.add(topic)
+
+    def unsubscribe(self, topic: str) -> None:
+        """Listen to one less."""
+        self.topics.discard(topic)
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+
 class InMemoryNode:
     """A `NodeContext` for one stage."""
 
@@ -73,6 +113,8 @@ class InMemoryNode:
         self.ended = False
         self.broadcast = InMemoryBroadcast()
         self.control = InMemoryControl()
+        self.listener = InMemoryListener(())
+        self.folder = Path()  # written by a test whose stage keeps something there
 
     # --- what a stage asks of its node ---
 
@@ -117,6 +159,11 @@ class InMemoryNode:
     def open_control(self) -> InMemoryControl:
         """The one control client of this node."""
         return self.control
+
+    def open_listener(self, topics: Sequence[str]) -> InMemoryListener:
+        """The one listener of this node."""
+        self.listener.topics.update(topics)
+        return self.listener
 
     # --- what drives a stage ---
 

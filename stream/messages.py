@@ -7,10 +7,12 @@ height) in whole px, images are RGB uint8 (H, W, 3), times are ns. What nodes te
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import ClassVar, Literal
 
 import msgspec
 import numpy as np
+from msgspec.structs import replace
 
 from stream.arrays import Array, expect
 
@@ -39,6 +41,19 @@ class Stamp(msgspec.Struct, frozen=True, kw_only=True):
     epoch: int = 0  # geometry epoch: +1 when the frame size changes
 
 
+class FrameRef(msgspec.Struct, frozen=True, kw_only=True):
+    """Names a frame of a camera."""
+
+    session: int
+    frame_id: int
+    epoch: int = 0
+
+    @classmethod
+    def of(cls, stamp: Stamp) -> FrameRef:
+        """The name of the frame with that stamp."""
+        return cls(session=stamp.session, frame_id=stamp.frame_id, epoch=stamp.epoch)
+
+
 class Frame(Message, frozen=True, kw_only=True):
     """One picture of the feed."""
 
@@ -62,6 +77,20 @@ class Frame(Message, frozen=True, kw_only=True):
     def size(self) -> tuple[int, int]:
         """(height, width) in px."""
         return self.rgb.shape[0], self.rgb.shape[1]
+
+
+class Upload(Message, frozen=True, kw_only=True):
+    """A picture of a page's own camera, or the word that this page sends no more."""
+
+    schema: ClassVar[str] = "upload/1"
+    page: int  # counts the pages, or times, that a camera was turned on
+    jpeg: Array  # (bytes,) uint8; empty: no more
+    reason: str = ""  # why it sends no more
+    arrived_ns: int  # monotonic clock of the host that the page sends to
+    arrived_unix_ns: int
+
+    def __post_init__(self) -> None:
+        expect(self.jpeg, "upload.jpeg", "uint8", (None,))
 
 
 class Sighting(msgspec.Struct, frozen=True, kw_only=True):
@@ -91,6 +120,10 @@ class Prompt(msgspec.Struct, frozen=True, kw_only=True):
     mask: Array | None = None  # (H, W) uint8, 0 or 1, of the whole frame
     seen_unix_ns: int = 0  # restore: when the object was last seen well; 0: unknown
     sighting: Sighting | None = None  # restore: how it looked then, where the tracker has the picture
+    frame: FrameRef | None = None  # that somebody saw when they gave it; None: the next frame
+    candidate: int | None = None  # of the masks that it may mean, by area from 0, the smallest; None: the default
+    step: int = 0  # so many masks larger than the one that was chosen last
+    corrections: int = 0  # so many of the last points were given to correct the mask that the others make
 
     def __post_init__(self) -> None:
         if self.xy is not None:
@@ -148,12 +181,33 @@ class ReinitRequest(Message, frozen=True, kw_only=True):
     seeds_for: tuple[int, ...] = ()
 
 
+class TrackedFrame(msgspec.Struct, frozen=True, kw_only=True):
+    """A frame that was answered with Tracks, and the objects that these held."""
+
+    frame: Frame
+    objects: tuple[ObjectTrack, ...] = ()
+
+
+class PromptOnFrame(Message, frozen=True, kw_only=True):
+    """A prompt on a frame that was answered before: the decoder makes its mask there, and brings it to the newest.
+
+    The Tracks that follow hold the object, from the frame after the last of `since` on.
+    """
+
+    schema: ClassVar[str] = "prompt_on_frame/1"
+    prompt: Prompt
+    on: TrackedFrame
+    since: tuple[Frame, ...] = ()  # answered since, thinned, the newest last; empty where the mask model needs none
+    request: int = 0  # that an Answer is to name, with the candidate that was chosen; 0: nobody waits
+
+
 class DiscoverObjects(Message, frozen=True, kw_only=True):
     """The decoder is to look for objects on this frame that nobody asked for, and to report them (Found)."""
 
     schema: ClassVar[str] = "discover_objects/1"
     frame: Frame
     following: int = 0  # objects alive
+    count: int = 0  # new ones at most; 0: as the config says (--auto)
 
 
 class ObjectMask(msgspec.Struct, frozen=True, kw_only=True):
@@ -169,6 +223,8 @@ class ObjectMask(msgspec.Struct, frozen=True, kw_only=True):
     xy: Array  # (N, 2) float32, frame px
     visibility: Array  # (N,) float32
     labels: Array  # (N,) uint8
+    reason: str = ""  # why it is uncertain or lost, in a few words
+    label: str = ""  # what the user calls it; only sinks know it
 
     def __post_init__(self) -> None:
         x, y, width, height = self.bbox
@@ -195,6 +251,13 @@ class Masks(Message, frozen=True, kw_only=True):
         for o in self.objects:
             if o.bbox[0] + o.bbox[2] > width or o.bbox[1] + o.bbox[3] > height:
                 raise ValueError(f"mask.bbox {o.bbox} lies outside the frame of {width}x{height}")
+
+    def with_labels(self, labels: Mapping[int, str]) -> Masks:
+        """The same masks; each object with the label of its id, where there is one."""
+        if not labels:
+            return self
+        objects = tuple(replace(o, label=labels.get(o.object_id, "")) for o in self.objects)
+        return replace(self, objects=objects)
 
     def label_image(self) -> Array:
         """(H, W), each pixel the id of the object there, 0 background; uint8, or uint16 once an id is above 255."""

@@ -11,7 +11,9 @@ All hooks are called from one thread, and none of them may wait for long; `wake`
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any, Protocol
 
 from stream.commands import Command
@@ -55,6 +57,16 @@ class Broadcast(Protocol):
     """The socket for programs outside: never waits for any of them."""
 
     def send(self, parts: list[bytes]) -> None: ...
+    def has_subscriber(self, topic: str) -> bool: ...
+    def close(self) -> None: ...
+
+
+class PublicListener(Protocol):
+    """A subscriber to what a publisher tells the world (docs/protocol.md)."""
+
+    def recv(self, timeout_ms: int) -> list[bytes] | None: ...
+    def subscribe(self, topic: str) -> None: ...
+    def unsubscribe(self, topic: str) -> None: ...
     def close(self) -> None: ...
 
 
@@ -72,6 +84,10 @@ class NodeContext(Protocol):
     @property
     def ready(self) -> bool:
         """False while a reader that is waited for is behind: what is sent now would only pile up."""
+
+    @property
+    def folder(self) -> Path:
+        """The run's own folder: nobody but its user can read it, and it goes with the run."""
 
     def send(self, message: Message) -> None:
         """Write to the topic that carries this kind of message. Never waits."""
@@ -99,3 +115,6 @@ class NodeContext(Protocol):
 
     def open_control(self) -> ControlClient:
         """A client of this run's control socket."""
+
+    def open_listener(self, topics: Sequence[str]) -> PublicListener:
+        """A subscriber to these topics (or their beginnings) of this run's publisher, as any program outside is."""

@@ -59,6 +59,8 @@ class Health(Report, frozen=True, kw_only=True):
     rss_mb: float = 0.0
     peak_rss_mb: float = 0.0
     malformed: int = 0
+    refused_keys: int = 0  # by the sockets of its process, as far as no other node in it has told them
+    refused_connections: int = 0
     dropped: int = 0  # messages that gave way in a queue of this node, or were lost on their way to it
     transport_ms: float = 0.0  # spent packing, sending, receiving and unpacking, in all
 
@@ -101,8 +103,9 @@ class Answer(Report, frozen=True, kw_only=True):
 
     schema: ClassVar[str] = "answer/1"
     request: int
-    result: dict[str, str] = {}
+    result: dict[str, bool | int | float | str] = {}
     error: str = ""
+    code: str = "internal"  # of the error, as the client gets it (docs/protocol.md)
 
 
 class Proposal(msgspec.Struct, frozen=True, kw_only=True):
@@ -126,11 +129,12 @@ class Proposal(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Found(Report, frozen=True, kw_only=True):
-    """The decoder has looked for objects that nobody asked for (--auto): the best first, perhaps none."""
+    """The decoder has looked for objects that no prompt named: the best first, perhaps none."""
 
     schema: ClassVar[str] = "found/1"
     frame_id: int
-    requested: bool = False  # on the first frame, as the tracker asked for; else at a boundary
+    requested: bool = False  # on the first frame, as the tracker asked for; else at a boundary, or by request
+    count: int = 0  # new objects at most, where somebody asked for so many; 0: as the config says
     size: tuple[int, int]  # (height, width) of that frame, px
     objects: tuple[Proposal, ...] = ()
 

@@ -168,14 +168,24 @@ def _check_owner(top: Path) -> None:
 
 def find_run(camera: str | None = None) -> Run:
     """The run going on on this machine (of that camera); ConfigError when there is none, or more than one."""
-    runs = []
+    return _find(camera)[0]
+
+
+def find_run_folder(camera: str | None = None) -> Path:
+    """The folder of that run; ConfigError as for `find_run`."""
+    return _find(camera)[1]
+
+
+def _find(camera: str | None) -> tuple[Run, Path]:
+    found = []
     for path in _run_folders():
         try:
             run = Run(**json.loads((path / "run.json").read_text()))
         except (OSError, ValueError, TypeError):
             continue
         if camera in (None, run.camera):
-            runs.append(run)
+            found.append((run, path))
+    runs = [run for run, _ in found]
     named = f" of camera {camera!r}" if camera else ""
     if not runs:
         raise ConfigError(f"no run{named} is going on on this machine; start run_stream.py, or give the endpoint")
@@ -184,7 +194,7 @@ def find_run(camera: str | None = None) -> Run:
             f"{len(runs)} runs{named} are going on; name one with --camera or give its endpoint: "
             + ", ".join(f"{r.camera} (pid {r.pid}, {r.control_endpoint})" for r in runs)
         )
-    return runs[0]
+    return found[0]
 
 
 def _run_folders() -> list[Path]:

@@ -5,28 +5,32 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from pathlib import Path
 from typing import Any
 
 from msgspec.structs import replace
 
 from stream.commands import STARTS, Command, Stop
-from stream.errors import StreamError
+from stream.errors import ConfigError, StreamError
 from stream.heartbeat import Heartbeat, StepMeter
 from stream.messages import End, Message
 from stream.node import NodeContext, Stage
 from stream.reports import Bound, Done, Failure, Hello, Report
+from stream.run_directory import root
 from stream.settings.addresses import connectable
 from stream.settings.config import Config
 from stream.topology import TOPICS, Graph
-from stream.transport.service_sockets import Broadcast, Outlet, RequestClient
+from stream.transport.service_sockets import Broadcast, Listener, Outlet, RequestClient
 from stream.transport.sockets import Context, Poller, Waker
 from stream.transport.topics import Publisher, Subscriber
 
 log = logging.getLogger(__name__)
 
 TICK_MS = 50  # the longest that the loop sleeps: how soon a stop is seen
+
+LISTENER_QUEUE = 64  # messages of this run's publisher that wait for a node: masks of two seconds
 
 MakeStage = Callable[[Config, NodeContext], Stage]
 
@@ -75,6 +79,7 @@ class Runtime:
         self._heartbeat = Heartbeat(
             node,
             Outlet(context, self._endpoint("reports")),
+            context,
             config.supervisor.heartbeat_s,
             self._meter,
             [*self._publishers.values()],
@@ -91,6 +96,12 @@ class Runtime:
     def ready(self) -> bool:
         """False while a reader that is waited for is behind."""
         return all(p.ready for p in self._publishers.values())
+
+    @property
+    def folder(self) -> Path:
+        """The run's own folder."""
+        transport, _, place = self.base.partition("://")
+        return Path(place) if transport == "ipc" else root() / place.strip("/")
 
     def send(self, message: Message) -> None:
         """Write to the topic that carries this kind of message."""
@@ -128,7 +139,8 @@ class Runtime:
     def open_broadcast(self) -> Broadcast:
         """The PUB sockets for programs outside."""
         endpoint = self.config.publisher.endpoint or self._endpoint("publish")
-        broadcast = Broadcast(self.context, endpoint, TOPICS["masks"].depth)
+        inner = self._endpoint("publish") if "web" in self.graph.nodes else ""
+        broadcast = Broadcast(self.context, endpoint, TOPICS["masks"].depth, inner=inner)
         self.report(Bound(endpoint=broadcast.endpoint))
         self._broadcasts.append(broadcast)
         return broadcast
@@ -137,6 +149,15 @@ class Runtime:
         """A client of this run's control socket."""
         endpoint = connectable(self.config.control.endpoint) or self._endpoint("control")
         return RequestClient(endpoint, self.config.graph.keys, self.context)
+
+    def open_listener(self, topics: Sequence[str]) -> Listener:
+        """A subscriber to this run's publisher."""
+        endpoint = self._endpoint("publish")
+        if not self.graph.nodes["publisher"].here:
+            endpoint = connectable(self.config.publisher.endpoint)
+            if not endpoint.startswith("tcp://"):
+                raise ConfigError("publisher.endpoint is not set: the page here and the publisher elsewhere need it")
+        return Listener(self.context, endpoint, topics, queue=LISTENER_QUEUE)
 
     # --- the loop ---
 

@@ -2,7 +2,9 @@
 
     capture --frames--> tracker --tracks--> decoder --scenes--> renderer
                            ^                   |----masks-----> publisher, supervisor
-                           +-------seeds-------+                (frames go to the publisher too, if it publishes them)
+                           +-------seeds-------+                (frames and scenes go there too, if it publishes them)
+    web --uploads--> capture (where a page's own camera is the source)
+    publisher --PUB--> web (where it is asked for) --requests--> supervisor
     supervisor --commands--> every node --reports--> supervisor
 
 Frames travel down the chain with what was found in them, so that no reader ever has to match two streams.
@@ -17,8 +19,20 @@ from enum import Enum
 
 from stream.commands import COMMANDS
 from stream.errors import ConfigError, nearest
-from stream.messages import DiscoverObjects, Frame, Masks, Message, ReinitRequest, Scene, Seeds, Tracks
+from stream.messages import (
+    DiscoverObjects,
+    Frame,
+    Masks,
+    Message,
+    PromptOnFrame,
+    ReinitRequest,
+    Scene,
+    Seeds,
+    Tracks,
+    Upload,
+)
 from stream.reports import REPORTS
+from stream.settings.addresses import source_kind
 from stream.settings.config import Config
 
 
@@ -56,8 +70,9 @@ class Stage:
 
 
 TOPICS = {
+    "uploads": Topic((Upload,), 1),
     "frames": Topic((Frame,), 2),
-    "tracks": Topic((Tracks, ReinitRequest, DiscoverObjects), 2),
+    "tracks": Topic((Tracks, ReinitRequest, DiscoverObjects, PromptOnFrame), 2),
     "scenes": Topic((Scene,), 8),
     "masks": Topic((Masks,), 8),
     "seeds": Topic((Seeds,), 1000, drained=True),
@@ -74,8 +89,10 @@ STAGES = {
     # tracker's input, before any work was spent on them, and the age of a mask stays below two steps of the decoder.
     "decoder": Stage({"tracks": PACED}, ("masks", "scenes", "seeds"), feed="tracks"),
     "renderer": Stage({"scenes": EVERY}, (), feed="scenes"),
-    "publisher": Stage({"masks": EVERY, "frames": NEWEST}, (), feed="masks"),
+    "publisher": Stage({"masks": EVERY, "frames": NEWEST, "scenes": NEWEST}, (), feed="masks"),
+    "web": Stage({}, ()),  # hears of the feed as programs outside do, and asks for things as they do
 }
+OPTIONAL = ("web",)  # stages that are there only where the config asks for them
 SUPERVISOR = "supervisor"
 
 
@@ -164,7 +181,7 @@ def wiring(config: Config) -> Graph:
     for topic in config.graph.endpoints:
         if topic not in TOPICS:
             raise ConfigError(f"graph.endpoints: no topic {topic!r}; {nearest(topic, TOPICS)}")
-    nodes = {stage: _node(stage, config) for stage in STAGES}
+    nodes = {stage: _node(stage, config) for stage in STAGES if stage not in OPTIONAL or _is_wanted(stage, config)}
     nodes[SUPERVISOR] = Node(
         camera=config.capture.camera,
         stage=SUPERVISOR,
@@ -194,15 +211,29 @@ def _node(stage: str, config: Config) -> Node:
         reads["scenes"] = NEWEST  # asked for when a snapshot is
     if stage == "publisher" and not config.publisher.frames:
         del reads["frames"]
+    writes = plan.writes
+    if source_kind(config.capture.source) == "browser":
+        if stage == "capture":
+            reads["uploads"] = NEWEST
+        if stage == "web":
+            writes = (*writes, "uploads")
+    if stage == "publisher" and not config.publishes_scenes:
+        del reads["scenes"]
     return Node(
         camera=config.capture.camera,
         stage=stage,
         reads={"commands": EVERY, **reads},
-        writes=(*plan.writes, "reports"),
+        writes=(*writes, "reports"),
         feed=plan.feed,
         process=_process(stage, config),
         here=not config.graph.run or stage in config.graph.run,
     )
+
+
+def _is_wanted(stage: str, config: Config) -> bool:
+    """Whether the config asks for a stage that can be left out."""
+    assert stage == "web", stage
+    return bool(config.web.endpoint)
 
 
 def _process(stage: str, config: Config) -> str:

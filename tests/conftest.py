@@ -27,6 +27,14 @@ def own_run_folder(monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         yield Path(folder)
 
 
+@pytest.fixture(autouse=True)
+def own_secrets(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What one test hides (a password may be a plain word) the next one shows."""
+    from stream.settings import secrets
+
+    monkeypatch.setattr(secrets, "_remembered", {})
+
+
 @pytest.fixture
 def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     """Start runs; whatever is left of them is ended."""

@@ -9,11 +9,12 @@ import subprocess
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
 
 import pytest
+from running import reserved_port
 
 SERVER = Path(__file__).with_name("rtsp_server.py")
 SYSTEM_PYTHON = "/usr/bin/python3"  # the one that has gi; a virtual environment has not
@@ -21,7 +22,7 @@ PACKAGES = (
     "python3-gi gir1.2-gst-rtsp-server-1.0 gstreamer1.0-plugins-base gstreamer1.0-plugins-good "
     "gstreamer1.0-plugins-ugly gstreamer1.0-libav"
 )
-READY_S = 15.0
+READY_S = 60.0
 PROBE = """
 import gi
 gi.require_version("Gst", "1.0")
@@ -71,6 +72,12 @@ class Camera:
         self.process.kill()
         self.process.wait()
 
+    def send(self, word: str) -> None:
+        """From now on: ball, black or white (identical) pictures; whole, corrupt or undecodable ones."""
+        assert self.process.stdin is not None
+        self.process.stdin.write(f"{word}\n")
+        self.process.stdin.flush()
+
     def freeze(self) -> None:
         """Leave connections open and say nothing more."""
         self.process.send_signal(signal.SIGSTOP)
@@ -92,21 +99,37 @@ class Camera:
 def start_rtsp_server(
     port: int = 0, *, user: str = "", password: str = "", file: str = "", size: str = "640x360", fps: int = 25
 ) -> Iterator[Camera]:
-    """A camera that listens on 127.0.0.1:`port` (0: any free one) until the block ends; a user must be named then."""
+    """A camera that listens on 127.0.0.1:`port` until the block ends; a user must be named then.
+
+    0 is any free port. It stays this camera's own until the block ends, so that another can come back on it.
+    """
     need_rtsp()
-    with tempfile.TemporaryDirectory(prefix="rtsp-") as folder:
+    with ExitStack() as stack:
+        folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="rtsp-"))
+        port = port or stack.enter_context(reserved_port())
         count_file = Path(folder) / "counts.json"
         command = [SYSTEM_PYTHON, str(SERVER), "--port", str(port), "--size", size, "--fps", str(fps)]
-        command += ["--user", user, "--password", password, "--file", file, "--count-file", str(count_file)]
-        process = subprocess.Popen(command, stdout=subprocess.PIPE, text=True)
+        command += [
+            "--user",
+            user,
+            "--password",
+            password,
+            "--file",
+            file,
+            "--count-file",
+            str(count_file),
+            "--take-orders",
+        ]
+        process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:
             bound = _wait_until_ready(process)
             yield Camera(process, bound, f"{user}:{password}@" if user else "", count_file)
         finally:
             process.kill()
             process.wait()
-            assert process.stdout is not None
-            process.stdout.close()
+            for pipe in (process.stdin, process.stdout):
+                assert pipe is not None
+                pipe.close()
 
 
 def _wait_until_ready(process: subprocess.Popen[str]) -> int:

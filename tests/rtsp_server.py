@@ -3,13 +3,18 @@
 
 Prints `ready PORT` once it listens (port 0: any free one). With --count-file it keeps writing how many frames each
 client was sent: {"clients": [frames of the first, frames of the second, ...], "total": their sum}.
+
+A line on standard input changes what is sent from then on: a pattern of videotestsrc (`ball`, `black`, `white`, whose
+pictures are identical), or what happens to the encoded pictures (`whole`, `corrupt`, `undecodable`).
 """
 
 from __future__ import annotations
 
 import argparse
+import ctypes
 import json
 import os
+import random
 import signal
 import sys
 from typing import Any
@@ -22,6 +27,7 @@ from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 MOUNT = "/cam"
 COUNT_EVERY_MS = 200
+START_CODES = "video/x-h264,stream-format=byte-stream"  # by which units are found
 
 
 class Cameras(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]
@@ -32,28 +38,77 @@ class Cameras(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]
         self.set_launch(launch)
         self.set_shared(False)
         self.sent: list[int] = []  # frames that left the encoder, one count a client
+        self.source: Any = None  # of the newest client
+        self.damage = "whole"
+
+    def obey(self, word: str) -> None:
+        """Change what is sent."""
+        if word in ("whole", "corrupt", "undecodable"):
+            self.damage = word
+        elif self.source is not None:
+            self.source.set_property("pattern", word)
 
     def do_configure(self, media: Any) -> None:
         encoder = media.get_element().get_by_name("encoder")
+        self.source = media.get_element().get_by_name("source") or self.source
         client = len(self.sent)
         self.sent.append(0)
 
-        def count(_pad: Any, _info: Any) -> Any:
+        def count(_pad: Any, info: Any) -> Any:
             self.sent[client] += 1
+            if self.damage == "undecodable" or (self.damage == "corrupt" and self.sent[client] % 5 == 0):
+                spoil(info.get_buffer(), from_header=self.damage == "undecodable")
             return Gst.PadProbeReturn.OK
 
         encoder.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, count)
         GstRtspServer.RTSPMediaFactory.do_configure(self, media)
 
 
+class MapInfo(ctypes.Structure):
+    """GstMapInfo."""
+
+    _fields_ = [
+        ("memory", ctypes.c_void_p),
+        ("flags", ctypes.c_int),
+        ("data", ctypes.c_void_p),
+        ("size", ctypes.c_size_t),
+        ("max_size", ctypes.c_size_t),
+        ("user_data", ctypes.c_void_p * 4),
+        ("reserved", ctypes.c_void_p * 4),
+    ]
+
+
+def spoil(buffer: Any, *, from_header: bool) -> None:
+    """Overwrite an encoded picture (H.264 with start codes): all of each unit, or the last third of all.
+
+    Python's bindings never let a buffer be written that they hold themselves, so it is done in C's way.
+    """
+    library, info, address = ctypes.CDLL("libgstreamer-1.0.so.0"), MapInfo(), ctypes.c_void_p(hash(buffer))
+    if not library.gst_buffer_map(address, ctypes.byref(info), 1):
+        return
+    data = ctypes.string_at(info.data, info.size)
+    if from_header:
+        units = data.split(b"\0\0\1")
+        bad = b"\0\0\1".join([units[0], *(unit[:1] + b"\x55" * (len(unit) - 1) for unit in units[1:])])
+    else:
+        bad = data[: -(len(data) // 3)] + random.Random(1).randbytes(len(data) // 3)
+    assert len(bad) == len(data)
+    ctypes.memmove(info.data, bad, len(bad))
+    library.gst_buffer_unmap(address, ctypes.byref(info))
+
+
 def launch_line(file: str, size: str, fps: int) -> str:
     """A client's pipeline in gst-launch's words, from the ball or from what `loop_file` plays."""
     width, height = size.split("x")
-    picture = f"intervideosrc channel={MOUNT} ! videoconvert" if file else "videotestsrc is-live=true pattern=ball"
+    picture = (
+        f"intervideosrc channel={MOUNT} ! videoconvert"
+        if file
+        else "videotestsrc name=source is-live=true pattern=ball"
+    )
     raw = f"video/x-raw,format=I420,width={width},height={height},framerate={fps}/1"
     # no config-interval on the payloader: with x264's sliced threads it splits a key frame into two pictures
     encoder = f"x264enc name=encoder tune=zerolatency speed-preset=ultrafast key-int-max={fps} bitrate=1500"
-    return f"( {picture} ! {raw} ! {encoder} ! rtph264pay name=pay0 pt=96 )"
+    return f"( {picture} ! {raw} ! {encoder} ! {START_CODES} ! rtph264pay name=pay0 pt=96 )"
 
 
 def loop_file(file: str, size: str, fps: int) -> Any:
@@ -97,6 +152,7 @@ def main() -> int:
     parser.add_argument("--size", default="640x360")
     parser.add_argument("--fps", type=int, default=25)
     parser.add_argument("--count-file", default="")
+    parser.add_argument("--take-orders", action="store_true", help="read lines from standard input")
     own = parser.parse_args()
 
     Gst.init(None)
@@ -119,7 +175,15 @@ def main() -> int:
             os.replace(own.count_file + ".part", own.count_file)  # a reader never sees half a file
         return True
 
+    def obey(descriptor: int, _condition: Any) -> bool:
+        words = os.read(descriptor, 4096).decode().split()  # short lines, each written at once
+        for word in words:
+            cameras.obey(word)
+        return bool(words)
+
     loop = GLib.MainLoop()
+    if own.take_orders:
+        GLib.io_add_watch(sys.stdin.fileno(), GLib.PRIORITY_DEFAULT, GLib.IO_IN | GLib.IO_HUP, obey)
     GLib.timeout_add(COUNT_EVERY_MS, write_counts)
     for number in (signal.SIGTERM, signal.SIGINT):
         GLib.unix_signal_add(GLib.PRIORITY_DEFAULT, number, loop.quit)

@@ -7,11 +7,12 @@ import io
 import json
 import os
 import signal
+import socket
 import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -29,6 +30,15 @@ def until(condition: Callable[[], Any], what: str, patience_s: float = PATIENCE_
         assert time.monotonic() < end, f"waited {patience_s:g} s in vain for {what}"
         time.sleep(0.02)
     return answer
+
+
+@contextlib.contextmanager
+def reserved_port() -> Iterator[int]:
+    """A port of 127.0.0.1 on which nobody listens, and which only a server that asks for it (SO_REUSEADDR) gets."""
+    with socket.socket() as holder:
+        holder.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        holder.bind(("127.0.0.1", 0))
+        yield holder.getsockname()[1]
 
 
 class Run:
@@ -145,6 +155,22 @@ def nodes_of(pid: int) -> list[int]:
             if b"nodes" in words and any(f"/{pid}-".encode() in w for w in words) and state != "Z":
                 found.append(int(entry.name))
     return found
+
+
+def handles_signals(pid: int) -> bool:
+    """Whether the process has a handler of its own for SIGTERM, or holds it back for one."""
+    with open(f"/proc/{pid}/status") as status:
+        masks = dict(line.split(":\t") for line in status if line.startswith("Sig"))
+    return bool((int(masks["SigCgt"], 16) | int(masks["SigBlk"], 16)) & 1 << (signal.SIGTERM - 1))
+
+
+def crowding() -> float:
+    """How many times longer work takes here and now than on a machine that does nothing else; 1 at least."""
+    began_s, work_s = time.monotonic(), 0.1
+    end_s = time.thread_time() + work_s
+    while time.thread_time() < end_s:
+        pass
+    return max(1.0, (time.monotonic() - began_s) / work_s)
 
 
 def gone(run: Run, folder: Path) -> bool:

@@ -94,12 +94,20 @@ def health(node="tracker", frame_id=-1, counters=None, gauges=None, phase="runni
     return Health(node=node, pid=1, progress=progress, **values)
 
 
-def found(*boxes, size=SIZE, requested=True, frame_id=5):
+def found(*boxes, size=SIZE, requested=True, frame_id=5, count=0):
     objects = [
         Proposal(bbox=box, bits=np.full((box[2] * box[3] + 7) // 8, 255, np.uint8), score=0.9, inside=(box[0], box[1]))
         for box in boxes
     ]
-    return Found(node="decoder", pid=1, frame_id=frame_id, requested=requested, size=size, objects=tuple(objects))
+    return Found(
+        node="decoder",
+        pid=1,
+        frame_id=frame_id,
+        requested=requested,
+        count=count,
+        size=size,
+        objects=tuple(objects),
+    )
 
 
 class FakeRunning:
@@ -206,6 +214,9 @@ class FakeConnections:
     @property
     def malformed(self):
         return {"reports": 2, "commands": 1}
+
+    def refused(self):
+        return {"keys": 1, "connections": 0}
 
     def close(self, in_use=False):
         self.closed = True

@@ -14,7 +14,10 @@ DOORS = {
     "torch": {
         "stream/weights/devices.py",
         "stream/weights/loading.py",
+        "stream/weights/torchvision_ops.py",
         "nodes/tracker/pips",
+        "nodes/tracker/raft",
+        "nodes/tracker/tapnet",
         "nodes/decoder/sam",
         "tools/bench",
         "tools/goldens",
@@ -24,13 +27,16 @@ DOORS = {
     "av": {
         "nodes/capture/video.py",
         "nodes/capture/label_images.py",
-        "nodes/renderer/recording.py",
+        "nodes/renderer/video_file.py",
         "tools/clips/camera_effects.py",
         "tools/make_pictures.py",
     },
     "numba": {"nodes/decoder/lite/kernels/compiling.py"},
     "rich": {"stream/supervision/dashboard.py", "tools"},
+    "aiohttp": {"nodes/web"},
+    "prometheus_client": {"nodes/web"},
     "httpx2": {"tools/fetch/transfer.py"},
+    "playwright": {"tools/chromium.py", "tools/make_web_pictures.py"},
 }
 
 
@@ -133,7 +139,11 @@ def test_a_heavy_package_enters_by_its_doors_alone(package):
         ("nodes.decoder.node", ("av", "torch")),
         ("nodes.decoder.segmentation", ("zmq", "av", "torch")),
         ("nodes.publisher.node", ("av", "torch")),
-        ("nodes.renderer.drawing", ("zmq", "av", "torch")),
+        ("stream.command_line", ("aiohttp", "prometheus_client", "cv2", "av", "torch")),
+        ("nodes.publisher.node", ("aiohttp", "prometheus_client")),
+        ("nodes.web.access.passwords", ("aiohttp", "zmq", "cv2")),
+        ("nodes.web.node", ("av", "torch")),
+        ("stream.drawing.painter", ("zmq", "av", "torch")),
     ],
 )
 def test_a_module_loads_without_what_it_does_not_need(module, unwanted):

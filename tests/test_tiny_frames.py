@@ -12,11 +12,11 @@ from builders import box_prompt, mask_prompt, point_prompt
 from msgspec.structs import replace
 
 from nodes.publisher.node import make_stage as make_publisher
-from nodes.publisher.public_messages import unpack_masks
 from nodes.renderer.node import make_stage as make_renderer
 from stream.commands import Start
 from stream.in_memory import InMemoryNode
 from stream.messages import Prompt, Scene
+from stream.public_wire.messages import unpack_masks
 from stream.settings.config import Config, Publisher, Renderer
 from tools.evaluation.in_process import InProcessGraph, lossless, stamped
 

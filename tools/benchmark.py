@@ -5,7 +5,9 @@ python tools/benchmark.py pipeline --json pipeline.json    frames/s, latency, wh
 python tools/benchmark.py soak --frames 6000               does any process grow
 python tools/benchmark.py start                            time to --help and to the first mask, memory
 python tools/benchmark.py lite                             ms a frame of the lite masks on one thread
+python tools/benchmark.py web                              capture to painted in a real page, the cost of viewers
 python tools/benchmark.py tracker                          PIPS on line against the plain computation, ms a frame
+python tools/benchmark.py tracker --backend all            every point tracker, ms a new frame
 python tools/benchmark.py decoder                          SAM: ms an encode, a pass, a frame; against its package
 
 Targets are stated, never enforced: the exit code is 0 for whatever was measured.
@@ -28,6 +30,7 @@ SUBJECTS = {  # name -> what it measures, default of --frames, default of --repe
     "soak": ("resident memory of every process early and at the end of a long run", 6000, 1),
     "start": ("time to --help and to the first mask, memory of every process", 0, 3),
     "lite": ("ms a frame of the lite masks on one thread: 1, 5 and 20 objects, against a fixed yardstick", 100, 3),
+    "web": ("age of a frame when Chromium has painted it; what viewers cost, and one that stops reading", 500, 1),
     "tracker": ("PIPS on line against the plain computation; six minutes of CPU time", 0, 2),
     "decoder": ("SAM's encoder and mask decoder against the package's; ten minutes of CPU time", 0, 3),
 }
@@ -78,7 +81,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         if name == "pipeline":
             p.add_argument("--fps", type=float, default=25.0, metavar="HZ", help="the fixed camera rate (25)")
         if name == "tracker":
-            p.add_argument("--checkpoint", type=Path, metavar="FILE", help="weights of PIPS (default: random ones)")
+            p.add_argument(
+                "--backend",
+                default="pips",
+                metavar="NAME",
+                help="a point tracker, or all: ms a new frame (pips)",
+            )
+            p.add_argument("--checkpoint", type=Path, metavar="FILE", help="its weights (default: random ones)")
         if name == "decoder":
             p.add_argument("--backend", default="sam", metavar="NAME", help="sam, hq_sam or mobile_sam (sam)")
             p.add_argument("--model", default="vit_b", metavar="NAME", help="vit_b, vit_l, vit_h or vit_tiny (vit_b)")

@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
-"""Steer a run: add, refine, remove and list objects, pause, resume, snapshot, stats, shutdown; and make a key pair.
+"""Steer a run: objects (add, refine, rename, remove, list), pause, snapshot, record, stats, ...; and make keys.
 
 python tools/ctl.py add --point 320,180 --point 20,20,0
 python tools/ctl.py add --box 100,80,220,200
+python tools/ctl.py add --point 320,180 --frame 0:812      the frame that was seen: SESSION:FRAME_ID[:EPOCH]
+python tools/ctl.py candidate 1 +                           the next larger mask that its prompt may mean
 python tools/ctl.py refine 1 --point 340,190
 python tools/ctl.py list
 """
@@ -41,6 +43,10 @@ def main(argv: list[str]) -> int:
 def _main(argv: list[str]) -> int:
     try:
         arguments = _parser().parse_args(argv)
+        if arguments.command == "link":
+            return link(arguments.camera)
+        if arguments.command == "passwd":
+            return passwd(arguments.file, arguments.role, arguments.name)
         if arguments.command == "keygen":
             return keygen(arguments.folder, arguments.role, arguments.name)
         result = ask(arguments, arguments.command, _params(arguments))
@@ -78,24 +84,53 @@ def _parser() -> _Parser:
         if name == "add":
             c.add_argument("--box", metavar="x1,y1,x2,y2")
             c.add_argument("--mask", metavar="FILE.png", help="the pixels that are not 0")
+        c.add_argument(
+            "--frame", metavar="SESSION:FRAME_ID[:EPOCH]", help="the frame that was seen (default: the newest)"
+        )
+    c = command("candidate", "take another of the masks that an object's newest prompt may mean")
+    c.add_argument("object_id", type=int)
+    c.add_argument("step", choices=("+", "-"), help="+ the next larger, - the next smaller")
+    command("undo", "take back the newest points of an object").add_argument("object_id", type=int)
+    c = command("rename", "call an object something, or nothing with ''")
+    c.add_argument("object_id", type=int)
+    c.add_argument("label")
     command("remove", "stop following an object").add_argument("object_id", type=int)
     for name, text in (
         ("list", "the objects and their states"),
         ("pause", "hold the feed"),
         ("resume", "let the feed go on"),
         ("snapshot", "write the newest frame and its masks"),
+        ("cameras", "the cameras of the run"),
         ("stats", "the summary of the run so far"),
+        ("link", "print another address of the page, which works once"),
         ("shutdown", "end the run"),
     ):
         command(name, text)
+    command("find", "look for objects that nobody has pointed at (SAM)").add_argument("count", type=int)
+    c = command("record", "start or end a recording")
+    c.add_argument("on", choices=("on", "off"))
     c = command("keygen", "make the key pair for tcp endpoints, or that of a client")
     c.add_argument("folder")
     c.add_argument("--role", choices=("graph", "operator", "viewer"), default="graph", help="what the key opens")
     c.add_argument("--name", default="", help="of the operator or viewer, on the allow list")
+    c = command("passwd", "set a password for the page (web.passwords)")
+    c.add_argument("file")
+    c.add_argument("name", help="1 to 64 of A-Z a-z 0-9 . _ -")
+    c.add_argument("--role", choices=("operator", "viewer"), default="operator", help="acts and looks, or only looks")
     return p
 
 
-METHODS = {"add": "add_object", "refine": "refine_object", "remove": "remove_object", "list": "list_objects"}
+METHODS = {
+    "add": "add_object",
+    "candidate": "choose_candidate",
+    "refine": "refine_object",
+    "undo": "undo_point",
+    "rename": "rename_object",
+    "find": "find_objects",
+    "remove": "remove_object",
+    "list": "list_objects",
+    "cameras": "list_cameras",
+}
 
 
 def _params(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -104,7 +139,15 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
     from stream.supervision.prompt_checks import points_of
 
     params: dict[str, Any] = {}
-    if arguments.command in ("refine", "remove"):
+    if arguments.command == "record":
+        return {"on": arguments.on == "on"}
+    if arguments.command == "rename":
+        return {"object_id": arguments.object_id, "label": arguments.label}
+    if arguments.command == "find":
+        return {"count": arguments.count}
+    if arguments.command == "candidate":
+        return {"object_id": arguments.object_id, "step": 1 if arguments.step == "+" else -1}
+    if arguments.command in ("refine", "undo", "remove"):
         params["object_id"] = arguments.object_id
     if arguments.command in ("add", "refine"):
         for text in (*arguments.point, *filter(None, [getattr(arguments, "box", None)])):
@@ -117,7 +160,17 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
             params["box"] = list(prompts[0].box) if prompts[0].box else None
         if getattr(arguments, "mask", None):
             params["mask"] = _mask(arguments.mask)
+        params["frame"] = _frame(arguments.frame)
     return {key: value for key, value in params.items() if value}
+
+
+def _frame(text: str | None) -> dict[str, int] | None:
+    if text is None:
+        return None
+    numbers = text.split(":")
+    if len(numbers) not in (2, 3) or not all(n.isascii() and n.isdigit() for n in numbers):
+        raise ConfigError(f"--frame {text}: needs SESSION:FRAME_ID[:EPOCH], as in the header of the frame's masks")
+    return dict(zip(("session", "frame_id", "epoch"), map(int, numbers), strict=False))
 
 
 def _mask(path: str) -> dict[str, Any]:
@@ -153,6 +206,39 @@ def ask(arguments: argparse.Namespace, command: str, params: dict[str, Any]) -> 
 
 class NoAnswerError(StreamError):
     exit_code = 3
+
+
+def link(camera: str | None) -> int:
+    """Print an address that opens the page once; only who can write into the run's folder can make one."""
+    from nodes.web.access.run_files import RunFiles
+    from stream.run_directory import find_run_folder
+
+    files = RunFiles(find_run_folder(camera))
+    address = files.load_address()
+    if address is None:
+        raise ConfigError("the run has no page; start it with --web")
+    if address.by_password:
+        raise ConfigError(f"the page at {address.url} asks for a name and a password (web.passwords), not for a link")
+    print(f"{address.url}?once={files.make_link()}", flush=True)
+    return 0
+
+
+def passwd(file: str, role: Literal["operator", "viewer"], name: str) -> int:
+    """Write the account of that name with a password that is asked for twice, or read from a pipe."""
+    import getpass
+
+    from nodes.web.access.passwords import check_name, make_account, write_account
+
+    check_name(name)
+    if sys.stdin.isatty():
+        password = getpass.getpass(f"password for {name}: ")
+        if getpass.getpass("once more: ") != password:
+            raise ConfigError("the two passwords differ; nothing was written")
+    else:
+        password = sys.stdin.readline().rstrip("\n")
+    write_account(file, make_account(role, name, password))
+    print(f"ctl: {file}: {name} is {role} there; the page asks for it with web.passwords={file}")
+    return 0
 
 
 def keygen(folder: str, role: Literal["graph", "operator", "viewer"], name: str) -> int:

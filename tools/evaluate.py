@@ -3,6 +3,7 @@
 
 python tools/evaluate.py vos --root DAVIS --config lite --prompt mask --json vos.json --html vos.html
 python tools/evaluate.py first --root DAVIS                 first-frame IoU of clicks and boxes
+python tools/evaluate.py first --root DAVIS --candidates    of one click: its default mask, and the best on offer
 python tools/evaluate.py live --root DAVIS --fps 25         what a consumer has, in real time
 python tools/evaluate.py score --results DIR --truth DAVIS  masks that any program wrote
 python tools/evaluate.py points                             tracked points against drawn truth
@@ -82,6 +83,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
             add("--merge", action="store_true", help="all ids are one object (0/255 pictures are so anyway)")
         if name in ("vos", "live"):
             add("--prompt", choices=("mask", "box", "points"), default="mask", help="of the true mask (default: mask)")
+        if name == "first":
+            add(
+                "--candidates", action="store_true", help="clicks alone: the default mask, and the best that is offered"
+            )
+            add("--clicks", type=int, default=1, metavar="N", help="how many, with --candidates (1)")
         if name == "vos":
             add("--save", type=Path, metavar="DIR", help="write label images as a submission folder")
         if name == "live":
@@ -102,6 +108,8 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
             add("--html", type=Path, metavar="REPORT", help="write a page of charts and film strips")
         add("--json", type=Path, metavar="OUT", help="write the table")
     options = parser.parse_args(argv)
+    if getattr(options, "clicks", 1) < 1:
+        parser.error(f"--clicks is {options.clicks}; needs 1 or more")
     if getattr(options, "jobs", 1) < 1:
         parser.error(f"--jobs is {options.jobs}; needs 1 or more")
     return options

@@ -32,21 +32,26 @@ def record(video: Path, still: Path) -> None:
 
 
 def animate(video: Path, gif: Path) -> int:
-    """Turn a part of a recording into an animated GIF with a palette of its own; the number of its frames."""
+    """Turn a part of a recording into an animated GIF; the number of its frames."""
+    frames = _sampled(video)
+    write_gif(frames, gif)
+    return len(frames)
+
+
+def write_gif(frames: list[Array], gif: Path) -> None:
+    """Write (H, W, 3) uint8 pictures, FPS of them a second, as an animated GIF with a palette of its own."""
     import av
 
-    frames = _sampled(video)
     palette = _palette(frames)
     lookup = _nearest(palette)
     with av.open(str(gif), "w", format="gif") as container:
         stream = container.add_stream("gif", rate=FPS)
-        (stream.width, stream.height), stream.pix_fmt = SIZE, "pal8"
+        (stream.height, stream.width), stream.pix_fmt = frames[0].shape[:2], "pal8"
         for i, rgb in enumerate(frames):
             frame = av.VideoFrame.from_ndarray((lookup[tuple((rgb // (256 // LEVELS)).T)].T, palette), format="pal8")
             frame.pts, frame.time_base = i, Fraction(1, FPS)
             container.mux(stream.encode(frame))
         container.mux(stream.encode(None))
-    return len(frames)
 
 
 def _sampled(video: Path) -> list[Array]:

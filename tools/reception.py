@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
-from nodes.publisher.public_messages import Received, unpack_masks, unpack_status
 from stream.errors import MessageError
+from stream.public_wire.messages import Received, unpack_masks, unpack_status
 
 RATE_WINDOW_NS = 2_000_000_000
 RECENT = 10_000  # ages that percentiles are taken of; a consumer may run for weeks

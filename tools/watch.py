@@ -15,7 +15,8 @@ if TYPE_CHECKING:  # loaded in main(), so that --help answers at once
     from rich.live import Live
     from rich.table import Table
 
-    from nodes.publisher.public_messages import Received
+    from stream.messages import ObjectMask
+    from stream.public_wire.messages import Received
     from tools.reception import Reception
 
 POLL_MS = 100
@@ -47,9 +48,7 @@ class Lines:
     def show(self, reception: Reception, unix_ns: int) -> None:
         assert reception.newest
         masks = reception.newest.masks
-        objects = [
-            f"{o.object_id} {o.state} {o.origin} {o.score:.2f} {o.area} px {list(o.bbox)}" for o in masks.objects
-        ]
+        objects = [f"{_name(o)} {o.state} {o.origin} {o.score:.2f} {o.area} px {list(o.bbox)}" for o in masks.objects]
         print(
             f"{masks.stamp.camera} {_numbers_line(reception, unix_ns)} | {'; '.join(objects) or 'no objects'}",
             flush=True,
@@ -57,6 +56,15 @@ class Lines:
 
     def tick(self, reception: Reception, unix_ns: int) -> None:
         pass
+
+
+def _name(o: ObjectMask) -> str:
+    """An object's id, and what the user calls it; the label came off the wire."""
+    return f"{o.object_id} ({_printable(o.label)})" if o.label else str(o.object_id)
+
+
+def _printable(text: str) -> str:
+    return "".join(c if c.isprintable() else "?" for c in text)
 
 
 def _status_line(status: dict[str, Any]) -> str:
@@ -67,7 +75,7 @@ def _status_line(status: dict[str, Any]) -> str:
         words = progress(status)
     except (KeyError, TypeError, ValueError):
         words = json.dumps(status)[:200]
-    return "the run says: " + "".join(c if c.isprintable() else "?" for c in words)  # it came off the wire
+    return "the run says: " + _printable(words)  # it came off the wire
 
 
 class Screen:
@@ -101,8 +109,15 @@ def draw(reception: Reception, unix_ns: int) -> Table:
     for heading in ("id", "state", "origin", "score", "area px", "bbox x, y, w, h"):
         table.add_column(heading, justify="left" if heading in ("state", "origin") else "right")
     for o in reception.newest.masks.objects if reception.newest else ():
-        state = Text(o.state, STATE_STYLES[o.state])
-        table.add_row(str(o.object_id), state, o.origin, f"{o.score:.2f}", str(o.area), ", ".join(map(str, o.bbox)))
+        words = f"{o.state}: {_printable(o.reason)}" if o.reason else o.state
+        table.add_row(
+            Text(_name(o)),
+            Text(words, STATE_STYLES[o.state]),
+            o.origin,
+            f"{o.score:.2f}",
+            str(o.area),
+            ", ".join(map(str, o.bbox)),
+        )
     return table
 
 

@@ -3,6 +3,7 @@
 connecting -> running <-> paused -> ended | failed
     ^            |
     +-- backing off                  live sources only; never given up once they were open
+    +-- waiting                      for a source that others begin: a page's camera
 """
 
 from __future__ import annotations
@@ -15,10 +16,12 @@ from collections import deque
 from collections.abc import Callable
 from typing import Literal
 
+from msgspec.structs import replace
+
 from nodes.capture.backoff import Backoff
 from nodes.capture.pace import Pace
 from nodes.capture.picture_watch import PictureWatch
-from nodes.capture.source import Picture, Source, SourceInfo
+from nodes.capture.source import NothingToOpenError, Picture, Source, SourceInfo
 from stream.commands import StartCapture
 from stream.errors import SourceError, StreamError
 from stream.geometry import MAX_PIXELS, MAX_SIDE, Size, can_travel
@@ -28,7 +31,7 @@ from stream.settings.secrets import redact
 
 log = logging.getLogger(__name__)
 
-Phase = Literal["connecting", "running", "backing off", "paused", "ended", "failed"]
+Phase = Literal["connecting", "waiting", "running", "backing off", "paused", "ended", "failed"]
 
 QUEUE = 2  # frames that a lossless feed reads ahead
 FPS_WINDOW = 50  # frames that the measured rate is taken over
@@ -74,6 +77,7 @@ class Feed:
         self._unix_clock = unix_clock
         self._changed = threading.Condition()  # guards all below
         self._frames: deque[Frame] = deque()
+        self._taken: Frame | None = None  # the newest that was taken
         self._recent_ns: deque[int] = deque(maxlen=FPS_WINDOW + 1)  # capture times since the newest connection
         self._newest_ns: int | None = None  # when the newest picture came that was handed over
         self._source: Source | None = None
@@ -113,7 +117,24 @@ class Feed:
             if self._paused or not self._frames:
                 return None
             self._changed.notify_all()
-            return self._frames.popleft()
+            self._taken = self._frames.popleft()
+            return self._taken
+
+    def repeat(self) -> Frame | None:
+        """The picture that a live feed was paused on, as one more frame; None where there is none, or no pause."""
+        with self._changed:
+            if not (self._paused and self._live and self._phase == "running" and self._taken is not None):
+                return None
+            self.last_frame_id += 1
+            self.captured += 1
+            stamp = replace(
+                self._taken.stamp,
+                frame_id=self.last_frame_id,
+                captured_ns=self._clock(),
+                captured_unix_ns=self._unix_clock(),
+            )
+            self._taken = replace(self._taken, stamp=stamp)
+            return self._taken
 
     def pause(self) -> None:
         """Give no more frames. A live source is read on and its frames are thrown away; any other one waits."""
@@ -153,8 +174,9 @@ class Feed:
 
     def gauges(self) -> dict[str, float]:
         """How the pictures are, for the status."""
-        now_ns, newest_ns = self._clock(), self._newest_ns
-        return {
+        now_ns, newest_ns, retry_in_s = self._clock(), self._newest_ns, self.retry_in_s
+        waits = {} if retry_in_s is None else {"retry_in_s": retry_in_s}
+        return waits | {
             "session": self.session,
             "fps": self.fps or 0.0,
             "frame_age_s": 0.0 if newest_ns is None else (now_ns - newest_ns) / 1e9,
@@ -186,7 +208,8 @@ class Feed:
         lost_ns: int | None = None  # when the connection broke, while it is broken
         attempts = 0  # that failed since then
         while not self._over():
-            self._enter("connecting")
+            if self._phase != "waiting":
+                self._enter("connecting")
             source = self._source = self._factory()
             try:
                 self.source_info = source.open()
@@ -198,6 +221,11 @@ class Feed:
                 self._enter("running")
                 self._read(source)
                 return
+            except NothingToOpenError as error:
+                if self._phase != "waiting":
+                    log.info("%s", error)
+                    self._enter("waiting")
+                continue
             except SourceError as error:
                 if self._phase == "running" and source.live:
                     lost_ns = self._clock()
@@ -271,6 +299,7 @@ class Feed:
 
     def _stamp(self, picture: Picture) -> Frame:
         now, size = self._clock(), (picture.rgb.shape[0], picture.rgb.shape[1])
+        captured_ns, captured_unix_ns = picture.arrived_ns or (now, self._unix_clock())
         if self._size is not None and size != self._size:
             (old_h, old_w), (new_h, new_w) = self._size, size
             log.info("%s: the frame size changed from %dx%d to %dx%d", self._name, old_w, old_h, new_w, new_h)
@@ -282,8 +311,8 @@ class Feed:
             camera=self._config.camera,
             session=self.session,
             frame_id=self.last_frame_id + 1,
-            captured_ns=now,
-            captured_unix_ns=self._unix_clock(),
+            captured_ns=captured_ns,
+            captured_unix_ns=captured_unix_ns,
             pts_s=picture.pts_s,
             epoch=self._epoch,
         )
@@ -300,8 +329,8 @@ class Feed:
             self._wait_while(lambda: len(self._frames) >= QUEUE)
         with self._changed:
             unwanted = self._paused if self._live else len(self._frames) >= QUEUE  # the latter when the time is up
-            if self._stopping or unwanted:
-                return
+            if self._stopping or unwanted or frame.stamp.frame_id <= self.last_frame_id:
+                return  # the latter: its number went to a repeated picture meanwhile
             if self._live:
                 self._frames.clear()
             self._frames.append(frame)

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from nodes.capture.backoff import Backoff
 from nodes.capture.feed import Feed
+from nodes.capture.page_camera import UploadBox
 from nodes.capture.sources import demo_scene, make_source
-from stream.commands import Command, Pause, Resume, StartCapture
-from stream.messages import Frame, Prompt
+from stream.commands import Command, Pause, RepeatPicture, Resume, StartCapture
+from stream.messages import Frame, Message, Prompt, Upload
 from stream.node import NodeContext, Stage
 from stream.reports import Opened, Progress
+from stream.settings.addresses import source_kind
 from stream.settings.config import Config
 
+PAGE_RETRY_S = 0.05  # a page that sends again is waiting for its masks, and there is no server to spare
+REPEAT_S, REPEATS = 0.25, 12  # how often a paused picture is given again, each time that something is asked for
 STOP_S = 1.0  # a library call that is stuck for longer is left behind; the process ends anyway
 
 
@@ -25,8 +30,11 @@ class CaptureStage(Stage):
         self._config = config
         self._node = node
         self._feed: Feed | None = None  # from the start command on
+        self._uploads = UploadBox()  # the pictures that a page sends, with --source browser
         self._reported: tuple[int, int] | None = None  # session and epoch of the newest Opened
         self._frame_id = -1  # the newest that was sent
+        self._repeats = 0  # of a paused picture, still to be sent
+        self._repeat_at_s = 0.0
 
     def handle_command(self, command: Command) -> None:
         """Open the source; hold the feed, or let it go on."""
@@ -37,24 +45,35 @@ class CaptureStage(Stage):
             case Pause() if self._feed is not None:
                 self._feed.pause()
             case Resume() if self._feed is not None:
+                self._repeats = 0
                 self._feed.resume()
+            case RepeatPicture():
+                self._repeats = REPEATS
 
     def _make_feed(self, start: StartCapture) -> Feed:
         capture = self._config.capture
+        from_page = source_kind(capture.source) == "browser"
         return Feed(
-            lambda: make_source(capture),
+            lambda: make_source(capture, self._uploads),
             capture,
             start,
             live=self._config.live,
             wake=self._node.wake,
+            backoff=Backoff(PAGE_RETRY_S, PAGE_RETRY_S, 0.0, capture.healthy_after_s) if from_page else None,
         )
+
+    def step(self, message: Message) -> bool:
+        """Pass on what a page has sent."""
+        assert isinstance(message, Upload)
+        self._uploads.put(message)
+        return False
 
     def on_idle(self) -> None:
         """Send the frames that the feed has, as long as the readers have room. Raises what made the feed fail."""
         feed, node = self._feed, self._node
         if feed is None:
             return
-        while node.ready and (frame := feed.take()) is not None:
+        while node.ready and (frame := feed.take() or self._repeated(feed)) is not None:
             if self._reported != (frame.stamp.session, frame.stamp.epoch):
                 self._report_opened(feed, frame)
             self._frame_id = frame.stamp.frame_id
@@ -66,8 +85,17 @@ class CaptureStage(Stage):
         if phase == "ended" and node.ready:
             node.end_feed()
 
+    def _repeated(self, feed: Feed) -> Frame | None:
+        """The paused picture once more, if it is time."""
+        if not self._repeats or (now_s := self._node.now_s()) < self._repeat_at_s:
+            return None
+        self._repeats -= 1
+        self._repeat_at_s = now_s + REPEAT_S
+        return feed.repeat()
+
     def close(self) -> None:
         """Stop the feed's thread."""
+        self._uploads.close()
         if self._feed is not None:
             self._feed.stop(STOP_S)
 
@@ -93,7 +121,7 @@ class CaptureStage(Stage):
         """Report the picture's size, before the first frame of that size or session is sent."""
         info, stamp = feed.source_info, frame.stamp
         prompts: tuple[Prompt, ...] = ()
-        if self._reported is None and self._config.capture.source == "demo":
+        if self._reported is None and self._config.capture.source == "demo" and self._config.capture.demo_objects:
             prompts = demo_scene(self._config.capture).prompts()
         self._reported = (stamp.session, stamp.epoch)
         self._node.report(

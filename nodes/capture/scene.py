@@ -17,6 +17,7 @@ from math import cos, sin, tau
 import cv2
 import numpy as np
 
+from nodes.capture.frame_code import draw_frame_code
 from nodes.capture.paint import night_sky, planet, rock, star
 from stream.arrays import Array
 from stream.messages import Prompt
@@ -67,9 +68,15 @@ class DemoScene:
     """Pictures of moving objects whose true masks are known; the same for the same seed and index, in any order."""
 
     def __init__(
-        self, size: tuple[int, int] = (BASE_H, BASE_W), fps: float = 25.0, frames: int = 250, seed: int = 0
+        self,
+        size: tuple[int, int] = (BASE_H, BASE_W),
+        fps: float = 25.0,
+        frames: int = 250,
+        seed: int = 0,
+        code: bool = False,
     ) -> None:
         self.size = size  # (H, W)
+        self.code = code  # each frame shows its number, as `nodes/capture/frame_code.py` draws it
         self.fps = fps
         self.frames = frames
         height, width = size
@@ -100,6 +107,8 @@ class DemoScene:
         grain_y, grain_x = (GRAIN_STEP * (index * k % 8) for k in (3, 5))
         grain = self._grain[grain_y : grain_y + self.size[0], grain_x : grain_x + self.size[1]]
         cv2.add(rgb, grain, dst=rgb, dtype=cv2.CV_8U)
+        if self.code:
+            draw_frame_code(rgb, index, truth)
         return rgb, truth
 
     def _draw_sky(self, t: float) -> Array:

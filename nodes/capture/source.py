@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Protocol
 
 from stream.arrays import Array
+from stream.errors import SourceError
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,11 @@ class Picture:
     name: str = ""  # of its file, without the ending; empty where pictures have none
     pixel_aspect: tuple[int, int] = (1, 1)  # width to height of a pixel, as it is to be shown
     corrupt: bool = False  # the decoder knows that parts of it are missing or wrong
+    arrived_ns: tuple[int, int] | None = None  # monotonic and unix time at which it came; None: just now
+
+
+class NothingToOpenError(SourceError):
+    """There is nothing yet that could be opened, and nothing that trying less often would spare: ask again at once."""
 
 
 class Source(Protocol):

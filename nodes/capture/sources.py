@@ -7,6 +7,7 @@ from pathlib import Path
 from nodes.capture.cameras import CameraSource, RtspSource
 from nodes.capture.demo import DemoSource
 from nodes.capture.folder import FolderSource, PictureSource, is_picture
+from nodes.capture.page_camera import PageCameraSource, UploadBox
 from nodes.capture.scene import DemoScene
 from nodes.capture.source import Picture, Source, SourceInfo
 from nodes.capture.video import FileSource, GraphSource
@@ -16,8 +17,8 @@ from stream.settings.config import Capture, parse_size
 __all__ = ["Picture", "Source", "SourceInfo", "demo_scene", "make_source"]
 
 
-def make_source(config: Capture) -> Source:
-    """The source that `config.source` names, not yet opened."""
+def make_source(config: Capture, uploads: UploadBox | None = None) -> Source:
+    """The source that `config.source` names, not yet opened; `uploads` is where a page's pictures come."""
     kind, name = source_kind(config.source), config.source
     if kind == "demo":
         return DemoSource(demo_scene(config))
@@ -28,6 +29,8 @@ def make_source(config: Capture) -> Source:
     if kind == "rtsp":
         timeouts = config.open_timeout_s, config.read_timeout_s
         return RtspSource(name, config.rtsp_transport, *timeouts, config.udp_reorder_s)
+    if kind == "browser":
+        return PageCameraSource(uploads or UploadBox(), config.read_timeout_s)
     if kind == "lavfi":
         return GraphSource(name.removeprefix("lavfi:"))
     path = Path(source_path(name))
@@ -38,4 +41,5 @@ def make_source(config: Capture) -> Source:
 
 def demo_scene(config: Capture) -> DemoScene:
     """The scene that the source `demo` shows."""
-    return DemoScene(parse_size(config.demo_size), config.demo_fps, config.demo_frames, config.demo_seed)
+    size = parse_size(config.demo_size)
+    return DemoScene(size, config.demo_fps, config.demo_frames, config.demo_seed, config.demo_code)

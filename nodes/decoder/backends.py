@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from nodes.decoder.mask_model import Embedding, MaskModel
-from nodes.decoder.object_discovery import BeginSearch
+from nodes.decoder.object_discovery import BeginSearch, ObjectSearch
+from stream.arrays import Array
 from stream.messages import Frame
 from stream.settings.config import Decoder
 
@@ -40,11 +41,14 @@ def make_model(config: Decoder) -> MaskModel:
 
 
 def make_object_search(config: Decoder, model: MaskModel, encode: Callable[[Frame], Embedding]) -> BeginSearch:
-    """What begins a search for objects on a frame by `model`, which belongs to the SAM family (`decoder.auto`)."""
-    from nodes.decoder.sam.automatic_masks import GeneratorRules, MaskGenerator
-    from nodes.decoder.sam.sam_pt import SamPt
+    """What begins a search for objects on a frame by `model`, which belongs to the SAM family."""
 
-    assert isinstance(model, SamPt), "the config has been checked"
-    network = model.network
-    rules = GeneratorRules(config.auto_side, config.auto_iou, config.auto_stability, min_area_px=config.min_area_px)
-    return lambda frame, covered, most: MaskGenerator(network, lambda: encode(frame), covered, most, rules)
+    def begin(frame: Frame, covered: Array | None, most: int) -> ObjectSearch:
+        from nodes.decoder.sam.automatic_masks import GeneratorRules, MaskGenerator
+        from nodes.decoder.sam.sam_pt import SamPt
+
+        assert isinstance(model, SamPt), "other mask models have no discovery (stream/settings/options.py)"
+        rules = GeneratorRules(config.auto_side, config.auto_iou, config.auto_stability, min_area_px=config.min_area_px)
+        return MaskGenerator(model.network, lambda: encode(frame), covered, most, rules)
+
+    return begin

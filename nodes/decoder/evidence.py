@@ -1,5 +1,7 @@
 """One frame's mask, score and points of an object in, what they say of it out: evidence that is clear, weak or missing.
 
+What speaks against a mask is said in a few words: they are the `reason` of docs/protocol.md.
+
     clear     a mask of min_area_px or more, the model's score at the clear limit or more, and at least CLEAR_SHARE of
               the positive points visible (no points yet: nothing speaks against it)
     weak      a mask, but the score or the points speak against it. One that the model is sure of is published as if it
@@ -36,13 +38,24 @@ def judge(
     min_area_px: int,
     lost: bool,
     limits: ScoreLimits,
-) -> Evidence:
-    """What a mask's area (px), its score and the object's points say; `lost`: the points are older than the loss."""
-    if area < max(min_area_px, 1) or area > WHOLE_FRAME * frame_area or score < limits.weak:
-        return "missing"
+) -> tuple[Evidence, str]:
+    """What a mask's area (px), its score and the object's points say, and what speaks against it (empty: nothing).
+
+    `lost`: the points are older than the loss.
+    """
+    if area == 0:
+        return "missing", "no mask found"
+    if area < min_area_px:
+        return "missing", "mask too small"
+    if area > WHOLE_FRAME * frame_area:
+        return "missing", "mask covers the whole frame"
+    if score < limits.weak:
+        return "missing", "score too low"
     visible = track.visibility[track.labels == 1] > VISIBLE
     points_agree = lost or visible.size == 0 or float(np.mean(visible)) >= CLEAR_SHARE
-    return "clear" if score >= limits.clear and points_agree else "weak"
+    if score < limits.clear:
+        return "weak", "low score"
+    return ("clear", "") if points_agree else ("weak", "few points visible")
 
 
 def contradicted(track: ObjectTrack, window: Window, mask: Array) -> bool:

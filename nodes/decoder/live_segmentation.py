@@ -17,20 +17,22 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
 from nodes.decoder.budget import Budget, Situation
-from nodes.decoder.combining import exclusive, object_mask
-from nodes.decoder.mask_model import Logits, SparingModel
+from nodes.decoder.combining import complete, exclusive, object_mask
+from nodes.decoder.mask_model import Logits, Query, SparingModel
 from nodes.decoder.propagation import Propagator
 from nodes.decoder.segmentation import Decoded, Job, Segmenter
+from nodes.decoder.turns import Candidate, Turns
 from nodes.decoder.worker import SlicedTask, Worker
 from stream.crops import crop_mask
 from stream.errors import ModelError
-from stream.messages import Masks, ObjectMask, Seeds, Stamp, State, Tracks
+from stream.messages import Masks, ObjectMask, ObjectTrack, Origin, Seeds, Stamp, State, Tracks
 from stream.timing import FramePeriod
 
 log = logging.getLogger(__name__)
 
 FOREIGN_MS = 60_000.0  # a frame older than that was stamped by another host's clock: its age is unknown
 RESTORED_SCORE = 0.25  # of a mask from before a restart: the object may be elsewhere by now
+TURN_SHARE = 0.5  # of the age at which a frame counts as late
 UNMEASURED_S = 0.1  # how long the first decode of all is waited for, whose cost is unknown
 
 
@@ -70,9 +72,11 @@ class LiveSegmenter:
         self.worker = worker
         self.clock_ns = clock_ns
         self.propagator = Propagator()
+        self.turns = Turns()
+        self.owed_seeds: set[int] = set()  # objects whose Seeds are waited for, until their turn comes
         self.running: Job | None = None
         self.waiting: list[tuple[Job, int]] = []  # with their refinement passes: prompts, and the newest boundary
-        self.task: SlicedTask | None = None  # what the model does where no frame waits for it
+        self.tasks: list[SlicedTask] = []  # what the model does where no frame waits for it, one after the other
         self.last: Stamp | None = None
         self.period = FramePeriod()
         self.refinement_passes = budget.refinement_passes  # that the last job was given
@@ -91,7 +95,7 @@ class LiveSegmenter:
         done: Concluded | None = None
         if plan.decode and (job.queries or now.kind):
             self._queue(job, plan.refinement_passes)
-            if self.running is job:
+            if self.running is not None and self.running.frame is job.frame:
                 done = self._conclude(self._patience_s(plan.refinement_passes, now.objects))
         if done is not None and done.seeds is not None:
             messages.append(done.seeds)
@@ -99,6 +103,11 @@ class LiveSegmenter:
         if objects is None:
             self.propagated += 1
             objects = self._carried(job)
+        elif len(objects) < len(job.queries):
+            decoded = {o.object_id for o in objects}
+            others = [q for q in job.queries if q.object_id not in decoded]
+            carried = {q.object_id: self.propagator.carry(q.track, job.frame.size) for q in others}
+            objects = complete(job.frame.size, job.queries, objects, carried, self._state)
         return [*messages, self.segmenter.message(tracks, objects)]
 
     def collect(self) -> Iterator[Seeds]:
@@ -108,9 +117,35 @@ class LiveSegmenter:
                 yield done.seeds
 
     def run(self, task: SlicedTask) -> None:
-        """Do a task, a slice whenever no frame waits for the model."""
-        self.task = task
+        """Do a task after those that wait, a slice whenever no frame waits for the model."""
+        self.tasks.append(task)
         self._advance()
+
+    def keep(self, mask: ObjectMask, track: ObjectTrack, frame_id: int) -> None:
+        """Carry a mask that was made beside the feed, with the points on its frame, from now on."""
+        self.propagator.keep(mask.bbox, mask.mask, mask.score, track, frame_id)
+
+    # --- whose turn it is -------------------------------------------------------------------------------------------
+
+    def _in_turns(self, job: Job) -> list[Job]:
+        """The job of the objects whose turn it is, and of prompted ones that are too many for it: they come next."""
+        self.owed_seeds = (self.owed_seeds | set(job.seeds_for)) & set(self.segmenter.objects)
+        chosen = self.turns.choose([self._candidate(q) for q in job.queries], self._turn_ms)
+        own = job.part(chosen, self.owed_seeds)
+        self.owed_seeds -= chosen
+        left = job.prompts.keys() - chosen
+        return [own, job.part(left, set())] if left else [own]
+
+    def _candidate(self, query: Query) -> Candidate:
+        if query.prompt is not None:
+            return Candidate(query.object_id, "prompted")
+        uncertain = self.segmenter.objects[query.object_id].state == "uncertain"
+        return Candidate(query.object_id, "uncertain" if uncertain else "")
+
+    @property
+    def _turn_ms(self) -> float:
+        """What the objects decoded together may cost: not much less than their encode, and too little to grow old."""
+        return max(self.budget.frame_ms, self.budget.encode_ms or 0.0, TURN_SHARE * self.budget.max_age_ms)
 
     # --- the model --------------------------------------------------------------------------------------------------
 
@@ -122,14 +157,16 @@ class LiveSegmenter:
             elif job.boundary:
                 self.waiting = [w for w in self.waiting if w[0].prompts] + [(job, refinement_passes)]
             return
-        self.running = job
+        own, *rest = self._in_turns(job)
+        self.waiting = [(part, refinement_passes) for part in rest] + self.waiting
+        self.running = own
         self.refinement_passes = refinement_passes
-        self.worker.start(lambda: self._timed(job, refinement_passes))
+        self.worker.start(lambda: self._timed(own, refinement_passes))
 
     def _advance(self) -> None:
-        """The next slice of the task, if there is one and nobody else needs the model."""
-        if self.task is not None and not self.worker.busy:
-            self.worker.start(self.task.step)
+        """The next slice of the first task, if there is one and nobody else needs the model."""
+        if self.tasks and not self.worker.busy:
+            self.worker.start(self.tasks[0].step)
 
     def _timed(self, job: Job, refinement_passes: int) -> Timed:
         """Ask the model (on the worker's thread)."""
@@ -150,9 +187,8 @@ class LiveSegmenter:
             return None
         job, self.running = self.running, None
         timed, error = outcome
-        if timed is True and self.task is not None:
-            self.task.finish()
-            self.task = None
+        if timed is True and self.tasks:
+            self.tasks.pop(0).finish()
         if self.waiting:
             self._queue(*self.waiting.pop(0))
         if error is None or isinstance(error, ModelError):
@@ -168,6 +204,10 @@ class LiveSegmenter:
             raise error
         assert isinstance(timed, Timed), "a job ends with an answer or an error"
         self.budget.spent(timed.encode_ms, timed.decode_ms, timed.passes, len(job.queries))
+        if timed.passes:
+            least_ms = timed.decode_ms * min(1.0, (2 + self.budget.least_passes) / timed.passes)
+            prompted = len(job.prompts)
+            self.turns.spent(0.0, least_ms, len(job.queries) - prompted, prompted)
         if job.frame.size != self.segmenter.size:
             return Concluded(job, None, None)
         objects, seeds = self.segmenter.conclude(job, timed.decoded)
@@ -189,6 +229,7 @@ class LiveSegmenter:
         """Forget what is gone; a mask that the user gives is carried at once."""
         for object_id in [i for i in self.propagator.objects if i not in self.segmenter.objects]:
             self.propagator.forget(object_id)
+        self.turns.forget_others(set(self.segmenter.objects))
         for query in job.queries:
             prompt = query.prompt
             if prompt is None or prompt.kind == "refine":
@@ -203,15 +244,16 @@ class LiveSegmenter:
         size = job.frame.size
         answers = [self.propagator.carry(query.track, size) for query in job.queries]
         return [
-            object_mask(query.track, answer, mask, self._state(query.object_id, answer), "propagated")
+            object_mask(query.track, answer, mask, *self._state(query.object_id, answer))
             for query, answer, mask in zip(job.queries, answers, exclusive(size, answers), strict=True)
         ]
 
-    def _state(self, object_id: int, answer: Logits) -> State:
+    def _state(self, object_id: int, answer: Logits) -> tuple[State, Origin, str]:
         """The object's state as of its last decode; doubted where its points do not agree, or it has no mask yet."""
-        state = self.segmenter.objects[object_id].state
-        doubted = answer.score < self.segmenter.traits.limits.clear
-        return "uncertain" if doubted and state in ("tracked", "reacquired") else state
+        o = self.segmenter.objects[object_id]
+        if answer.score < self.segmenter.traits.limits.clear and o.state in ("tracked", "reacquired"):
+            return "uncertain", "propagated", "few points agree where it went"
+        return o.state, "propagated", o.reason
 
     def _situation(self, tracks: Tracks) -> Situation:
         """A frame as the budget sees it; measures the feed's period."""
@@ -227,6 +269,6 @@ class LiveSegmenter:
             kind="prompt" if tracks.prompts else "boundary" if tracks.boundary else "",
             age_ms=age_ms if 0 <= age_ms < FOREIGN_MS else 0.0,
             frames=frames,
-            objects=len(tracks.objects),
+            objects=self.turns.places(len(tracks.objects), self._turn_ms),
             newer_waiting=False,
         )

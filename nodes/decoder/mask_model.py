@@ -106,3 +106,47 @@ class SparingModel(MaskModel, Protocol):
         self, embedding: Embedding, queries: Sequence[Query], refinement_passes: int
     ) -> tuple[Sequence[Logits], int]:
         """As `decode`, with at most so many refinement passes; and how many passes there were in all."""
+
+
+@runtime_checkable
+class RememberingModel(MaskModel, Protocol):
+    """A `MaskModel` with a memory of each object, which may be made beside the feed."""
+
+    def beside(self) -> RememberingModel:
+        """A model of the same kind that has seen nothing; what both need and neither changes is shared."""
+
+    def adopt(self, object_id: int, other: RememberingModel) -> None:
+        """Take over another one's memory of an object, as of the last frame that both have seen."""
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """The masks that a prompt may mean."""
+
+    masks: Sequence[Array]  # (H, W) uint8 each, by area, the smallest first
+    default: int  # which of them the prompt gives without a choice
+
+
+@runtime_checkable
+class ChoosingModel(MaskModel, Protocol):
+    """A `MaskModel` that knows several masks of a prompt."""
+
+    def candidates(self, embedding: Embedding, query: Query) -> Candidates:
+        """The masks that the prompt of a query may mean; one at least."""
+
+
+@runtime_checkable
+class CarryingModel(MaskModel, Protocol):
+    """A `MaskModel` that has to see every frame, but need not decode every object on each."""
+
+    def is_absent(self, object_id: int) -> bool:
+        """Whether an object is out of sight: to decode it costs next to nothing."""
+
+    def carry(
+        self, embedding: Embedding, object_ids: Sequence[int], prompts: Mapping[int, Prompt], prompted: bool
+    ) -> Mapping[int, Array]:
+        """Let objects move along with the picture, which `decode`, called next, is not asked about on this frame.
+
+        Their motion since the last frame, (2, 3) by object, and that of what `prompts` show, whose objects wait;
+        `prompted`: some object has a prompt on this frame.
+        """

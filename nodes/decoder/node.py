@@ -5,16 +5,20 @@ from __future__ import annotations
 from nodes.decoder.backends import make_model, make_object_search
 from nodes.decoder.budget import Budget
 from nodes.decoder.live_segmentation import LiveSegmenter, Timed
-from nodes.decoder.mask_model import MaskModel, SparingModel
+from nodes.decoder.mask_model import CarryingModel, MaskModel, SparingModel
 from nodes.decoder.object_discovery import ObjectDiscovery
+from nodes.decoder.past_prompts.catching_up import CatchingUp
+from nodes.decoder.past_prompts.prompts_on_frames import PromptsOnFrames, PromptTask
 from nodes.decoder.segmentation import Segmenter
 from nodes.decoder.truth import TruthScore
+from nodes.decoder.turn_taking import TurnTaking
+from nodes.decoder.turns import Turns
 from nodes.decoder.worker import SlicedTask, ThreadWorker
-from stream.messages import DiscoverObjects, Masks, Message, ReinitRequest, Scene, Seeds, Tracks
+from stream.messages import DiscoverObjects, Masks, Message, PromptOnFrame, ReinitRequest, Scene, Seeds, Tracks
 from stream.node import NodeContext, Stage
 from stream.reports import Progress
 from stream.settings.config import Config
-from stream.settings.options import BudgetOptions, resolve
+from stream.settings.options import BudgetOptions, TurnOptions, resolve
 
 
 def make_stage(config: Config, node: NodeContext) -> DecoderStage:
@@ -31,7 +35,14 @@ class DecoderStage(Stage):
         self.frame_id = -1  # of the newest masks
         self.truth = TruthScore()
         self.segmenter = Segmenter(model, options.segmenter)
+        self.turn_taking = None if options.turns is None else self._in_turns(model, options.turns)
         self.live = None if options.budget is None else self._beside_the_feed(model, options.budget)
+        carrying = self.live or self.turn_taking
+        self.past_prompts = PromptsOnFrames(
+            self.segmenter, node.send, node.report, None if carrying is None else carrying.keep
+        )
+        self.catching_up = CatchingUp(ThreadWorker(node.wake))
+        self.auto = config.decoder.auto > 0  # objects have other ids than a scene's truth
         self.discovery: ObjectDiscovery | None = None
         if options.discovery is not None:
             begin = make_object_search(config.decoder, model, self.segmenter.embedding)
@@ -43,6 +54,9 @@ class DecoderStage(Stage):
             case ReinitRequest():  # its frame comes once more, with the points drawn from these Seeds
                 self.node.send(self.segmenter.reinit(message))
                 return False
+            case PromptOnFrame():
+                self._prompt(self.past_prompts.task(message))
+                return False
             case DiscoverObjects():
                 self._run(self.discovery.requested(message) if self.discovery is not None else None)
                 return False
@@ -50,6 +64,12 @@ class DecoderStage(Stage):
                 for answer in self.live.step(message):
                     self._send(message, answer)
                 return True
+            case Tracks() if self.turn_taking is not None:
+                answers = self.turn_taking.step(message)
+                self.catching_up.saw(message.frame, {o.object_id for o in message.objects})
+                for answer in answers:
+                    self._send(message, answer)
+                return any(isinstance(answer, Masks) for answer in answers)
             case Tracks():
                 masks, seeds = self.segmenter.step(message)
                 if seeds is not None:
@@ -61,6 +81,7 @@ class DecoderStage(Stage):
 
     def on_idle(self) -> None:
         """Send the seeds of what the model has finished beside the feed."""
+        self.catching_up.collect()
         if self.live is not None:
             for seeds in self.live.collect():
                 self.node.send(seeds)
@@ -77,6 +98,9 @@ class DecoderStage(Stage):
             gauges["frame_ms"] = self.live.budget.frame_ms
             gauges["encode_ms"] = self.live.budget.encode_ms or 0.0
             gauges["refinement_passes"] = self.live.refinement_passes
+        if self.turn_taking is not None:
+            gauges["frame_ms"] = self.turn_taking.turns.frame_ms
+            gauges["objects_in_turn"] = self.turn_taking.in_turn
         return Progress(frame_id=self.frame_id, counters=counters, gauges=gauges)
 
     def _beside_the_feed(self, model: MaskModel, options: BudgetOptions) -> LiveSegmenter:
@@ -85,16 +109,30 @@ class DecoderStage(Stage):
         worker: ThreadWorker[Timed | bool] = ThreadWorker(self.node.wake)
         return LiveSegmenter(self.segmenter, model, budget, worker)
 
+    def _in_turns(self, model: MaskModel, options: TurnOptions) -> TurnTaking:
+        assert isinstance(model, CarryingModel), "only such a model can leave objects out"
+        return TurnTaking(self.segmenter, model, Turns(options.budget_ms))
+
     def _send(self, tracks: Tracks, message: Masks | Seeds) -> None:
         self.node.send(message)
         if not isinstance(message, Masks):
             return
         self.node.send(Scene(frame=tracks.frame, masks=message))
+        self.past_prompts.record(message)
         self.frame_id = tracks.frame.stamp.frame_id
-        if self.discovery is not None:  # its objects have other ids than the scene's truth
+        if self.discovery is not None:
             self._run(self.discovery.consider(tracks, message))
-        elif tracks.frame.truth is not None:
+        if tracks.frame.truth is not None and not self.auto:
             self.truth.step(tracks.frame.truth, message)
+
+    def _prompt(self, task: PromptTask) -> None:
+        """Carry out a prompt on a past frame: beside a live feed, else at once."""
+        if task.request.prompt.kind == "add":
+            self.segmenter.expect(task.request.prompt.object_id)
+        if self.turn_taking is not None:
+            self.catching_up.run(task)
+        else:
+            self._run(task)
 
     def _run(self, task: SlicedTask | None) -> None:
         """Do a task where no frame waits for the model: between frames on a live feed, else at once."""

@@ -1,8 +1,8 @@
 """When to look for objects that nobody asked for, and what becomes of them: frames with their masks in, reports out.
 
-The tracker asks for the first frame of a run without objects (`DiscoverObjects`); with `again`, each boundary is
-searched as well, for what no object covers. A search takes many passes, so it is done in slices: between frames on a
-live feed (`live_segmentation.py`), at once on a lossless one.
+The tracker asks for the first frame of a run without objects (`DiscoverObjects`), and for any frame when somebody asks
+for objects; with `again`, each boundary is searched as well, for what no object covers. A search takes many passes, so
+it is done in slices: between frames on a live feed (`live_segmentation.py`), at once on a lossless one.
 """
 
 from __future__ import annotations
@@ -52,7 +52,9 @@ class ObjectDiscovery:
         """The search that the tracker asks for; None where there are objects enough, or a search is under way."""
         masks = self._newest
         covered = None if masks is None or masks.stamp != request.frame.stamp else masks
-        return self._search(request.frame, covered, request.following, requested=True)
+        if request.count:
+            return self._search(request.frame, covered, request.count, count=request.count)
+        return self._search(request.frame, covered, self.options.max_objects - request.following, requested=True)
 
     def consider(self, tracks: Tracks, masks: Masks) -> SlicedTask | None:
         """A search on this frame beside its masks; None where it is not time for one."""
@@ -61,22 +63,24 @@ class ObjectDiscovery:
         # What was found last takes a moment to come back as objects; without objects there are no boundaries.
         rested = self.frames_since_search >= self.options.horizon
         if self.options.again and rested and (tracks.boundary or not tracks.objects):
-            return self._search(tracks.frame, masks, len(tracks.objects), requested=False)
+            return self._search(tracks.frame, masks, self.options.max_objects - len(tracks.objects))
         return None
 
-    def _search(self, frame: Frame, masks: Masks | None, following: int, *, requested: bool) -> SlicedTask | None:
-        room = self.options.max_objects - following
+    def _search(
+        self, frame: Frame, masks: Masks | None, room: int, *, requested: bool = False, count: int = 0
+    ) -> SlicedTask | None:
         if room <= 0 or self._searching:
             return None
         self._searching = True
         covered = None if masks is None else np.asarray(masks.label_image() != 0)
         search = self.begin(frame, covered, room)
-        return DiscoveryTask(search, frame.stamp.frame_id, partial(self._finished, frame, requested))
+        return DiscoveryTask(search, frame.stamp.frame_id, partial(self._finished, frame, requested, count))
 
-    def _finished(self, frame: Frame, requested: bool, objects: tuple[Proposal, ...]) -> None:
+    def _finished(self, frame: Frame, requested: bool, count: int, objects: tuple[Proposal, ...]) -> None:
         """Report what a search has found."""
         self._searching, self.frames_since_search = False, 0
-        self.report(Found(frame_id=frame.stamp.frame_id, requested=requested, size=frame.size, objects=objects))
+        frame_id, size = frame.stamp.frame_id, frame.size
+        self.report(Found(frame_id=frame_id, requested=requested, count=count, size=size, objects=objects))
 
 
 class DiscoveryTask:

@@ -8,7 +8,7 @@ seen.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import cv2
 import msgspec
@@ -27,6 +27,8 @@ AGREE_SHARE = 0.5  # of the points: fewer that agree on a motion are not the poi
 MANY_POINTS = 6  # that an affine map needs
 SPREAD = 0.15  # of the mask's diagonal: how far they have to be spread across their narrow direction for it
 SHEAR = 2.0  # how much more an affine map may stretch one direction than another: beyond, it is a fit gone wrong
+SHIFTED_PX = 1.0  # at the edges of a mask: a motion that turns and enlarges it by less is a shift
+EYE = np.eye(2)
 RESTING = 0.5  # what the score of a mask is worth where no point shows how it moved
 
 
@@ -62,6 +64,15 @@ class CarriedMask:
             self.before, self.track = self.motion, track
         return self._moved(agreeing * _visible_share(track), size)
 
+    def move_by(self, step: Array, size: Size, logit: float) -> Logits:
+        """The mask on the next frame, of `size` (H, W), to which it moves by `step` (2, 3); its px have that logit."""
+        if self.mask.size == 0:
+            return NO_MASK
+        self.motion = geometry.compose(step, self.motion)
+        turned = np.abs(self.motion[:, :2] - EYE).max() * max(self.mask.shape)
+        moved = self._shifted(size) if turned < SHIFTED_PX else self._moved(1.0, size)
+        return replace(moved, logits=np.where(moved.logits > 0, np.float32(logit), np.float32(-1)))
+
     def _moved(self, agreeing: float, size: Size) -> Logits:
         """The mask where its motion has taken it."""
         x, y, width, height = self.window
@@ -78,6 +89,18 @@ class CarriedMask:
         score = self.score * agreeing
         logits = np.where(mask != 0, max(score, 1e-3), -1).astype(np.float32)
         return Logits((box[0] + int(left), box[1] + int(top), box[2], box[3]), logits, score)
+
+    def _shifted(self, size: Size) -> Logits:
+        """As `_moved`, of a mask that neither turns nor grows: a tenth of the cost, which many objects need."""
+        x, y, width, height = self.window
+        middle = np.array([[x + (width - 1) / 2, y + (height - 1) / 2]])
+        across, down = np.rint(geometry.apply(self.motion, middle) - middle).astype(int)[0].tolist()
+        left, top = max(x + across, 0), max(y + down, 0)
+        right, bottom = min(x + across + width, size[1]), min(y + down + height, size[0])
+        if right <= left or bottom <= top:
+            return NO_MASK
+        mask = self.mask[top - y - down : bottom - y - down, left - x - across : right - x - across]
+        return Logits((left, top, right - left, bottom - top), np.where(mask != 0, 1, -1), self.score)
 
 
 class Propagator:

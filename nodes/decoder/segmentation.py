@@ -11,14 +11,14 @@ change nothing here. `prepare` takes the frame's prompts, `conclude` judges the 
 from __future__ import annotations
 
 import logging
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nodes.decoder import reinit
 from nodes.decoder.combining import exclusive, object_mask
-from nodes.decoder.mask_model import Embedding, Logits, MaskModel, Query, Verdict
+from nodes.decoder.mask_model import Embedding, Logits, MaskModel, Query, RememberingModel, Verdict
 from nodes.decoder.segmented_object import SegmentedObject
 from stream.crops import uncrop_mask
 from stream.errors import ModelError
@@ -38,11 +38,22 @@ class Job:
     objects: list[SegmentedObject]  # of each query; an object that was begun again since is another one
     seeds_for: tuple[int, ...]  # object ids whose Seeds are waited for
     boundary: bool  # a window ends on this frame
+    rivals: Sequence[Logits] = ()  # carried masks of other objects, which are not decoded on this frame
 
     @property
     def prompts(self) -> dict[int, Prompt]:
         """The prompts that are obeyed, by object."""
         return {q.object_id: q.prompt for q in self.queries if q.prompt is not None}
+
+    def part(self, object_ids: Set[int], owed_seeds: Set[int]) -> Job:
+        """The job of those objects alone, with the Seeds of them that are waited for since earlier frames."""
+        pairs = [(q, o) for q, o in zip(self.queries, self.objects, strict=True) if q.object_id in object_ids]
+        return replace(
+            self,
+            queries=[q for q, _ in pairs],
+            objects=[o for _, o in pairs],
+            seeds_for=tuple(i for i in dict.fromkeys([*self.seeds_for, *sorted(owed_seeds)]) if i in object_ids),
+        )
 
 
 @dataclass(frozen=True)
@@ -74,6 +85,7 @@ class Segmenter:
         self.failed = 0  # frames that the model had no answer for
         self.decoded = 0  # frames that it had one for
         self._unanswered: dict[int, Prompt] = {}  # prompts of frames that the model had no answer for
+        self._expected: set[int] = set()  # objects whose first mask is being made beside the feed
         self._published: Stamp | None = None  # of the last frame with masks
         self._requested: Stamp | None = None  # of the last ReinitRequest: its frame comes once more
         self._encoded: tuple[Stamp, Embedding] | None = None  # the last
@@ -101,6 +113,24 @@ class Segmenter:
         self.objects.pop(object_id, None)
         self.model.forget(object_id)
 
+    def expect(self, object_id: int) -> None:
+        """The first mask of an object is being made beside the feed: until it comes, the object is not missing."""
+        if object_id not in self.objects:
+            self._expected.add(object_id)
+
+    def expect_no_more(self, object_id: int) -> None:
+        """No first mask comes."""
+        self._expected.discard(object_id)
+        if object_id in self.objects:
+            self.objects[object_id].expect_no_more()
+
+    def adopt(self, object_id: int, other: Segmenter) -> None:
+        """Follow an object as another segmenter has begun to: its state, and the model's memory of it."""
+        self._expected.discard(object_id)
+        self.objects[object_id] = other.objects[object_id]
+        if isinstance(self.model, RememberingModel) and isinstance(other.model, RememberingModel):
+            self.model.adopt(object_id, other.model)
+
     def embedding(self, frame: Frame) -> Embedding:
         """What the model keeps of a frame; not computed again for the last one. ModelError when it has no answer."""
         if self._encoded is None or self._encoded[0] != frame.stamp:
@@ -124,7 +154,9 @@ class Segmenter:
         for object_id in alive - self.objects.keys():
             prompt = (waiting | prompts).get(object_id)
             restored = prompt is not None and prompt.kind == "restore"
-            self.objects[object_id] = SegmentedObject(self.options, self.traits, restored=restored)
+            self.objects[object_id] = SegmentedObject(
+                self.options, self.traits, restored=restored, expected=object_id in self._expected
+            )
             if prompt is not None and restored:
                 _log_restored(prompt, frame.stamp)
         queries = [
@@ -151,6 +183,10 @@ class Segmenter:
         """The model has no answer: every object's old points stay, and prompts are obeyed on the next frame."""
         self.failed += 1
         return self._postpone(job)
+
+    def postpone(self, prompts: Mapping[int, Prompt]) -> None:
+        """Obey these prompts, by object, on the next frame."""
+        self._unanswered |= prompts
 
     def message(self, tracks: Tracks, objects: Sequence[ObjectMask]) -> Masks:
         """The masks of a frame, with the count of those that were passed over since the last."""
@@ -199,7 +235,7 @@ class Segmenter:
 
     def _judge(self, job: Job, decoded: Decoded, *, provisional: bool = False) -> list[Judged]:
         """The masks of all objects that are still the ones that the model was asked about."""
-        masks = exclusive(job.frame.size, decoded.answers)
+        masks = exclusive(job.frame.size, [*decoded.answers, *job.rivals])[: len(decoded.answers)]
         judged = []
         for query, o, answer, mask in zip(job.queries, job.objects, decoded.answers, masks, strict=True):
             if self.objects.get(query.object_id) is not o:
@@ -207,7 +243,7 @@ class Segmenter:
             state, evidence = o.judge(query, answer, mask, job.frame.size, provisional=provisional)
             missing = evidence == "missing"
             shown = np.zeros_like(mask) if missing or state == "lost" else mask
-            published = object_mask(query.track, answer, shown, state, "decoded")
+            published = object_mask(query.track, answer, shown, state, "decoded", o.reason)
             whole = uncrop_mask(answer.window, np.zeros_like(mask) if missing else mask, job.frame.size)
             verdict = Verdict(whole, evidence == "clear" and state != "lost", state == "lost")
             judged.append(Judged(published, self._source(published, query, answer), verdict))

@@ -20,15 +20,19 @@ AREA_DECAY = 0.98  # share kept, at each seed, of the area that growth is measur
 class SegmentedObject:
     """What the segmenter keeps of one object."""
 
-    def __init__(self, options: SegmenterOptions, traits: MaskModelTraits, *, restored: bool = False) -> None:
+    def __init__(
+        self, options: SegmenterOptions, traits: MaskModelTraits, *, restored: bool = False, expected: bool = False
+    ) -> None:
         self.options = options
         self.traits = traits
+        self._expected = expected  # its first mask is being made beside the feed
         self._state = ObjectState(
             options.lost_after_frames,
             options.check_masks,
             state="uncertain" if restored else "tracked",
             found=not restored,
         )
+        self.reason = ""  # why it is uncertain or lost, as of its last mask that counts; a few words
         self.good_area = 0  # px: the largest mask that seeded points, slowly forgotten; 0: none yet
         self.doubted = False  # the last mask was contradicted by its points, or had grown beyond reason
         self.window: list[tuple[int, ObjectMask]] = []  # frame_id and mask, since its points were drawn
@@ -42,12 +46,18 @@ class SegmentedObject:
         self, query: Query, answer: Logits, mask: Array, size: Size, *, provisional: bool = False
     ) -> tuple[State, Evidence]:
         """What the model's mask, (height, width) in the answer's window, says; a provisional one leaves no trace."""
+        if self._expected:
+            self.reason = "its first mask is being made"
+            return "uncertain", "missing"
         area, own = int(np.count_nonzero(mask)), self.options
-        evidence = judge(
+        evidence, reason = judge(
             area, size[0] * size[1], answer.score, query.track, own.min_area_px, query.lost, self.traits.limits
         )
         may_doubt = self.traits.points_contradict and own.check_masks and not query.prompted
-        self.doubted = may_doubt and (self._has_outgrown(area) or contradicted(query.track, answer.window, mask))
+        grown = self._has_outgrown(area)
+        self.doubted = may_doubt and (grown or contradicted(query.track, answer.window, mask))
+        if self.doubted and evidence != "missing":
+            reason = "sudden growth" if grown else "points contradict the mask"
         sure = evidence == "weak" and answer.score >= self.traits.limits.sure  # what hides the points need not hide it
         if (self.doubted and evidence == "clear") or (evidence == "missing" and area and not own.check_masks):
             evidence = "weak"
@@ -55,7 +65,14 @@ class SegmentedObject:
         shown: Evidence = (
             "clear" if sure and not self.doubted else evidence
         )  # it is published as clear, not learnt from
-        return state.step(shown, prompted=query.prompted and evidence != "missing"), evidence
+        published = state.step(shown, prompted=query.prompted and evidence != "missing")
+        if not provisional:
+            self.reason = _reason(published, reason)
+        return published, evidence
+
+    def expect_no_more(self) -> None:
+        """No mask comes from beside the feed."""
+        self._expected = False
 
     def accept_seed(self, o: ObjectMask, size: Size, *, prompted: bool) -> bool:
         """Whether new points may be drawn from a mask; if so, later ones are measured by its area."""
@@ -87,3 +104,10 @@ class SegmentedObject:
     def _has_outgrown(self, area: int) -> bool:
         """Whether a mask is larger than the object can have become."""
         return self.good_area > 0 and area > self.options.max_growth * self.good_area
+
+
+def _reason(state: State, against: str) -> str:
+    """Why an object is uncertain or lost; `against`: what speaks against the mask of this frame, if anything does."""
+    if state in ("tracked", "reacquired"):
+        return ""
+    return against or ("seen again only just now" if state == "lost" else "not confirmed since a restart")

@@ -54,7 +54,7 @@ class ThreadWorker(Generic[T]):
         """Begin a job. The thread dies with the process: a stop never waits for a model."""
         assert not self.busy, "one job at a time"
         self._ready.clear()
-        self._thread = threading.Thread(target=self._run, args=(job,), name="decode", daemon=True)
+        self._thread = threading.Thread(target=self._run, args=(job,), name="decoder-model", daemon=True)
         self._thread.start()
 
     def take(self, wait_s: float = 0.0) -> tuple[T | None, BaseException | None] | None:

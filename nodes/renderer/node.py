@@ -4,14 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nodes.renderer.captions import Hud
 from nodes.renderer.control_client import ControlRequests
-from nodes.renderer.drawing import Painter
-from nodes.renderer.recording import Recording
+from nodes.renderer.recorder import Recorder
 from nodes.renderer.sinks import LabelImages, StillPicture, check_sinks, label_png, replace_file, save_png
 from nodes.renderer.window import Window
 from stream.arrays import Array
-from stream.commands import Command, Start, TakeSnapshot
+from stream.commands import Command, Record, SetLabels, Start, TakeSnapshot
+from stream.drawing.captions import Hud
+from stream.drawing.painter import Painter
+from stream.errors import ConfigError
 from stream.messages import Message, Scene, Stamp
 from stream.node import NodeContext, Stage
 from stream.reports import Answer, Progress
@@ -35,9 +36,9 @@ class RendererStage(Stage):
         self._own = own
         self._live = config.live
         self._node = node
-        self._wants_every_scene = has_sinks(config)  # else only those that a snapshot needs
+        self._wants_every_scene = has_sinks(config)  # else only those that a snapshot or a recording needs
         self._painter = Painter(own.trail)
-        self._recording: Recording | None = None  # from the start command on
+        self._recorder = Recorder(own, config.capture.camera)
         self._label_images = LabelImages(own.save_masks) if own.save_masks else None
         self._picture = StillPicture(own.picture, own.picture_frame) if own.picture else None
         self._requests = ControlRequests(node.open_control()) if own.window else None
@@ -45,22 +46,27 @@ class RendererStage(Stage):
         if self._requests:
             self._window = Window(f"SAM-PT Live: {config.capture.camera}", self._requests.send)
         self._snapshot_requests: list[int] = []  # that wait for a scene
+        self._labels: dict[int, str] = {}  # what the user calls the objects
         self._frame_id = -1  # of the newest scene
         self._passed_over = 0
         self._fps = 0.0
         self._last_ns = 0  # play time of the newest scene
 
     def handle_command(self, command: Command) -> None:
-        """Begin the recording; note that a snapshot is to be taken."""
+        """Begin or end a recording; note that a snapshot is to be taken; take the objects' labels."""
         match command:
-            case Start() if self._own.record:
-                self._recording = Recording(self._own.record, self._own.segment_s, command.restarts)
+            case Start():
+                self._recorder.begin(command.restarts)
+            case Record():
+                self._record(command)
             case TakeSnapshot():
                 self._snapshot_requests.append(command.request)
+            case SetLabels():
+                self._labels = command.labels
 
     def wants(self, topic: str) -> bool:
-        """Scenes are drawn for the sinks, and for snapshots."""
-        return self._wants_every_scene or bool(self._snapshot_requests)
+        """Scenes are drawn for the sinks, for snapshots, and while a recording is on."""
+        return self._wants_every_scene or self._recorder.on or bool(self._snapshot_requests)
 
     def step(self, message: Message) -> bool:
         """Draw a scene into every sink that is on."""
@@ -69,7 +75,7 @@ class RendererStage(Stage):
         self._count(scene)
         if self._label_images:
             self._label_images.write(scene.masks.label_image(), stamp.frame_id, scene.frame.name)
-        if self._recording or self._window or self._snapshot_requests or self._picture:
+        if self._recorder.on or self._window or self._snapshot_requests or self._picture:
             self._draw(scene)
         self._frame_id = stamp.frame_id
         return True
@@ -87,8 +93,7 @@ class RendererStage(Stage):
 
     def close(self) -> None:
         """Close what is open; may be called again."""
-        if self._recording:
-            self._recording.close()
+        self._recorder.close()
         if self._picture:
             self._picture.close()
         if self._window:
@@ -99,25 +104,36 @@ class RendererStage(Stage):
 
     def progress(self) -> Progress:
         """How far the scenes have come, and what became of each sink."""
-        sinks = {"record": self._recording, "picture": self._picture, "save_masks": self._label_images}
+        recorder = self._recorder if self._own.record or self._recorder.used else None
+        sinks = {"record": recorder, "picture": self._picture, "save_masks": self._label_images}
         return Progress(
             frame_id=self._frame_id,
             counters={f"{key}_written": sink.written for key, sink in sinks.items() if sink},
+            gauges={"recording": float(self._recorder.on)},
             sinks={key: sink.state() for key, sink in sinks.items() if sink},
         )
 
     def _draw(self, scene: Scene) -> None:
         stamp = scene.frame.stamp
-        drawn = self._painter.draw(scene.frame.rgb, scene.masks, self._hud(stamp))
-        if self._recording:
-            self._recording.write(drawn, self._play_ns(stamp), scene.frame.pixel_aspect)
+        masks = scene.masks.with_labels(self._labels)
+        drawn = self._painter.draw(scene.frame.rgb, masks, self._hud(stamp))
+        self._recorder.write(drawn, self._play_ns(stamp), scene.frame.pixel_aspect)
         if self._window:
-            self._window.show(drawn, scene.masks)
+            self._window.show(drawn, masks, scene.frame.pixel_aspect)
         if self._picture:
             self._picture.offer(drawn, stamp.frame_id)
         for request in self._snapshot_requests:
             self._write_snapshot(request, scene, drawn)
         self._snapshot_requests.clear()
+
+    def _record(self, command: Record) -> None:
+        """Switch the recording, and answer with its path."""
+        try:
+            path = self._recorder.switch(command.on)
+        except ConfigError as error:
+            self._node.report(Answer(request=command.request, error=str(error)))
+            return
+        self._node.report(Answer(request=command.request, result={"recording": command.on, "path": path}))
 
     def _play_ns(self, stamp: Stamp) -> int:
         """When a frame is to be played: as it was captured; a file that is read faster or slower, as it says itself."""
@@ -155,5 +171,5 @@ class RendererStage(Stage):
         except OSError as error:
             self._node.report(Answer(request=request, error=f"{picture} can't be written: {error.strerror}"))
             return
-        result = {"picture": str(picture.resolve()), "labels": str(labels.resolve())}
-        self._node.report(Answer(request=request, result=result))
+        paths = {"picture": str(picture.resolve()), "labels": str(labels.resolve())}
+        self._node.report(Answer(request=request, result={**paths}))

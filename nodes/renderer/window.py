@@ -15,10 +15,10 @@ from typing import Any
 import cv2
 import numpy as np
 
-from nodes.renderer.ink import cap_height, chip_size, write_chip
 from nodes.renderer.interaction import Interaction, Request
 from nodes.renderer.letterbox import fit
 from stream.arrays import Array
+from stream.drawing.ink import cap_height, chip_size, write_chip
 from stream.errors import ConfigError
 from stream.geometry import Letterbox
 from stream.messages import Masks
@@ -37,20 +37,25 @@ class Window:
         self.title = title
         self.interaction = Interaction(send)
         self._rgb: Array | None = None
+        self._pixel_aspect = 1.0  # width to height
         self._boxes: dict[int, tuple[int, int, int, int]] = {}  # object id -> bbox, frame px
         self._letterbox = Letterbox((1, 1), (1, 1))
         self._shown: tuple[object, ...] = ()  # what the canvas on screen was drawn from
         self._open = False
 
-    def show(self, rgb: Array, masks: Masks | None = None) -> None:
-        """Put a (H, W, 3) uint8 picture on screen; `masks` holds the objects that can be selected."""
+    def show(self, rgb: Array, masks: Masks | None = None, pixel_aspect: tuple[int, int] = (1, 1)) -> None:
+        """Put a (H, W, 3) uint8 picture on screen, its pixels as wide to high as `pixel_aspect` says.
+
+        `masks` holds the objects that can be selected.
+        """
         objects = masks.objects if masks is not None else ()
         self._rgb = rgb
+        self._pixel_aspect = pixel_aspect[0] / pixel_aspect[1]
         self._boxes = {o.object_id: o.bbox for o in objects if o.area > 0}
         self.interaction.take_frame((rgb.shape[0], rgb.shape[1]), [o.object_id for o in objects])
         self._notice_closing()
         if not self._open and not self.interaction.quitting:  # what was closed is not opened for the run's last frames
-            self._create((rgb.shape[0], rgb.shape[1]))
+            self._create(self._square_size())
         self._draw(self._state())
 
     def poll(self) -> None:
@@ -103,6 +108,11 @@ class Window:
         elif event == cv2.EVENT_LBUTTONUP:
             self.interaction.release(xy)
 
+    def _square_size(self) -> tuple[int, int]:
+        """Height and width of the picture once its pixels are square."""
+        assert self._rgb is not None
+        return self._rgb.shape[0], max(1, round(self._rgb.shape[1] * self._pixel_aspect))
+
     def _state(self) -> tuple[object, ...]:
         """What the canvas depends on beside the picture."""
         view = cv2.getWindowImageRect(self.title)[2:] if self._open else (0, 0)
@@ -113,8 +123,8 @@ class Window:
         if not self._open or self._rgb is None:
             return
         width, height = cv2.getWindowImageRect(self.title)[2:]
-        frame = (self._rgb.shape[0], self._rgb.shape[1])
-        self._letterbox = Letterbox(frame, (height, width) if min(width, height) > 16 else frame)
+        canvas_size = (height, width) if min(width, height) > 16 else self._square_size()
+        self._letterbox = Letterbox((self._rgb.shape[0], self._rgb.shape[1]), canvas_size, self._pixel_aspect)
         self.interaction.set_scale(min(self._letterbox.scale))
         canvas = cv2.cvtColor(fit(self._rgb, self._letterbox), cv2.COLOR_RGB2BGR)
         overlay(canvas, self.interaction, self._boxes, self._letterbox)

@@ -6,9 +6,9 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from nodes.tracker.tracked_object import TrackedObject
-from stream.messages import Frame, ObjectTrack, Prompt, ReinitRequest, Tracks
+from stream.messages import Frame, ObjectTrack, Prompt, PromptOnFrame, ReinitRequest, Tracks
 
-Answer = Tracks | ReinitRequest
+Answer = Tracks | ReinitRequest | PromptOnFrame
 
 
 @dataclass(frozen=True)

@@ -3,15 +3,29 @@
 from __future__ import annotations
 
 import logging
+from collections.abc import Callable
+from functools import partial
 
 from nodes.tracker.backends import make_model
 from nodes.tracker.pacing import Pacer
 from nodes.tracker.tracking import PointTracker
-from stream.commands import Command, DecoderRestarted, DiscoveryDone, GivePrompt, RemoveObject, StartTracker
-from stream.errors import ModelError, PromptError
-from stream.messages import DiscoverObjects, Frame, Message, Prompt, Seeds, Tracks
+from stream.commands import (
+    ChooseCandidate,
+    Command,
+    DecoderRestarted,
+    DiscoveryDone,
+    FindObjects,
+    GivePrompt,
+    HoldFrame,
+    ReleaseFrame,
+    RemoveObject,
+    StartTracker,
+    UndoPoint,
+)
+from stream.errors import ControlError, ModelError, PromptError
+from stream.messages import DiscoverObjects, Frame, FrameRef, Message, Prompt, Seeds, Tracks
 from stream.node import NodeContext, Stage
-from stream.reports import Progress
+from stream.reports import Answer, Progress
 from stream.settings.config import Config
 from stream.settings.options import resolve
 
@@ -37,6 +51,7 @@ class TrackerStage(Stage):
         self.seeds_timeout_s = seeds_timeout_s  # a decoder that takes longer is hung, and is restarted
         self.waiting_since_s: float | None = None
         self.discover = False  # the decoder is to look for objects on the frame that comes next (--auto)
+        self.find_count = 0  # the same on the next frame, for so many new ones at most (by request)
         self.held_frame: Frame | None = None  # a lossless feed waits with that frame for what is found on it
         self.newest_id = -1  # frame_id of the newest frame tracked; -1: none
         self.tracked = 0  # frames
@@ -52,9 +67,20 @@ class TrackerStage(Stage):
                 if self.pacer is not None:
                     self.pacer.period.state(command.fps)
             case GivePrompt():
-                self._give(command.prompt)
+                self._give(command.prompt, command.request)
+            case ChooseCandidate() as c:  # the decoder answers, unless the frame is gone
+                choose = partial(self.tracker.past_prompts.choose, c.object_id, c.step, c.request)
+                self._answer(c.request, choose, when_done=False)
+            case HoldFrame():
+                self._answer(command.request, partial(self._hold, command.frame))
+            case ReleaseFrame():
+                self.tracker.past.release(command.frame)
             case RemoveObject():
                 self.tracker.remove(command.object_id)
+            case UndoPoint():
+                self._undo(command)
+            case FindObjects():
+                self.find_count = command.count
             case DiscoveryDone():
                 self._track_held_frame()
             case DecoderRestarted():
@@ -100,7 +126,10 @@ class TrackerStage(Stage):
 
     # --- parts ------------------------------------------------------------------------------------------------------
 
-    def _give(self, prompt: Prompt) -> None:
+    def _give(self, prompt: Prompt, request: int) -> None:
+        if prompt.frame is not None or prompt.candidate is not None:
+            self._answer(request, partial(self.tracker.prompt_on_frame, prompt))
+            return
         try:
             match prompt.kind:
                 case "add":
@@ -111,6 +140,32 @@ class TrackerStage(Stage):
                     self.tracker.restore(prompt)
         except PromptError as error:
             log.warning("%s", error)
+
+    def _answer(self, request: int, act: Callable[[], None], *, when_done: bool = True) -> None:
+        """Do what a request asks for, and answer it; where its frame is gone, with the reason."""
+        self.tracker.past.tick(self.node.now_s())
+        try:
+            act()
+        except (PromptError, ControlError) as error:
+            code = error.code if isinstance(error, ControlError) else "frame_gone"
+            self.node.report(Answer(request=request, error=str(error), code=code))
+            return
+        if when_done:
+            self.node.report(Answer(request=request))
+        for message in self.tracker.take_past_prompts():
+            self.node.send(message)
+
+    def _undo(self, command: UndoPoint) -> None:
+        def undo() -> None:
+            if not self.tracker.undo(command.object_id):
+                raise ControlError(
+                    "bad_params", f"object {command.object_id} has no points to take back but those that it began with"
+                )
+
+        self._answer(command.request, undo)
+
+    def _hold(self, frame: FrameRef) -> None:
+        self.tracker.past.pin(frame)
 
     def _take_frame(self, frame: Frame) -> bool:
         """Track a frame; False where it is held, comes before the stride is over, or the model has no answer."""
@@ -123,6 +178,7 @@ class TrackerStage(Stage):
             if not self.pacer.wants(stamp.frame_id, stamp.captured_ns):
                 return False
             self.pacer.take(stamp.frame_id, stamp.captured_ns, self.node.now_s())
+        self.tracker.past.tick(self.node.now_s())
         try:
             answers = self.tracker.step(frame)
         except ModelError as error:
@@ -143,10 +199,14 @@ class TrackerStage(Stage):
         return True
 
     def _discover_on(self, tracks: Tracks) -> None:
-        """Let the decoder look for objects on a live feed's first frame, beside those that are tracked there."""
+        """Let the decoder look for objects beside those that are tracked: on a live feed's first frame, by request."""
+        following = len(tracks.objects)
         if self.discover:
             self.discover = False
-            self.node.send(DiscoverObjects(frame=tracks.frame, following=len(tracks.objects)))
+            self.node.send(DiscoverObjects(frame=tracks.frame, following=following))
+        elif self.find_count:
+            self.node.send(DiscoverObjects(frame=tracks.frame, following=following, count=self.find_count))
+            self.find_count = 0
 
     def _track_held_frame(self) -> None:
         """Track the frame that was held, if there is one, with the objects that were found on it."""

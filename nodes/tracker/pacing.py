@@ -4,7 +4,8 @@ A tracker slower than its feed passes frames over. Taking whatever is newest wou
 the point model was trained on even ones. So each window gets a stride, the same for all its frames, chosen at its start
 from how long the frames of the last one took, and the masks that the decoder made of its boundary. A frame that comes
 before the stride is over is let go; one that was missed, because a step took longer than ever, is replaced by the next
-there is. A stride also ends when twice its time is over: a feed that began with a burst is slower than it seemed.
+there is. A stride also ends when twice its time is over: a feed that began with a burst is slower than it seemed. One
+that the last steps would fit into twice is shortened at once.
 """
 
 from __future__ import annotations
@@ -14,6 +15,7 @@ import math
 from stream.timing import FramePeriod
 
 MARGIN = 1.15  # steps vary by some per cent: a stride that just fits would be missed every second time
+QUICK_STEPS, MUCH_TOO_LONG = 3, 2  # so many steps in a row that would fit twice into the stride end it
 OVERDUE = 2  # of a stride's own time: a frame is taken then, wherever the count is
 
 
@@ -50,6 +52,8 @@ class Pacer:
             self.step_times_s.append(now_s - self.taken_s)
             if not self.timed_a_window:
                 self._choose()
+            else:
+                self._shorten()
 
     def early(self, now_s: float) -> bool:
         """True while even asking for a frame would be too soon."""
@@ -82,6 +86,16 @@ class Pacer:
             self._choose()
             self.timed_a_window, self.slowest_s = True, max(self.step_times_s)
         self.step_times_s = []
+
+    def _shorten(self) -> None:
+        """Give up a stride that the last steps did not need by far, in the middle of a window.
+
+        One slow step, such as the first masks of many objects, would else cost two windows of 8 frames at seconds each.
+        """
+        lately = self.step_times_s[-QUICK_STEPS:]
+        if self.stride > 1 and len(lately) == QUICK_STEPS and MARGIN * max(lately) < self.stride_s / MUCH_TOO_LONG:
+            self.step_times_s, self.slowest_s = lately, max(lately)
+            self._choose()
 
     def _choose(self) -> None:
         """Every frame, while most steps are quick enough; else by the slowest of this window and the one before."""

@@ -15,6 +15,9 @@ from nodes.tracker.query_points import RandomSource, SeededSource
 from stream.arrays import Array
 from stream.settings.options import TrackerOptions
 
+LEAST_POINTS = 3  # positive ones of an object, where many share the tracker: what a similarity needs
+LEAST_PIXELS = 200  # of a mask, that they are chosen from by k-medoids: 1800 cost 7 ms, 200 cost 1 ms
+
 RandomSources = Callable[[int, int], RandomSource]  # object_id, frame_id -> where the random choices come from
 
 
@@ -24,15 +27,23 @@ class PointSampler:
     def __init__(self, model: PointModel, options: TrackerOptions, random_sources: RandomSources | None = None) -> None:
         self.model = model
         self.positive_points = options.positive_points
+        self.most_points = options.most_points  # positive ones of all objects; 0: no limit
         self.negative_points = options.negative_points
         self.patch_similarity = options.patch_similarity  # 0: no filter
         self.seed = options.seed
         self.random_sources = random_sources or self._seeded_source
 
-    def sample(self, buffered: BufferedFrame, object_id: int, mask: Array) -> PointSet:
-        """New points from a mask: positives by k-medoids, negatives by the mixed rule (paper, sections 3.1 and 4.2)."""
+    def sample(self, buffered: BufferedFrame, object_id: int, mask: Array, objects: int = 1) -> PointSet:
+        """New points from a mask: positives by k-medoids, negatives by the mixed rule (paper, sections 3.1 and 4.2).
+
+        `objects`: how many are followed; many of them get fewer points each, of fewer pixels.
+        """
         source = self.random_sources(object_id, buffered.frame_id)
-        positives = query_points.draw_positives(mask, self.positive_points, source)
+        count, pixels = self.positive_points, query_points.KMEDOIDS_SUBSET
+        if 0 < self.most_points < objects * count:
+            share = self.most_points / (objects * count)
+            count, pixels = max(LEAST_POINTS, int(share * count)), max(LEAST_PIXELS, int(share * pixels))
+        positives = query_points.by_kmedoids(mask, min(count, self.positive_points), source, pixels)
         negatives = query_points.draw_negatives(mask, buffered.frame.rgb, self.negative_points, source)
         labels = np.repeat(np.array([1, 0], np.uint8), [len(positives), len(negatives)])
         return self.place(buffered, object_id, np.concatenate([positives, negatives]), labels)

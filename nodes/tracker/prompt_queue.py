@@ -25,6 +25,16 @@ class PromptQueue:
         """More points for an object."""
         self._requests.append(("refine", prompt))
 
+    def take_back(self, object_id: int) -> bool:
+        """Drop the newest points of an object that still wait; False where there are none."""
+        for i in reversed(range(len(self._requests))):
+            action, prompt = self._requests[i]
+            if prompt.object_id == object_id:
+                if action == "refine":
+                    del self._requests[i]
+                return action == "refine"
+        return False
+
     def remove(self, object_id: int) -> None:
         """An object less; an id that is unknown stays so."""
         self._requests.append(("remove", Prompt(object_id=object_id)))

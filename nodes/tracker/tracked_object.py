@@ -33,6 +33,8 @@ class TrackedObject:
         self.seen_unix_ns = 0  # when that was
         self.mask_motion = geometry.IDENTITY.copy()  # (2, 3): from the mask's frame to the motion frame
         self.motion_frame = -1  # frame_id that `mask_motion` leads to
+        self.prompt_frame = -1  # frame_id of a prompt on a past frame: its Seeds count, however new the mask is
+        self.redraws = False  # points are drawn from those Seeds even where points live on
 
     # --- its points -------------------------------------------------------------------------------------------------
 
@@ -83,6 +85,15 @@ class TrackedObject:
         self.point_sets = list(point_sets)
         for point_set in self.point_sets:
             point_set.forget_before(oldest)
+
+    def begin_on(self, ids: list[int], horizon: int, *, redraw: bool, like: TrackedObject | None = None) -> None:
+        """A prompt on a past frame, from which on there are the frames `ids`; its windows end as those of `like` do."""
+        if ids:
+            self.prompt_frame, self.redraws = ids[0], redraw
+        if self.anchor is None and like is not None:
+            self.anchor, self.window_ends = like.anchor, list(like.window_ends)
+        elif self.anchor is None and ids:
+            self.go_back(ids, horizon)
 
     def go_back(self, ids: list[int], horizon: int) -> None:
         """Let its window start again on the first of the frames `ids`, and end wherever it is full among them."""

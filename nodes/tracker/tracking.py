@@ -17,19 +17,22 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterable, Sequence
+from functools import partial
 
 from nodes.tracker import windows
 from nodes.tracker.answers import Answer, PendingFrames, redone_tracks, request_reinit
 from nodes.tracker.frame_buffer import BufferedFrame, FrameBuffer
 from nodes.tracker.linking import make_linking
+from nodes.tracker.past_frames import PastFrames
 from nodes.tracker.point_model import PointModel
 from nodes.tracker.point_sampling import PointSampler, RandomSources
 from nodes.tracker.point_set import PointSet
 from nodes.tracker.prompt_queue import PromptQueue
+from nodes.tracker.prompts_on_frames import PastPoints, PastPrompts
 from nodes.tracker.tracked_object import TrackedObject
 from stream.crops import uncrop_mask
 from stream.errors import PromptError
-from stream.messages import Frame, Prompt, ReinitRequest, Seeds, Tracks
+from stream.messages import Frame, Prompt, PromptOnFrame, ReinitRequest, Seeds, Tracks
 from stream.settings.options import TrackerOptions
 
 log = logging.getLogger(__name__)
@@ -54,6 +57,9 @@ class PointTracker:
         self.sampler = PointSampler(model, options, random_sources)
         self.buffer = FrameBuffer(BUFFER_HORIZONS * options.horizon)
         self.linking = make_linking(model, self.buffer, options)
+        self.past = PastFrames(BUFFER_HORIZONS * options.horizon)
+        self.past_points = PastPoints(model, self.buffer, self.past, self.linking, options.horizon)
+        self.past_prompts = PastPrompts(self.past, self.past_points, self.sampler, options, self.together)
         self.reset()
 
     def reset(self) -> None:
@@ -61,6 +67,8 @@ class PointTracker:
         self.buffer.clear()
         self.objects: dict[int, TrackedObject] = {}
         self.prompt_queue = PromptQueue()  # taken on the next frame
+        self.past.clear()
+        self.past_prompts.clear()
         self.pending = PendingFrames()
         self.awaited_seeds: set[int] = set()  # frame_ids whose Seeds have not come
         self.decoder_is_new = False  # the decoder was restarted, and has not been given the objects yet
@@ -70,7 +78,7 @@ class PointTracker:
     @property
     def must_wait(self) -> bool:
         """True while a lossless feed must hold its next frame back, because Seeds are on their way."""
-        return self.wait_for_seed and bool(self.awaited_seeds)
+        return self.wait_for_seed and bool(self.awaited_seeds or self.past_prompts.awaited)
 
     @property
     def a_window_ahead(self) -> bool:
@@ -83,6 +91,7 @@ class PointTracker:
     def give_up_waiting(self) -> None:
         """Go on without the Seeds that are on their way; they are still used should they come."""
         self.awaited_seeds.clear()
+        self.past_prompts.awaited.clear()
 
     # --- prompts: they take effect on the next frame ----------------------------------------------------------------
 
@@ -96,9 +105,34 @@ class PointTracker:
             raise PromptError(f"object {prompt.object_id} can't be refined: there is none; add it first")
         self.prompt_queue.refine(prompt)
 
+    def prompt_on_frame(self, prompt: Prompt) -> None:
+        """Add or refine an object on the frame that its prompt names; PromptError where that is gone.
+
+        Where it names none, but a candidate: on the newest that was answered. `take_past_prompts` carries it out.
+        """
+        followed = prompt.object_id in self.objects and prompt.object_id in self.object_ids
+        if prompt.kind == "refine" and not followed:
+            raise PromptError(f"object {prompt.object_id} can't be refined: there is none; add it first")
+        self.past_prompts.add(prompt)
+
+    def take_past_prompts(self) -> list[PromptOnFrame]:
+        """Carry out the prompts on frames of the past; what the decoder is to do, before the next Tracks.
+
+        None while it waits for the Tracks of a boundary that it has given Seeds for: they do not hold a new object.
+        """
+        return [] if self.reinit_request is not None else self.past_prompts.carry_out(self.objects)
+
+    def undo(self, object_id: int) -> bool:
+        """Bring an object back to what it was before its newest points; False where it has none but its first.
+
+        PromptError where their frame is gone.
+        """
+        return self.prompt_queue.take_back(object_id) or self.past_prompts.step_back(object_id)
+
     def remove(self, object_id: int) -> None:
         """Stop tracking an object; an id that is unknown stays so."""
         self.prompt_queue.remove(object_id)
+        self.past_prompts.forget(object_id)
 
     def restore(self, prompt: Prompt) -> None:
         """Track an object again after a node was restarted: its prompt holds its last mask, maybe a second old."""
@@ -107,7 +141,8 @@ class PointTracker:
     def decoder_restarted(self) -> None:
         """Give the decoder every object again: `restore` prompts go out with the next frame."""
         self.decoder_is_new = True
-        self.awaited_seeds.clear()
+        self.give_up_waiting()
+        self.past_prompts.repeat_unanswered(self.objects)
 
     @property
     def object_ids(self) -> list[int]:
@@ -128,6 +163,7 @@ class PointTracker:
             return []
         features = self.model.encode(frame.rgb)  # a ModelError leaves everything as it was: the frame is passed over
         redone = self._redone_boundary()
+        on_frames = self.take_past_prompts()
         prompts = self._follow_changes(frame, newest)
         prompts += self.prompt_queue.carry_out(self.objects, frame.size)
         due = self._due(prompts)
@@ -141,8 +177,8 @@ class PointTracker:
             self.awaited_seeds.add(buffered.frame_id)
         if due and self.redo_boundary:
             self.reinit_request = request_reinit(answers.pop())
-            return [*redone, *answers, self.reinit_request]
-        return [*redone, *answers]
+            return [*redone, *on_frames, *self._recorded(answers), self.reinit_request]
+        return [*redone, *on_frames, *self._recorded(answers)]
 
     def flush(self) -> list[Answer]:
         """The tracks of the frames that still wait: the feed has ended."""
@@ -157,37 +193,42 @@ class PointTracker:
     def reseed(self, seeds: Seeds) -> None:
         """Take the decoder's answer: new points on the frame it belongs to, caught up by the next step."""
         self.awaited_seeds = {i for i in self.awaited_seeds if i > seeds.frame_id}
+        self.past_prompts.awaited.discard(seeds.frame_id)
         for seed in seeds.objects:
             frame_id = seeds.frame_id if seed.frame_id < 0 else seed.frame_id
-            buffered = self.buffer.find(frame_id)
-            if buffered is None or buffered.frame.size != seeds.size or buffered.frame.stamp.epoch != seeds.epoch:
+            chain = self.past_points.chain_from(frame_id, seeds.epoch)
+            if not chain or chain[0].frame.size != seeds.size:
                 log.info("seeds of frame %d came too late; the old points stay", frame_id)
                 continue
             tracked = self.objects.get(seed.object_id)
-            if tracked is None or frame_id < tracked.mask_frame or seed.bbox[2] == 0:
+            prompted = tracked is not None and frame_id == tracked.prompt_frame
+            if tracked is None or (frame_id < tracked.mask_frame and not prompted) or seed.bbox[2] == 0:
                 continue
-            tracked.keep_mask(seed, buffered.frame)
-            if self.goes_back and tracked.anchor is not None and frame_id < tracked.anchor:
+            tracked.keep_mask(seed, chain[0].frame)
+            if self.goes_back and not prompted and tracked.anchor is not None and frame_id < tracked.anchor:
                 for o in self.objects.values() if self.together else [tracked]:
                     o.go_back([i for i in self.buffer.ids if i >= frame_id], self.horizon)
-            if self.reinit or not tracked.point_sets:
-                drawn = self.sampler.sample(buffered, seed.object_id, uncrop_mask(seed.bbox, seed.mask, seeds.size))
-                tracked.replace_points([self.linking.catch_up(drawn, tracked.window_ends)])
+            if self.reinit or not tracked.point_sets or (prompted and tracked.redraws):
+                mask = uncrop_mask(seed.bbox, seed.mask, seeds.size)
+                draw = partial(self.sampler.sample, object_id=seed.object_id, mask=mask, objects=len(self.objects))
+                tracked.replace_points([self.past_points.draw(chain, draw, tracked.window_ends)])
 
     # --- parts of a step --------------------------------------------------------------------------------------------
 
     def _follow_changes(self, frame: Frame, newest: Frame | None) -> list[Prompt]:
-        """The `restore` prompts that a new frame size or a new decoder calls for.
+        """The `restore` prompts that a new frame size or a new decoder calls for; not of objects that have just begun.
 
         A new size, or a frame count that begins again, empties the frame buffer.
         """
+        begun = self.past_prompts.take_sent()
         if newest is None:
             return []
         resized = frame.size != newest.size
         recounted = frame.stamp.frame_id <= newest.stamp.frame_id
         if resized or recounted:
             self.buffer.clear()
-            self.awaited_seeds.clear()
+            self.past.clear()
+            self.give_up_waiting()
             self.pending.clear()  # their features are gone: these frames are passed over
             for o in self.objects.values():
                 o.rescale(newest.size, frame.size, newest.stamp.frame_id, frame.stamp.frame_id)
@@ -195,7 +236,7 @@ class PointTracker:
             return []
         self.decoder_is_new = False
         on = frame if resized or recounted else newest  # where the masks have been carried to
-        return [o.restore_prompt(on.stamp.frame_id) for o in self.objects.values()]
+        return [o.restore_prompt(on.stamp.frame_id) for o in self.objects.values() if o.object_id not in begun]
 
     def _due(self, prompts: Sequence[Prompt]) -> tuple[int, ...]:
         """The objects for which the frame that comes now is the last of their window.
@@ -213,6 +254,12 @@ class PointTracker:
         if due and self.together:
             due = list(self.objects.values())
         return tuple(o.object_id for o in due)
+
+    def _recorded(self, answers: list[Tracks]) -> list[Tracks]:
+        """The answers, which prompts may name from now on."""
+        for tracks in answers:
+            self.past.record(tracks)
+        return answers
 
     def _place_points(self, prompts: list[Prompt], buffered: BufferedFrame) -> None:
         """Make query points of the points that were given for this frame; describe those that a new size moved."""
@@ -256,7 +303,8 @@ class PointTracker:
         request, self.reinit_request = self.reinit_request, None
         if request is None:
             return []
-        return [redone_tracks(request, [self.objects[o.object_id].track_at(request.frame) for o in request.objects])]
+        tracked = [self.objects[o.object_id].track_at(request.frame) for o in request.objects]
+        return self._recorded([redone_tracks(request, tracked)])
 
     def _point_sets(self, object_ids: Iterable[int]) -> list[PointSet]:
         return [point_set for i in object_ids for point_set in self.objects[i].point_sets]

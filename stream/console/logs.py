@@ -6,7 +6,7 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 
 from stream.settings.config import Log
 from stream.settings.secrets import redact
@@ -15,14 +15,22 @@ from stream.settings.secrets import redact
 class TextLines(logging.Formatter):
     """`12:34:56 warning decoder: 71 ms a frame`."""
 
-    def __init__(self, node: str) -> None:
+    def __init__(self, process: str, nodes: Collection[str] = ()) -> None:
+        """`nodes`: those that run in threads of the process, each named after its node (or NODE-something)."""
         super().__init__()
-        self.node = node
+        self._process = process
+        self._nodes = frozenset(nodes)
+
+    def node_of(self, record: logging.LogRecord) -> str:
+        """Which node of the process says this: by the thread, else by the module; else it is the process itself."""
+        thread, module = record.threadName or "", f"{record.name}..".split(".")
+        names = [thread, thread.rpartition("-")[0], *module[1 : 2 if module[0] == "nodes" else 1]]
+        return next((name for name in names if name in self._nodes), self._process)
 
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
         level = "" if record.levelno == logging.INFO else f"{record.levelname.lower()}: "
-        text = f"{clock} {self.node}: {level}{record.getMessage()}"
+        text = f"{clock} {self.node_of(record)}: {level}{record.getMessage()}"
         if record.exc_info:
             text += "\n" + self.formatException(record.exc_info)
         return redact(text)
@@ -35,7 +43,7 @@ class JsonLines(TextLines):
         line = {
             "time": round(record.created, 3),
             "level": record.levelname.lower(),
-            "node": self.node,
+            "node": self.node_of(record),
             "logger": record.name,
             "message": redact(record.getMessage()),
         }
@@ -73,8 +81,8 @@ class _LineHandler(logging.Handler):
         self._write_line(self.format(record))
 
 
-def _formatter(config: Log, node: str) -> TextLines:
-    return JsonLines(node) if config.format == "json" else TextLines(node)
+def _formatter(config: Log, process: str, nodes: Collection[str] = ()) -> TextLines:
+    return JsonLines(process, nodes) if config.format == "json" else TextLines(process, nodes)
 
 
 def dropped_line(config: Log, node: str) -> Callable[[int], str]:
@@ -87,13 +95,18 @@ def dropped_line(config: Log, node: str) -> Callable[[int], str]:
     return line
 
 
-def install(config: Log, node: str, write_line: Callable[[str], None] | None = None) -> None:
-    """Send this process's log to stderr (or to `write_line`, line by line) in the configured form."""
+def install(
+    config: Log, process: str, write_line: Callable[[str], None] | None = None, *, nodes: Collection[str] = ()
+) -> None:
+    """Send this process's log to stderr (or to `write_line`, line by line) in the configured form.
+
+    Each line names the one of the `nodes` whose thread says it, else the process.
+    """
     handler = _LineHandler(write_line) if write_line else logging.StreamHandler(sys.stderr)
-    handler.setFormatter(_formatter(config, node))
+    handler.setFormatter(_formatter(config, process, nodes))
     handler.addFilter(OncePer())
     root = logging.getLogger()
     root.handlers[:] = [handler]
     root.setLevel(config.level.upper())
-    for talkative in ("zmq", "asyncio"):
+    for talkative in ("zmq", "asyncio", "numba"):  # numba: thousands of lines a function that it compiles
         logging.getLogger(talkative).setLevel(logging.WARNING)

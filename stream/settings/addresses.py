@@ -7,13 +7,14 @@ import os
 import re
 import socket
 import stat
-from typing import Literal
+from typing import Literal, cast
 from urllib.parse import unquote, urlsplit
 
 from stream.errors import ConfigError
 from stream.settings.secrets import redact
 
-SourceKind = Literal["demo", "camera", "rtsp", "lavfi", "folder", "file"]
+SourceKind = Literal["demo", "camera", "rtsp", "browser", "lavfi", "folder", "file"]
+LIVE_KINDS = ("camera", "rtsp", "browser")  # what has no end and no past
 
 MAX_IPC_PATH_BYTES = 107  # of a unix socket
 MAX_PORT = 65535
@@ -35,7 +36,7 @@ def source_kind(source: str) -> SourceKind:
     if scheme and scheme[1].lower() != "file":
         raise ConfigError(
             f"--source {redact(source)}: unknown scheme {scheme[1]!r}; "
-            "needs demo, a camera number or /dev/video*, rtsp://, a file, a folder of frames, or lavfi:GRAPH"
+            "needs demo, a camera number or /dev/video*, rtsp://, browser, a file, a folder of frames, or lavfi:GRAPH"
         )
     path = source_path(source)
     kind = _on_disk(path)
@@ -43,8 +44,8 @@ def source_kind(source: str) -> SourceKind:
         return kind
     if path != source:
         return "file"
-    if source == "demo":
-        return "demo"
+    if source in ("demo", "browser"):
+        return cast(SourceKind, source)
     if source.startswith("lavfi:"):
         return "lavfi"
     return "camera" if source.isdigit() or source.startswith("/dev/video") else "file"

@@ -7,13 +7,15 @@ from typing import Annotated, Literal
 import msgspec
 from msgspec import Meta
 
-from stream.settings.addresses import source_kind
+from stream.settings.addresses import LIVE_KINDS, source_kind
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
 Natural = Annotated[int, Meta(ge=0)]
 Share = Annotated[float, Meta(ge=0, le=1)]
-DEVICE = r"^(auto|cpu|cuda(:\d+)?)$"
+# the description is what an error says is needed
+Device = Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:NUMBER")]
+PictureSize = Annotated[str, Meta(pattern=r"^\d+x\d+$", description="WIDTHxHEIGHT")]
 
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
@@ -24,7 +26,10 @@ class Capture(Section, frozen=True):
     """Where frames come from. Times are the numbers of the design."""
 
     source: str = "demo"
-    camera: Annotated[str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$")] = "camera"  # the name in topics and file names
+    # the name in topics and file names
+    camera: Annotated[
+        str, Meta(pattern=r"^[A-Za-z0-9._-]{1,64}$", description="1 to 64 characters out of A-Z a-z 0-9 . _ -")
+    ] = "camera"
     realtime: bool = False  # play a file at its own rate, as a live source would
     frames: Natural = 0  # stop after so many frames; 0: no limit
     duration_s: Annotated[float, Meta(ge=0)] = 0.0  # stop so long after the first frame; 0: no limit
@@ -38,21 +43,22 @@ class Capture(Section, frozen=True):
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     udp_reorder_s: Annotated[float, Meta(ge=0, le=5)] = 0.2  # so long a UDP packet that is missing is waited for
     drop_corrupt: bool = False  # live: no mask is drawn from a picture that the decoder knows to be damaged
-    camera_size: Annotated[str, Meta(pattern=r"^(\d+x\d+)?$")] = (
-        ""  # WIDTHxHEIGHT asked of a camera; empty: its default
-    )
+    # asked of a camera; empty: its default
+    camera_size: Annotated[str, Meta(pattern=r"^(\d+x\d+)?$", description="WIDTHxHEIGHT, or nothing")] = ""
     camera_fps: Annotated[float, Meta(ge=0)] = 0.0  # asked of a camera; 0: its default
     folder_fps: Positive = 25.0  # of a folder of frames, which tells no rate of its own
-    demo_size: Annotated[str, Meta(pattern=r"^\d+x\d+$")] = "640x360"
+    demo_size: PictureSize = "640x360"
     demo_fps: Positive = 25.0
     demo_frames: Count = 250  # 10 s
     demo_seed: Natural = 0
+    demo_objects: bool = True  # where no prompt is given, the scene's three objects are followed
+    demo_code: bool = False  # each frame shows its number as a code, so that an age can be read from a screen's pixels
 
 
 class Tracker(Section, frozen=True):
     """How points are followed (paper, section 3.2)."""
 
-    backend: Literal["lucas_kanade", "pips"] = "lucas_kanade"
+    backend: Literal["lucas_kanade", "pips", "raft", "tapnet"] = "lucas_kanade"
     horizon: Annotated[int, Meta(ge=2, le=64)] = 8  # frames in a window; the anchor is the first. PIPS sees at most 8
     # when a frame is answered: at once, or with its whole window; auto: at once on a live feed alone
     emit: Literal["auto", "frame", "horizon"] = "frame"
@@ -68,11 +74,16 @@ class Tracker(Section, frozen=True):
     seed: Natural = 72  # of the random choices among query points
     wait_for_seed: Literal["auto", "always", "never"] = "auto"  # auto: a lossless source waits, a live one never does
     forward_backward_px: Positive = 1.0  # lucas_kanade: a point whose way back misses by more is hidden
-    checkpoint: str = ""  # pips: file or folder of the official weights; empty: where tools/fetch_weights.py puts them
-    # pips: HEIGHTxWIDTH that frames are fitted into, px; native: the frame's own
-    size: Annotated[str, Meta(pattern=r"^(native|\d+x\d+)$")] = "576x1024"
-    precision: Literal["float32", "bfloat16", "float16"] = "float32"  # pips: float32 is the reference
-    device: Annotated[str, Meta(pattern=DEVICE)] = "auto"  # pips: auto takes a GPU where there is one
+    flow_updates: Annotated[int, Meta(ge=1, le=64)] = 32  # raft: of the flow between two frames (SAM-PT: 32)
+    # raft: a point whose way back misses by more px is hidden, at the cost of a second flow each frame; 0: off (SAM-PT)
+    flow_check_px: Annotated[float, Meta(ge=0)] = 0.0
+    # file of the official weights (pips: or folder); empty: where tools/fetch_weights.py puts them
+    checkpoint: str = ""
+    # pips, raft: HEIGHTxWIDTH that frames are fitted into, px; native: the frame's own (tapnet: always 256x256)
+    size: Annotated[str, Meta(pattern=r"^(native|\d+x\d+)$", description="HEIGHTxWIDTH or native")] = "576x1024"
+    # pips, raft: float32 is the reference, and the only one of tapnet
+    precision: Literal["float32", "bfloat16", "float16"] = "float32"
+    device: Device = "auto"  # of the point model; auto takes a GPU where there is one
 
 
 class Decoder(Section, frozen=True):
@@ -84,7 +95,7 @@ class Decoder(Section, frozen=True):
     # px, longest side of the encoder's input; 1024 as trained, smaller is faster and coarser
     side: Annotated[int, Meta(ge=256, le=1024, multiple_of=64)] = 1024
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the image encoder; float32 is the reference
-    device: Annotated[str, Meta(pattern=DEVICE)] = "auto"  # auto takes a GPU where there is one
+    device: Device = "auto"  # auto takes a GPU where there is one
     compile: bool = False  # torch.compile the image encoder: a minute or more at the start, faster afterwards
     refinement_passes: Natural = 12  # further passes with the box and the logits of the one before (paper, table 2)
     iou_threshold: Share = 0.7  # a mask that SAM itself rates lower is none
@@ -110,7 +121,7 @@ class Renderer(Section, frozen=True):
     record: str = ""  # MP4
     segment_s: Annotated[float, Meta(ge=0)] = 0.0  # a new recording after so long, named by its time; 0: one file
     save_masks: str = ""  # folder for label images
-    window: bool = False
+    window: bool = False  # in a preset also auto: a window where there is a screen, else the page (web.endpoint)
     snapshots: str = "."  # folder that snapshots are written to
     picture: str = ""  # PNG of one frame with its masks, written at the end
     picture_frame: Natural = 100  # that frame, or the last one before it
@@ -123,7 +134,21 @@ class Publisher(Section, frozen=True):
     endpoint: str = ""  # empty: ipc in the run's own folder, which tools/watch.py finds by itself
     codec: Literal["packbits", "coco_rle", "png"] = "packbits"
     frames: bool = False  # publish frames/<camera> as JPEG as well
+    scenes: bool = False  # publish scenes/<camera> while somebody subscribes to it: masks with their picture as JPEG
     jpeg_quality: Annotated[int, Meta(ge=1, le=100)] = 80
+
+
+class Web(Section, frozen=True):
+    """The page in the browser (docs/web.md): a server for people, and for programs that speak HTTP."""
+
+    endpoint: str = ""  # HOST:PORT; empty: off
+    passwords: str = ""  # file that `tools/ctl.py passwd` writes; empty: a link that works once is printed
+    certificate: str = ""  # PEM, with its chain; with `key`, the page is served by HTTPS
+    key: str = ""  # PEM
+    insecure: bool = False  # allow other machines in without passwords and without HTTPS
+    hosts: tuple[str, ...] = ()  # further names that the page is asked for by, as behind a proxy
+    max_viewers: Annotated[int, Meta(ge=1, le=1024)] = 64  # pages and MJPEG streams at once
+    metrics_token: str = ""  # file whose first line opens /metrics as a bearer token; empty: a login alone does
 
 
 class Control(Section, frozen=True):
@@ -177,18 +202,32 @@ class Config(Section, frozen=True):
     decoder: Decoder = Decoder()
     renderer: Renderer = Renderer()
     publisher: Publisher = Publisher()
+    web: Web = Web()
     control: Control = Control()
     supervisor: Supervisor = Supervisor()
     graph: Graph = Graph()
     log: Log = Log()
 
     @property
+    def publishes_scenes(self) -> bool:
+        """Whether pictures go out together with their masks: where it is asked for, and where the page shows them."""
+        return self.publisher.scenes or bool(self.web.endpoint)
+
+    @property
     def live(self) -> bool:
         """True when frames that nobody takes in time are passed over; False when every frame is waited for."""
-        return self.capture.realtime or source_kind(self.capture.source) in ("camera", "rtsp")
+        return self.capture.realtime or source_kind(self.capture.source) in LIVE_KINDS
 
 
 def parse_size(text: str) -> tuple[int, int]:
     """(height, width) of "WIDTHxHEIGHT"."""
     width, height = text.split("x")
+    return int(height), int(width)
+
+
+def parse_fit_size(text: str) -> tuple[int, int] | None:
+    """(height, width) of `tracker.size`, "HEIGHTxWIDTH"; None of "native"."""
+    if text == "native":
+        return None
+    height, width = text.split("x")
     return int(height), int(width)

@@ -11,6 +11,8 @@ from typing import Literal
 
 from stream.settings.config import Config
 
+MOST_LIVE_POINTS = 240  # with 300 objects at 640x360, 2700 points cost 60 ms a frame, and to draw them as much again
+
 Emit = Literal["frame", "horizon"]
 Link = Literal["boundary", "visible"]
 Variant = Literal["A", "B", "C", "D"]
@@ -21,9 +23,16 @@ class PointBackendFacts:
     """What is known of a point tracker without loading it."""
 
     weights: str  # the published weights that it loads, by name; empty: none
+    smallest_px: int  # a side of the frames that it sees
+    most_frames: int  # in a window
 
 
-POINT_BACKENDS = {"lucas_kanade": PointBackendFacts(""), "pips": PointBackendFacts("pips")}
+POINT_BACKENDS = {
+    "lucas_kanade": PointBackendFacts("", smallest_px=1, most_frames=64),
+    "pips": PointBackendFacts("pips", smallest_px=64, most_frames=8),
+    "raft": PointBackendFacts("raft", smallest_px=128, most_frames=64),
+    "tapnet": PointBackendFacts("tapnet", smallest_px=1, most_frames=64),
+}
 
 
 @dataclass(frozen=True)
@@ -33,13 +42,14 @@ class BackendFacts:
     weights: str  # the published weights that it loads, by name ({model}: decoder.model); empty: none
     learns: bool  # it keeps a memory of each object, so a frame is never decoded twice
     spares: bool  # its frames do not depend on each other, so that a slow one may leave some out
+    finds: bool  # it can look for objects that no prompt names
 
 
 MASK_BACKENDS = {
-    "lite": BackendFacts("", learns=True, spares=False),
-    "sam": BackendFacts("sam_{model}", learns=False, spares=True),
-    "hq_sam": BackendFacts("hq_sam_{model}", learns=False, spares=True),
-    "mobile_sam": BackendFacts("mobile_sam", learns=False, spares=True),
+    "lite": BackendFacts("", learns=True, spares=False, finds=False),
+    "sam": BackendFacts("sam_{model}", learns=False, spares=True, finds=True),
+    "hq_sam": BackendFacts("hq_sam_{model}", learns=False, spares=True, finds=True),
+    "mobile_sam": BackendFacts("mobile_sam", learns=False, spares=True, finds=True),
 }
 
 
@@ -55,10 +65,12 @@ class TrackerOptions:
     positive_points: int = 8
     negative_points: int = 1
     patch_similarity: float = 0.0  # 0: no filter
+    most_points: int = 0  # positive ones of all objects together: more objects get fewer each; 0: no limit
     seed: int = 72
     wait_for_seed: bool = False  # the next frame waits for the Seeds that are on their way
     redo_boundary: bool = False  # a boundary frame is decoded twice, the second time with the points drawn on it
     paced: bool = False  # frames are passed over evenly where the tracker is slower than its feed
+    replays: bool = False  # the decoder has to see the frames since a prompt that names an older one
 
 
 @dataclass(frozen=True)
@@ -82,10 +94,17 @@ class BudgetOptions:
 
 
 @dataclass(frozen=True)
-class DiscoveryOptions:
-    """How objects that nobody asked for are looked for (--auto)."""
+class TurnOptions:
+    """How many objects are decoded on a frame, where all would cost too much."""
 
-    max_objects: int  # alive, known ones included
+    budget_ms: float | None  # for one frame; None: by the feed's period
+
+
+@dataclass(frozen=True)
+class DiscoveryOptions:
+    """How objects that nobody asked for are looked for (--auto, and by request)."""
+
+    max_objects: int  # alive, known ones included; 0: none are looked for but by request
     again: bool  # at each boundary, too
     horizon: int  # frames between two searches, at least
 
@@ -98,7 +117,8 @@ class Options:
     tracker: TrackerOptions
     segmenter: SegmenterOptions
     budget: BudgetOptions | None  # None: every frame is decoded in full
-    discovery: DiscoveryOptions | None  # None: only what somebody asked for is followed
+    turns: TurnOptions | None  # None: every object is decoded on each frame, or the budget decides
+    discovery: DiscoveryOptions | None  # None: the mask model finds nothing by itself
 
 
 def resolve(config: Config) -> Options:
@@ -116,12 +136,14 @@ def resolve(config: Config) -> Options:
             link=_link(config),
             positive_points=own.positive_points,
             negative_points=own.negative_points,
+            most_points=MOST_LIVE_POINTS if live else 0,
             patch_similarity=own.patch_similarity,
             seed=own.seed,
             wait_for_seed=wait,
             # Variant A alone: the others draw points on earlier frames, which have been decoded already.
             redo_boundary=wait and not live and not facts.learns and own.reinit and own.reinit_variant == "A",
             paced=live,
+            replays=facts.learns,
         ),
         segmenter=SegmenterOptions(
             min_area_px=decoder.min_area_px,
@@ -132,7 +154,8 @@ def resolve(config: Config) -> Options:
             check_masks=live or facts.learns if decoder.check_masks == "auto" else decoder.check_masks,
         ),
         budget=_budget(config, facts),
-        discovery=DiscoveryOptions(decoder.auto, decoder.auto_again, own.horizon) if decoder.auto else None,
+        turns=_turns(config, facts),
+        discovery=DiscoveryOptions(decoder.auto, decoder.auto_again, own.horizon) if facts.finds else None,
     )
 
 
@@ -150,3 +173,10 @@ def _budget(config: Config, facts: BackendFacts) -> BudgetOptions | None:
     if not config.live or not facts.spares or own.budget_ms == "off":
         return None
     return BudgetOptions(None if own.budget_ms == "auto" else own.budget_ms, own.refinement_passes)
+
+
+def _turns(config: Config, facts: BackendFacts) -> TurnOptions | None:
+    budget_ms = config.decoder.budget_ms
+    if not config.live or facts.spares or budget_ms == "off":
+        return None
+    return TurnOptions(None if budget_ms == "auto" else budget_ms)

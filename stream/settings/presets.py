@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from datetime import date
 from pathlib import Path
@@ -11,9 +12,13 @@ import msgspec
 
 from stream.errors import ConfigError, nearest
 from stream.settings.addresses import check_endpoint, check_rtsp, source_kind
-from stream.settings.config import Config, Section, parse_size
+from stream.settings.choices import needed, type_of, words_of
+from stream.settings.config import Config, Section, Tracker, parse_fit_size, parse_size
+from stream.settings.options import POINT_BACKENDS
+from stream.settings.screen import choose_page, choose_screen
 from stream.settings.secrets import redact, remember
 from stream.settings.variables import fill_in
+from stream.settings.web_access import check_web
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "configs"
 
@@ -26,6 +31,8 @@ def load(preset: str, overrides: dict[str, Any] | None = None) -> Config:
     tree = _read_preset(preset, ())
     for key, value in (overrides or {}).items():
         _lay(tree, key, value)
+    choose_screen(tree, os.environ)
+    choose_page(tree)
     return build(fill_in(tree))
 
 
@@ -101,14 +108,11 @@ def _read_preset(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
 
 
 def _typed(dotted: str, value: Any, written: Any) -> Any:
-    """A value of the config; where text is needed, a number is taken as it was written (`source: 0`, `camera: 007`)."""
-    section, _, key = dotted.partition(".")
-    types = {f.name: f.type for f in msgspec.structs.fields(Config)}
-    kind = types.get(section)
-    if not (isinstance(kind, type) and issubclass(kind, Section)) or not isinstance(value, bool | int | float | date):
+    """A value of the config; where text is needed, it is taken as it was written (`source: 0`, `budget_ms: off`)."""
+    if not isinstance(value, bool | int | float | date):
         return value
-    wanted = {f.name: f.type for f in msgspec.structs.fields(kind)}.get(key)
-    is_text = wanted is str or getattr(wanted, "__origin__", None) is str
+    wanted = type_of(dotted)
+    is_text = wanted is str or getattr(wanted, "__origin__", None) is str or str(written) in words_of(wanted)
     return str(written) if is_text else value
 
 
@@ -135,13 +139,32 @@ def _check_keys(tree: Any, kind: Any, prefix: str) -> None:
 
 
 def _readable(error: str, tree: Any) -> str:
-    """msgspec's sentence, key and value first: `tracker.horizon is 'x': expected int, got str`."""
-    sentence, _, path = error.partition(" - at `$.")
+    """Key and value, then what is needed, or msgspec's sentence: `tracker.horizon is 'x': expected int, got str`."""
+    sentence, _, path = error.rstrip("`").partition(" - at `$.")
     if not path:
         return sentence
-    for key in path.rstrip("`").split("."):
+    for key in path.split("."):
         tree = tree.get(key) if isinstance(tree, dict) else tree
-    return f"{path.rstrip('`')} is {redact(repr(tree))}: {sentence[0].lower()}{sentence[1:]}"
+    if words := needed(type_of(path)):
+        return f"{path} is {redact(repr(tree))}; needs {words}"
+    return f"{path} is {redact(repr(tree))}: {sentence[0].lower()}{sentence[1:]}"
+
+
+def _check_tracker(own: Tracker) -> None:
+    """What the point model does not bear."""
+    facts, size = POINT_BACKENDS[own.backend], parse_fit_size(own.size)
+    if own.horizon > facts.most_frames:
+        raise ConfigError(
+            f"tracker.horizon is {own.horizon}; {own.backend} sees {facts.most_frames} frames: "
+            f"give 2 to {facts.most_frames}"
+        )
+    if own.backend == "tapnet" and own.precision != "float32":
+        raise ConfigError(f"tracker.precision is {own.precision}; tapnet computes in float32")
+    if size is not None and min(size) < facts.smallest_px:
+        raise ConfigError(
+            f"tracker.size is {own.size}; {own.backend} needs {facts.smallest_px}x{facts.smallest_px} px or more "
+            "(HEIGHTxWIDTH)"
+        )
 
 
 def _check(config: Config) -> None:
@@ -157,12 +180,8 @@ def _check(config: Config) -> None:
         raise ConfigError("--auto needs a SAM decoder, which --config lite has not; give --config sam_pt or another")
     if config.supervisor.threads and config.renderer.window:
         raise ConfigError("--window needs a process of its own; leave out --threads")
-    if config.tracker.backend == "pips" and config.tracker.horizon > 8:
-        raise ConfigError(f"tracker.horizon is {config.tracker.horizon}; PIPS' weights see 8 frames: give 2 to 8")
-    if config.tracker.backend == "pips" and config.tracker.size != "native":
-        height, width = (int(n) for n in config.tracker.size.split("x"))
-        if min(height, width) < 64:
-            raise ConfigError(f"tracker.size is {config.tracker.size}; PIPS needs 64x64 px or more (HEIGHTxWIDTH)")
+    _check_tracker(config.tracker)
+    check_web(config.web, insecure=config.graph.insecure)
     for name in ("demo_size", "camera_size"):
         text = getattr(c, name)
         if text and min(parse_size(text)) < 64:

@@ -22,6 +22,7 @@ class Signs:
     frame_age_s: float = 0.0  # of the newest picture
     frozen_s: float = 0.0
     black_s: float = 0.0
+    retry_in_s: float | None = None  # until the next attempt to connect; None while there is none to wait for
     damage: float = 0.0  # damaged packets and corrupt pictures lately
     restarting: Sequence[str] = ()  # nodes that have died and are not back
 
@@ -33,10 +34,10 @@ def assess(signs: Signs) -> tuple[str, str]:
     if signs.restarting:
         return "degraded", "restarting " + " ".join(signs.restarting)
     if not signs.opened:
-        return "starting", "waiting_for_source" if signs.phase == "backing off" else ""
+        return "starting", "waiting_for_source" if signs.phase in ("backing off", "waiting") else ""
     if signs.paused:
         return "paused", ""
-    if signs.phase in ("connecting", "backing off"):
+    if signs.phase in ("connecting", "waiting", "backing off"):
         return "interrupted", "source_lost"
     if signs.live and signs.frame_age_s > STALE_S:
         return "interrupted", "undecodable" if signs.damage else "no_frames"
@@ -67,6 +68,7 @@ def read_signs(nodes: Mapping[str, SupervisedNode], now_s: float, *, live: bool,
     captured = capture.health is not None and capture.health.progress.frame_id >= 0  # as of its newest heartbeat
     gauges = capture.health.progress.gauges if capture.health else {}
     recent = capture.recent.gained(now_s)
+    retry_in_s = gauges.get("retry_in_s")
     return Signs(
         live=live,
         opened=opened and captured,
@@ -75,6 +77,7 @@ def read_signs(nodes: Mapping[str, SupervisedNode], now_s: float, *, live: bool,
         frame_age_s=gauges.get("frame_age_s", 0.0) + max(0.0, now_s - capture.heard_s),
         frozen_s=gauges.get("frozen_s", 0.0),
         black_s=gauges.get("black_s", 0.0),
+        retry_in_s=None if retry_in_s is None else max(0.0, retry_in_s - max(0.0, now_s - capture.heard_s)),
         damage=recent.get("damaged_packets", 0) + recent.get("corrupt_pictures", 0),
         restarting=[name for name, node in nodes.items() if node.loads and not node.loaded],
     )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from dataclasses import replace
+from dataclasses import asdict, replace
 from typing import cast
 
 from msgspec import structs
@@ -20,7 +20,7 @@ from stream.run_directory import Run, RunDir
 from stream.settings.config import Config
 from stream.topology import SUPERVISOR, Graph
 from stream.transport.service_sockets import Inlet, RequestServer
-from stream.transport.sockets import Context, Poller, Waker
+from stream.transport.sockets import Context, Poller, Refused, Waker
 from stream.transport.topics import Publisher, Subscriber
 
 Request = tuple[tuple[bytes, ...], list[bytes]]  # the client's address, the parts of the body
@@ -40,6 +40,7 @@ class Connections:
         self.base = f"inproc://{self.run_dir.path.name}/" if threads else f"ipc://{self.run_dir.path}/"
         self.poller = Poller()
         self._waker = Waker()
+        self._refused = Refused()
         self.poller.watch(self._waker.fd)
 
     def announce(self, config: Config) -> None:
@@ -99,6 +100,11 @@ class Connections:
     def malformed(self) -> dict[str, int]:
         """Messages that could not be read, by the socket that they came to."""
         return {"reports": 0, "commands": 0}
+
+    def refused(self) -> dict[str, int]:
+        """How many our sockets have not let in, by the reason; without those that nodes in this process tell."""
+        self._refused += self.context.take_refused()
+        return asdict(self._refused)
 
     def close(self, *, in_use: bool = False) -> None:
         """Leave no socket and no folder; a context that is `in_use` by a thread that did not stop ends with us."""

@@ -43,14 +43,23 @@ class PlainLines:
 def progress(status: dict[str, Any]) -> str:
     """One line: what the feed does, rates and ages, the objects' states."""
     frames, latency = status["frames"], status["latency_ms"]
-    objects = ", ".join(f"{o['id']} {o['state']}" for o in status["objects"]) or "none"
+    objects = ", ".join(f"{_name(o)} {o['state']}" for o in status["objects"]) or "none"
     rate = status["nodes"]["decoder"]["rate_hz"]
-    trouble = f" ({status['reason']})" if status.get("reason") else ""
     return (
-        f"{status['phase']}{trouble}: {frames['captured']} frames, {frames['passed_over']} passed over, "
+        f"{_condition(status)}: {frames['captured']} frames, {frames['passed_over']} passed over, "
         f"decoder {rate:.1f}/s, latency p50 {latency['p50']:.0f} p95 {latency['p95']:.0f} ms; "
         f"objects: {objects}"
     )
+
+
+def _condition(status: dict[str, Any]) -> str:
+    """What the feed does; with what is wrong, where something is."""
+    return f"{status['state']} ({status['reason']})" if status.get("reason") else str(status["phase"])
+
+
+def _name(o: dict[str, Any]) -> str:
+    """An object's id, and what the user calls it; a publisher of an older version knows no labels."""
+    return f"{o['id']} ({o['label']})" if o.get("label") else str(o["id"])
 
 
 class LiveTable:
@@ -94,7 +103,7 @@ def table(title: str, status: dict[str, Any]) -> Any:
     head = Text.assemble(
         ("SAM-PT Live  ", "bold"),
         f"{title}  ",
-        (status["phase"], "green" if status["phase"] == "running" else "yellow"),
+        (_condition(status), "green" if _condition(status) == "running" else "yellow"),
         f"  {frames['captured']} frames, {frames['passed_over']} passed over"
         f"  latency p50 {latency['p50']:.0f} ms, p95 {latency['p95']:.0f} ms"
         f"  session {max(0, status['sessions'] - 1)}",
@@ -113,12 +122,13 @@ def table(title: str, status: dict[str, Any]) -> Any:
                 str(n["restarts"]),
             )
     objects = Table(box=SIMPLE, pad_edge=False)
-    for column in ("object", "state", "score", "area px"):
-        objects.add_column(column, justify="left" if column == "state" else "right")
+    for column in ("object", "label", "state", "score", "area px"):
+        objects.add_column(column, justify="left" if column in ("label", "state") else "right")
     styles = {"tracked": "green", "uncertain": "yellow", "lost": "red", "reacquired": "cyan"}
     for o in status["objects"]:
         score, area = ("", "") if o["score"] is None else (f"{o['score']:.2f}", str(o["area"]))
-        objects.add_row(str(o["id"]), Text(o["state"], styles.get(o["state"], "")), score, area)
+        state = Text(f"{o['state']}: {o['reason']}" if o["reason"] else o["state"], styles.get(o["state"], ""))
+        objects.add_row(str(o["id"]), Text(o["label"]), state, score, area)
     return Group(head, nodes, objects, Text("Ctrl-C stops; tools/ctl.py adds, refines and removes objects", "dim"))
 
 

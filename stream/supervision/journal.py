@@ -21,7 +21,7 @@ from stream.crops import crop_mask
 from stream.errors import ConfigError, ControlError
 from stream.messages import Prompt
 from stream.settings.config import Config
-from stream.supervision.prompt_checks import packed_mask, point_arrays, points_of
+from stream.supervision.prompt_checks import check_label, packed_mask, point_arrays, points_of
 from stream.supervision.registry import Entry, Registry
 
 log = logging.getLogger(__name__)
@@ -129,7 +129,7 @@ def from_journal(contents: str) -> Registry:
 
 
 def _to_plain(object_id: int, entry: Entry) -> dict[str, Any]:
-    prompt, last_mask = entry.prompt, entry.last_mask
+    prompt, last_mask = entry.first_prompt, entry.last_mask
     if last_mask is not None:
         bbox, mask = last_mask.bbox, last_mask.mask
     elif prompt.mask is not None:
@@ -145,6 +145,7 @@ def _to_plain(object_id: int, entry: Entry) -> dict[str, Any]:
         "restored": last_mask is not None or prompt.kind == "restore",
         "seen_unix_ns": entry.seen_unix_ns,
         "asked": entry.fingerprint,
+        "label": entry.label,
     }
 
 
@@ -158,4 +159,6 @@ def _from_plain(o: dict[str, Any]) -> Entry:
         prompt = Prompt(object_id=int(o["id"]), kind="restore", mask=mask, seen_unix_ns=seen_unix_ns)
     else:
         prompt = Prompt(object_id=int(o["id"]), xy=xy, labels=labels, box=box, mask=mask)  # type: ignore[arg-type]
-    return Entry(prompt, size, fingerprint=list(o["asked"]), seen_unix_ns=seen_unix_ns)
+    label = o.get("label", "")
+    check_label(label)
+    return Entry(prompt, size, fingerprint=list(o["asked"]), seen_unix_ns=seen_unix_ns, label=label)

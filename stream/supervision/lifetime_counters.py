@@ -43,6 +43,8 @@ def _counters(health: Health) -> dict[str, float]:
     return {
         "steps": health.steps,
         "malformed": health.malformed,
+        "refused_keys": health.refused_keys,
+        "refused_connections": health.refused_connections,
         "dropped": health.dropped,
         "transport_ms": health.transport_ms,
         "in_steps_s": health.in_steps_s,

@@ -1,8 +1,9 @@
-"""Prompts at the border: points and masks of a request in, arrays out; and whether a prompt fits the frame."""
+"""Prompts at the border: points and masks of a request in, arrays out; whether a prompt fits the frame, and a label."""
 
 from __future__ import annotations
 
 import base64
+import unicodedata
 from typing import Any
 
 import numpy as np
@@ -14,6 +15,9 @@ from stream.geometry import Size
 from stream.messages import Prompt
 
 MAX_POINTS = 1000  # a request with more is a mistake
+MAX_LABEL = 64  # characters
+NO_TEXT = ("Cc", "Cs", "Zl", "Zp")  # Unicode's categories of control characters, halves of pairs, and line ends
+TURNS = "\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069"  # they turn the rest of a line round
 
 
 def points_of(prompt: Prompt) -> list[list[float]]:
@@ -76,3 +80,11 @@ def check_prompt(prompt: Prompt, size: Size) -> None:
     positive = prompt.labels is not None and bool((prompt.labels == 1).any())
     if prompt.kind == "add" and not positive and prompt.box is None and prompt.mask is None:
         raise ControlError("bad_params", f"object {prompt.object_id} needs a positive point, a box or a mask")
+
+
+def check_label(label: Any) -> None:
+    """Refuse what is no label of an object; ControlError."""
+    if not isinstance(label, str) or len(label) > MAX_LABEL:
+        raise ControlError("bad_params", f"label: needs a text of at most {MAX_LABEL} characters")
+    if bad := [c for c in label if unicodedata.category(c) in NO_TEXT or c in TURNS]:
+        raise ControlError("bad_params", f"label: {bad[0]!a} is a control character; needs one line of plain text")

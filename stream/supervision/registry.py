@@ -12,34 +12,78 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from stream.crops import uncrop_mask
+import msgspec
+import numpy as np
+
+from stream.arrays import Array
+from stream.crops import crop_mask, uncrop_mask
 from stream.errors import ControlError
 from stream.geometry import Size, resize_mask
 from stream.messages import MAX_OBJECT_ID, Masks, ObjectMask, Prompt, Stamp
-from stream.supervision.prompt_checks import points_of
+from stream.supervision.prompt_checks import check_label, points_of
 
 GOOD = ("tracked", "reacquired")  # states whose mask is believed
 MAX_REFINEMENTS = 100  # of one object, until its first mask
+
+
+@dataclass(frozen=True)
+class PackedMask:
+    """The mask of a prompt as the bits of its crop: whole, one of an 8K frame takes 33 MB for as long as its object."""
+
+    size: Size
+    bbox: tuple[int, int, int, int]
+    bits: bytes
+
+    @classmethod
+    def pack(cls, mask: Array) -> PackedMask:
+        """Of a (H, W) mask of 0 and 1."""
+        bbox, crop = crop_mask(mask)
+        return cls((mask.shape[0], mask.shape[1]), bbox, np.packbits(crop).tobytes())
+
+    def unpack(self) -> Array:
+        """The (H, W) uint8 mask."""
+        width, height = self.bbox[2:]
+        crop = np.unpackbits(np.frombuffer(self.bits, np.uint8), count=width * height).reshape(height, width)
+        return uncrop_mask(self.bbox, crop, self.size)
 
 
 @dataclass
 class Entry:
     """One object: the prompt that it began with, and its newest masks."""
 
-    prompt: Prompt
+    prompt: Prompt  # without its mask, which `first_prompt` puts in again
     size: Size  # of the frame that the prompt, and later the mask, belongs to
     fingerprint: list[Any]  # of the first prompt, as the journal writes it
     newest: ObjectMask | None = None  # as last published
     last_mask: ObjectMask | None = None  # the last good one that is not empty; before there is a good one, the last
     seen_unix_ns: int = 0  # when the object was last seen well; 0: never
     frame_id: int = -1  # of `newest`
+    label: str = ""  # what the user calls it
+    lost_since: float | None = None  # when the first mask came that was lost, s since 1970; None: it is not lost
     refinements: list[Prompt] = field(default_factory=list)  # until there is a mask
+    packed_mask: PackedMask | None = None  # of the prompt; None: it has none
+
+    def __post_init__(self) -> None:
+        if self.prompt.mask is not None:
+            self.packed_mask = PackedMask.pack(self.prompt.mask)
+            self.prompt = msgspec.structs.replace(self.prompt, mask=None)
+
+    @property
+    def first_prompt(self) -> Prompt:
+        """The prompt that it began with, as it was given."""
+        if self.packed_mask is None:
+            return self.prompt
+        return msgspec.structs.replace(self.prompt, mask=self.packed_mask.unpack())
 
     def observe(self, published: ObjectMask, stamp: Stamp, size: Size) -> None:
         """Take in what was published of the object, unless it is older than what is here."""
         if stamp.frame_id < self.frame_id:
             return
         self.newest, self.frame_id = published, stamp.frame_id
+        if published.state != "lost":
+            self.lost_since = None
+        elif self.lost_since is None:
+            self.lost_since = round(stamp.captured_unix_ns / 1e9, 3)
         good = published.state in GOOD
         if published.area > 0 and (good or not self.seen_unix_ns):
             self.last_mask, self.size = published, size
@@ -92,6 +136,22 @@ class Registry:
         if entry.last_mask is None and len(entry.refinements) < MAX_REFINEMENTS:
             entry.refinements.append(prompt)
 
+    def undo(self, object_id: int) -> None:
+        """Forget the newest points of an object that would be given again before its first mask."""
+        if refinements := self.entry(object_id).refinements:
+            refinements.pop()
+
+    def rename(self, object_id: Any, label: str) -> None:
+        """Call an object something; ControlError when there is none, or the label is too long or no line of text."""
+        entry = self.entry(object_id)
+        check_label(label)
+        entry.label = label
+
+    @property
+    def labels(self) -> dict[int, str]:
+        """The labels of the objects that have one."""
+        return {object_id: e.label for object_id, e in self.entries.items() if e.label}
+
     def _pass_over_used(self) -> None:
         while self.next_id in self._ahead:
             self.next_id += 1
@@ -120,7 +180,7 @@ class Registry:
         prompts = []
         for object_id, entry in self.entries.items():
             if entry.last_mask is None:
-                prompts += [entry.prompt, *entry.refinements]
+                prompts += [entry.first_prompt, *entry.refinements]
             else:
                 mask = uncrop_mask(entry.last_mask.bbox, entry.last_mask.mask, entry.size)
                 prompts.append(
@@ -138,7 +198,10 @@ class Registry:
         return [
             {
                 "id": object_id,
+                "label": e.label,
                 "state": e.newest.state if e.newest else "starting",
+                "reason": e.newest.reason if e.newest else "",
+                "lost_since": e.lost_since,
                 "bbox": list(e.newest.bbox) if e.newest else None,
                 "area": e.newest.area if e.newest else None,
                 "score": round(e.newest.score, 4) if e.newest else None,

@@ -14,6 +14,7 @@ from stream.supervision.session import Session
 
 SINKS = ("record", "picture", "save_masks")  # keys of the renderer's config
 DAMAGE = ("damaged_packets", "corrupt_pictures", "too_large")  # what came of the source and was no whole picture
+REFUSED = ("keys", "connections", "requests")  # that are not allowed; that find no room; that come too often
 BUDGET = ("frame_ms", "encode_ms", "refinement_passes")  # what a frame may cost, what it costs, what it gets
 
 
@@ -23,10 +24,11 @@ def summarise(
     processes: Iterable[SupervisedProcess],
     *,
     malformed: Mapping[str, int],
+    refused: Mapping[str, int],
     elapsed_s: float,
     now_s: float = 0.0,
 ) -> dict[str, Any]:
-    """The run so far: Contract 1's --summary. `malformed` holds what the supervisor's own sockets could not read."""
+    """The run so far: Contract 1's --summary. `malformed` and `refused` are of the supervisor's own sockets."""
     counters = {name: node.counters.totals(node.health) for name, node in nodes.items()}
     gauges = {name: node.health.progress.gauges if node.health else {} for name, node in nodes.items()}
     process_of = {node.name: process for process in processes for node in process.nodes}
@@ -42,12 +44,17 @@ def summarise(
             "failed": int(tracker.get("failed", 0) + decoder.get("failed", 0)),
         },
         "masks_published": int(publisher.get("published", 0)),
+        "scenes_published": int(publisher.get("scenes", 0)),
         "latency_ms": {q: round(gauges["publisher"].get(f"latency_{q}", 0.0), 2) for q in ("p50", "p95", "p99")},
         "nodes": {name: _node(node, process_of.get(name), now_s) for name, node in nodes.items()},
         "reconnects": int(capture.get("reconnects", 0)),
         "sessions": int(gauges["capture"].get("session", 0)) + 1 if session.opened else 0,
         "objects": session.registry.list_objects(),
         "malformed": {**malformed, **{name: int(c.get("malformed", 0)) for name, c in counters.items()}},
+        "refused": {
+            kind: refused.get(kind, 0) + sum(int(c.get(f"refused_{kind}", 0)) for c in counters.values())
+            for kind in REFUSED
+        },
         "damage": {name: int(capture.get(name, 0)) for name in DAMAGE},
         "recent": {
             "captured_hz": round(nodes["capture"].recent.rate_hz("captured", now_s), 2),
@@ -61,9 +68,11 @@ def summarise(
         summary["budget"] = {key: round(gauges["decoder"][key], 1) for key in BUDGET}
     if gauges["decoder"].get("truth_count"):
         summary["truth"] = {"mean_iou": round(gauges["decoder"]["truth_iou"], 4)}
-    if sinks := [key for key in SINKS if getattr(session.config.renderer, key)]:
-        renderer = nodes["renderer"].health
-        states = renderer.progress.sinks if renderer else {}
+    renderer = nodes["renderer"].health
+    states = renderer.progress.sinks if renderer else {}
+    summary["recording"] = bool(gauges["renderer"].get("recording"))
+    summary["recording_path"] = states["record"].path if "record" in states else ""
+    if sinks := [key for key in SINKS if getattr(session.config.renderer, key) or key in states]:
         written = {key: int(counters["renderer"].get(f"{key}_written", 0)) for key in sinks}
         summary["sinks"] = {
             key: _sink(states.get(key, SinkState()), written[key], feed_ended=session.feed_ended) for key in sinks
@@ -127,6 +136,7 @@ def describe(condition: Condition, signs: Signs, now_s: float, unix_s: float) ->
         "reason": condition.reason,
         "since": round(unix_s - (now_s - condition.since_s), 3),
         "frame_age_s": round(signs.frame_age_s, 2) if signs.opened else None,
+        "retry_in_s": None if signs.retry_in_s is None else round(signs.retry_in_s, 1),
         "frozen": signs.frozen_s > REPEATED_S,
         "black": signs.black_s > REPEATED_S,
     }

@@ -10,41 +10,42 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
-from typing import Any
-
-import numpy as np
-from msgspec.structs import replace
 
 from stream.commands import (
+    ChooseCandidate,
     Command,
     DecoderRestarted,
     DiscoveryDone,
     GivePrompt,
     Pause,
+    Record,
     RemoveObject,
+    RepeatPicture,
     Resume,
+    SetLabels,
     Start,
     StartCapture,
     StartTracker,
     Stop,
     TakeSnapshot,
+    UndoPoint,
 )
 from stream.errors import ControlError, PromptError, StreamError
-from stream.geometry import Size
 from stream.messages import Masks, Prompt
 from stream.reports import Found, Health, Opened
-from stream.settings.addresses import source_kind
+from stream.settings.addresses import LIVE_KINDS, source_kind
 from stream.settings.config import Config
 from stream.settings.secrets import redact
 from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand
+from stream.supervision.followed_objects import LABELLED, FollowedObjects
 from stream.supervision.journal import to_journal
-from stream.supervision.prompt_checks import check_prompt
 from stream.supervision.registry import Registry
 from stream.supervision.resume_points import NodeState, resume_point
 from stream.topology import Graph
 
 log = logging.getLogger(__name__)
 
+SHOWN = (GivePrompt, ChooseCandidate, UndoPoint, RemoveObject, SetLabels, TakeSnapshot)  # seen in a picture alone
 JOURNAL_S = 1.0  # how much of what was last seen of the objects may be lost
 
 
@@ -57,11 +58,13 @@ class Session:
         self.config = config
         self.prompts = prompts  # of the command line
         self.registry = registry
+        self.objects = FollowedObjects(config, registry, self._send_if_loaded)
         self.nodes = {name: NodeState() for name in graph.supervised}
         self.opened: Opened | None = None  # the newest report of an open source
         self.paused = False
         self.discovery_done = False  # the first search for objects is over, or given up (--auto)
         self._sinks = graph.sinks
+        self._record: Record | None = None  # what was asked for last; None: as the config says
         self._outbox = outbox
         self._done: set[str] = set()  # nodes that have passed on the end of the feed
         self._opened_s = 0.0  # when the source was first open
@@ -82,6 +85,10 @@ class Session:
                 self._start_tracker()
         elif node != "capture":
             self._send(node, Start(restarts=state.loads - 1))
+            if node in LABELLED and self.registry.labels:
+                self._send(node, SetLabels(labels=self.registry.labels))
+            if node == "renderer" and self._record is not None:
+                self._send(node, self._record)
             if node == "decoder" and state.loads > 1:
                 self.discovery_done = True  # it may have died of the search, and is not asked for it again
                 self._send("tracker", DecoderRestarted())
@@ -108,7 +115,7 @@ class Session:
         source, rate = redact(self.config.capture.source), f", {opened.fps:.4g} fps" if opened.fps else ""
         log.info("%s opened: %dx%d%s", source, width, height, rate)
         try:
-            self._take_first_prompts(opened)
+            self.objects.take_first_prompts(self.prompts, opened)
         except ControlError as error:
             self.end_run(PromptError(str(error)))
             return
@@ -118,21 +125,21 @@ class Session:
         if self.nodes["tracker"].loaded:
             self._start_tracker()
 
-    def on_found(self, found: Found, now_s: float) -> None:
-        """The decoder has found objects that no prompt named (--auto): follow them, the best first."""
+    def on_found(self, found: Found) -> None:
+        """The decoder has found objects that no prompt named: follow them, the best first."""
         late = found.requested and self.discovery_done  # from before a restart of the decoder
         # On a finished clip the tracker waits with the very frame of these masks; on a live feed it has gone on.
         exact = found.requested and not self.config.live
-        ids = [] if late else self._follow(found, exact=exact, now_s=now_s)
+        ids = [] if late else self.objects.take_found(found, exact=exact)
         if found.requested:
             self.discovery_done = True
             self._send("tracker", DiscoveryDone())
-        if ids or found.requested:
+        if ids or found.requested or found.count:
             log.info("objects found on frame %d: %s", found.frame_id, ", ".join(map(str, ids)) or "none")
 
     def on_masks(self, masks: Masks, now_s: float) -> None:
         """Masks were published: keep them for a restart."""
-        self.registry.observe(masks)
+        self.objects.observe(masks)
         self._journal_at_s = min(self._journal_at_s, now_s + JOURNAL_S)
 
     @property
@@ -152,7 +159,7 @@ class Session:
 
     def on_tick(self, now_s: float) -> None:
         """Write the journal, if something has changed."""
-        if now_s >= self._journal_at_s:
+        if self.objects.take_change() or now_s >= self._journal_at_s:
             self._save_journal()
 
     def on_end(self) -> None:
@@ -162,34 +169,6 @@ class Session:
             self._send(node, Stop())
 
     # --- what clients request (control.py) ---
-
-    def frame_size(self) -> Size:
-        """(height, width) of the newest frame; ControlError where there is none yet."""
-        if self.registry.size is None:
-            raise ControlError("not_ready", "the source is not open yet; try again when frames come")
-        return self.registry.size
-
-    def add_object(self, now_s: float, **fields: Any) -> int:
-        """Follow a new object, given by the fields of a Prompt; its id. ControlError where that does not fit."""
-        size = self.frame_size()
-        self._check_room()
-        prompt = Prompt(object_id=self.registry.next_id, **fields)
-        check_prompt(prompt, size)
-        self.registry.add(prompt, size)
-        self._give_prompt(prompt, now_s)
-        return prompt.object_id
-
-    def refine_object(self, prompt: Prompt, now_s: float) -> None:
-        """Give more points of an object; ControlError where they do not fit."""
-        check_prompt(prompt, self.frame_size())
-        self.registry.refine(prompt)
-        self._give_prompt(prompt, now_s)
-
-    def remove_object(self, object_id: int, now_s: float) -> None:
-        """Follow an object no longer; ControlError where there is none of that id."""
-        self.registry.remove(object_id)
-        self._journal_at_s = now_s
-        self._send("tracker", RemoveObject(object_id=object_id))
 
     def pause(self) -> None:
         """Hold the feed."""
@@ -207,6 +186,11 @@ class Session:
         """Have the renderer write the newest frame."""
         self._send("renderer", TakeSnapshot(request=request))
 
+    def record(self, on: bool, request: int) -> None:
+        """Have the renderer record from now on, or no longer, also when it is restarted."""
+        self._record = Record(on=on, request=request)
+        self._send_if_loaded("renderer", self._record)
+
     def end_run(self, error: StreamError | None = None) -> None:
         """End the run."""
         self._outbox.put(EndRun(error))
@@ -216,7 +200,7 @@ class Session:
     def _is_recording(self) -> bool:
         """Whether the feed is a recording that plays at its own rate: its first second need not be lost to loading."""
         capture = self.config.capture
-        return capture.realtime and source_kind(capture.source) not in ("camera", "rtsp")
+        return capture.realtime and source_kind(capture.source) not in LIVE_KINDS
 
     def _start_capture(self, now_s: float) -> None:
         if self.opened is None:
@@ -243,57 +227,7 @@ class Session:
         fps = self.opened.fps if self.opened is not None else None
         self._send("tracker", StartTracker(newest_frame_id=newest, fps=fps, discover=discover))
 
-    # --- which objects are followed ---
-
-    def _take_first_prompts(self, opened: Opened) -> None:
-        """Take in the prompts of the command line, or else those that the source suggests."""
-        suggested = () if self.registry.entries or self.config.decoder.auto else opened.prompts
-        for prompt in self.prompts or suggested:
-            if self.registry.began_with(prompt):
-                log.info("object %d is in the journal already; its prompt is not used again", prompt.object_id)
-                continue
-            if self.registry.is_used(prompt.object_id):
-                log.info("id %d is used in the journal; the new object is %d", prompt.object_id, self.registry.next_id)
-                prompt = replace(prompt, object_id=self.registry.next_id)
-            self._check_room()
-            check_prompt(prompt, opened.size)
-            self.registry.add(prompt, opened.size)
-
-    def _check_room(self) -> None:
-        """Refuse one object too many; ControlError."""
-        most = self.config.control.max_objects
-        if len(self.registry.entries) >= most:
-            raise ControlError(
-                "too_many_objects",
-                f"{len(self.registry.entries)} objects are followed, which is the most; remove one, or start with "
-                "--set control.max_objects=N",
-            )
-
-    def _follow(self, found: Found, *, exact: bool, now_s: float) -> list[int]:
-        """Add what was found until there are `decoder.auto` objects; the new ids.
-
-        `exact`: the prompts begin on the very frame of the masks. Else the mask is where SAM begins to look, and a
-        point comes along, so that SAM is prompted.
-        """
-        ids: list[int] = []
-        if found.size != self.registry.size:
-            log.info("the frame size has changed since frame %d: what was found there is dropped", found.frame_id)
-            return ids
-        room = max(0, self.config.decoder.auto - len(self.registry.entries))
-        for o in found.objects[:room]:
-            xy = None if exact else np.array([o.inside], np.float32)
-            labels = None if exact else np.ones(1, np.uint8)
-            try:
-                ids.append(self.add_object(now_s, mask=o.whole(found.size), xy=xy, labels=labels))
-            except ControlError as error:
-                log.warning("an object that was found is not followed: %s", error)
-        return ids
-
-    def _give_prompt(self, prompt: Prompt, now_s: float) -> None:
-        """Send a prompt to the tracker; one that still loads gets it with all others when it begins."""
-        self._journal_at_s = now_s
-        if self.nodes["tracker"].loaded:
-            self._send("tracker", GivePrompt(prompt=prompt))
+    # --- what goes out ---
 
     def _save_journal(self) -> None:
         self._journal_at_s = math.inf
@@ -302,3 +236,10 @@ class Session:
 
     def _send(self, node: str, command: Command) -> None:
         self._outbox.put(SendCommand(node, command))
+        if self.paused and self.config.live and isinstance(command, SHOWN):
+            self._outbox.put(SendCommand("capture", RepeatPicture()))
+
+    def _send_if_loaded(self, node: str, command: Command) -> None:
+        """Send what a node that still loads gets with its start command."""
+        if self.nodes[node].loaded:
+            self._send(node, command)

@@ -143,6 +143,7 @@ class Supervisor:
             self.nodes,
             self.processes,
             malformed={"control": self._requests.malformed, **malformed},
+            refused={**self._connections.refused(), "requests": self._requests.refused},
             elapsed_s=now_s - self._began_s,
             now_s=now_s,
         )
@@ -235,7 +236,7 @@ class Supervisor:
             case Failure():
                 self._session.end_run(ReportedError(report.message, report.exit_code))
             case Found():
-                self._session.on_found(report, now_s)
+                self._session.on_found(report)
             case Answer():
                 self._requests.on_answer(report)
 

@@ -18,17 +18,18 @@ import selectors
 import socket as socketlib
 import threading
 import time
+from collections import deque
 from collections.abc import Callable
 
 from stream.transport.descriptors import free_descriptors
 from stream.transport.listening import address_of, keep_alive, listen_at_address, listen_at_path
-from stream.transport.relay import Allowance, Inside, Relay
+from stream.transport.relay import Allowance, Bucket, Inside, Relay
 
 log = logging.getLogger(__name__)
 
 DESCRIPTORS_A_CLIENT = 6  # its connection, the two ends of the relay, and those of a ZeroMQ socket of its own
 DESCRIPTORS_APART = 48  # stay free for files, pipes and the sockets of the graph
-GATES = 2  # of a process at most
+GATES = 3  # of a process at most: control, and with a port that the system chooses two for masks
 MUTE_S = 5.0  # how long a client may say nothing at first
 GREETING_BYTES = 64  # of ZMTP: who has sent less has not even begun
 ACCEPT_PAUSE_S = 0.5  # when no descriptor is left
@@ -49,6 +50,8 @@ class Gate:
         self._listener = listen_at_path(self._path) if self._path else listen_at_address(endpoint)
         self.endpoint = endpoint if self._path else f"tcp://{address_of(self._listener)}"
         self._mute: dict[int, tuple[socketlib.socket, float]] = {}  # clients that have sent nothing, and since when
+        self._joins = Bucket(self._most, allowance.joins_per_s, time.monotonic())
+        self._queue: deque[socketlib.socket] = deque()  # clients that have said something, and wait to be let in
         self._clients: dict[int, Relay] = {}  # by either descriptor
         self._throttled: set[Relay] = set()  # who has to wait until it may send more
         self._selector = selectors.DefaultSelector()
@@ -59,7 +62,7 @@ class Gate:
         self._closing = False
         self._accept_again_s = 0.0
         self._end_s = float("inf")  # when the thread ends at the latest
-        self._thread = threading.Thread(target=self._run, name=f"gate of {endpoint}", daemon=True)
+        self._thread = threading.Thread(target=self._run, name=f"{threading.current_thread().name}-gate", daemon=True)
         self._thread.start()
 
     def close(self) -> None:
@@ -86,6 +89,7 @@ class Gate:
                 for client in list(self._throttled):
                     self._watch_client(client, now_s)
                 self._drop_mute(now_s)
+                self._serve_queue(now_s)
                 waits = self._throttled or self._mute or self._closing or now_s < self._accept_again_s
                 self._serve(self._selector.select(TICK_S if waits else None))
         finally:
@@ -142,7 +146,8 @@ class Gate:
             elif key.fd == self._listener.fileno():
                 self._accept(now_s)
             elif key.fd in self._mute:
-                self._let_in(key.fd, now_s)
+                self._watch(key.fd, 0)
+                self._queue.append(self._mute[key.fd][0])
             elif (client := self._clients.get(key.fd)) is not None:
                 self._relay(client, key.fd, events, now_s)
 
@@ -194,9 +199,21 @@ class Gate:
         self._watch(fd, 0)
         return self._mute.pop(fd)[0]
 
-    def _let_in(self, fd: int, now_s: float) -> None:
-        """A client says something: connect it to a socket of ours."""
-        outside = self._forget_mute(fd)
+    def _serve_queue(self, now_s: float) -> None:
+        """Let in who waits, the first first, as often as may be; a socket of its own costs some milliseconds."""
+        while self._queue and self._joins.left(now_s) >= 1:
+            outside = self._queue.popleft()
+            if outside.fileno() < 0:  # it gave way, or waited for too long
+                continue
+            self._forget_mute(outside.fileno())
+            if outside.getsockopt(socketlib.SOL_SOCKET, socketlib.SO_ERROR):  # it has broken off meanwhile
+                outside.close()
+                continue
+            self._joins.take(1)
+            self._let_in(outside, now_s)
+
+    def _let_in(self, outside: socketlib.socket, now_s: float) -> None:
+        """Connect a client to a socket of ours."""
         if not self._has_room() and not self._evict():
             outside.close()
             self._refuse(f"{self._most} are connected, which is the most")

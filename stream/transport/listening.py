@@ -93,3 +93,16 @@ def short_folder() -> str:
     if not os.access(found, os.W_OK):
         found = tempfile.gettempdir()
     return found if len(os.fsencode(found)) <= LONGEST_FOLDER_BYTES else "/tmp"
+
+
+def why_not_bound(endpoint: str, number: int | None, words: str | None) -> str:
+    """What a message says of an endpoint that can't be listened at, from the number and the words of an OSError."""
+    reason = {
+        errno.EADDRINUSE: "is in use by another program; stop that one or choose another port",
+        errno.EADDRNOTAVAIL: "is no address of this machine",
+        errno.ENODEV: "is no address of this machine",
+        errno.EACCES: "may not be bound by this user",
+        errno.EPERM: "may not be bound by this user",
+        errno.ENOENT: "lies in a folder that does not exist",
+    }.get(number or 0, f"can't be used ({words})")
+    return f"endpoint {endpoint} {reason}"

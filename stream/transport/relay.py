@@ -13,11 +13,35 @@ CHUNK_BYTES = 1 << 16
 
 @dataclass(frozen=True)
 class Allowance:
-    """How many clients there may be, and what each may send: so many bytes at once, and so many a second."""
+    """How many clients there may be, and what each may send: so many bytes at once, and so many a second.
+
+    As many as there may be are let in at once, and `joins_per_s` afterwards.
+    """
 
     clients: int
     burst_bytes: float
     bytes_per_s: float
+    joins_per_s: float = float("inf")
+
+
+class Bucket:
+    """Tokens: so many at once, and so many a second."""
+
+    def __init__(self, most: float, per_s: float, now_s: float) -> None:
+        self._most = self._left = most
+        self._per_s = per_s
+        self._refilled_s = now_s
+
+    def left(self, now_s: float) -> float:
+        """How many there are now."""
+        if now_s > self._refilled_s:
+            self._left = min(self._most, self._left + (now_s - self._refilled_s) * self._per_s)
+            self._refilled_s = now_s
+        return self._left
+
+    def take(self, count: float) -> None:
+        """Take so many of those that are left."""
+        self._left -= count
 
 
 @dataclass(frozen=True)
@@ -40,17 +64,11 @@ class Relay:
         self.ended = False  # the client sends nothing any more
         self.gone = False  # nor does it read
         self._leave = inside.leave
-        self._allowance = allowance
-        self._tokens = allowance.burst_bytes
-        self._refilled_s = now_s
+        self._bytes = Bucket(allowance.burst_bytes, allowance.bytes_per_s, now_s)
 
     def budget(self, now_s: float) -> int:
         """How many bytes may be read from the client now."""
-        allowance = self._allowance
-        elapsed_s = now_s - self._refilled_s
-        self._tokens = min(allowance.burst_bytes, self._tokens + elapsed_s * allowance.bytes_per_s)
-        self._refilled_s = now_s
-        return int(self._tokens)
+        return int(self._bytes.left(now_s))
 
     def read_client(self, now_s: float) -> None:
         """Take what the client has sent, as much as it may send now."""
@@ -64,7 +82,7 @@ class Relay:
         except OSError:  # it has broken off
             self.abandon()
             return
-        self._tokens -= len(data)
+        self._bytes.take(len(data))
         self.received += len(data)
         self.inbound = data
         self.ended = not data

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 
 import zmq
 
-from stream.errors import MessageError
+from stream.errors import ControlError, MessageError
 from stream.messages import Message
 from stream.transport.gate import Gate
 from stream.transport.relay import Allowance
@@ -17,7 +17,9 @@ from stream.transport.wire import from_parts, to_parts
 log = logging.getLogger(__name__)
 
 SUBSCRIPTION_BYTES = 512  # the longest topic has 71; libzmq keeps each prefix that was sent, 50 bytes for one of it
-SUBSCRIBING = Allowance(clients=48, burst_bytes=1 << 13, bytes_per_s=64)
+PREFIXES = 256  # of a client that are known to `has_subscriber`: a bound of what it makes us keep
+# each has a socket of its own, which takes 2 to 4 ms of a core to make and to close
+SUBSCRIBING = Allowance(clients=48, burst_bytes=1 << 13, bytes_per_s=64, joins_per_s=16)
 REQUEST_BYTES = 1 << 20  # with the mask of an 8K picture in it
 REQUESTING = Allowance(clients=256, burst_bytes=4 << 20, bytes_per_s=1 << 20)
 REPLIES = 64  # that wait for a client that does not read them; it misses the others
@@ -71,21 +73,30 @@ class Broadcast:
     """The sockets for programs outside: never waits for any of them, and holds nothing that they could make grow.
 
     Each client has a socket of its own. Where one socket serves all, libzmq keeps their subscriptions in one tree and
-    walks through all of it when one leaves, so that a few who come and go with many topics stop everybody.
+    walks through all of it when one leaves, so that a few who come and go with many topics stop everybody. The sockets
+    are XPUB, which tell what is subscribed to, so that nobody makes what nobody looks at.
     """
 
-    def __init__(self, context: Context, endpoint: str, queue: int) -> None:
+    def __init__(self, context: Context, endpoint: str, queue: int, *, inner: str = "") -> None:
+        """`inner`: a second endpoint, for nodes of this run: they can't know the port that the system chooses."""
         self._members = Members()
         self._sockets: list[zmq.Socket[bytes]] = []
-        self._gate: Gate | None = None
-        self.endpoint = endpoint
+        self._subscriptions: dict[zmq.Socket[bytes], set[bytes]] = {}  # of each socket: prefixes
+        self._gates: list[Gate] = []
+        self.endpoint = self._bind(context, endpoint, queue)
+        if inner and inner != endpoint:
+            self._bind(context, inner, queue)
+
+    def _bind(self, context: Context, endpoint: str, queue: int) -> str:
+        """Open an endpoint; its address as bound."""
         if endpoint.startswith("inproc://"):  # nobody outside this process
-            self._sockets.append(context.socket(zmq.PUB, bind=endpoint, queue=queue))
-            return
-        self._gate = context.gate(
-            zmq.PUB, endpoint, self._members, queue=queue, limit_bytes=SUBSCRIPTION_BYTES, allowance=SUBSCRIBING
+            self._sockets.append(context.socket(zmq.XPUB, bind=endpoint, queue=queue))
+            return endpoint
+        gate = context.gate(
+            zmq.XPUB, endpoint, self._members, queue=queue, limit_bytes=SUBSCRIPTION_BYTES, allowance=SUBSCRIBING
         )
-        self.endpoint = self._gate.endpoint
+        self._gates.append(gate)
+        return gate.endpoint
 
     def send(self, parts: Sequence[bytes]) -> None:
         """Send to whoever subscribes; a subscriber whose queue is full misses it, and sees the gap in `sequence`."""
@@ -100,14 +111,30 @@ class Broadcast:
         while self._members.left:
             socket = self._members.left.popleft()
             self._sockets = [s for s in self._sockets if s is not socket]
+            self._subscriptions.pop(socket, None)
             socket.close(linger=0)
         for socket in self._sockets:
-            socket.get(zmq.EVENTS)  # libzmq takes in what was subscribed to when it is called, and not before
+            self._take_subscriptions(socket)
+
+    def has_subscriber(self, topic: str) -> bool:
+        """Whether a client subscribes to the topic, or to a prefix of it, as of the last `serve`."""
+        name = topic.encode()
+        return any(name.startswith(prefix) for prefixes in self._subscriptions.values() for prefix in prefixes)
+
+    def _take_subscriptions(self, socket: zmq.Socket[bytes]) -> None:
+        """Take what a client has subscribed to; libzmq takes it in when it is called, and not before."""
+        prefixes = self._subscriptions.setdefault(socket, set())
+        while int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
+            part = socket.recv(zmq.DONTWAIT)  # libzmq, too, takes each part for itself
+            if part[:1] == b"\0":
+                prefixes.discard(part[1:])
+            elif part[:1] == b"\1" and len(prefixes) < PREFIXES:
+                prefixes.add(part[1:])
 
     def close(self, wait_ms: int = 500) -> None:
         """Close once the last messages are out, or after `wait_ms`."""
-        if self._gate:
-            self._gate.close()
+        for gate in self._gates:
+            gate.close()
         self.serve()
         for socket in self._sockets:
             socket.close(linger=wait_ms)
@@ -130,6 +157,14 @@ class Listener:
             return None
         return self.socket.recv_multipart(zmq.DONTWAIT)
 
+    def subscribe(self, topic: str) -> None:
+        """Take messages of a topic, or of all that begin so, from now on."""
+        self.socket.subscribe(topic)
+
+    def unsubscribe(self, topic: str) -> None:
+        """Take no more of them."""
+        self.socket.unsubscribe(topic)
+
     def close(self) -> None:
         """Close the socket, and its context where that is its own."""
         self.socket.close(linger=0)
@@ -151,11 +186,6 @@ class RequestServer:
             zmq.ROUTER, endpoint, queue=REPLIES, limit_bytes=REQUEST_BYTES, allowance=REQUESTING
         )
         self.socket.router_handover = 0  # a second client of the same name must not steal the first one's replies
-
-    @property
-    def refused(self) -> int:
-        """Clients that found no room."""
-        return self._context.refused(self.socket)
 
     def take(self) -> tuple[list[bytes], list[bytes]] | None:
         """(address, body parts) of the next request, if any; the address holds REQ's empty delimiter too."""
@@ -186,8 +216,11 @@ class RequestClient:
         self.socket = (context or self._own).socket(zmq.DEALER, connect=endpoint, queue=1000)  # type: ignore[union-attr]
 
     def send(self, body: bytes) -> None:
-        """Send one request."""
-        self.socket.send(body)
+        """Send one request; ControlError where a thousand wait already, since nobody is there to take them."""
+        try:
+            self.socket.send(body, zmq.DONTWAIT)
+        except zmq.Again:
+            raise ControlError("busy", "no run takes requests there") from None
 
     def recv(self, timeout_ms: int) -> bytes | None:
         """The next reply, or None after `timeout_ms`."""

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import errno
 import os
 import shutil
 import socket as socketlib
 import tempfile
+import threading
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +18,7 @@ import zmq
 from stream.errors import ConfigError
 from stream.transport.gate import Gate
 from stream.transport.keys import ROLES, AllowList, Keys, Role
-from stream.transport.listening import connect_unseen, short_folder
+from stream.transport.listening import connect_unseen, short_folder, why_not_bound
 from stream.transport.relay import Allowance, Inside
 from stream.transport.wire import MAX_ARRAY_BYTES
 
@@ -35,6 +35,20 @@ UNACKNOWLEDGED_MS = 4000  # what was sent and is not acknowledged for so long: t
 LINGER_S = 0.5  # for the last bytes of public sockets
 
 
+@dataclass(frozen=True)
+class Refused:
+    """How many were not let in."""
+
+    keys: int = 0  # attempts to connect with a key that is not allowed there
+    connections: int = 0  # for which there was no room
+
+    def __add__(self, other: Refused) -> Refused:
+        return Refused(self.keys + other.keys, self.connections + other.connections)
+
+    def __sub__(self, other: Refused) -> Refused:
+        return Refused(self.keys - other.keys, self.connections - other.connections)
+
+
 class Context:
     """The sockets of one process (or, over inproc, of all nodes in it)."""
 
@@ -48,6 +62,8 @@ class Context:
         self._gates: dict[zmq.Socket[bytes], Gate] = {}  # of the public sockets
         self._more_gates: list[Gate] = []  # whose clients each have a socket of their own
         self._descriptors: list[int] = []  # by which their gates find them
+        self._refused_lock = threading.Lock()
+        self._refused_taken = Refused()
 
     def socket(
         self, kind: int, *, bind: str = "", connect: str = "", queue: int, name: bytes = b""
@@ -72,7 +88,7 @@ class Context:
                 socket.connect(endpoint)
         except zmq.ZMQError as error:
             socket.close()
-            raise ConfigError(_why_not_bound(endpoint, error)) from None
+            raise ConfigError(why_not_bound(endpoint, error.errno, error.strerror)) from None
         return socket
 
     def public_socket(
@@ -93,7 +109,7 @@ class Context:
             gate = Gate(endpoint, lambda: Inside(connect_unseen(path)), allowance)
         except (OSError, zmq.ZMQError) as error:
             socket.close()
-            raise ConfigError(_why_not_bound(endpoint, error)) from None
+            raise ConfigError(why_not_bound(endpoint, error.errno, error.strerror)) from None
         self._gates[socket] = gate
         return socket, gate.endpoint
 
@@ -121,7 +137,7 @@ class Context:
         try:
             gate = Gate(endpoint, connect, allowance)
         except OSError as error:
-            raise ConfigError(_why_not_bound(endpoint, error)) from None
+            raise ConfigError(why_not_bound(endpoint, error.errno, error.strerror)) from None
         self._more_gates.append(gate)
         return gate
 
@@ -146,11 +162,6 @@ class Context:
         if kind == zmq.ROUTER:
             socket.router_mandatory = socket.router_handover = 1
         return socket
-
-    def refused(self, socket: zmq.Socket[bytes]) -> int:
-        """Clients of a public socket that found no room."""
-        gate = self._gates.get(socket)
-        return gate.refused if gate else 0
 
     def close_public(self, socket: zmq.Socket[bytes], wait_ms: int) -> None:
         """Close a public socket once its last messages are out, or after `wait_ms`; nobody is let in any more."""
@@ -180,9 +191,18 @@ class Context:
             self._authenticator.configure_curve_callback(role, credentials_provider=allow_list)
 
     @property
-    def refused_keys(self) -> int:
-        """Attempts to connect with a key that is not allowed there."""
-        return sum(allow_list.refused for allow_list in self._allow_lists)
+    def refused(self) -> Refused:
+        """Who was not let in, until now."""
+        return Refused(
+            keys=sum(allow_list.refused for allow_list in self._allow_lists),
+            connections=sum(gate.refused for gate in [*self._gates.values(), *self._more_gates]),
+        )
+
+    def take_refused(self) -> Refused:
+        """Who was not let in since this was asked last: of several nodes in a process, one counts each refusal."""
+        with self._refused_lock:
+            taken, self._refused_taken = self._refused_taken, self.refused
+            return self._refused_taken - taken
 
     def close(self) -> None:
         """Close what is still open; only the last messages of public sockets are waited for, and not for long."""
@@ -232,18 +252,6 @@ def _bind_unseen(socket: zmq.Socket[bytes]) -> int:
         return os.open(folder / "s", os.O_PATH | os.O_CLOEXEC)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _why_not_bound(endpoint: str, error: OSError | zmq.ZMQError) -> str:
-    reason = {
-        zmq.EADDRINUSE: "is in use by another program; stop that one or choose another port",
-        zmq.EADDRNOTAVAIL: "is no address of this machine",
-        errno.ENODEV: "is no address of this machine",
-        errno.EACCES: "may not be bound by this user",
-        errno.EPERM: "may not be bound by this user",
-        errno.ENOENT: "lies in a folder that does not exist",
-    }.get(error.errno or 0, f"can't be used ({error.strerror})")
-    return f"endpoint {endpoint} {reason}"
 
 
 class Waker:

@@ -24,7 +24,7 @@ def read_tensors(path: Path, what: str) -> dict[str, Tensor]:
     `what` is the name of the published weights, as tools/fetch_weights.py knows it. CheckpointError when the file is
     missing, no checkpoint, broken, or holds more than data.
     """
-    _check_head(path, what)
+    check_head(path, what)
     content = _load(path, what)
     for key in INSIDE:
         if isinstance(content, dict) and isinstance(content.get(key), dict):
@@ -51,7 +51,7 @@ def load_strictly(module: nn.Module, tensors: Mapping[str, Tensor], path: Path, 
     module.load_state_dict(own, strict=True, assign=True)
 
 
-def _check_head(path: Path, what: str) -> None:
+def check_head(path: Path, what: str) -> None:
     """Refuse what is no checkpoint by its first bytes."""
     try:
         with path.open("rb") as file:

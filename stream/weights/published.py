@@ -28,7 +28,7 @@ class Checkpoint:
     size: int  # bytes; 0: not known
     licence: str  # SPDX
     md5: str = ""  # empty: not known
-    sha256: str = ""
+    sha256: str = ""  # or its first 8 digits, where no more is published
     published_as: str = ""  # the name it is published by, where `file` is another
     section: str = "decoder"  # of the config, whose key `checkpoint` takes a path of one's own
 
@@ -37,6 +37,7 @@ _META = "https://dl.fbaipublicfiles.com/segment_anything/"
 # A revision in the address: what it gives never changes.
 _HQ = "https://huggingface.co/lkeab/hq-sam/resolve/a3a77cd0a2e5e50eaa76faccf61b964732d9b35f/"
 _MOBILE = "https://github.com/ChaoningZhang/MobileSAM/raw/01ea8d0f5590082f0c1ceb0a3e2272593f20154b/weights/"
+_TORCHVISION = "https://download.pytorch.org/models/"
 _PIPS = "https://huggingface.co/aharley/pips/resolve/9c535be5d9713f54e8c8e9c40ae00d60b1357719/"
 
 
@@ -63,6 +64,26 @@ _TABLE = (
         md5="9f34c4cd5d6f54cb11e1911841ac702c",
         sha256="8754dc92c12547f48874fcfb250a0cd914961d26ff561430f8e05d50945f7248",
         published_as="model-000200000.pth",
+        section="tracker",
+    ),
+    Checkpoint(
+        name="raft",
+        file="raft_large_C_T_V1-22a6c225.pth",
+        urls=(_TORCHVISION + "raft_large_C_T_V1-22a6c225.pth",),  # the authors' raft-things.pth, renamed
+        size=0,  # about 20 MiB
+        licence="BSD-3-Clause",
+        sha256="22a6c225",  # torch hub names its files by the start of their sha256
+        published_as="raft-things.pth",
+        section="tracker",
+    ),
+    Checkpoint(
+        name="tapnet",
+        file="tapnet_checkpoint.npy",
+        urls=("https://storage.googleapis.com/dm-tapnet/checkpoint.npy",),
+        size=0,  # about 32 MiB
+        licence="Apache-2.0",
+        md5="b8a1ad6eab94ce53be3ce870ed829552",
+        published_as="checkpoint.npy",
         section="tracker",
     ),
     _sam(

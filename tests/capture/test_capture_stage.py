@@ -9,8 +9,8 @@ from capture.clips import shade
 from capture.scripted_feeds import ScriptedSource, Step, Wakes, blocker
 
 import nodes.capture.node as capture_node
-from nodes.capture.node import CaptureStage, make_stage
-from stream.commands import Pause, Resume, StartCapture
+from nodes.capture.node import REPEAT_S, REPEATS, CaptureStage, make_stage
+from stream.commands import Pause, RepeatPicture, Resume, StartCapture
 from stream.errors import SourceError
 from stream.in_memory import InMemoryNode
 from stream.messages import Frame
@@ -46,7 +46,7 @@ def play(monkeypatch: pytest.MonkeyPatch):
 
     def make(script: Sequence[Step], *, source: str = "clip.mp4", **config: object) -> tuple[CaptureStage, WaitingNode]:
         live = source.startswith("rtsp:")
-        monkeypatch.setattr(capture_node, "make_source", lambda _: ScriptedSource(list(script), live=live, fps=25))
+        monkeypatch.setattr(capture_node, "make_source", lambda *_: ScriptedSource(list(script), live=live, fps=25))
         node = WaitingNode()
         stages.append(make_stage(Config(capture=Capture(source=source, camera="yard", **config)), node))
         return stages[-1], node
@@ -137,6 +137,19 @@ def test_a_held_feed_sends_nothing_until_it_is_resumed(play):
     node.start(stage, Resume())
     node.serve(stage, lambda: node.ended)
     assert len(node.take(Frame)) == 2
+
+
+def test_a_paused_live_feed_gives_its_picture_again_while_something_is_to_be_seen(play):
+    block, end = blocker()
+    stage, node = play([shade(0), block], source="rtsp://yard")
+    node.start(stage, StartCapture())
+    node.serve(stage, lambda: stage.progress().frame_id == 0)
+    node.start(stage, Pause(), RepeatPicture())
+    for _ in range(3 * REPEATS):
+        node.time_s += REPEAT_S
+        stage.on_idle()
+    assert [f.stamp.frame_id for f in node.take(Frame)] == list(range(1 + REPEATS))
+    end.set()
 
 
 def test_a_source_that_cannot_be_opened_ends_the_node_with_its_error(play):

@@ -44,7 +44,7 @@ def test_a_lossless_feed_reads_no_more_than_two_frames_ahead():
 
 def test_the_end_is_told_only_when_the_last_frame_was_taken():
     feed, wakes, made = play([shade(0), shade(1)])
-    wakes.wait_for(lambda: made[0].closed)
+    wakes.wait_for(lambda: any(source.closed for source in made))
     assert feed.phase == "running"
     assert len(drain(feed, wakes)) == 2
     assert feed.phase == "ended"
@@ -110,7 +110,7 @@ def test_the_duration_counts_from_the_first_frame_by_the_clock(live):
 def test_the_duration_also_ends_a_feed_that_waits_for_its_source(caplog):
     caplog.set_level(logging.INFO)
     script = [shade(0), SourceError("gone")]
-    feed, wakes, _ = play(script, live=True, duration_s=0.2, backoff_s=1000.0, backoff_max_s=1000.0)
+    feed, wakes, _ = play(script, live=True, duration_s=1.0, backoff_s=1000.0, backoff_max_s=1000.0)
     drain(feed, wakes)
     assert (feed.phase, feed.captured, feed.error) == ("ended", 1, None)
     assert "next try in" in caplog.text
@@ -161,7 +161,7 @@ def test_a_frame_that_can_not_be_carried_ends_a_recording_and_is_counted_on_a_li
     assert (feed.too_large, feed.last_frame_id) == (2, 1)
     assert "40000x1" in caplog.text
     end.set()
-    assert feed.stop(20.0)
+    assert feed.stop(GENEROUS_S)
 
 
 @pytest.mark.parametrize(("drop_corrupt", "captured"), [(False, 3), (True, 2)])
@@ -170,11 +170,11 @@ def test_corrupt_pictures_are_counted_and_passed_over_where_that_is_asked_for(dr
     reached: list[int] = []
     script = [shade(0), Picture(shade(1), corrupt=True), shade(2), lambda: reached.append(1), block]
     feed, wakes, made = play(script, live=True, drop_corrupt=drop_corrupt)
-    made[0].damaged = 5
     wakes.wait_for(lambda: feed.captured == captured)
+    made[0].damaged = 5
     assert (feed.corrupt, feed.damaged_packets) == (1, 5)
     end.set()
-    assert feed.stop(20.0)
+    assert feed.stop(GENEROUS_S)
     assert feed.damaged_packets == 5  # of a connection that is closed
 
 

@@ -49,11 +49,36 @@ def test_a_paused_live_feed_throws_frames_away_without_numbering_them():
     assert feed.stop(GENEROUS_S)
 
 
+def test_the_picture_that_a_live_feed_is_paused_on_can_be_given_again():
+    block, end = blocker()
+    feed, wakes, _ = play([shade(3), block], live=True)
+    wakes.wait_for(lambda: feed.captured == 1)
+    assert (first := feed.take()) is not None
+    assert feed.repeat() is None, "it is not paused"
+    feed.pause()
+    again = [feed.repeat(), feed.repeat()]
+    assert [f.stamp.frame_id for f in again if f is not None] == [1, 2]
+    assert all(f is not None and f.rgb is first.rgb and f.stamp.captured_ns > first.stamp.captured_ns for f in again)
+    assert feed.captured == 3
+    end.set()
+    assert feed.stop(GENEROUS_S)
+
+
+def test_a_lossless_feed_never_gives_a_picture_twice():
+    feed, wakes, _ = play([shade(i) for i in range(8)])
+    wakes.wait_for(lambda: feed.captured == 2)
+    assert feed.take() is not None
+    feed.pause()
+    assert feed.repeat() is None
+    assert feed.stop(GENEROUS_S)
+
+
 def test_stop_interrupts_a_long_wait():
     feed, wakes, _ = play([shade(0), SourceError("gone")], live=True, backoff_s=1000.0, backoff_max_s=1000.0)
     wakes.wait_for(lambda: feed.phase == "backing off" and feed.retry_in_s is not None)
     assert feed.retry_in_s is not None
     assert 700 < feed.retry_in_s <= 1200
+    assert 700 < feed.gauges()["retry_in_s"] <= 1200
     assert feed.stop(GENEROUS_S)
     assert feed.phase == "ended"
     assert feed.retry_in_s is None

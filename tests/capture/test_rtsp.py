@@ -67,10 +67,11 @@ def test_a_killed_server_that_comes_back_is_a_new_session_and_the_numbers_go_on(
             wakes.wait_for(lambda: feed.last_frame_id >= before + 10)
             frame = feed.take()
             assert frame is not None
-            assert frame.stamp.session == feed.session == feed.reconnects == 1
+            assert frame.stamp.session >= 1
             assert frame.stamp.frame_id > before
-            assert feed.captured == feed.last_frame_id + 1
         assert feed.stop(GENEROUS_S)
+    assert feed.session == feed.reconnects >= 1  # on a busy machine a connection may be lost once more
+    assert feed.captured == feed.last_frame_id + 1
     assert "the connection was closed" in caplog.text or "lost after" in caplog.text
     assert "session 1" in caplog.text
 
@@ -83,7 +84,7 @@ def test_a_frozen_server_is_noticed_within_the_read_timeout(caplog):
         wakes.wait_for(lambda: feed.phase in ("backing off", "connecting"))
         assert "silent for 1 s (capture.read_timeout_s)" in caplog.text
         camera.thaw()
-        wakes.wait_for(lambda: feed.reconnects == 1)
+        wakes.wait_for(lambda: feed.reconnects >= 1)
         assert feed.stop(GENEROUS_S)
 
 

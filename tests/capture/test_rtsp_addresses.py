@@ -7,16 +7,15 @@ import threading
 
 import pytest
 from capture.clips import complaint
+from running import reserved_port
 
 from nodes.capture.sources import make_source
 from stream.settings.config import Capture
 
 
 def test_an_rtsp_server_that_is_not_there_is_told_without_the_password():
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        port = free.getsockname()[1]
-    message = complaint(f"rtsp://me:secret@127.0.0.1:{port}/cam")
+    with reserved_port() as port:
+        message = complaint(f"rtsp://me:secret@127.0.0.1:{port}/cam")
     assert message.startswith(f"rtsp://***@127.0.0.1:{port}/cam: nothing listens at 127.0.0.1:{port}")
     assert "secret" not in message
 

@@ -35,6 +35,12 @@ class ScriptedModel:
         x, y, width, height = self.boxes.get(object_id, (0, 0, 0, 0))
         return Logits((x, y, width, height), np.full((height, width), self.height + object_id, np.float32), self.score)
 
+    def is_absent(self, object_id):
+        return False
+
+    def carry(self, embedding, object_ids, prompts, prompted):
+        return {}
+
     def learn(self, embedding, verdicts):
         self.verdicts.append(dict(verdicts))
 

@@ -9,7 +9,7 @@ import torch
 
 from nodes.decoder.sam.network import Sam
 from nodes.decoder.sam.protocol import PADDING, SamPrompts
-from nodes.decoder.sam.torchvision_ops import import_quietly
+from stream.weights.torchvision_ops import import_quietly
 
 SIDE = 256  # 16 patches a side: more than a window of 14, so that windows are padded
 DIM = 32

@@ -10,6 +10,7 @@ from decoder.disc_sam import DiscSam
 from decoder.live_feed import SquareModel
 from decoder.scripted_model import SIZE, ScriptedModel, box, frame, request, tracks
 
+from nodes.decoder.lite.backend import Lite
 from nodes.decoder.node import DecoderStage, make_stage
 from nodes.decoder.sam.sam_pt import SamPt
 from stream.commands import Start
@@ -145,6 +146,19 @@ def test_on_a_live_feed_the_search_for_objects_is_done_beside_it():
     assert len(node.take(Masks)) == i
 
 
+def test_a_request_has_a_frame_searched_without_auto_and_the_truth_still_counts():
+    more = {"decoder.auto_side": 2, "decoder.auto_stability": 0.1, "decoder.auto_iou": 0}
+    decoder, node = stage(SamPt(DiscSam()), live=False, **more)
+    truth = np.zeros(SIZE, np.uint8)
+    truth[10:30, 10:30] = 1
+    assert node.give(decoder, tracks(0, 1, prompts=[box()], truth=truth))
+    assert not node.give(decoder, DiscoverObjects(frame=frame(0), following=1, count=3))
+    [found] = node.take(Found)
+    assert (found.requested, found.count) == (False, 3)
+    assert 0 < len(found.objects) <= 4
+    assert decoder.progress().gauges["truth_count"] == 1
+
+
 def test_where_no_objects_are_looked_for_a_request_is_let_go():
     decoder, node = stage(ScriptedModel())
     assert not node.give(decoder, DiscoverObjects(frame=frame(0)))
@@ -153,5 +167,5 @@ def test_where_no_objects_are_looked_for_a_request_is_let_go():
 
 @pytest.mark.parametrize(("preset", "live"), [("lite", True), ("sam_pt", False)])
 def test_what_is_decoded_frame_by_frame_needs_no_thread(preset, live):
-    decoder, _ = stage(ScriptedModel(), preset=preset, live=live)
+    decoder, _ = stage(Lite() if preset == "lite" else ScriptedModel(), preset=preset, live=live)
     assert decoder.live is None

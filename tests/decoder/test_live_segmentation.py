@@ -169,3 +169,20 @@ def test_a_prompt_whose_object_is_gone_already_costs_no_passes_and_the_feed_goes
     d.worker.finish()
     assert masks(d.step(tracks(2, 1, prompts=[add()]))).objects
     assert 0 not in d.budget.pass_ms
+
+
+def test_more_objects_than_a_decode_may_cost_take_turns():
+    d = live(tick_ms=40.0)
+    ids = (1, 2, 3)
+    d.worker.quick = True
+    d.step(tracks(0, *ids, prompts=[add(i) for i in ids]))
+    d.worker.finish()
+    list(d.collect())
+    d.turns.object_ms = d._turn_ms  # one place
+    seen: set[int] = set()
+    for i in range(7, 7 + 5 * 7, 7):
+        d.step(tracks(i, *ids, ended=ids))
+        d.worker.finish()
+        seen |= {o.object_id for s in d.collect() for o in s.objects}
+        d.turns.object_ms = d._turn_ms
+    assert seen == set(ids)

@@ -188,3 +188,13 @@ def test_a_search_begun_while_the_model_is_at_work_waits_for_it(slices):
         assert w.found == []
         finish(d)
     assert w.found == [(0, 1)]
+
+
+def test_a_request_searches_any_frame_for_so_many_new_ones_whoever_is_followed_already():
+    w = Watched(most=0)
+    assert not any(w.consider(i, 1, ended=[1]) for i in range(20))
+    wanted = DiscoverObjects(frame=tracks(20).frame, following=7, count=2)
+    assert finished(w.discovery.requested(wanted))
+    assert w.began == [(20, None, 2)]
+    [report] = w.reports
+    assert (report.frame_id, report.requested, report.count) == (20, False, 2)

@@ -239,3 +239,41 @@ def test_a_sure_mask_needs_no_visible_point_but_is_not_learnt_from(score, state)
     masks, _ = segmenter.step(tracks(1, 1, visible=0.0))
     assert masks.objects[0].state == state
     assert not model.verdicts[-1][1].trusted
+
+
+def test_the_reason_of_a_doubt_is_told_until_it_is_over():
+    model = ScriptedModel({1: (10, 10, 20, 20)})
+    segmenter = Segmenter(model, SegmenterOptions(lost_after_frames=2))
+
+    def told(i: int, score: float = 0.9, **more) -> tuple[str, str]:
+        model.score = score
+        (o,) = segmenter.step(tracks(i, 1, **more))[0].objects
+        return o.state, o.reason
+
+    assert told(0, prompts=[box()]) == ("tracked", "")
+    assert told(1, 0.4) == ("uncertain", "low score")
+    assert told(2, 0.6, visible=0.1) == ("uncertain", "few points visible")
+    model.boxes = {1: (10, 10, 2, 2)}
+    assert told(3) == ("uncertain", "mask too small")
+    assert told(4) == ("lost", "mask too small")
+    model.boxes = {1: (10, 10, 20, 20)}
+    assert told(5) == ("lost", "seen again only just now")
+    assert told(6) == ("reacquired", "")
+
+
+def test_an_object_that_was_restored_says_that_nobody_has_seen_it_since():
+    segmenter = Segmenter(ScriptedModel())
+    (o,) = segmenter.step(tracks(0, 1, prompts=[box(kind="restore")]))[0].objects
+    assert (o.state, o.reason) == ("uncertain", "not confirmed since a restart")
+
+
+def test_what_the_points_say_against_a_mask_is_told():
+    model = ScriptedModel({1: (10, 10, 20, 20)}, points_contradict=True)
+    segmenter = Segmenter(model)
+    segmenter.step(tracks(0, 1, prompts=[box()]))
+    model.boxes = {1: (40, 40, 20, 18)}  # its points are at (20, 20)
+    (o,) = segmenter.step(tracks(1, 1))[0].objects
+    assert (o.state, o.reason) == ("uncertain", "points contradict the mask")
+    model.boxes = {1: (5, 5, 60, 50)}
+    (o,) = segmenter.step(tracks(2, 1))[0].objects
+    assert (o.state, o.reason) == ("uncertain", "sudden growth")

@@ -43,11 +43,27 @@ def states(evidence: str, lost_after_frames: int = 3) -> list[str]:
     ],
 )
 def test_evidence_follows_from_area_score_and_visible_points(area, score, points, expected):
-    assert judge(area, 10_000, score, points, 25, lost=False, limits=ScoreLimits()) == expected
+    assert judge(area, 10_000, score, points, 25, lost=False, limits=ScoreLimits())[0] == expected
+
+
+@pytest.mark.parametrize(
+    ("area", "score", "points", "why"),
+    [
+        (500, 0.9, track(1, 1), ""),
+        (500, 0.9, track(0, 0, 0), "few points visible"),
+        (500, 0.4, track(1, 1), "low score"),
+        (500, 0.1, track(1, 1), "score too low"),
+        (24, 0.9, track(1, 1), "mask too small"),
+        (0, 0.9, track(1, 1), "no mask found"),
+        (9500, 0.9, track(1, 1), "mask covers the whole frame"),
+    ],
+)
+def test_evidence_says_what_speaks_against_a_mask(area, score, points, why):
+    assert judge(area, 10_000, score, points, 25, lost=False, limits=ScoreLimits())[1] == why
 
 
 def test_the_old_points_of_an_object_that_is_found_again_do_not_speak_against_it():
-    assert judge(500, 10_000, 0.9, track(0, 0), 25, lost=True, limits=ScoreLimits()) == "clear"
+    assert judge(500, 10_000, 0.9, track(0, 0), 25, lost=True, limits=ScoreLimits()) == ("clear", "")
 
 
 def test_an_object_goes_from_tracked_over_uncertain_to_lost():

@@ -20,17 +20,19 @@ from typing import Any
 from builders import frame, masks, object_mask, point_prompt, prompted_tracks, seeds, stamp
 from supervision_fakes import SIZE, SessionUnderTest, health, opened
 
-from nodes.publisher.public_messages import (
+from stream.commands import GivePrompt, PublishStatus, Start
+from stream.errors import MessageError
+from stream.messages import Scene, Upload
+from stream.public_wire.messages import (
     pack_frame,
     pack_masks,
+    pack_scene,
     pack_status,
     unpack_frame,
     unpack_masks,
+    unpack_scene,
     unpack_status,
 )
-from stream.commands import GivePrompt, PublishStatus, Start
-from stream.errors import MessageError
-from stream.messages import Scene
 from stream.reports import Hello
 from stream.supervision.actions import SendReply
 from stream.topology import TOPICS, Delivery
@@ -59,6 +61,7 @@ def receivers() -> list[Receiver]:
     rgb = frame(1)
     mask = masks(1, object_mask(), object_mask(2, (10, 10, 5, 5)))
     examples: dict[str, list[Any]] = {
+        "uploads": [Upload(page=1, jpeg=rgb.rgb[0].ravel(), arrived_ns=1, arrived_unix_ns=2)],
         "frames": [rgb],
         "tracks": [prompted_tracks(3)],
         "scenes": [Scene(frame=rgb, masks=mask)],
@@ -78,6 +81,7 @@ def receivers() -> list[Receiver]:
         Receiver(
             "public masks", [pack_masks(mask, c, 1, 2, "a") for c in ("packbits", "coco_rle", "png")], unpack_masks
         ),
+        Receiver("public scenes", [pack_scene(Scene(frame=rgb, masks=mask), "packbits", 80, 1, 2, "a")], unpack_scene),
         Receiver("public frames", [pack_frame(stamp(), rgb.rgb, 80)], unpack_frame),
         Receiver("public status", [pack_status("camera", {"phase": "running"})], unpack_status),
     ]
@@ -111,6 +115,11 @@ def _control() -> Receiver:
         ("add_object", {"points": [[5, 5, 1]], "box": [1, 1, 9, 9], "mask": whole}),
         ("refine_object", {"object_id": 1, "points": [[5, 5, 0]]}),
         ("remove_object", {"object_id": 1}),
+        ("rename_object", {"object_id": 1, "label": "cat"}),
+        ("undo_point", {"object_id": 1}),
+        ("record", {"on": True}),
+        ("find_objects", {"count": 3}),
+        ("list_cameras", {}),
         ("list_objects", {}),
         ("snapshot", {}),
         ("pause", {}),

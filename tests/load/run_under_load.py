@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import socket
 import subprocess
 import sys
 import threading
@@ -21,6 +20,7 @@ from stream.transport.service_sockets import RequestClient, subscribe
 ATTACKS = Path(__file__).with_name("attacks.py")
 MB = 1 << 20
 WARM_UP_S = 5.0
+ANY_PORT = "tcp://127.0.0.1:0"
 
 
 @dataclass
@@ -36,14 +36,13 @@ class RunUnderLoad:
     """A small live feed with both sockets on loopback."""
 
     def __init__(self, start: Any, *arguments: str) -> None:
-        with socket.create_server(("127.0.0.1", 0)) as free:
-            self.publish = f"tcp://127.0.0.1:{free.getsockname()[1]}"
         self.run: Run = start(
-            *LOOP, "--publish", self.publish, "--set", "control.endpoint=tcp://127.0.0.1:0",
+            *LOOP, "--publish", ANY_PORT, "--set", f"control.endpoint={ANY_PORT}",
             "--set", "capture.demo_size=320x180", "--set", "capture.demo_fps=10", *arguments,
         )  # fmt: skip
         self.run.tracks(1)
-        self.control = find_run().control_endpoint
+        found = find_run()
+        self.control, self.publish = found.control_endpoint, found.publish_endpoint
         self.pids = self.run.pids()
         time.sleep(WARM_UP_S)
 

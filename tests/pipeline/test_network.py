@@ -1,4 +1,4 @@
-"""Nodes on several hosts, a camera that is lost, and strangers on every socket."""
+"""Nodes on several hosts, and a camera that is lost."""
 
 from __future__ import annotations
 
@@ -6,92 +6,27 @@ import json
 import signal
 import subprocess
 import sys
+from contextlib import ExitStack
 
 import av
 import numpy as np
 import pytest
 from rtsp_fixture import need_rtsp, start_rtsp_server
-from running import LOOP, ROOT, until
+from running import ROOT, reserved_port, until
 
 
-def free_ports(count):
-    import socket
-
-    sockets = [socket.socket() for _ in range(count)]
-    for s in sockets:
-        s.bind(("127.0.0.1", 0))
-    ports = [s.getsockname()[1] for s in sockets]
-    for s in sockets:
-        s.close()
-    return ports
+@pytest.fixture
+def reserve():
+    """Enters contexts that are left at the end of the test."""
+    with ExitStack() as stack:
+        yield stack.enter_context
 
 
-def test_garbage_on_every_open_socket_ends_no_node_and_is_counted(start, own_run_folder):
-    import random
-
-    import zmq
-
-    run = start(*LOOP)
-    run.tracks(1)
-    before = run.pids()
-    rng = random.Random(5)
-    folder = next(own_run_folder.glob("sam-pt-live-*/*/run.json")).parent
-    context = zmq.Context()
-    kinds = {"reports": zmq.PUSH, "control": zmq.DEALER, "publish": zmq.SUB}
-    sent, sockets = {}, []
-    try:
-        for path in sorted(folder.iterdir()):
-            if not path.is_socket():
-                continue
-            socket = context.socket(kinds.get(path.name, zmq.DEALER))
-            sockets.append(socket)
-            socket.linger, socket.sndhwm = 0, 10_000
-            socket.connect(f"ipc://{path}")
-            if path.name == "publish":  # a PUB takes subscriptions alone
-                for _ in range(1000):
-                    socket.subscribe(rng.randbytes(rng.randrange(50)))
-                continue
-            sent[path.name] = 0
-            for _ in range(1000):
-                parts = [rng.randbytes(rng.randrange(100)) or b"x" for _ in range(rng.randint(1, 4))]
-                parts = rng.choice([parts, [b"[" * 50_000], [b'{"id":1,"method":'], [b"{}"], [b"x" * (1 << 16)]])
-                if socket.poll(5000, zmq.POLLOUT):
-                    socket.send_multipart(parts, zmq.DONTWAIT)
-                    sent[path.name] += 1
-            if path.name == "reports":
-                socket.send(b"\0" * (65 << 20))  # beyond the largest message
-                sent[path.name] += 1
-
-        def counted():
-            malformed = run.ctl("stats")["malformed"]
-            writers = {
-                "frames": "capture",
-                "tracks": "tracker",
-                "masks": "decoder",
-                "scenes": "decoder",
-                "seeds": "decoder",
-            }
-            wanted = {}
-            for topic, count in sent.items():
-                who = writers.get(topic, topic)
-                wanted[who] = wanted.get(who, 0) + count
-            return all(malformed[who] == count for who, count in wanted.items())
-
-        until(counted, f"all of {sent} to be counted", 20)
-    finally:
-        for socket in sockets:
-            socket.close(linger=0)
-        context.term()
-    assert run.pids() == before
-    published = run.ctl("stats")["masks_published"]
-    until(lambda: run.ctl("stats")["masks_published"] > published, "masks to go on")
-
-
-def test_nodes_run_on_another_host_by_configuration_alone(start, tmp_path):
+def test_nodes_run_on_another_host_by_configuration_alone(start, tmp_path, reserve):
     keys = tmp_path / "keys"
     subprocess.run([sys.executable, str(ROOT / "tools/ctl.py"), "keygen", str(keys)], check=True, capture_output=True)
     topics = ("commands", "reports", "frames", "tracks", "seeds", "masks", "scenes")
-    ports = free_ports(len(topics))
+    ports = [reserve(reserved_port()) for _ in topics]
     both = [f"graph.endpoints={json.dumps({t: f'tcp://127.0.0.1:{p}' for t, p in zip(topics, ports, strict=True)})}"]
     both += [f"graph.keys={keys}"]
     near = [*both, "graph.run=[capture, renderer, publisher]"]
@@ -133,12 +68,14 @@ def test_an_rtsp_feed_is_followed_through_the_death_of_its_server(start, tmp_pat
         run.tracks(1)
         server.kill()
         run.says("next try in")
-    with start_rtsp_server(port, file=str(tmp_path / "scene.mp4")):
-        run.says("session 1")
-        newest = run.ctl("list")["objects"][0]["frame_id"]
-        until(lambda: run.ctl("list")["objects"][0]["frame_id"] > newest + 20, "masks of the new session")
-        stats = run.ctl("stats")
-        assert (stats["sessions"], stats["reconnects"]) == (2, 1)
-        assert [o["id"] for o in stats["objects"]] == [1]
-        run.send(signal.SIGINT)
-        assert run.wait() == 0
+        with start_rtsp_server(port, file=str(tmp_path / "scene.mp4")):
+            run.says("session 1")
+            newest = run.ctl("list")["objects"][0]["frame_id"]
+            until(lambda: run.ctl("list")["objects"][0]["frame_id"] > newest + 20, "masks of the new session")
+            # numbers come with a heartbeat, and a busy machine may lose the camera once more
+            until(lambda: run.ctl("stats")["reconnects"] >= 1, "the count of reconnections")
+            stats = run.ctl("stats")
+            assert stats["sessions"] == stats["reconnects"] + 1
+            assert [o["id"] for o in stats["objects"]] == [1]
+            run.send(signal.SIGINT)
+            assert run.wait() == 0

@@ -6,7 +6,7 @@ import os
 import signal
 from pathlib import Path
 
-from running import LOOP, nodes_of, until
+from running import LOOP, PATIENCE_S, nodes_of, until
 
 from stream.run_directory import find_run
 from stream.transport.service_sockets import subscribe
@@ -81,7 +81,7 @@ def test_a_log_that_nobody_reads_holds_neither_control_nor_the_stop_up(start, ow
         for _ in range(20):
             run.ctl("list")
         run.send(signal.SIGTERM)
-        assert run.process.wait(20) == 0
+        assert run.process.wait(PATIENCE_S) == 0
     finally:
         os.close(read_fd)
         os.close(write_fd)

@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import signal
 import time
-from pathlib import Path
 
 import pytest
-from running import GONE_S, LOOP, gone, nodes_of, until, video_frames
+from running import GONE_S, LOOP, crowding, gone, handles_signals, nodes_of, until, video_frames
 
 
 @pytest.fixture
@@ -42,7 +41,7 @@ def test_a_signal_ends_everything_in_every_phase(start, phase, number, tmp_path,
     began = time.monotonic()
     run.send(number)
     until(lambda: gone(run, own_run_folder), "the end")
-    assert time.monotonic() - began < GONE_S + 1  # a second for this machine's noise; the supervisor's own limit is 3 s
+    assert time.monotonic() - began < GONE_S * crowding() + 1  # the supervisor's own limit is 3 s
     assert run.wait() == 0, run.output
     assert "Traceback" not in run.output
     if phase == "running":
@@ -52,10 +51,8 @@ def test_a_signal_ends_everything_in_every_phase(start, phase, number, tmp_path,
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_before_anything_has_started_ends_the_run_in_order(start, number, own_run_folder):
     run = start(*LOOP)
-    until(
-        lambda: "\nSigBlk:\t0000000000004003" in Path(f"/proc/{run.process.pid}/status").read_text(), "the first line"
-    )
+    until(lambda: handles_signals(run.process.pid), "the first line")
     run.send(number)
     assert run.wait() == 0, run.output
     assert "Traceback" not in run.output
-    assert gone(run, own_run_folder)
+    until(lambda: gone(run, own_run_folder), "the end of all")

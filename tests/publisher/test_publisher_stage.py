@@ -5,13 +5,13 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from msgspec.structs import replace
-from publisher.ellipse_masks import STAMP, two_balls
+from public_wire.ellipse_masks import STAMP, two_balls
 
 from nodes.publisher.node import PublisherStage, make_stage
-from nodes.publisher.public_messages import Received, unpack_frame, unpack_masks, unpack_status
-from stream.commands import PublishStatus, Start
+from stream.commands import PublishStatus, SetLabels, Start
 from stream.in_memory import InMemoryNode
-from stream.messages import Frame, Masks
+from stream.messages import Frame, Masks, Scene
+from stream.public_wire.messages import Received, unpack_frame, unpack_masks, unpack_scene, unpack_status
 from stream.settings.config import Capture, Config, Publisher
 
 NOW_S = STAMP.captured_ns / 1e9 + 0.08  # 80 ms after the frame was captured
@@ -83,7 +83,53 @@ def test_a_picture_is_published_as_jpeg_and_is_no_step_of_the_feed(node):
     frame = unpack_frame(node.broadcast.sent[0])
     assert frame.stamp == STAMP
     assert np.abs(frame.rgb.astype(int) - 90).max() <= 2
-    assert stage.progress().counters == {"published": 0}
+    assert stage.progress().counters == {"published": 0, "scenes": 0}
+
+
+def test_scenes_are_wanted_while_somebody_subscribes_to_them(node):
+    stage = stage_at(node, scenes=True)
+    assert stage.wants("masks")
+    wanted = {}
+    for prefix in ("masks/", "scenes/garden", "scenes/door2", "scenes/", "scenes/door", ""):
+        node.broadcast.subscriptions = {prefix}
+        wanted[prefix] = stage.wants("scenes")
+    assert [prefix for prefix, want in wanted.items() if want] == ["scenes/", "scenes/door", ""]
+
+
+def test_a_scene_is_published_with_its_picture_and_is_no_step_of_the_feed(node):
+    stage = stage_at(node, scenes=True)
+    node.start(stage, SetLabels(labels={7: "cat"}))
+    for frame_id in (42, 45):
+        stamp = replace(STAMP, frame_id=frame_id)
+        frame = Frame(stamp=stamp, rgb=np.full((48, 64, 3), 90, np.uint8))
+        assert not node.give(stage, Scene(frame=frame, masks=masks_at(frame_id)))
+    first, second = [unpack_scene(parts) for parts in node.broadcast.sent]
+    assert [(r.sequence, r.masks.stamp.frame_id, r.masks.passed_over) for r in (first, second)] == [
+        (0, 42, 0),
+        (1, 45, 2),
+    ]
+    assert np.abs(first.picture().astype(int) - 90).max() <= 2
+    assert [o.label for o in first.masks.objects] == ["", "", "cat"]
+    assert stage.progress().counters == {"published": 0, "scenes": 2}
+
+
+def test_masks_bear_the_labels_that_were_set_last(node):
+    stage = stage_at(node)
+    for labels in ({}, {1: "cat"}, {300: "dog"}):
+        node.start(stage, SetLabels(labels=labels))
+        node.give(stage, masks_at(42))
+    assert [[o.label for o in r.masks.objects] for r in published(node)] == [
+        ["", "", ""],
+        ["cat", "", ""],
+        ["", "dog", ""],
+    ]
+
+
+def test_a_picture_that_jpeg_can_not_hold_is_left_out_and_ends_nothing(node, caplog):
+    stage = stage_at(node, frames=True)
+    assert not node.give(stage, Frame(stamp=STAMP, rgb=np.zeros((1, 65_501, 3), np.uint8)))
+    assert node.broadcast.sent == []
+    assert "a picture is not published: JPEG can't hold 65501x1" in caplog.text
 
 
 def test_the_status_is_published_as_it_comes(node):
@@ -95,11 +141,11 @@ def test_the_status_is_published_as_it_comes(node):
 def test_progress_says_how_many_were_published_and_how_old_they_were(node):
     stage = stage_at(node)
     before = stage.progress()
-    assert (before.frame_id, before.counters) == (-1, {"published": 0})
+    assert (before.frame_id, before.counters) == (-1, {"published": 0, "scenes": 0})
     node.give(stage, masks_at(42))
     node.give(stage, masks_at(44))
     progress = stage.progress()
-    assert (progress.frame_id, progress.counters) == (44, {"published": 2})
+    assert (progress.frame_id, progress.counters) == (44, {"published": 2, "scenes": 0})
     names = ("latency_p50", "latency_p95", "latency_p99", "recent_latency_p50", "recent_latency_p95")
     assert {name: pytest.approx(80, rel=0.02) for name in names} == progress.gauges
 

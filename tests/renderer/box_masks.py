@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import numpy as np
 
-from nodes.renderer.captions import Hud
 from stream.arrays import Array
+from stream.drawing.captions import Hud
 from stream.messages import Masks, ObjectMask, Stamp, State
 
 SIZE = (180, 320)

@@ -30,6 +30,24 @@ def test_a_bright_spot_lies_where_its_point_is_said_to_be(frame: tuple[int, int]
     assert (xs.mean(), ys.mean()) == pytest.approx(place.to_canvas(x, y), abs=0.6)
 
 
+@pytest.mark.parametrize(("height", "width", "aspect"), [(576, 720, 64 / 45), (480, 720, 8 / 9), (1080, 1440, 4 / 3)])
+@pytest.mark.parametrize("canvas", [(700, 900), (360, 640), (333, 777)])
+def test_pixels_that_are_not_square_are_shown_as_wide_as_they_are_and_points_return(height, width, aspect, canvas):
+    place = Letterbox((height, width), canvas, aspect)
+    shown_height, shown_width = place.size
+    assert shown_width / shown_height == pytest.approx(width * aspect / height, rel=0.01)
+    assert shown_height <= canvas[0]
+    assert shown_width <= canvas[1]
+    for xy in ((0.0, 0.0), (12.5, 99.0), (width - 1.0, height - 1.0)):
+        assert place.to_frame(*place.to_canvas(*xy)) == pytest.approx(xy)
+    rgb = np.zeros((height, width, 3), np.uint8)
+    y, x = height // 3, width // 4
+    rgb[y - 20 : y + 21, x - 20 : x + 21] = 255
+    ys, xs = np.nonzero(fit(rgb, place)[..., 0] > 127)
+    assert (xs.mean(), ys.mean()) == pytest.approx(place.to_canvas(x, y), abs=0.6)
+    assert np.ptp(xs) / np.ptp(ys) == pytest.approx(aspect, rel=0.15)
+
+
 def test_the_bars_lie_outside_the_frame():
     place = Letterbox((360, 640), (700, 900))
     assert place.to_frame(450, 20)[1] < -0.5

@@ -16,7 +16,8 @@ import av
 import numpy as np
 import pytest
 
-from nodes.renderer.recording import Recording, VideoFile
+from nodes.renderer.recording import Recording
+from nodes.renderer.video_file import VideoFile
 from stream.arrays import Array
 from stream.reports import SinkState
 
@@ -86,7 +87,7 @@ def test_a_video_whose_process_was_killed_plays(tmp_path: Path):
     path = tmp_path / "killed.mp4"
     writer = (
         "import os, sys, numpy as np\n"
-        "from nodes.renderer.recording import VideoFile\n"
+        "from nodes.renderer.video_file import VideoFile\n"
         "video = VideoFile(sys.argv[1], 25)\n"
         "for i in range(200):\n"
         "    video.write(np.full((48, 64, 3), i, np.uint8), i * 40_000_000)\n"

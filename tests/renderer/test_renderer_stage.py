@@ -18,7 +18,7 @@ from renderer.box_masks import box_object, gray, masks_of
 
 import nodes.renderer.node as renderer_node
 from nodes.renderer.node import RendererStage, make_stage
-from stream.commands import Start, TakeSnapshot
+from stream.commands import Record, SetLabels, Start, TakeSnapshot
 from stream.errors import ConfigError
 from stream.in_memory import InMemoryNode
 from stream.messages import Frame, Scene
@@ -75,6 +75,16 @@ def test_a_sink_that_cannot_be_written_is_refused_at_the_start(node, tmp_path):
         stage_with(node, record=str(tmp_path))
 
 
+def test_objects_are_drawn_with_the_labels_that_were_set_last(node, tmp_path, monkeypatch):
+    drawn = []
+    monkeypatch.setattr(renderer_node.Painter, "draw", lambda _, rgb, masks, hud: drawn.append(masks) or rgb)
+    stage = stage_with(node, picture=str(tmp_path / "picture.png"))
+    for labels in ({}, {3: "cat"}, {}):
+        node.start(stage, SetLabels(labels=labels))
+        node.give(stage, scene_at(5))
+    assert [masks.objects[0].label for masks in drawn] == ["", "cat", ""]
+
+
 def test_label_images_are_written_as_the_scenes_come(node, tmp_path):
     stage = stage_with(node, save_masks=str(tmp_path))
     assert node.give(stage, scene_at(5))
@@ -106,6 +116,62 @@ def test_the_recording_of_a_file_plays_at_the_files_own_times(node, tmp_path):
         node.give(stage, scene_at(i, 10 + 2 * i, pts_s=i / 10))
     stage.finish()
     assert frames_in(tmp_path / "live.mp4") == [0.0, 0.1, 0.2]
+
+
+def test_a_recording_is_switched_on_and_off_while_the_run_goes_on(node, tmp_path):
+    stage = stage_with(node, snapshots=str(tmp_path / "snapshots"))
+    told = []
+    for i, on in enumerate((False, True, True, False, False, True)):
+        node.start(stage, Record(on=on, request=i))
+        (answer,) = node.take(Answer)
+        told.append((answer.request, answer.result["recording"], Path(str(answer.result["path"])).name))
+        assert stage.wants("scenes") == on
+        assert stage.progress().gauges == {"recording": float(on)}
+        for frame_id in (2 * i, 2 * i + 1):
+            node.give(stage, scene_at(frame_id))
+    stage.close()
+    first, second = "door-recording.mp4", "door-recording-2.mp4"
+    assert told == [
+        (0, False, ""),
+        (1, True, first),
+        (2, True, first),
+        (3, False, first),
+        (4, False, first),
+        (5, True, second),
+    ]
+    assert {p.name: len(frames_in(p)) for p in (tmp_path / "snapshots").iterdir()} == {first: 4, second: 2}
+    progress = stage.progress()
+    assert (progress.counters["record_written"], progress.sinks["record"].files) == (6, 2)
+
+
+def test_a_recording_from_the_start_on_goes_on_in_another_file(node, tmp_path):
+    stage = stage_with(node, record=str(tmp_path / "live.mp4"))
+    for i, on in enumerate((True, False, True)):
+        node.start(stage, Record(on=on, request=i))
+        node.give(stage, scene_at(i))
+    stage.close()
+    paths = [answer.result["path"] for answer in node.take(Answer)]
+    assert paths == [str(tmp_path / name) for name in ("live.mp4", "live.mp4", "live-2.mp4")]
+    assert {p.name: len(frames_in(p)) for p in tmp_path.iterdir()} == {"live.mp4": 1, "live-2.mp4": 1}
+
+
+def test_a_recording_without_a_picture_leaves_no_file_and_is_not_reported(node, tmp_path):
+    stage = stage_with(node, snapshots=str(tmp_path))
+    node.start(stage, Record(on=True, request=1))
+    assert stage.progress().sinks["record"].path == str(tmp_path / "door-recording.mp4")
+    node.start(stage, Record(on=False, request=2))
+    assert list(tmp_path.iterdir()) == []
+    assert stage.progress().sinks == {}
+
+
+def test_a_recording_that_can_not_be_written_is_refused(node, tmp_path):
+    (tmp_path / "file").write_text("")
+    stage = stage_with(node, snapshots=str(tmp_path / "file" / "below"))
+    node.start(stage, Record(on=True, request=3))
+    (answer,) = node.take(Answer)
+    assert (answer.request, answer.result) == (3, {})
+    assert "can't be made" in answer.error
+    assert not stage.wants("scenes")
 
 
 def test_a_restarted_renderer_does_not_write_over_the_recording_of_its_last_life(node, tmp_path):
@@ -208,8 +274,9 @@ class WindowWithoutDisplay:
         self.replies: list[tuple[dict[str, Any], dict[str, Any]]] = []
         self.closed = False
 
-    def show(self, rgb: Any, masks: Any) -> None:
+    def show(self, rgb: Any, masks: Any, pixel_aspect: Any) -> None:
         self.shown.append(masks)
+        self.pixel_aspect = pixel_aspect
 
     def poll(self) -> None:
         self.polls += 1

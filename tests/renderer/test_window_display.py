@@ -33,10 +33,11 @@ from nodes.renderer.window import Window
 
 requests = []
 window = Window("window under test", requests.append)
-objects = [box_object(1, (100, 80, 60, 40)), box_object(2, (300, 80, 60, 40))]
+objects = [box_object(1, (100, 80, 60, 40)), box_object(2, (250, 80, 60, 40))]
+size, aspect = ((360, 320), (2, 1)) if "anamorphic" in sys.argv else ((360, 640), (1, 1))
 view, selected, end = None, None, time.monotonic() + 120
 while time.monotonic() < end:
-    window.show(gray((360, 640)), masks_of(*objects, size=(360, 640)))
+    window.show(gray(size), masks_of(*objects, size=size), aspect)
     window.poll()
     for request in requests:
         print(json.dumps(request), flush=True)
@@ -104,7 +105,7 @@ def desktop(request: pytest.FixtureRequest) -> Iterator[Desktop]:
         made.wait_for_size(640, 360)
         yield made
         assert app.stderr is not None
-        complaint = app.stderr.read() if app.wait(20) == 0 else f"exit {app.returncode}"
+        complaint = app.stderr.read() if app.wait(PATIENCE_S) == 0 else f"exit {app.returncode}"
         assert complaint == "", "it ends by itself and says nothing"
 
 
@@ -147,6 +148,18 @@ def test_what_is_done_in_the_window_becomes_exactly_these_requests(desktop: Desk
     assert sent["params"]["points"][0] == pytest.approx([320, 180, 1], abs=1)
     assert desktop.next() == {"selected": 2}
 
+    desktop.do("key", "q")
+    assert desktop.next() == control_request("shutdown")
+
+
+@pytest.mark.display
+@pytest.mark.parametrize("desktop", [["anamorphic"]], indirect=True)
+def test_pixels_that_are_not_square_are_shown_wide_and_a_click_finds_theirs(desktop: Desktop):
+    desktop.do("mousemove", 400, 200, "click", 1)  # the picture of 320x360 is 640x360 on screen
+    sent = desktop.next()
+    assert sent["method"] == "add_object"
+    assert sent["params"]["points"][0] == pytest.approx([200, 200, 1], abs=1)
+    assert desktop.next() == {"selected": 2}
     desktop.do("key", "q")
     assert desktop.next() == control_request("shutdown")
 

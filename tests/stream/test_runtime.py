@@ -21,7 +21,7 @@ from stream.transport.service_sockets import Inlet
 from stream.transport.sockets import Context
 from stream.transport.topics import Publisher, Subscriber
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0  # a busy machine takes its time
 _names = itertools.count()
 
 

@@ -6,7 +6,7 @@ import pytest
 
 from stream.errors import ConfigError
 from stream.settings.presets import load
-from stream.topology import STAGES, TOPICS, Delivery, wiring
+from stream.topology import OPTIONAL, STAGES, TOPICS, Delivery, wiring
 
 
 def graph(preset="lite", **keys):
@@ -51,7 +51,8 @@ def test_pictures_go_to_the_publisher_only_where_it_publishes_them(feed):
 
 
 def test_every_topic_has_one_writer_except_those_that_fan_in():
-    edges = graph(publisher__frames=True).edges
+    from_page = {"capture__source": "browser", "web__endpoint": "127.0.0.1:0"}
+    edges = graph(publisher__frames=True, **from_page).edges
     for name, topic in TOPICS.items():
         writers = {e.writer for e in edges if e.topic == name}
         readers = {e.reader for e in edges if e.topic == name}
@@ -72,13 +73,16 @@ def test_only_one_message_waits_where_the_freshest_is_wanted():
     assert {e.delivery for e in graph(**LIVE).inputs("decoder")} == {Delivery.EVERY, Delivery.PACED}
 
 
+ALWAYS = tuple(stage for stage in STAGES if stage not in OPTIONAL)
+
+
 @pytest.mark.parametrize(
     ("keys", "processes"),
     [
-        ({}, {stage: (stage,) for stage in STAGES}),
-        ({"graph__processes": "node"}, {stage: (stage,) for stage in STAGES}),
-        ({"graph__processes": "camera", "capture__camera": "door"}, {"door": tuple(STAGES)}),
-        ({"supervisor__threads": True}, {"supervisor": tuple(STAGES)}),
+        ({}, {stage: (stage,) for stage in ALWAYS}),
+        ({"graph__processes": "node"}, {stage: (stage,) for stage in ALWAYS}),
+        ({"graph__processes": "camera", "capture__camera": "door"}, {"door": ALWAYS}),
+        ({"supervisor__threads": True}, {"supervisor": ALWAYS}),
         ({"graph__run": ["decoder"], "graph__host": False}, {"decoder": ("decoder",)}),
         (
             {"graph__run": ["tracker", "decoder"], "graph__processes": "camera", "capture__camera": "door"},
@@ -112,3 +116,10 @@ def test_an_endpoint_of_the_config_moves_a_topic_off_the_run_folder():
     moved = graph(graph__endpoints={"masks": "tcp://127.0.0.1:7006"})
     assert moved.endpoint("masks", "ipc:///run/") == "tcp://127.0.0.1:7006"
     assert moved.endpoint("frames", "ipc:///run/") == "ipc:///run/frames"
+
+
+def test_the_web_node_is_there_where_the_config_names_its_address_and_reads_nothing_of_the_feed():
+    assert "web" not in graph().nodes
+    made = graph(web__endpoint="127.0.0.1:0")
+    assert made.supervised == (*ALWAYS, "web")
+    assert [edge.topic for edge in made.inputs("web")] == ["commands"]

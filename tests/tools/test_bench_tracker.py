@@ -94,3 +94,21 @@ def test_the_decoder_of_the_benchmark_answers_with_a_disc_for_each_object() -> N
     assert list(masks) == list(range(1, 10))
     assert all(mask.any() for mask in masks.values())
     assert np.sum(list(masks.values()), axis=0).max() == 1, "they do not touch"
+
+
+@pytest.mark.parametrize("backend", ["lucas_kanade", "raft", "tapnet"])
+def test_another_point_tracker_has_a_row_of_its_own(tmp_path: Path, backend: str) -> None:
+    out = tmp_path / "out.json"
+    command = ["tracker", "--backend", backend, "--quick", "--device", "cpu", "--json", str(out)]
+    assert benchmark.main(command) == 0
+    values = {(r["measure"], r["unit"]): r["value"] for r in json.loads(out.read_text())["rows"]}
+    for emit in ("horizon", "frame"):
+        assert values[f"{backend}, emit: {emit}", "ms/frame"] > 0
+        if backend == "raft":
+            assert values[f"raft, emit: {emit}, encoded", "frames/frame"] == 1
+            assert values[f"raft, emit: {emit}, flows", "flows/frame"] == 1
+
+
+def test_a_point_tracker_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert benchmark.main(["tracker", "--backend", "raftt", "--quick"]) == 2
+    assert "did you mean 'raft'" in capsys.readouterr().err

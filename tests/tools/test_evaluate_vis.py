@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from running import evaluated
 
-from nodes.publisher.coco_rle import encode
+from stream.public_wire.coco_rle import encode
 from tools import evaluate
 
 H, W = 40, 60

@@ -170,6 +170,15 @@ def test_first_tells_the_iou_of_each_way_to_prompt(tmp_path: Path) -> None:
     assert all(30 < value <= 100 for value in report["sequences"]["one"].values())
 
 
+def test_first_tells_what_choosing_among_the_masks_of_a_click_brings(tmp_path: Path) -> None:
+    davis_set(tmp_path / "set", "one", ids=(1,))
+    report = evaluated(tmp_path, "first", "--root", tmp_path / "set", "--jobs", 1, "--clicks", 1, "--candidates")
+    row = report["sequences"]["one"]
+    assert list(row) == ["default", "best", "offered"]
+    assert 0 < row["default"] <= row["best"] <= 100
+    assert row["offered"] > 1
+
+
 def test_the_report_is_one_page_that_asks_nothing_of_the_network(tmp_path: Path) -> None:
     davis_set(tmp_path / "set", "<one>")
     page = tmp_path / "report.html"

@@ -8,7 +8,7 @@ import av
 import numpy as np
 import pytest
 
-from nodes.renderer.recording import VideoFile
+from nodes.renderer.video_file import VideoFile
 from tools import make_pictures
 
 SKY, OUTLINE = (20, 20, 60), (250, 160, 20)

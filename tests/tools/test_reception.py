@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import msgspec
 import pytest
-from publisher.ellipse_masks import STAMP, two_balls
+from public_wire.ellipse_masks import STAMP, two_balls
 
-from nodes.publisher.public_messages import pack_masks, pack_status
+from stream.public_wire.messages import pack_masks, pack_status
 from tools.reception import RECENT, Reception
 
 AT_NS = STAMP.captured_unix_ns

@@ -7,7 +7,7 @@ import logging
 import pytest
 from tracker.tracker_stages import LIVE, clicked, masked, noise, started
 
-from stream.commands import DecoderRestarted, DiscoveryDone
+from stream.commands import DecoderRestarted, DiscoveryDone, FindObjects
 from stream.messages import DiscoverObjects, Tracks
 
 
@@ -63,3 +63,17 @@ def test_nobody_looks_where_nobody_asked_for_it(live):
     stage, node = started(**{"capture.realtime": live})
     node.give(stage, noise(0))
     assert [type(m) for m in node.sent] == [Tracks]
+
+
+@pytest.mark.parametrize("live", [True, False])
+def test_who_asks_for_objects_has_the_next_frame_searched_beside_its_tracks(live):
+    stage, node = started(**{"capture.realtime": live})
+    node.give(stage, noise(0))
+    node.start(stage, clicked(), FindObjects(count=3))
+    for i in range(1, 4):
+        node.give(stage, noise(i))
+    kinds = [(m.frame.stamp.frame_id, type(m)) for m in node.sent if isinstance(m, (Tracks, DiscoverObjects))]
+    assert kinds == [(0, Tracks), (1, Tracks), (1, DiscoverObjects), (2, Tracks), (3, Tracks)]
+    [request] = node.take(DiscoverObjects)
+    assert (request.following, request.count) == (1, 3)
+    assert stage.held_frame is None  # a lossless feed does not wait for it either

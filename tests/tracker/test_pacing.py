@@ -121,3 +121,8 @@ def test_a_stall_of_the_network_does_not_thin_the_windows_that_follow():
     times_s += [max(t, times_s[-1] + 1.5) + 0.001 * k for k, t in enumerate(PERIOD_S * i for i in range(60, 150))]
     taken = start(Pacer(), times_s, step_s=0.01)
     assert set(np.diff(taken[-40:]).tolist()) == {1}
+
+
+def test_a_window_paced_by_one_very_slow_step_is_shortened_while_it_lasts():
+    taken = follow(lambda i: 4.0 if i in (15, 17) else 0.5 if 15 < i < 22 else 0.01, frames=80)
+    assert (np.diff(taken) > 50).sum() <= 4  # the two slow steps themselves, and two before it is noticed

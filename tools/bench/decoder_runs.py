@@ -15,8 +15,8 @@ from nodes.decoder.sam.model_registry import REGISTRIES, build_network
 from nodes.decoder.sam.network import Sam
 from nodes.decoder.sam.prompting import mask_boxes
 from nodes.decoder.sam.protocol import SamEmbedding, SamPrompts
-from nodes.decoder.sam.torchvision_ops import import_quietly
 from stream.arrays import Array
+from stream.weights.torchvision_ops import import_quietly
 from tools.goldens.sam_weights import sam_weights
 from tools.paper_settings import NEGATIVES, POSITIVES, SEED, TRACKER_SIZE
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import numpy as np
 
 from nodes.capture.scene import DemoScene
-from nodes.publisher.public_messages import Received
-from nodes.renderer.recording import VideoFile
 from nodes.renderer.sinks import label_png
+from nodes.renderer.video_file import VideoFile
+from stream.public_wire.messages import Received
 from stream.settings.config import parse_size
 from tools.evaluation.measures import region_similarity
 

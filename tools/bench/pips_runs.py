@@ -17,11 +17,12 @@ from nodes.tracker.pips import correlation
 from nodes.tracker.pips import network as pips_network
 from nodes.tracker.pips.backend import PipsModel
 from nodes.tracker.pips.network import Pips, S
+from nodes.tracker.point_model import PointModel
 from nodes.tracker.tracking import PointTracker
 from stream.arrays import Array
 from stream.crops import crop_mask
 from stream.geometry import Size
-from stream.messages import Frame, Prompt, Seed, Seeds, Stamp
+from stream.messages import Frame, Prompt, PromptOnFrame, Seed, Seeds, Stamp
 from stream.settings.options import Emit, TrackerOptions
 from tools.bench.plain_pips import plain_features, plain_maps, plain_window
 from tools.paper_settings import NEGATIVES
@@ -49,35 +50,33 @@ class Spent:
     encoded: int = 0  # frames that went through the encoder
 
 
-class Ours:
+class LiveTracker:
     """The product's tracker on the demo scene, with a decoder that always answers at once, and with the same masks."""
 
-    def __init__(self, network: Pips, size: Size, objects: int, positives: int, emit: Emit) -> None:
-        self.network = network
+    def __init__(self, model: PointModel, size: Size, objects: int, positives: int, emit: Emit) -> None:
         self.scene = DemoScene(size)
         self.masks = discs(size, objects)
         options = TrackerOptions(horizon=S, emit=emit, positive_points=positives, negative_points=NEGATIVES)
-        self.tracker = PointTracker(PipsModel(network), options)
+        self.tracker = PointTracker(model, options)
         self.count = 0
         for object_id, mask in self.masks.items():
             self.tracker.add(Prompt(object_id=object_id, mask=mask))
         self._step(self._draw())
 
-    def window(self) -> Spent:
+    def run_window(self) -> Cost:
         """The next window: all it takes to answer for its frames, and to draw new points at its end."""
         frames = [self._draw() for _ in range(NEW)]
-        with watched(self.network) as spent:
-            began = _now()
-            tracked_frames = sum(self._step(frame) for frame in frames)
-            spent.cost = _since(began)
+        began = _now()
+        tracked_frames = sum(self._step(frame) for frame in frames)
+        cost = _since(began)
         assert tracked_frames == NEW, f"{tracked_frames} answers for {NEW} frames"
-        return spent
+        return cost
 
     def _step(self, frame: Frame) -> int:
         """The number of frames that the tracker answers for."""
         answers = self.tracker.step(frame)
         for answer in answers:
-            if answer.seeds_for:
+            if not isinstance(answer, PromptOnFrame) and answer.seeds_for:
                 seeds = tuple(_seed(object_id, mask) for object_id, mask in self.masks.items())
                 stamp = answer.frame.stamp
                 self.tracker.reseed(Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=frame.size, objects=seeds))
@@ -87,6 +86,20 @@ class Ours:
         i, self.count = self.count, self.count + 1
         stamp = Stamp(camera="bench", session=0, frame_id=i, captured_ns=i, captured_unix_ns=i)
         return Frame(stamp=stamp, rgb=self.scene.draw(i)[0])
+
+
+class Ours(LiveTracker):
+    """The same with PIPS, whose parts are timed."""
+
+    def __init__(self, network: Pips, size: Size, objects: int, positives: int, emit: Emit) -> None:
+        super().__init__(PipsModel(network), size, objects, positives, emit)
+        self.network = network
+
+    def window(self) -> Spent:
+        """The next window, and what it was spent on."""
+        with watched(self.network) as spent:
+            spent.cost = self.run_window()
+        return spent
 
 
 class Plain:

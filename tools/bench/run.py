@@ -12,8 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any
 
-from nodes.publisher.public_messages import Received, unpack_masks
 from stream.errors import MessageError, StreamError
+from stream.public_wire.messages import Received, unpack_masks
 from stream.transport.service_sockets import Listener
 from stream.transport.sockets import Context
 from tools.bench.usage import Usage, usage_of_graph
@@ -80,6 +80,10 @@ class GraphRun:
             elif now_s - received_s > SILENCE_S:
                 raise StreamError(f"no masks came for {SILENCE_S:g} s; its log ends: {self._log_end()}")
 
+    def log(self) -> str:
+        """What the run has written to its log up to now."""
+        return (self.folder / "log").read_text(errors="replace")
+
     def usage(self) -> dict[str, Usage]:
         """Usage of every process of the graph, by node name."""
         return usage_of_graph(self.process.pid)
@@ -104,7 +108,7 @@ class GraphRun:
             raise StreamError(f"the run ended with {self.process.returncode}; its log ends: {self._log_end()}")
 
     def _log_end(self) -> str:
-        return (self.folder / "log").read_text(errors="replace")[-800:].strip()
+        return self.log()[-800:].strip()
 
 
 def _unpacked(parts: Sequence[bytes]) -> Received:

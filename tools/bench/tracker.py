@@ -20,7 +20,7 @@ from nodes.tracker.pips.network import Pips
 from stream.geometry import Size
 from stream.settings.options import Emit
 from stream.weights.devices import choose_device, cpu_has_bfloat16
-from tools.bench import operations
+from tools.bench import operations, point_models
 from tools.bench.pips_runs import NEW, Cost, Ours, Plain, Spent, encode_one
 from tools.bench.rows import Row, row
 from tools.goldens.weights import pips_weights
@@ -50,6 +50,8 @@ class Runs:
 
 def measure(options: argparse.Namespace) -> list[Row]:
     """The rows of `benchmark.py tracker`."""
+    if options.backend != "pips":
+        return point_models.measure(options)
     device = choose_device("--device", options.device)
     networks = {"float32": _network(options).to(device)}
     has_half = device.type == "cuda" or cpu_has_bfloat16()

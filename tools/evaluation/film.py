@@ -9,8 +9,8 @@ import cv2
 import numpy as np
 
 from nodes.capture.folder import read_picture
-from nodes.renderer.ink import colour_of
 from stream.arrays import Array
+from stream.drawing.ink import colour_of
 from stream.geometry import resize_mask
 from tools.evaluation.layout import VideoSequence, ids_of
 from tools.evaluation.scoring import Score

@@ -29,6 +29,12 @@ def make_prompt(kind: PromptKind, object_id: int, mask: Array, rgb: Array) -> Pr
     return Prompt(object_id=object_id, xy=np.concatenate([positives, negatives]), labels=labels)
 
 
+def make_clicks(object_id: int, mask: Array, count: int) -> Prompt:
+    """Positive clicks alone: the medoids of `count` clusters of a true mask's pixels; one click is its very medoid."""
+    xy = draw_positives(mask, count, np.random.default_rng([SEED, object_id]))
+    return Prompt(object_id=object_id, xy=xy, labels=np.ones(len(xy), np.uint8))
+
+
 def tight_box(mask: Array) -> tuple[float, float, float, float]:
     """x1, y1, x2, y2 of the mask's outermost pixels; never without an extent, as one pixel would be."""
     (x, y, width, height), _ = crop_mask(mask)

@@ -18,9 +18,9 @@ from typing import Any
 import msgspec
 import numpy as np
 
-from nodes.publisher import coco_rle
 from stream.arrays import Array
 from stream.errors import ConfigError, MessageError
+from stream.public_wire import coco_rle
 
 
 class Rle(msgspec.Struct, frozen=True):

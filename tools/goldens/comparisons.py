@@ -20,12 +20,23 @@ COMPARISONS = {  # pattern of a file's name -> module in this folder, its functi
     "query_points_*.npz": ("query_points", "compare"),
     "patch_filter*.npz": ("patch_filter", "compare"),
     "reinit*.json": ("reinit", "compare"),
+    "tapnet_*.npz": ("trackers.tapnet", "compare"),
+    "raft_*.npz": ("trackers.raft", "compare"),
     "davis_metrics_*.npz": ("davis_metrics", "compare"),
     "sam_prompting*.npz": ("sam_prompting", "compare"),
     "sam_frame*.npz": ("sam_frame", "compare"),
     "sampt_*.npz": ("sampt", "compare"),
 }
-NOT_GOLDEN = ("clip_*.npz", "*.pth", "*.py", "*.md", "*.txt")  # what the golden files were made from, and notes
+NOT_GOLDEN = (
+    "clip_*.npz",
+    "frames_*.npz",
+    "*_state_dict.json",
+    "*_key_map_*.json",
+    "*.pth",
+    "*.py",
+    "*.md",
+    "*.txt",
+)  # what the golden files were made from, and notes
 
 
 def comparison(name: str) -> Compare | None:

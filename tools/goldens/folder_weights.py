@@ -7,8 +7,10 @@ of query points shows in the pixels that k-medoids were drawn from.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from functools import cached_property
 from pathlib import Path
+from typing import TypeVar
 
 import numpy as np
 import torch
@@ -27,6 +29,7 @@ from tools.paper_settings import SEED
 SEEDS = range(64)
 QUERY_SEEDS = range(256)  # a draw costs a millisecond
 CLOSE = 1e-4  # two seeds differ by about 1
+N = TypeVar("N")  # a network
 FIRST = "enc_conv1_sub"  # of frame 0, every 8th channel, every 16th row and column
 
 
@@ -41,6 +44,44 @@ class Weights:
         self.seed = seed
         self._query_seed = query_seed
         self.origins: list[str] = []  # where weights and seeds came from, a sentence each
+
+    def find_network(
+        self,
+        name: str,
+        ending: str,
+        golden: Path,
+        load: Callable[[Path], N],
+        make: Callable[[int], N],
+        fits: Callable[[N], str],
+    ) -> N:
+        """A network that a golden file was made with: from the folder, of the seed given, or of the first that fits.
+
+        `fits` says what of it fits the file, "" where it does not; ConfigError when no seed does.
+        """
+        for file in sorted(self.folder.glob(f"*{ending}")):
+            try:
+                network = load(file)
+            except CheckpointError:
+                continue  # of another network
+            self.note(f"{name}: {file}")
+            return network
+        if self.seed is not None:
+            self.note(f"{name}: seed {self.seed}, as given")
+            return make(self.seed)
+        for seed in SEEDS:
+            network = make(seed)
+            if what := fits(network):
+                self.note(f"{name}: seed {seed}, whose {what} fits {golden.name}")
+                return network
+        raise ConfigError(
+            f"no seed of {SEEDS.start} to {SEEDS.stop - 1} gives the weights that {golden} was made with: put them "
+            f"there as a {ending} file, or name their seed with --seed N"
+        )
+
+    def note(self, origin: str) -> None:
+        """Where weights came from; the same sentence counts once."""
+        if origin not in self.origins:
+            self.origins.append(origin)
 
     def pips(self, stride: int = 4) -> Pips:
         """The network at a stride: the weights fit any."""

@@ -16,14 +16,25 @@ from collections.abc import Iterable, Mapping, Sequence
 import cv2
 import numpy as np
 
+from nodes.decoder.candidates import rank_candidates
+from nodes.decoder.lite.carrying import compose_all, points_of_prompt, steps_of
 from nodes.decoder.lite.cues import sigmoid
 from nodes.decoder.lite.following import MaskEstimate, follow, reachable_window
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from nodes.decoder.lite.lost_objects import search_lost
 from nodes.decoder.lite.object_memory import TEMPLATE_INTERVAL, ObjectMemory
-from nodes.decoder.lite.prompt_masks import agrees_with_picture, make_first_mask
+from nodes.decoder.lite.prompt_masks import agrees_with_picture, make_candidates, make_first_mask
 from nodes.decoder.lite.view import NARROW_PAD, WINDOW_PAD, WORKING_PX
-from nodes.decoder.mask_model import NO_MASK, Logits, MaskModelTraits, Query, ScoreLimits, Verdict
+from nodes.decoder.mask_model import (
+    NO_MASK,
+    Candidates,
+    Logits,
+    MaskModelTraits,
+    Query,
+    RememberingModel,
+    ScoreLimits,
+    Verdict,
+)
 from stream import geometry
 from stream.arrays import Array
 from stream.messages import Prompt
@@ -35,6 +46,8 @@ DRIFT_FRAMES = 75  # 3 s at 25 frames/s: a lost object's motion is continued no 
 RARE_SEARCH = 5  # frames between two searches from then on: it may never come back
 SHARED_PX, MIN_PX = 25_000, 5_000  # working px of all objects together, and of each however many they are
 FEW_OBJECTS = 4  # that adapt on every frame; more of them do so on every other one, half of them at a time
+SPREAD_OBJECTS = 20  # more of them lie all over the frame: flow is not limited to their surroundings
+MOST_CARRIED = 5  # frames that an object's colours adapt for at once, whose turn has not come for longer
 MAX_TEMPLATE_INTERVAL = 25  # frames, where many objects share the updates: a second at 25 frames/s
 
 
@@ -51,19 +64,49 @@ class Lite:
         self.previous_gray: Array | None = None  # (H, W) uint8, flow image of the last frame
         self.frames = 0
         self.working_px, self.pad = WORKING_PX, WINDOW_PAD  # of each object's window
+        self.carried: set[int] = set()  # objects that are not decoded on this frame
+        self._prepared: FrameAnalysis | None = None  # the frame that `carry` has prepared
 
     def encode(self, rgb: Array) -> FrameAnalysis:
         """The frame; its flow is computed at the first use."""
         analysis = FrameAnalysis(rgb, self.previous_gray)
         self.previous_gray = analysis.gray
         self.frames += 1
+        self.carried, self._prepared = set(), None
         return analysis
+
+    def is_absent(self, object_id: int) -> bool:
+        """Whether an object is out of sight."""
+        return object_id in self.memories and not self._is_present(object_id)
+
+    def carry(
+        self, embedding: FrameAnalysis, object_ids: Sequence[int], prompts: Mapping[int, Prompt], prompted: bool
+    ) -> dict[int, Array]:
+        """Let objects in sight move along with the picture; their motion (2, 3) and that of what prompts show."""
+        self.carried = {i for i in object_ids if self._is_present(i)}
+        self._prepare(embedding, prompted or len(self.carried) > SPREAD_OBJECTS)
+        self._prepared = embedding
+        memories = {i: self.memories[i] for i in object_ids if i in self.carried}
+        points = {i: memory.points for i, memory in memories.items()}
+        for i, prompt in prompts.items():
+            if i not in points and (shown := points_of_prompt(prompt)) is not None:
+                points[i] = shown
+        if not points:
+            return {}
+        steps = dict(zip(points, steps_of(embedding, np.stack(list(points.values()))), strict=True))
+        if not memories:
+            return steps
+        before = [geometry.IDENTITY if m.moved is None else m.moved for m in memories.values()]
+        for i, moved in zip(memories, compose_all(list(steps.values())[: len(before)], before), strict=True):
+            memories[i].carry_to(moved)
+        return steps
 
     def decode(self, embedding: FrameAnalysis, queries: Sequence[Query]) -> Sequence[Logits]:
         """Logits of every object; those out of sight are searched where no other object's mask is."""
         self.estimates.clear()
         answers: dict[int, Logits] = {}
-        self._prepare(embedding, prompted=any(q.prompt is not None for q in queries))
+        if self._prepared is not embedding:
+            self._prepare(embedding, anywhere=any(q.prompt is not None for q in queries))
         for query in queries:
             if query.prompt is None and self._is_present(query.object_id):
                 answers[query.object_id] = self._follow(embedding, query.object_id)
@@ -90,6 +133,8 @@ class Lite:
         for i, (object_id, memory) in enumerate(self.memories.items()):
             estimate, verdict = self.estimates.get(object_id), verdicts.get(object_id)
             memory.begin_frame()
+            if object_id in self.carried:
+                continue
             if estimate is None or verdict is None:
                 memory.count_absent()
                 continue
@@ -98,9 +143,11 @@ class Lite:
             published = cv2.resize(part, estimate.view.size[::-1], interpolation=cv2.INTER_LINEAR)
             # where another object's mask won, this object is not, however high its probability was
             overruled = (estimate.soft_mask > 0.5) & (published < 64)
+            frames = min(1 + memory.carried_frames, MOST_CARRIED)
             memory.store_mask(estimate.view, np.where(overruled, np.float32(0.1), estimate.soft_mask))
             if verdict.trusted:
-                memory.adapt(interval if (self.frames + i) % interval == 0 else 0)
+                alternating = interval if (self.frames + i) % interval == 0 else 0
+                memory.adapt(frames if frames > 1 else alternating)
                 trusted.append((memory, verdict))
         self._update_one_template(embedding, trusted)
 
@@ -108,6 +155,25 @@ class Lite:
         """Drop all memory of an object."""
         self.memories.pop(object_id, None)
         self.estimates.pop(object_id, None)
+
+    def beside(self) -> Lite:
+        """One that has seen nothing; the fitted networks are shared by all."""
+        return Lite()
+
+    def adopt(self, object_id: int, other: RememberingModel) -> None:
+        """Take over another one's memory of an object, as of the last frame that both have seen."""
+        assert isinstance(other, Lite), "memories of one kind"
+        self.forget(object_id)
+        if object_id in other.memories:
+            self.memories[object_id] = other.memories[object_id]
+
+    def candidates(self, embedding: FrameAnalysis, query: Query) -> Candidates:
+        """The regions round the clicks of a prompt, at several scales; a box or a mask means one thing only."""
+        assert query.prompt is not None, "there is no prompt"
+        return rank_candidates(
+            make_first_mask(embedding.rgb, query.prompt, None, embedding),
+            make_candidates(embedding.rgb, query.prompt),
+        )
 
     def resize(self, old_size: tuple[int, int], new_size: tuple[int, int]) -> None:
         """Carry masks, poses and the last frame over to another frame size (H, W)."""
@@ -117,13 +183,18 @@ class Lite:
 
     # --- all objects ------------------------------------------------------------------------------------------------
 
-    def _prepare(self, analysis: FrameAnalysis, prompted: bool) -> None:
-        """Measure what the objects in sight share, and divide the working pixels among them."""
-        present = [m for m in self.memories.values() if m.absent_frames == 0]
+    def _prepare(self, analysis: FrameAnalysis, anywhere: bool) -> None:
+        """Measure what the objects in sight share, and divide the working pixels among them.
+
+        `anywhere`: a prompt may need the flow outside the objects' surroundings, or they are all over the frame.
+        """
+        present = {i: m for i, m in self.memories.items() if m.absent_frames == 0}
         if present:
-            if not prompted:  # a prompt may need the flow anywhere
-                analysis.limit_flow_to([reachable_window(m, analysis) for m in present])
-            analysis.measure_background([m.sample_mask for m in present])
+            if not anywhere:
+                analysis.limit_flow_to([reachable_window(m, analysis) for m in present.values()])
+            analysis.measure_background(
+                [m.fill_box if i in self.carried else m.sample_mask for i, m in present.items()]
+            )
         self.working_px = min(WORKING_PX, max(MIN_PX, SHARED_PX // max(1, len(present))))
         self.pad = WINDOW_PAD if len(present) < 2 else NARROW_PAD
 

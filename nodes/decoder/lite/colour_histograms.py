@@ -7,10 +7,13 @@ single cell it covers the whole window. `LastFrameHistograms` holds one for each
 
 from __future__ import annotations
 
+import threading
+
 import numpy as np
 
 from nodes.decoder.lite import kernels
 from nodes.decoder.lite.kernels import COLOURS
+from nodes.decoder.lite.lazy_memory import lazy_zeros
 from nodes.decoder.lite.view import View
 from stream.arrays import Array
 
@@ -35,20 +38,21 @@ class HistogramGrid:
             self.origin = np.array([x - MARGIN_CELLS * self.cell_px, y - MARGIN_CELLS * self.cell_px], np.float32)
             self.columns = int(np.ceil(width / self.cell_px)) + 2 * MARGIN_CELLS
             self.rows = int(np.ceil(height / self.cell_px)) + 2 * MARGIN_CELLS
-        self.mass = np.zeros((self.rows * self.columns * COLOURS, 4), np.float32)
+        self.mass = lazy_zeros((self.rows * self.columns * COLOURS, 4))
         self.additions = 0  # frames added: the even and the odd pixels are added on alternate frames
         self.recent_scale = 1.0  # a recent mass is worth this much: fading them all each frame would cost 5 ms
 
     def fill(self, view: View, x: Array, y: Array, soft_mask: Array, weight: Array) -> None:
         """Take the first frame's pixels at canonical x, y (h, w), each with its weight."""
         self._add(view, x, y, soft_mask, weight)
-        self.mass[:, :2] = self.mass[:, 2:]
+        used = self._used_rows()
+        self.mass[used, :2] = self.mass[used, 2:]
 
     def blend(self, view: View, x: Array, y: Array, soft_mask: Array, weight: Array, rate: float) -> None:
         """Blend one frame's pixels into the recent masses."""
         self.recent_scale *= 1 - rate
         if self.recent_scale < MIN_SCALE:
-            self.mass[:, 2:] *= self.recent_scale
+            self.mass[self._used_rows(), 2:] *= self.recent_scale
             self.recent_scale = 1.0
         # every second pixel, even and odd ones in alternation: half the cost, and no worse
         self._add(view, x, y, soft_mask, weight * np.float32(2 * rate / self.recent_scale), 2)
@@ -60,6 +64,10 @@ class HistogramGrid:
         u, v = self._cells(x, y)
         scale, base, fraction = self.recent_scale, view.base, view.fraction
         kernels.slice_four(self.mass, self.rows, self.columns, scale, u, v, base, fraction, prior_mass, out)
+
+    def _used_rows(self) -> Array:
+        """The cells and colours with a recent mass: writing zeros to the others would take memory (lazy_memory.py)."""
+        return np.flatnonzero((self.mass[:, 2] != 0) | (self.mass[:, 3] != 0))
 
     def _cells(self, x: Array, y: Array) -> tuple[Array, Array]:
         if self.rows == self.columns == 1:
@@ -77,30 +85,42 @@ class HistogramGrid:
 
 
 class LastFrameHistograms:
-    """Colours of object and surroundings per cell of the last frame's window; replaced on every frame."""
+    """Colours of object and surroundings per cell of the last frame's window.
+
+    They take 3 MB and are read once, on the next frame on which the object is decoded. So only what they are made of is
+    stored, and `read` makes them, in a buffer that all objects share.
+    """
+
+    _buffers = threading.local()
 
     def __init__(self) -> None:
-        self.rows = self.columns = 0
-        self._buffer = np.zeros((0, 2), np.float32)
+        self._last: tuple[View, Array, Array] | None = None  # view, soft mask and weight
 
     def replace(self, view: View, soft_mask: Array, weight: Array) -> None:
         """Take a frame's pixels in place of the last one's."""
-        h, w = view.size
-        self.rows, self.columns = h // LAST_FRAME_CELL_PX + 2, w // LAST_FRAME_CELL_PX + 2
-        needed = self.rows * self.columns * COLOURS
-        if len(self._buffer) < needed:
-            self._buffer = np.zeros((needed, 2), np.float32)
-        else:
-            self._buffer[:needed] = 0
-        u, v = self._cells(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
-        u, v = np.tile(u, h), np.repeat(v, w)
-        grid = (self.rows, self.columns)
-        kernels.splat(self._buffer, 0, *grid, u, v, view.codes, soft_mask.ravel(), weight.ravel(), 0, 1)
+        self._last = (view, soft_mask, weight)
 
     def read(self, view: View, x: Array, y: Array, prior_mass: float, out: Array) -> None:
         """At x, y (h, w), working px of the last frame's window, (2, n): as `HistogramGrid.read` of its two masses."""
+        assert self._last is not None, "there is no last frame"
+        mass, rows, columns = self._make(*self._last)
         u, v = self._cells(x, y)
-        kernels.slice_two(self._buffer, self.rows, self.columns, u, v, view.base, view.fraction, prior_mass, out)
+        kernels.slice_two(mass, rows, columns, u, v, view.base, view.fraction, prior_mass, out)
+
+    def _make(self, view: View, soft_mask: Array, weight: Array) -> tuple[Array, int, int]:
+        """The masses (rows * columns * COLOURS, 2), rows and columns; they are overwritten by the next call."""
+        h, w = view.size
+        rows, columns = h // LAST_FRAME_CELL_PX + 2, w // LAST_FRAME_CELL_PX + 2
+        needed = rows * columns * COLOURS
+        buffer = getattr(self._buffers, "mass", None)
+        if buffer is None or len(buffer) < needed:
+            buffer = self._buffers.mass = np.zeros((needed, 2), np.float32)
+        else:
+            buffer[:needed] = 0
+        u, v = self._cells(np.arange(w, dtype=np.float32), np.arange(h, dtype=np.float32))
+        u, v = np.tile(u, h), np.repeat(v, w)
+        kernels.splat(buffer, 0, rows, columns, u, v, view.codes, soft_mask.ravel(), weight.ravel(), 0, 1)
+        return buffer, rows, columns
 
     @staticmethod
     def _cells(x: Array, y: Array) -> tuple[Array, Array]:

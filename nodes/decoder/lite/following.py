@@ -13,9 +13,9 @@ import numpy as np
 
 from nodes.decoder.lite import fusion, window_network
 from nodes.decoder.lite.cues import Cues, sigmoid
-from nodes.decoder.lite.frame_analysis import FrameAnalysis, clip_window, grow_window, pixel_axes
+from nodes.decoder.lite.frame_analysis import FrameAnalysis, clip_window, grow_window, move_window, pixel_axes
 from nodes.decoder.lite.fusion import CueFusion
-from nodes.decoder.lite.object_memory import ObjectMemory
+from nodes.decoder.lite.object_memory import PRESENT_PROBABILITY, ObjectMemory
 from nodes.decoder.lite.view import WINDOW_PAD, WORKING_PX, View, bounding_window, make_view, pad_window
 from nodes.decoder.mask_model import Window
 from stream import geometry
@@ -23,7 +23,6 @@ from stream.arrays import Array
 from stream.similarity import fit_similarity, frame_to_frame
 
 COARSE_PX = 10_000  # of the pass that finds where the object is
-PRESENT_PROBABILITY = 0.4  # above it, a pixel belongs to the object's bounding box
 REACH_SHARE, REACH_PX = 0.35, 40  # around the last box: how far an object may move in a frame
 SURE_PROBABILITY = 0.7  # above it, a pixel's flow is the object's
 MOTION_POINTS = 300  # pixels that a similarity is fitted to
@@ -62,6 +61,7 @@ def follow(
 
     The pose in the memory moves along. `fuse` makes logits of cues; the fitted networks if not given.
     """
+    memory.begin_turn()
     region = reachable_window(memory, analysis)
     shrink = max(1.0, float(np.sqrt(region[2] * region[3] / COARSE_PX)))
     size = (max(8, round(region[3] / shrink)), max(8, round(region[2] / shrink)))
@@ -93,7 +93,9 @@ def collect_cues(memory: ObjectMemory, analysis: FrameAnalysis, view: View, step
 
 def reachable_window(memory: ObjectMemory, analysis: FrameAnalysis) -> Window:
     """Where the object can be on this frame, from where it was on the last."""
-    box = bounding_window(memory.soft_mask > PRESENT_PROBABILITY, memory.view.window)
+    box, _ = memory.extent
+    if memory.moved is not None:
+        box = move_window(box, memory.moved)
     pad = max(round(REACH_PX * analysis.flow_px), round(REACH_SHARE * max(box[2], box[3])))
     return clip_window(grow_window(box, pad), analysis.size)
 

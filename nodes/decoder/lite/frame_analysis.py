@@ -93,6 +93,15 @@ class FrameAnalysis:
         )
         return np.asarray(vectors if sx == sy == 1 else vectors / self.flow_scale)
 
+    def flow_at(self, xy: Array) -> Array:
+        """(M, N, 2) float32, frame px: flow at places (M, N, 2) of this frame; beyond its edge, that of the edge."""
+        left, top = self.flow_window[:2]
+        at = (xy + np.float32(0.5)) * self.flow_scale - np.array([left + 0.5, top + 0.5], np.float32)
+        x, y = (np.ascontiguousarray(at[..., i], np.float32) for i in (0, 1))
+        return np.asarray(
+            cv2.remap(self.flow_vectors, x, y, cv2.INTER_LINEAR, borderMode=cv2.BORDER_REPLICATE) / self.flow_scale
+        )
+
     def measure_background(self, objects: list[Probability]) -> None:
         """Keep the background's motion as that of this frame; `objects` say where the objects were on the last one."""
         self.background = self.fit_background(objects)
@@ -141,6 +150,15 @@ def grow_window(window: Window, pad: int) -> Window:
     """The window with `pad` px more on each side."""
     x, y, width, height = window
     return x - pad, y - pad, width + 2 * pad, height + 2 * pad
+
+
+def move_window(window: Window, transform: Array) -> Window:
+    """The window around where a (2, 3) map takes a window."""
+    x, y, width, height = window
+    corners = np.array([[x, y], [x + width, y], [x, y + height], [x + width, y + height]], np.float64)
+    moved = geometry.apply(transform, corners)
+    low, high = np.floor(moved.min(axis=0)).astype(int), np.ceil(moved.max(axis=0)).astype(int)
+    return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])
 
 
 def clip_window(window: Window, size: tuple[int, int]) -> Window:

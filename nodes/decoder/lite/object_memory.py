@@ -10,10 +10,12 @@ from dataclasses import dataclass, field, replace
 import cv2
 import numpy as np
 
-from nodes.decoder.lite import poses
+from nodes.decoder.lite import carrying, poses
 from nodes.decoder.lite.colour_histograms import OBJECT_MASS, HistogramGrid, LastFrameHistograms
+from nodes.decoder.lite.frame_analysis import move_window
 from nodes.decoder.lite.template import Template, align, cut_template
-from nodes.decoder.lite.view import View, make_view, pad_window, shrink_mask
+from nodes.decoder.lite.view import View, bounding_window, make_view, pad_window, shrink_mask
+from nodes.decoder.mask_model import Window
 from stream import geometry
 from stream.arrays import Array
 
@@ -24,6 +26,7 @@ TEMPLATE_SHARE = 0.9  # of the area: a template is cut out of no less
 TEMPLATE_INTERVAL = 4  # frames between two templates, at least
 RIGID_MISMATCH = 0.1  # between two templates (template.py): below this the object keeps its shape
 MISSED_ROTATION = 0.012  # radians between two templates; where flow sees the rotation, its pose is the better one
+PRESENT_PROBABILITY = 0.4  # above it, a pixel belongs to the object's bounding box
 MOTION_RATE = 0.25  # of the smoothed motion, a frame
 VANISHED_SHARE = 0.02  # of the object's area: a mask smaller than this has vanished,
 VANISHED_PX = 12.0  # and so has one smaller than this
@@ -37,12 +40,12 @@ class SmoothedMotion:
     rotation: float = 0.0  # radians
     rigid: bool = False  # `rotation` was measured between two templates: dense flow does not change it
 
-    def blended(self, shift: Array, rotation: float) -> SmoothedMotion:
+    def blended(self, shift: Array, rotation: float, rate: float = MOTION_RATE) -> SmoothedMotion:
         """With one frame's motion blended in."""
-        smoothed = self.shift + MOTION_RATE * (shift - self.shift)
+        smoothed = self.shift + rate * (shift - self.shift)
         if self.rigid:
             return replace(self, shift=smoothed)
-        return replace(self, shift=smoothed, rotation=self.rotation + MOTION_RATE * (rotation - self.rotation))
+        return replace(self, shift=smoothed, rotation=self.rotation + rate * (rotation - self.rotation))
 
 
 @dataclass
@@ -66,6 +69,10 @@ class ObjectMemory:
     age: int = 0  # frames
     template_age: int = 0  # its age when the template was cut out,
     compared_age: int = 0  # and when the template was last compared with a frame
+    moved: Array | None = None  # (2, 3) frame px of `view`'s frame -> of the last one; None: they are the same
+    carried_frames: int = 0  # since the frame of `view`: its turn to be decoded has not come
+    _extent: tuple[Array, View, Window, float] | None = None  # soft mask, view, and what `extent` made of them
+    _points: tuple[View, Array] | None = None  # view, and points spread over the object there, frame px
     _canonical: tuple[View, Array, Array, Array] | None = None  # view, pose, and what `canonical_xy` made of them
 
     @classmethod
@@ -111,8 +118,16 @@ class ObjectMemory:
         """The last soft mask at frame px x, y (h, w); 0 outside its window."""
         return np.asarray(cv2.remap(self.soft_mask, *self.frame_to_view_xy(x, y), cv2.INTER_LINEAR))
 
+    def fill_box(self, x: Array, y: Array) -> Array:
+        """As `sample_mask`, coarsely and at a fraction of the cost: 1 in the box of the object, 0 outside."""
+        left, top, width, height = self.extent[0] if self.moved is None else move_window(self.extent[0], self.moved)
+        return (abs(x - (left + width / 2)) < width / 2) & (abs(y - (top + height / 2)) < height / 2)
+
     def frame_to_view_xy(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Frame px as working px of the last view, float32."""
+        if self.moved is not None:
+            (a, b, c), (d, e, f) = geometry.inverse(self.moved).astype(np.float32)
+            x, y = a * x + b * y + c, d * x + e * y + f
         wx, wy, width, height = self.view.window
         h, w = self.soft_mask.shape
         kx, ky = np.float32(w / width), np.float32(h / height)
@@ -138,6 +153,7 @@ class ObjectMemory:
     def store_mask(self, view: View, soft_mask: Array) -> None:
         """Take a frame's soft mask as the last one; where too little is left of it, the object is absent."""
         self.view, self.soft_mask = view, soft_mask
+        self.moved, self.carried_frames = None, 0
         self.last_frame_colours.replace(view, soft_mask, np.abs(2 * soft_mask - 1))
         visible_px = float((soft_mask > 0.5).sum()) * view.frame_px
         vanished = visible_px <= max(VANISHED_SHARE * self.area, VANISHED_PX)
@@ -199,15 +215,43 @@ class ObjectMemory:
 
     # --- the pose ---------------------------------------------------------------------------------------------------
 
-    def move_by(self, step: Array) -> None:
-        """Follow the similarity that carried what was in sight from the last frame to this one."""
+    def move_by(self, step: Array, frames: int = 1) -> None:
+        """Follow the similarity that carried what was in sight over the last frame, or over so many."""
         middle = self.middle
         shift = geometry.apply(step, middle[None])[0] - middle
-        if float((self.soft_mask > 0.5).sum()) * self.view.frame_px > WHOLE_SHARE * self.area:
-            self.motion = self.motion.blended(shift, poses.angle_of(step))
+        if self.extent[1] > WHOLE_SHARE * self.area:
+            rate = _rate_over(frames, MOTION_RATE)
+            self.motion = self.motion.blended(shift / frames, poses.angle_of(step) / frames, rate)
         elif self.motion.rigid:  # the part in sight shows the rotation of the whole badly
-            step = poses.similarity_about(middle, self.motion.rotation, 1.0, shift)
+            step = poses.similarity_about(middle, frames * self.motion.rotation, 1.0, shift)
         self.pose = geometry.compose(step, self.pose)
+
+    @property
+    def extent(self) -> tuple[Window, float]:
+        """Of the last soft mask: the box around its px, on the frame of `view`, and its area, frame px."""
+        if self._extent is None or self._extent[0] is not self.soft_mask or self._extent[1] is not self.view:
+            box = bounding_window(self.soft_mask > PRESENT_PROBABILITY, self.view.window)
+            area = float((self.soft_mask > 0.5).sum()) * self.view.frame_px
+            self._extent = (self.soft_mask, self.view, box, area)
+        return self._extent[2:]
+
+    @property
+    def points(self) -> Array:
+        """(N, 2) float32 frame px: points spread over the object, on the last frame."""
+        if self._points is None or self._points[0] is not self.view:
+            (x, y, kx, ky), (columns, rows) = self.view.grid, carrying.spread_points(self.soft_mask).T
+            self._points = (self.view, np.stack([x + kx * columns, y + ky * rows], axis=1))
+        xy = self._points[1]
+        return xy if self.moved is None else geometry.apply(self.moved, xy)
+
+    def carry_to(self, moved: Array) -> None:
+        """Be another frame away from `view`, undecoded: `moved` (2, 3) leads from its frame to the one that comes."""
+        self.moved, self.carried_frames = moved, self.carried_frames + 1
+
+    def begin_turn(self) -> None:
+        """Let the pose and the motion follow the frames on which the object was carried: it is decoded again."""
+        if self.moved is not None:
+            self.move_by(self.moved, self.carried_frames)
 
     def move_as_before(self) -> None:
         """Continue the smoothed motion for one frame out of sight."""
@@ -229,6 +273,8 @@ class ObjectMemory:
         (x1, y1), (x2, y2) = np.rint(geometry.apply(scale, np.array([[x, y], [x + width, y + height]]))).astype(int)
         window = (max(int(x1), 0), max(int(y1), 0), max(int(x2 - x1), 1), max(int(y2 - y1), 1))
         self.view = replace(self.view, window=window)
+        if self.moved is not None:
+            self.moved = geometry.compose(scale, geometry.compose(self.moved, geometry.inverse(scale)))
         self.pose = geometry.compose(scale, self.pose)
         self.area *= geometry.scale_of(scale) ** 2
         self.motion = replace(self.motion, shift=self.motion.shift * np.array([scale[0, 0], scale[1, 1]]))

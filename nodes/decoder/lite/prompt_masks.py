@@ -24,6 +24,12 @@ from stream.messages import Prompt
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2, frame px
 
+# of what clicks may mean beside the default: how large an object is looked for, of the size that the clicks suggest,
+# and by how many logits the threshold is lowered (tried on ten DAVIS sequences: docs/lite.md)
+CANDIDATES = ((0.3, 0.0), (0.45, 3.0), (1.0, 0.0), (1.25, 3.0), (1.6, 1.5), (4.0, 0.0))
+# logits by which the threshold is lowered for one click alone: it marks the least of its object (chosen on 189 drawn
+# objects, where two clicks and more want none: docs/lite.md)
+ONE_CLICK_OFFSET = 2.0
 CROP_MARGIN = 0.25  # of the crop's side
 MANY_CLICKS = 8
 CORE_SHARE = 0.35  # of a box: where distances to the object are measured from
@@ -48,17 +54,25 @@ def make_first_mask(
     if analysis is not None and analysis.previous_gray is None:
         analysis = None
     height, width = rgb.shape[:2]
-    xy = np.zeros((0, 2), np.float32) if prompt.xy is None else np.asarray(prompt.xy, np.float32)
-    labels = np.zeros(0, np.uint8) if prompt.labels is None else np.asarray(prompt.labels)
-    inside = (xy >= 0).all(axis=1) & (xy[:, 0] < width) & (xy[:, 1] < height)
-    xy, labels = xy[inside], labels[inside]
+    xy, labels = _inside(prompt, (height, width))
     if prompt.mask is not None:
         old_mask = prompt.mask.astype(np.float32)
     if old_mask is not None and (old_mask > 0.5).any():
         return _correct_mask(rgb, old_mask, xy, labels) if len(xy) else (old_mask > 0.5).astype(np.uint8)
     if (labels == 1).any():
-        return _cut_from_points(rgb, xy, labels, prompt.box, analysis)
+        alone = np.count_nonzero(labels == 1) == 1 and prompt.box is None
+        return _cut_from_points(rgb, xy, labels, prompt.box, analysis, offset=ONE_CLICK_OFFSET if alone else 0.0)
     return _cut_from_box(rgb, prompt.box, analysis) if prompt.box is not None else np.zeros((height, width), np.uint8)
+
+
+def make_candidates(rgb: Array, prompt: Prompt) -> list[Array]:
+    """(H, W) uint8 each: what the clicks of a prompt may mean, from a small part to a large whole; clicks alone."""
+    if prompt.xy is None or prompt.labels is None or prompt.mask is not None or prompt.box is not None:
+        return []
+    xy, labels = _inside(prompt, (rgb.shape[0], rgb.shape[1]))
+    if not (labels == 1).any():
+        return []
+    return [_cut_from_points(rgb, xy, labels, None, None, scale, offset) for scale, offset in CANDIDATES]
 
 
 def agrees_with_picture(rgb: Array, mask: Array, analysis: FrameAnalysis | None = None) -> bool:
@@ -70,9 +84,25 @@ def agrees_with_picture(rgb: Array, mask: Array, analysis: FrameAnalysis | None 
     return float((cut & mask).sum()) > AGREE_IOU * float((cut | mask).sum())
 
 
-def _cut_from_points(rgb: Array, xy: Array, labels: Array, box: Box | None, analysis: FrameAnalysis | None) -> Array:
-    crop, clicks, radius, cues = collect_point_cues(rgb, xy, labels, box, analysis)
-    mask = (_fuse_cues(cues, "points") > 0).astype(np.uint8)
+def _inside(prompt: Prompt, size: tuple[int, int]) -> tuple[Array, Array]:
+    """xy (N, 2) and labels (N,) of the clicks that lie in a frame of that size (H, W)."""
+    xy = np.zeros((0, 2), np.float32) if prompt.xy is None else np.asarray(prompt.xy, np.float32)
+    labels = np.zeros(0, np.uint8) if prompt.labels is None else np.asarray(prompt.labels)
+    inside = (xy >= 0).all(axis=1) & (xy[:, 0] < size[1]) & (xy[:, 1] < size[0])
+    return xy[inside], labels[inside]
+
+
+def _cut_from_points(
+    rgb: Array,
+    xy: Array,
+    labels: Array,
+    box: Box | None,
+    analysis: FrameAnalysis | None,
+    scale: float = 1.0,
+    offset: float = 0.0,
+) -> Array:
+    crop, clicks, radius, cues = collect_point_cues(rgb, xy, labels, box, analysis, scale)
+    mask = (_fuse_cues(cues, "points") > -offset).astype(np.uint8)
     if mask.sum() < COLLAPSED_SHARE * cues.cut.sum():
         mask = cues.cut.copy()
     draw_discs(mask, clicks[labels == 0], max(1, radius // 2), 0)
@@ -101,11 +131,14 @@ def _fuse_cues(cues: PromptCues, network: str) -> Array:
 
 
 def collect_point_cues(
-    rgb: Array, xy: Array, labels: Array, box: Box | None, analysis: FrameAnalysis | None
+    rgb: Array, xy: Array, labels: Array, box: Box | None, analysis: FrameAnalysis | None, scale: float = 1.0
 ) -> tuple[PromptCrop, Array, int, PromptCues]:
-    """The crop that clicks ask for, the clicks in it, the radius of what they make sure, and the cues."""
+    """The crop that clicks ask for, the clicks in it, the radius of what they make sure, and the cues.
+
+    `scale`: how much larger an object is looked for than the clicks suggest.
+    """
     positives = xy[labels == 1]
-    spacing = _measure_spacing(positives, (rgb.shape[0], rgb.shape[1]))
+    spacing = scale * _measure_spacing(positives, (rgb.shape[0], rgb.shape[1]))
     # eight clicks spread over an object mark its extent; fewer leave more of it unmarked
     reach = 0.6 * spacing * float(np.clip(MANY_CLICKS / len(positives), 1, 2.7)) + 3
     low, high = positives.min(axis=0) - reach, positives.max(axis=0) + reach

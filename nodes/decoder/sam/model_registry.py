@@ -14,9 +14,9 @@ from typing import Any
 
 import torch
 
-from nodes.decoder.sam.torchvision_ops import import_quietly
 from stream.errors import ConfigError
 from stream.weights.loading import load_strictly, read_tensors
+from stream.weights.torchvision_ops import import_quietly
 
 TRAINED_SIDE = 1024  # px of the square input
 REGISTRIES = {  # backend -> module, its table of builders

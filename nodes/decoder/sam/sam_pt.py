@@ -12,12 +12,21 @@ import cv2
 import numpy as np
 import torch
 
-from nodes.decoder.mask_model import NO_MASK, Logits, MaskModelTraits, Query, ScoreLimits, Verdict
+from nodes.decoder.candidates import rank_candidates
+from nodes.decoder.mask_model import (
+    NO_MASK,
+    Candidates,
+    Logits,
+    MaskModelTraits,
+    Query,
+    ScoreLimits,
+    Verdict,
+)
 from nodes.decoder.sam import prompting
 from nodes.decoder.sam.prompting import ObjectPrompt, PassRules
-from nodes.decoder.sam.protocol import LOW_RES, SamEmbedding, SamNetwork
+from nodes.decoder.sam.protocol import LOW_RES, SamEmbedding, SamNetwork, SamPrompts
 from stream.arrays import Array
-from stream.crops import crop_mask
+from stream.crops import crop_mask, uncrop_mask
 from stream.messages import Prompt
 
 GIVEN_LOGIT = 1e8  # a mask that the user gave wins against any network
@@ -90,6 +99,28 @@ class SamPt:
     def resize(self, old_size: tuple[int, int], new_size: tuple[int, int]) -> None:
         """Nothing: SAM has no memory."""
 
+    def candidates(self, embedding: SamEmbedding, query: Query) -> Candidates:
+        """SAM's three masks of the points or the box of a prompt; HQ-SAM has the best rated of them alone."""
+        [default] = self.decode(embedding, [query])
+        prompt = self._prompt_of(query, embedding)
+        masks: list[Array] = []
+        if prompt.enough and _given(query.prompt) is None:
+            answer = self.network.predict(
+                embedding,
+                SamPrompts(
+                    prompt.xy[None],
+                    prompt.labels[None].astype(np.int64),
+                    boxes=np.array([prompt.box or (np.nan,) * 4], np.float32),
+                    low_res=None if prompt.low_res is None else prompt.low_res[None],
+                    has_low_res=np.array([prompt.low_res is not None]),
+                    multimask=True,
+                ),
+            )
+            for low_res in answer.low_res:
+                [logits] = self.network.upscale(low_res[None], embedding)
+                masks.append((logits > 0).cpu().numpy().astype(np.uint8))
+        return rank_candidates(_whole(default, embedding.frame_size), masks)
+
     # --- parts of `decode` ------------------------------------------------------------------------------------------
 
     def _rules(self, refinement_passes: int) -> PassRules:
@@ -159,6 +190,11 @@ def _mask_input(mask: Array, embedding: SamEmbedding) -> Array:
     share = cv2.resize(mask.astype(np.float32), (w, h), interpolation=cv2.INTER_AREA)
     low_res[:h, :w] = PRIOR_LOGIT * (2 * share - 1)
     return low_res
+
+
+def _whole(answer: Logits, size: tuple[int, int]) -> Array:
+    """(H, W) uint8: the mask of an answer."""
+    return uncrop_mask(answer.window, (answer.logits > 0).astype(np.uint8), size)
 
 
 def _answer_given(mask: Array) -> Logits:

@@ -23,7 +23,7 @@ from stream import geometry
 from stream.arrays import Array
 from stream.errors import ModelError
 from stream.geometry import Size
-from stream.settings.config import Tracker
+from stream.settings.config import Tracker, parse_fit_size
 from stream.weights import published
 from stream.weights.devices import choose_device, choose_precision
 
@@ -51,7 +51,7 @@ class PipsModel:
     def encode(self, rgb: Array) -> PipsFeatures:
         """The feature maps of a frame (H, W, 3); ConfigError when it is too small."""
         frame_size = rgb.shape[0], rgb.shape[1]
-        size = frame_size if self.size is None else fit(frame_size, self.size, self.network.smallest_px)
+        size = frame_size if self.size is None else geometry.fit(frame_size, self.size, self.network.smallest_px)
         image = rgb.copy() if size == frame_size else cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_LINEAR)
         frames_bchw = torch.from_numpy(image).to(self.device).permute(2, 0, 1).unsqueeze(0)
         return PipsFeatures(self.network.encode(frames_bchw)[0], frame_size, size)
@@ -124,27 +124,13 @@ def make_pips(config: Tracker) -> PipsModel:
     dtype = choose_precision("tracker.precision", config.precision, device)
     network = load_pips(checkpoint_path(config)).to(device)
     network.compute_in(dtype)
-    return PipsModel(network, parse_size(config.size))
+    return PipsModel(network, parse_fit_size(config.size))
 
 
 def checkpoint_path(config: Tracker) -> Path:
     """Where the weights are: the file or folder that the config names, else what tools/fetch_weights.py has got."""
     path = Path(config.checkpoint).expanduser()
     return path if config.checkpoint and path.is_dir() else published.find(WEIGHTS, config.checkpoint)
-
-
-def parse_size(text: str) -> Size | None:
-    """(height, width) of "HEIGHTxWIDTH"; None of "native"."""
-    if text == "native":
-        return None
-    height, width = text.split("x")
-    return int(height), int(width)
-
-
-def fit(frame: Size, into: Size, smallest: int) -> Size:
-    """The size of a frame that is scaled to fit; its shape changes only where a side would fall below the smallest."""
-    height, width = geometry.Letterbox(frame, into).size
-    return max(height, smallest), max(width, smallest)
 
 
 def _to_encoded_xy(features: PipsFeatures, xy: Array) -> Array:

@@ -12,7 +12,7 @@ from decoder.small_networks import CPU, SIDE, small_network
 from nodes.decoder.sam.automatic_masks import GeneratorRules, grid, propose
 from nodes.decoder.sam.network import Sam
 from nodes.decoder.sam.protocol import SamPrompts
-from nodes.decoder.sam.torchvision_ops import import_quietly, prepare_torchvision
+from stream.weights.torchvision_ops import import_quietly, prepare_torchvision
 
 FRAME = np.random.default_rng(5).integers(0, 256, (90, 160, 3), np.uint8)
 ROW = 6  # points in a row of the grid

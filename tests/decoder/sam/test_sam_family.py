@@ -11,11 +11,11 @@ import torch
 from decoder.small_networks import CPU, prompts_of, small_network
 from running import ROOT
 
-from nodes.decoder.sam import torchvision_ops
 from nodes.decoder.sam.model_registry import MODELS, build_network, published_name
 from nodes.decoder.sam.network import Sam, load_sam
 from nodes.decoder.sam.tiny_vit import TinyEncoder
 from stream.errors import CheckpointError
+from stream.weights import torchvision_ops
 from stream.weights.published import PUBLISHED
 from tools.goldens.sam_weights import sam_weights
 
@@ -75,7 +75,7 @@ def test_hq_sam_keeps_what_it_needs_of_early_features_with_the_embedding():
 
 def test_the_packages_are_imported_without_a_warning_beside_any_torch():
     check = (
-        "from nodes.decoder.sam.torchvision_ops import import_quietly, prepare_torchvision\n"
+        "from stream.weights.torchvision_ops import import_quietly, prepare_torchvision\n"
         "own = prepare_torchvision()\n"
         "assert prepare_torchvision() == own\n"
         "for name in ('segment_anything', 'segment_anything_hq'): import_quietly(name)\n"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from stream.settings.options import BudgetOptions, DiscoveryOptions, resolve
+from stream.settings.options import BudgetOptions, DiscoveryOptions, TurnOptions, resolve
 from stream.settings.presets import load
 
 LIVE, FILE = {"capture.realtime": True}, {"capture.source": "demo"}
@@ -67,7 +67,21 @@ def test_a_budget_may_be_given_or_switched_off():
     assert options("sam_pt", **LIVE, **{"decoder.budget_ms": "off"}).budget is None
 
 
+def test_objects_of_lite_take_turns_on_a_live_feed_alone():
+    assert options("lite", **LIVE).turns == TurnOptions(None)
+    assert options("lite", **LIVE, **{"decoder.budget_ms": 30}).turns == TurnOptions(30)
+    assert options("lite", **LIVE, **{"decoder.budget_ms": "off"}).turns is None
+    assert options("lite", **FILE).turns is None
+    assert options("sam_pt", **LIVE).turns is None  # its budget decides
+
+
+def test_many_objects_share_the_points_of_a_live_feed_and_none_of_a_file():
+    assert options("lite", **LIVE).tracker.most_points > 0
+    assert options("lite", **FILE).tracker.most_points == 0
+
+
 def test_objects_are_looked_for_only_where_somebody_asks():
-    assert options("sam_pt").discovery is None
+    assert options("sam_pt").discovery == DiscoveryOptions(0, False, 8)  # by request alone
+    assert options("lite").discovery is None  # it finds nothing by itself
     keys = {"decoder.auto": 5, "decoder.auto_again": True, "tracker.horizon": 6}
     assert options("sam_pt", **keys).discovery == DiscoveryOptions(5, True, 6)

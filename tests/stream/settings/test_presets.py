@@ -1,8 +1,12 @@
 from __future__ import annotations
 
+import re
+
+import msgspec
 import pytest
 
 from stream.errors import ConfigError
+from stream.settings.choices import words_of
 from stream.settings.config import Config
 from stream.settings.presets import CONFIG_DIR, build, load, parse_override, plain
 
@@ -29,8 +33,13 @@ def test_every_preset_loads_and_comes_back_from_plain_values(preset):
         ("trackr.horizon", 3, "did you mean 'tracker'"),
         ("tracker.horizon", "abc", "tracker.horizon is 'abc': expected `int`"),
         ("tracker.horizon", 1, "tracker.horizon is 1: expected `int` >= 2"),
-        ("tracker.backend", "pipz", "tracker.backend is 'pipz'"),
-        ("capture.camera", "a/b", "capture.camera"),
+        ("tracker.backend", "pipz", "tracker.backend is 'pipz'; needs lucas_kanade, pips, raft or tapnet"),
+        ("graph.processes", "two", "graph.processes is 'two'; needs node, camera or auto"),
+        ("decoder.budget_ms", -3, "decoder.budget_ms is -3; needs auto, off or a number above 0"),
+        ("decoder.check_masks", 1, "decoder.check_masks is 1; needs auto, true or false"),
+        ("capture.camera", "a/b", "capture.camera is 'a/b'; needs 1 to 64 characters out of"),
+        ("tracker.device", "gpu", "tracker.device is 'gpu'; needs auto, cpu, cuda or cuda:NUMBER"),
+        ("tracker.size", "big", "tracker.size is 'big'; needs HEIGHTxWIDTH or native"),
         ("capture.backoff_s", 60, "backoff_max_s"),
         ("capture.demo_size", "8x8", "64x64 or more"),
         ("capture.source", "ftp://user:secret@host/x", "unknown scheme 'ftp'"),
@@ -48,6 +57,35 @@ def test_a_wrong_value_is_one_readable_error(key, value, words):
     assert words in str(error.value)
     assert "secret" not in str(error.value)
     assert error.value.exit_code == 2
+
+
+KEYS_WITH_WORDS = {
+    f"{section.name}.{key.name}": words
+    for section in msgspec.structs.fields(Config)
+    for key in msgspec.structs.fields(section.type)
+    if (words := words_of(key.type))
+}
+
+
+@pytest.mark.parametrize("key", KEYS_WITH_WORDS)
+@pytest.mark.parametrize("wrong", ["none-of-them", "3e3", "[1]", "null"])
+def test_a_wrong_word_is_answered_with_all_that_are_right(key, wrong):
+    if key == "decoder.budget_ms" and wrong == "3e3":
+        wrong = "-3"
+    with pytest.raises(ConfigError) as error:
+        load("lite", dict([parse_override(f"{key}={wrong}")]))
+    message = str(error.value)
+    assert message.startswith(f"{key} is ")
+    assert set(KEYS_WITH_WORDS[key]) <= set(re.findall(r"\w+", message.partition("; needs ")[2]))
+
+
+@pytest.mark.parametrize(("key", "word"), [(key, word) for key, words in KEYS_WITH_WORDS.items() for word in words])
+def test_each_right_word_is_taken_as_it_is_written_though_yaml_reads_off_as_false(tmp_path, key, word):
+    section, name = key.split(".")
+    path = tmp_path / "mine.yaml"
+    path.write_text(f"base: lite\n{section}:\n  {name}: {word}\n")
+    for config in (load("lite", dict([parse_override(f"{key}={word}")])), load(str(path))):
+        assert getattr(getattr(config, section), name) == word
 
 
 def test_an_unknown_preset_names_the_nearest():

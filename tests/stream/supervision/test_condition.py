@@ -76,6 +76,15 @@ def test_damage_is_forgotten_after_ten_seconds_and_the_age_grows_between_heartbe
     assert (signs.damage, signs.frame_age_s) == (0, 2.5)
 
 
+def test_the_wait_until_the_next_attempt_runs_on_between_heartbeats():
+    nodes = nodes_of((1.0, health("capture", 5, phase="backing off", gauges={"retry_in_s": 4.0})))
+    assert read_signs(nodes, 2.5, live=True, opened=True, paused=False).retry_in_s == 2.5
+    assert read_signs(nodes, 9.0, live=True, opened=True, paused=False).retry_in_s == 0.0
+    assert (
+        read_signs(nodes_of((1.0, health("capture", 5))), 1.0, live=True, opened=True, paused=False).retry_in_s is None
+    )
+
+
 def test_a_feed_whose_capture_has_not_told_of_a_picture_is_starting():
     nodes = nodes_of((1.0, health("capture", phase="connecting")))
     assert not read_signs(nodes, 1.5, live=True, opened=True, paused=False).opened

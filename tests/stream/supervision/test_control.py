@@ -4,12 +4,24 @@ import json
 import random
 
 import pytest
-from supervision_fakes import SIZE, SessionUnderTest
+from supervision_fakes import SIZE, SessionUnderTest, found
 
-from stream.commands import GivePrompt, Pause, RemoveObject, Resume, TakeSnapshot
+from stream.commands import (
+    FindObjects,
+    GivePrompt,
+    Pause,
+    Record,
+    RemoveObject,
+    Resume,
+    SetLabels,
+    Start,
+    TakeSnapshot,
+    UndoPoint,
+)
 from stream.reports import Answer
 from stream.supervision.actions import EndRun, SendCommand, SendReply
-from stream.supervision.snapshots import TIMEOUT_S
+from stream.supervision.control import METHODS
+from stream.supervision.requests.waiting import TIMEOUT_S
 
 
 @pytest.fixture
@@ -39,6 +51,17 @@ def test_an_object_lives_through_its_methods(run):
     assert commands[3] == RemoveObject(object_id=1)
 
 
+def test_a_new_label_goes_to_every_node_that_shows_it(run):
+    run.request("add_object", {"points": [[5, 5]]})
+    run.session.on_hello("publisher", 0.0)
+    run.commands()
+    assert run.request("rename_object", {"object_id": 1, "label": "cat"}) == {"object_id": 1, "label": "cat"}
+    assert run.actions(SendCommand) == [SendCommand("publisher", SetLabels(labels={1: "cat"}))]  # no renderer yet
+    assert run.request("list_objects")["objects"][0]["label"] == "cat"
+    assert run.request("rename_object", {"object_id": 1, "label": ""})["label"] == ""
+    assert run.actions(SendCommand) == [SendCommand("publisher", SetLabels(labels={}))]
+
+
 def test_the_feed_is_paused_resumed_and_ended(run):
     assert run.request("pause") == {"paused": True}
     assert run.request("resume", {}) == {"paused": False}
@@ -52,6 +75,46 @@ def test_each_reply_goes_to_the_client_that_sent_the_request(run):
     for name in (b"first", b"second"):
         (reply,) = run.serve([b'{"id": 1, "method": "list_objects"}'], address=(name, b""))
         assert reply.address == (name, b"")
+
+
+def test_points_are_taken_back_by_the_tracker_which_answers(run):
+    run.request("add_object", {"points": [[5, 5]]})
+    run.request("refine_object", {"object_id": 1, "points": [[6, 6]]})
+    run.commands()
+    (action,) = run.serve([b'{"id": 5, "method": "undo_point", "params": {"object_id": 1}}'])
+    assert action == SendCommand("tracker", UndoPoint(object_id=1, request=1))
+    assert [p.kind for p in run.session.registry.prompts()] == ["add"]  # also where it has to be restored now
+    run.handler.on_answer(answer(1))
+    assert run.replies() == [{"id": 5, "result": {"object_id": 1}}]
+    run.serve([b'{"id": 6, "method": "undo_point", "params": {"object_id": 1}}'])
+    run.handler.on_answer(answer(2, error="nothing is left", code="bad_params"))
+    assert run.replies()[0]["error"]["code"] == "bad_params"
+
+
+def test_objects_are_looked_for_by_request_where_the_mask_model_can():
+    run = SessionUnderTest(decoder__backend="sam", control__max_objects=4)
+    run.session.registry.resize(SIZE)
+    run.session.on_hello("tracker", 0.0)
+    run.request("add_object", {"points": [[5, 5]]})
+    run.commands()
+    assert run.request("find_objects", {"count": 9}) == {"count": 3}  # there is room for
+    assert run.actions(SendCommand) == [SendCommand("tracker", FindObjects(count=3))]
+    boxes = [(1, 1, 4, 4), (10, 1, 4, 4), (20, 1, 4, 4), (30, 1, 4, 4)]
+    run.session.on_found(found(*boxes, requested=False, count=2))
+    assert run.commands() == [("tracker", GivePrompt, 2), ("tracker", GivePrompt, 3)]
+    run.request("add_object", {"points": [[5, 5]]})
+    assert run.request("find_objects", {"count": 1})["code"] == "too_many_objects"
+
+
+def test_lite_says_that_it_finds_nothing_by_itself(run):
+    refusal = run.request("find_objects", {"count": 3})
+    assert refusal["code"] == "unsupported"
+    assert "decoder.backend lite follows what it is shown" in refusal["message"]
+    assert run.outbox.take() == []
+
+
+def test_the_cameras_of_the_run_are_named(run):
+    assert run.request("list_cameras") == {"cameras": ["camera"]}
 
 
 # --- snapshots: the reply comes when the renderer has answered ---
@@ -84,6 +147,11 @@ def test_a_snapshot_that_the_renderer_could_not_write_is_refused(waiting):
     assert waiting.replies() == [{"id": "first", "error": {"code": "internal", "message": "the disk is full"}}]
 
 
+def test_a_node_names_the_reason_of_its_refusal(waiting):
+    waiting.handler.on_answer(answer(2, error="no such frame", code="frame_gone"))
+    assert waiting.replies()[0]["error"] == {"code": "frame_gone", "message": "no such frame"}
+
+
 def test_an_answer_that_nobody_waits_for_is_dropped(waiting):
     waiting.handler.on_answer(answer(99))
     assert waiting.outbox.take() == []
@@ -103,8 +171,29 @@ def test_a_client_that_has_waited_for_too_long_is_refused_and_no_other(waiting):
 def test_at_the_end_no_client_is_left_waiting(waiting):
     waiting.handler.on_end()
     waiting.handler.on_end()
-    error = {"code": "internal", "message": "the run ends before a frame came"}
+    error = {"code": "internal", "message": "the run ends before the renderer has answered"}
     assert waiting.replies() == [{"id": name, "error": error} for name in ("first", "second")]
+
+
+def test_a_recording_is_switched_by_the_renderer_which_names_the_file(run):
+    run.session.on_hello("renderer", 0.0)
+    (start, action) = run.serve([b'{"id": 5, "method": "record", "params": {"on": true}}'])
+    assert start.command == Start()
+    assert action == SendCommand("renderer", Record(on=True, request=1))
+    run.handler.on_answer(answer(1, result={"recording": True, "path": "a.mp4"}))
+    assert run.replies() == [{"id": 5, "result": {"recording": True, "path": "a.mp4"}}]
+
+
+def test_a_restarted_renderer_records_again_and_answers_who_still_waits(run):
+    assert run.serve([b'{"id": 5, "method": "record", "params": {"on": true}}']) == []  # it is loading
+    replies = []
+    for restarts in range(2):
+        run.session.on_hello("renderer", 0.0)
+        commands = [a.command for a in run.actions(SendCommand)]
+        assert commands == [Start(restarts=restarts), Record(on=True, request=1)]
+        run.handler.on_answer(answer(1, result={"recording": True, "path": "a.mp4"}))
+        replies += run.replies()
+    assert [r["id"] for r in replies] == [5]
 
 
 # --- what can't be served ---
@@ -125,8 +214,25 @@ def test_at_the_end_no_client_is_left_waiting(waiting):
         ("add_object", {"mask": {"bbox": "x"}}, "bad_params"),
         ("refine_object", {"object_id": 1, "points": [[1, 1]]}, "unknown_object"),
         ("refine_object", {"object_id": True}, "unknown_object"),
+        ("rename_object", {"object_id": 1, "label": "cat"}, "unknown_object"),
+        ("rename_object", {"object_id": 1, "name": "cat"}, "bad_params"),
         ("remove_object", {"object_id": [1]}, "unknown_object"),
         ("remove_object", {}, "unknown_object"),
+        ("undo_point", {"object_id": 1}, "unknown_object"),
+        ("undo_point", {"object_id": 1, "points": []}, "bad_params"),
+        ("find_objects", {}, "bad_params"),
+        ("find_objects", {"count": 0}, "bad_params"),
+        ("find_objects", {"count": True}, "bad_params"),
+        ("record", {}, "bad_params"),
+        ("record", {"on": 1}, "bad_params"),
+        ("record", {"on": True, "path": "/etc/passwd"}, "bad_params"),
+        ("pause", {"for_s": 5}, "bad_params"),
+        ("resume", {"on": False}, "bad_params"),
+        ("snapshot", {"path": "/etc/passwd"}, "bad_params"),
+        ("stats", {"node": "web"}, "bad_params"),
+        ("shutdown", {"in_s": 60}, "bad_params"),
+        ("list_cameras", {"all": True}, "bad_params"),
+        ("list_objects", {"state": "lost"}, "bad_params"),
     ],
 )
 def test_what_can_not_be_served_is_a_typed_error(run, method, params, code):
@@ -155,9 +261,10 @@ def test_random_requests_each_get_exactly_one_reply(run):
     rng = random.Random(3)
     values = [None, True, -1, 1e300, "x" * 50, [], {}, [[1, 1]], [[1, 1, 9]], {"bbox": [0, 0, 1, 1]}, [1, 2, 3, 4]]
     for _ in range(3000):
-        method = rng.choice([m for m in run.handler.methods if m != "stats"])
+        method = rng.choice([m for m in METHODS if m != "stats"])
         keys = rng.sample(["points", "box", "mask", "object_id", "other"], rng.randint(0, 4))
         params = {key: rng.choice(values) for key in keys}
         actions = run.serve([json.dumps({"id": 1, "method": method, "params": params}).encode()])
-        (reply,) = [a for a in actions if isinstance(a, SendReply)]
+        run.handler.on_tick(TIMEOUT_S + 1)  # nobody answers a snapshot
+        (reply,) = [a for a in (*actions, *run.outbox.take()) if isinstance(a, SendReply)]
         assert json.loads(reply.body).get("error", {}).get("code") != "internal"

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import base64
+import json
 
 import numpy as np
 import pytest
@@ -71,13 +72,58 @@ def test_the_last_good_mask_restores_an_object_with_its_time(tmp_path):
         mask = replace(object_mask(1, (1, 1, side, side)), state=state)
         registry.observe(masks(frame_id, mask, size=SIZE))
         journal.save(to_journal(registry))
-        for prompt in (*registry.prompts(), journal.load().entries[1].prompt):
+        for prompt in (*registry.prompts(), journal.load().entries[1].first_prompt):
             assert crop_mask(prompt.mask)[0] == (1, 1, kept_side, kept_side)
             assert prompt.seen_unix_ns == kept_ns
     again = from_journal(to_journal(journal.load()))  # two runs without a mask of it
     again.observe(masks(5, replace(object_mask(1, (1, 1, 7, 7)), state="uncertain"), size=SIZE))
     (prompt,) = again.prompts()
     assert (prompt.kind, crop_mask(prompt.mask)[0], prompt.seen_unix_ns) == ("restore", (1, 1, 3, 3), 80_000_000)
+
+
+def test_an_object_keeps_its_label_and_tells_why_and_since_when_it_is_lost():
+    registry = Registry()
+    registry.add(points(1), SIZE)
+    registry.rename(1, "cat")
+    lost = replace(object_mask(1, (0, 0, 0, 0), state="lost"), reason="no mask found")
+    known = []
+    for frame_id, mask in ((5, object_mask(1, (1, 1, 2, 2))), (50, lost), (75, lost), (76, object_mask(1))):
+        registry.observe(masks(frame_id, mask, size=SIZE))
+        (o,) = registry.list_objects()
+        known.append((o["label"], o["state"], o["reason"], o["lost_since"]))
+    assert known == [
+        ("cat", "tracked", "", None),
+        ("cat", "lost", "no mask found", 2.0),
+        ("cat", "lost", "no mask found", 2.0),
+        ("cat", "tracked", "", None),
+    ]
+
+
+@pytest.mark.parametrize("label", ["", "x" * 64, "größte Katze 🐈", "  two  spaces "])
+def test_a_label_is_one_line_of_text(label):
+    registry = Registry()
+    registry.add(points(1), SIZE)
+    registry.rename(1, label)
+    assert from_journal(to_journal(registry)).entries[1].label == label
+    assert registry.labels == ({1: label} if label else {})
+
+
+@pytest.mark.parametrize("label", ["x" * 65, "two\nlines", "\x1b[31m", "\0", "\ud800", "\u2028", "\u202egnp", None, 7])
+def test_what_is_no_line_of_text_is_no_label(label):
+    registry = Registry()
+    registry.add(points(1), SIZE)
+    with pytest.raises(ControlError, match="label: ") as error:
+        registry.rename(1, label)
+    assert error.value.code == "bad_params"
+    assert registry.labels == {}
+
+
+def test_a_journal_from_before_there_were_labels_is_read():
+    registry = Registry()
+    registry.add(points(1), SIZE)
+    plain = json.loads(to_journal(registry))
+    del plain["objects"][0]["label"]
+    assert from_journal(json.dumps(plain)).entries[1].label == ""
 
 
 def test_old_masks_do_not_replace_newer_ones():

@@ -9,8 +9,10 @@ from supervision_fakes import SIZE, SessionUnderTest, boxed, opened
 
 from stream.errors import PromptError
 from stream.supervision.actions import SendReply
-from stream.supervision.control import MAX_ID_CHARACTERS, MAX_WAITING_PROMPTS, MAX_WAITING_SNAPSHOTS
-from stream.supervision.request_limits import CLIENTS, RequestLimits
+from stream.supervision.control import MAX_ID_CHARACTERS
+from stream.supervision.requests.call import MAX_WAITING_PROMPTS
+from stream.supervision.requests.limits import CLIENTS, RequestLimits
+from stream.supervision.requests.waiting import MAX_WAITING
 
 
 def ready(**keys):
@@ -75,7 +77,7 @@ def test_prompts_are_refused_while_too_many_wait_for_the_tracker():
 def test_snapshots_are_refused_while_too_many_wait_for_the_renderer():
     run = ready()
     body = json.dumps({"id": 7, "method": "snapshot"}).encode()
-    replies = [a for _ in range(MAX_WAITING_SNAPSHOTS + 1) for a in run.serve([body]) if isinstance(a, SendReply)]
+    replies = [a for _ in range(MAX_WAITING + 1) for a in run.serve([body]) if isinstance(a, SendReply)]
     assert [json.loads(a.body)["error"]["code"] for a in replies] == ["busy"]
 
 

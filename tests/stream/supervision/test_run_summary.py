@@ -48,7 +48,7 @@ def summary_of(*reports, run=None, before=(), **keys):
     processes = [SupervisedProcess(name, [node], config_of(), None) for name, node in nodes.items()]
     processes[1].policy.allows(0.0)
     malformed = {"control": 1, "reports": 2, "commands": 3}
-    return summarise(run.session, nodes, processes, malformed=malformed, elapsed_s=1.23456)
+    return summarise(run.session, nodes, processes, malformed=malformed, refused={"keys": 1}, elapsed_s=1.23456)
 
 
 FEED = (
@@ -81,6 +81,7 @@ def test_each_number_is_that_of_the_stage_that_owns_it():
         **dict.fromkeys(("capture", "decoder", "renderer", "publisher"), 0),
         "tracker": 4,
     }
+    assert summary["refused"] == {"keys": 1, "connections": 0, "requests": 0}
 
 
 def test_frames_of_a_file_that_are_read_again_after_a_restart_count_once():
@@ -121,6 +122,16 @@ def test_budget_and_truth_are_there_when_the_decoder_reports_them():
     assert summary["budget"] == {"frame_ms": 40.0, "encode_ms": 30.1, "refinement_passes": 3}
     assert summary["truth"] == {"mean_iou": 0.9877}
     assert "truth" not in summary_of(health("decoder", gauges={"truth_iou": 0.0, "truth_count": 0}))
+
+
+def test_a_recording_that_was_switched_on_is_told_though_nobody_asked_for_it_at_the_start():
+    assert (summary_of()["recording"], summary_of()["recording_path"]) == (False, "")
+    report = health("renderer", counters={"record_written": 9.0}, gauges={"recording": 1.0})
+    report = replace(report, progress=replace(report.progress, sinks={"record": SinkState(path="a.mp4", files=1)}))
+    summary = summary_of(report)
+    assert (summary["recording"], summary["recording_path"]) == (True, "a.mp4")
+    assert summary["sinks"] == {"record": "written"}
+    assert summary["written"] == {"record": {"path": "a.mp4", "files": 1, "pictures": 9}}
 
 
 WRITTEN = {"record_written": 9.0, "save_masks_written": 0.0}

@@ -11,11 +11,14 @@ from stream.commands import (
     DiscoveryDone,
     GivePrompt,
     Pause,
+    RepeatPicture,
     Resume,
+    SetLabels,
     Start,
     StartCapture,
     StartTracker,
     Stop,
+    TakeSnapshot,
 )
 from stream.errors import PromptError
 from stream.supervision.actions import EndRun, SendCommand, SendReply
@@ -46,6 +49,18 @@ def test_nodes_without_a_state_of_their_own_are_told_how_often_they_were_restart
         run.session.on_hello("renderer", 0.0)
         (action,) = run.actions(SendCommand)
         assert (action.node, action.command) == ("renderer", Start(restarts=restarts))
+
+
+@pytest.mark.parametrize("node", ["renderer", "publisher"])
+def test_a_restarted_node_that_shows_labels_is_told_them_again(node):
+    before = SessionUnderTest([boxed(1), boxed(2)], supervisor__journal="x.json")
+    before.session.on_opened(opened(), 0.0)
+    before.request("rename_object", {"object_id": 2, "label": "cat"})
+    before.session.on_tick(0.0)
+    (journal,) = before.journals()
+    run = SessionUnderTest(journal=journal)
+    run.session.on_hello(node, 0.0)
+    assert [a.command for a in run.actions(SendCommand)] == [Start(restarts=0), SetLabels(labels={2: "cat"})]
 
 
 def test_a_suggestion_of_the_source_counts_only_where_nobody_gave_a_prompt():
@@ -123,6 +138,19 @@ def test_a_paused_feed_stays_paused_when_capture_is_restarted():
     assert run.commands() == [("capture", StartCapture)]
 
 
+def test_what_is_asked_for_while_a_live_feed_is_paused_has_its_picture_given_again():
+    for source, commands in (("rtsp://h/x", [TakeSnapshot, RepeatPicture]), ("clip.mp4", [TakeSnapshot])):
+        run = SessionUnderTest(capture__source=source)
+        run.session.pause()
+        run.commands()
+        run.session.take_snapshot(1)
+        assert [c[1] for c in run.commands()] == commands
+        run.session.resume()
+        run.commands()
+        run.session.take_snapshot(2)
+        assert [c[1] for c in run.commands()] == [TakeSnapshot]
+
+
 def test_a_decoder_that_is_restarted_does_not_search_for_objects_again():
     run = SessionUnderTest(decoder__auto=3, decoder__backend="sam")
     run.session.on_hello("decoder", 0.0)
@@ -149,7 +177,7 @@ def test_objects_are_searched_for_on_the_first_frame_alone(newest, discover):
 def test_what_was_found_is_followed_and_the_tracker_goes_on():
     run = SessionUnderTest(decoder__auto=1, decoder__backend="sam")
     run.session.on_opened(opened(), 0.0)
-    run.session.on_found(found((2, 2, 8, 4), (20, 2, 8, 4)), 1.0)
+    run.session.on_found(found((2, 2, 8, 4), (20, 2, 8, 4)))
     assert list(run.session.registry.entries) == [1]
     assert run.commands() == [("tracker", DiscoveryDone)]
 
@@ -159,7 +187,7 @@ def test_what_a_decoder_found_before_it_was_restarted_is_not_followed():
     run.session.on_opened(opened(), 0.0)
     for now_s in (1.0, 2.0):
         run.session.on_hello("decoder", now_s)
-    run.session.on_found(found((2, 2, 8, 4)), 3.0)
+    run.session.on_found(found((2, 2, 8, 4)))
     assert not run.session.registry.entries
     assert run.commands()[-1] == ("tracker", DiscoveryDone)
 
@@ -175,22 +203,22 @@ def discovering(most, *, live=False):
 def test_what_was_found_is_followed_as_if_somebody_gave_a_prompt_and_no_more_than_allowed():
     run = discovering(3)
     run.request("add_object", {"points": [[5, 5]]})
-    run.session.on_found(found((1, 1, 4, 4), (20, 10, 8, 8), (30, 30, 4, 4)), 0.0)
+    run.session.on_found(found((1, 1, 4, 4), (20, 10, 8, 8), (30, 30, 4, 4)))
     assert [c for c in run.commands() if c[1] is GivePrompt] == [("tracker", GivePrompt, i) for i in (1, 2, 3)]
-    prompt = run.session.registry.entry(3).prompt
+    prompt = run.session.registry.entry(3).first_prompt
     assert prompt.xy is None
     assert prompt.mask.shape == SIZE
     assert prompt.mask[10:18, 20:28].all()
     assert prompt.mask.sum() == 64
-    run.session.on_found(found((50, 30, 4, 4), requested=False), 0.0)
+    run.session.on_found(found((50, 30, 4, 4), requested=False))
     assert run.commands() == []
 
 
 @pytest.mark.parametrize(("live", "requested"), [(True, True), (True, False), (False, False)])
 def test_what_was_found_a_while_ago_comes_with_a_point_so_that_sam_is_prompted(live, requested):
     run = discovering(1, live=live)
-    run.session.on_found(found((20, 10, 8, 8), requested=requested), 0.0)
-    prompt = run.session.registry.entry(1).prompt
+    run.session.on_found(found((20, 10, 8, 8), requested=requested))
+    prompt = run.session.registry.entry(1).first_prompt
     assert prompt.xy.tolist() == [[20, 10]]
     assert prompt.labels.tolist() == [1]
     assert prompt.mask.any()
@@ -198,7 +226,7 @@ def test_what_was_found_a_while_ago_comes_with_a_point_so_that_sam_is_prompted(l
 
 def test_what_was_found_on_frames_of_another_size_is_dropped():
     run = discovering(3)
-    run.session.on_found(found((1, 1, 4, 4), size=(80, 120), requested=False), 0.0)
+    run.session.on_found(found((1, 1, 4, 4), size=(80, 120), requested=False))
     assert not run.session.registry.entries
     assert run.commands() == []
 

@@ -61,7 +61,7 @@ def test_commands_reports_and_requests_reach_whom_they_are_for(own_run_folder):
     dashboard = PausingDashboard()
     supervisor = run_with(lambda node, context: EmptyFeed(context) if node == "capture" else Quiet(), dashboard)
     supervisor.run()
-    assert json.loads(dashboard.client.recv(2000)) == {"id": 1, "result": {"paused": True}}
+    assert json.loads(dashboard.client.recv(60_000)) == {"id": 1, "result": {"paused": True}}
     dashboard.client.close()
     assert dashboard.newest["sessions"] >= 1
     assert supervisor.summary()["sessions"] == 5

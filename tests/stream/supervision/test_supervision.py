@@ -43,8 +43,8 @@ def test_the_dashboard_shows_every_node_and_object():
         "latency_ms": {"p50": 12.0, "p95": 20.0},
         "nodes": {"tracker": node, "decoder": node},
         "objects": [
-            {"id": 3, "state": "lost", "score": 0.5, "area": 0},
-            {"id": 4, "state": "starting", "score": None, "area": None},
+            {"id": 3, "label": "mug", "state": "lost", "reason": "out of sight", "score": 0.5, "area": 0},
+            {"id": 4, "label": "", "state": "starting", "reason": "", "score": None, "area": None},
         ],
         "sessions": 1,
     }
@@ -53,7 +53,9 @@ def test_the_dashboard_shows_every_node_and_object():
     shown = console.export_text()
     for word in ("tracker", "decoder", "lost", "starting", "running", "p95 20 ms"):
         assert word in shown
-    assert "3 lost" in progress(status)
+    assert "3 (mug) lost" in progress(status)
+    assert progress(status).startswith("running: ")
+    assert progress(status | {"state": "degraded", "reason": "black"}).startswith("degraded (black): ")
 
 
 def test_log_lines_hide_passwords_in_both_forms():

@@ -11,7 +11,7 @@ from supervision_fakes import SIZE, FakeConnections, FakeRunning, SilentDashboar
 
 from stream.commands import DecoderRestarted, GivePrompt, Pause, PublishStatus, Start, StartTracker, Stop, TakeSnapshot
 from stream.errors import NodeError, SourceError, StreamError
-from stream.reports import Answer, Bound, Done, Failure, Hello
+from stream.reports import Answer, Bound, Done, Failure, Health, Hello
 from stream.supervision.journal import Journal
 from stream.supervision.supervisor import OBSERVE_S, STATUS_S, Supervisor
 from stream.topology import SUPERVISOR, wiring
@@ -107,6 +107,12 @@ def test_the_run_ends_when_the_sinks_have_seen_the_end_of_the_feed(caplog):
     assert "the feed has ended" in caplog.text
     assert run.supervisor.error is None
     assert run.connections.script == [[hello("renderer")]]
+
+
+def test_who_was_refused_by_the_supervisor_or_a_node_is_told():
+    beat = Health(node="publisher", pid=1, refused_keys=2, refused_connections=3)
+    run = Run([hello("publisher")], [beat]).run()
+    assert run.supervisor.summary()["refused"] == {"keys": 1 + 2, "connections": 3, "requests": 0}
 
 
 def test_a_node_that_gives_up_ends_the_run_with_its_error_and_exit_code():

@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 import time
+from dataclasses import replace
 
 import pytest
+import zmq
 from running import until
 from zmtp_client import RawClient, frame, ping
 
-from stream.transport.service_sockets import SUBSCRIPTION_BYTES, Broadcast, Listener
+from stream.transport import service_sockets
+from stream.transport.service_sockets import PREFIXES, SUBSCRIPTION_BYTES, Broadcast, Listener
 from stream.transport.sockets import Context
 
-PATIENCE_S = 10.0
+PATIENCE_S = 60.0  # a busy machine takes its time
 
 
 @pytest.fixture
@@ -38,6 +41,16 @@ def received(broadcast, listener, topic):
     return None
 
 
+def received_raw(broadcast, socket, topic):
+    """The same, of a bare socket."""
+    end = time.monotonic() + PATIENCE_S
+    while time.monotonic() < end:
+        broadcast.send([topic.encode(), b"x"])
+        if socket.poll(20):
+            return socket.recv_multipart()
+    return None
+
+
 @pytest.mark.parametrize("prefix", ["", "m", "masks/", "masks/door"])
 def test_a_prefix_of_a_topic_gets_it(context, broadcast, prefix):
     listener = Listener(context, broadcast.endpoint, [prefix])
@@ -53,7 +66,7 @@ def test_a_subscriber_gets_only_what_it_asked_for(context, broadcast):
     broadcast.send([b"status/door", b"last"])
     came = []
     while not came or came[-1][1] != b"last":
-        came.append(listener.recv(5000))
+        came.append(listener.recv(int(1000 * PATIENCE_S)))
     assert {parts[0] for parts in came} == {b"status/door"}
     listener.close()
 
@@ -74,6 +87,54 @@ def test_what_was_unsubscribed_comes_no_longer(context, broadcast):
     listener.close()
 
 
+def test_whether_somebody_looks_at_a_topic_is_known(context, broadcast):
+    assert not broadcast.has_subscriber("scenes/door")
+    listener = Listener(context, broadcast.endpoint, ["masks/", "scenes/door"])
+    until(lambda: broadcast.serve() or broadcast.has_subscriber("scenes/door"), "the subscription")
+    assert broadcast.has_subscriber("masks/door")
+    assert not broadcast.has_subscriber("scenes/garden")
+    second = Listener(context, broadcast.endpoint, ["scenes/"])
+    until(lambda: broadcast.serve() or broadcast.has_subscriber("scenes/garden"), "the second subscription")
+    listener.socket.unsubscribe("scenes/door")
+    second.close()
+    until(lambda: broadcast.serve() or not broadcast.has_subscriber("scenes/door"), "both to look away")
+    assert broadcast.has_subscriber("masks/door")
+    listener.close()
+
+
+def test_a_client_that_is_gone_looks_no_longer(context):
+    broadcast = Broadcast(context, "tcp://127.0.0.1:0", 8)
+    client = RawClient(broadcast.endpoint, "SUB")
+    client.socket.sendall(frame(b"\1scenes/door"))
+    until(lambda: broadcast.serve() or broadcast.has_subscriber("scenes/door"), "the subscription")
+    client.reset()
+    until(lambda: broadcast.serve() or not broadcast.has_subscriber("scenes/door"), "the client to be gone")
+    broadcast.close()
+
+
+def test_a_client_can_send_anything_and_makes_us_keep_only_so_much(context, broadcast):
+    client = context.socket(zmq.XSUB, connect=broadcast.endpoint, queue=10_000)
+    for message in ([b"hello"], [b""], [b"more", b"parts"], *([b"\1junk%d" % i] for i in range(2 * PREFIXES))):
+        client.send_multipart(message)
+    client.send(b"\1last")
+    until(lambda: broadcast.serve() or broadcast.has_subscriber("junk0"), "the subscriptions")
+    assert received_raw(broadcast, client, "last") == [b"last", b"x"]  # all of them have been taken by now
+    (prefixes,) = broadcast._subscriptions.values()
+    assert len(prefixes) == PREFIXES
+    assert not broadcast.has_subscriber("masks/door")
+    client.close(linger=0)
+
+
+def test_over_inproc_too(context):
+    broadcast = Broadcast(context, "inproc://publish", 8)
+    listener = Listener(context, broadcast.endpoint, ["scenes/"])
+    until(lambda: broadcast.serve() or broadcast.has_subscriber("scenes/door"), "the subscription")
+    assert received(broadcast, listener, "scenes/door") == [b"scenes/door", b"x"]
+    listener.close()
+    until(lambda: broadcast.serve() or not broadcast.has_subscriber("scenes/door"), "the client to be gone")
+    broadcast.close()
+
+
 def test_subscribers_with_many_topics_that_are_reset_hold_up_nobody_and_leave_nothing(context):
     broadcast = Broadcast(context, "tcp://127.0.0.1:0", 8)
     honest = Listener(context, broadcast.endpoint, ["masks/door"])
@@ -91,11 +152,38 @@ def test_subscribers_with_many_topics_that_are_reset_hold_up_nobody_and_leave_no
     broadcast.close()
 
 
+def test_who_comes_again_and_again_is_let_in_no_more_often_than_allowed(context, monkeypatch):
+    allowance = replace(service_sockets.SUBSCRIBING, clients=2, joins_per_s=10)
+    monkeypatch.setattr(service_sockets, "SUBSCRIBING", allowance)
+    broadcast = Broadcast(context, "tcp://127.0.0.1:0", 8)
+    began_s = time.monotonic()
+    for _ in range(12):
+        client = RawClient(broadcast.endpoint, "SUB")  # which waits for the greeting
+        client.reset()
+        until(lambda: broadcast.serve() or not broadcast._sockets, "it to be gone")
+    assert time.monotonic() - began_s > (12 - 2 - 1) / 10
+    broadcast.close()
+
+
 def test_a_subscription_beyond_its_limit_ends_its_connection(context):
     broadcast = Broadcast(context, "tcp://127.0.0.1:0", 8)
     client = RawClient(broadcast.endpoint, "SUB")
-    client.socket.settimeout(10)
+    client.socket.settimeout(PATIENCE_S)
     client.socket.sendall(frame(b"\1" + b"x" * SUBSCRIPTION_BYTES))
     assert client.socket.recv(10) == b""
     client.reset()
     broadcast.close()
+
+
+def test_nodes_of_the_run_listen_at_an_endpoint_of_their_own_where_the_system_chooses_the_port(context, tmp_path):
+    broadcast = Broadcast(context, "tcp://127.0.0.1:0", 8, inner=f"ipc://{tmp_path}/publish")
+    assert broadcast.endpoint.startswith("tcp://127.0.0.1:")
+    listeners = [Listener(context, e, ["masks/"]) for e in (broadcast.endpoint, f"ipc://{tmp_path}/publish")]
+
+    def both_hear():
+        broadcast.send([b"masks/door", b"{}"])
+        return all(listener.recv(10) for listener in listeners)
+
+    until(both_hear, "a message at both endpoints")
+    for socket in (*listeners, broadcast):
+        socket.close()

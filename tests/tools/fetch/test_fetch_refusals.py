@@ -5,6 +5,7 @@ from __future__ import annotations
 import socket
 
 import pytest
+from running import reserved_port
 from weights_server import PAYLOAD, Fetch, WeightsServer, broken_off, row
 
 from stream.errors import CheckpointError
@@ -70,9 +71,8 @@ def test_the_next_address_is_tried_where_one_fails(server: WeightsServer, fetchi
 
 
 def test_a_port_that_nobody_listens_on_is_told(fetching: Fetch) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as free:
-        port = free.getsockname()[1]
-    with pytest.raises(CheckpointError, match=rf"127.0.0.1:{port} can't be reached \(Connection refused\)"):
+    words = r"127.0.0.1:\d+ can't be reached \(Connection refused\)"
+    with reserved_port() as port, pytest.raises(CheckpointError, match=words):
         fetching(row(PAYLOAD, f"http://127.0.0.1:{port}/tiny.pth"))
     assert fetching.waits == []
 

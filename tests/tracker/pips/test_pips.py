@@ -11,10 +11,11 @@ import pytest
 import torch
 from tracker.small_pips import SIZE, clip, network, query
 
-from nodes.tracker.pips.backend import PipsModel, fit, parse_size
+from nodes.tracker.pips.backend import PipsModel
 from nodes.tracker.point_model import Trajectories
 from stream import geometry
 from stream.errors import ConfigError, ModelError
+from stream.settings.config import parse_fit_size
 
 XY = [[20, 30], [50.5, 11.25], [0, 0], [90, 60], [70, 40]]
 
@@ -131,12 +132,12 @@ def test_frames_are_fitted_into_the_size_and_points_come_back_in_frame_px():
     ],
 )
 def test_a_frame_keeps_its_shape_inside_the_size(frame, into, size):
-    assert fit(frame, into, 64) == size
+    assert geometry.fit(frame, into, 64) == size
 
 
 def test_the_size_is_written_height_first():
-    assert parse_size("360x640") == (360, 640)
-    assert parse_size("native") is None
+    assert parse_fit_size("360x640") == (360, 640)
+    assert parse_fit_size("native") is None
 
 
 @pytest.mark.parametrize(("stride", "least"), [(4, 64), (8, 128)])

@@ -1,0 +1,179 @@
+"""Drawn pictures in, an MP4 out that plays at the feed's own speed. Video encoding (av) enters the renderer here."""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import os
+import struct
+from fractions import Fraction
+from pathlib import Path
+from typing import Any
+
+import av
+import cv2
+import numpy as np
+from av.video.frame import PictureType
+from av.video.reformatter import Colorspace
+
+from nodes.renderer.letterbox import fit
+from nodes.renderer.sinks import reason
+from stream.arrays import Array
+from stream.geometry import Letterbox
+
+log = logging.getLogger(__name__)
+
+TICKS = 90_000  # a second in the file's own time
+FRAGMENT_S = 2  # a key frame, and with it all before it on the disk: what a killed process loses at most
+LONGEST_GAP_S = 3600  # a longer one (a camera away overnight) is left out: the format counts durations in 32 bits
+SQUARE = (1, 1)  # width to height of a pixel
+BT709 = 1  # the number of this colour space in H.264
+
+
+class VideoFile:
+    """An MP4 that plays at the feed's own speed, and plays too when the process is killed while writing it.
+
+    `fps` only guesses at the duration of a frame whose successor is unknown or earlier; else `captured_ns` decides.
+    """
+
+    def __init__(self, path: str | Path, fps: float, level: int = logging.WARNING) -> None:
+        self.path = Path(path)
+        self.written = 0  # pictures
+        self.error = ""  # why it stopped, if by an error
+        self._level = level  # of the line that tells of an error before the first picture
+        self.nominal_ticks = round(TICKS / max(1.0, fps))
+        self.size: tuple[int, int] | None = None  # (height, width) of the first picture, made even; that of the file
+        self.pixel_aspect = Fraction(1)  # width to height of its pixels
+        self.stopped = False  # by an error or by close()
+        self._container: Any = None
+        self._stream: Any = None
+        self._origin_ns = 0  # captured_ns that is time 0 of the file
+        self._last_tick = -1
+        self._key_tick = 0
+        self._warned_of_size = False
+
+    def write(self, rgb: Array, captured_ns: int, pixel_aspect: tuple[int, int] = SQUARE) -> None:
+        """Add a (H, W, 3) uint8 picture; one of another size or pixel aspect is scaled into the first one's."""
+        if self.stopped:
+            return
+        try:
+            if self._container is None:
+                self._open(rgb, captured_ns, pixel_aspect)
+            frame = av.VideoFrame.from_ndarray(self._fitted(rgb, Fraction(*pixel_aspect)), format="rgb24")
+            frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
+            frame.pts, frame.time_base = self._next_tick(captured_ns), Fraction(1, TICKS)
+            if self._last_tick == 0 or self._last_tick - self._key_tick >= FRAGMENT_S * TICKS:
+                frame.pict_type, self._key_tick = PictureType.I, self._last_tick
+            for packet in self._stream.encode(frame):
+                self._container.mux(packet)
+            self.written += 1
+        except (OSError, av.FFmpegError) as error:
+            self._give_up(error)
+
+    def close(self) -> None:
+        """Write what is still in the encoder, and the index that makes an ordinary, seekable file of it."""
+        if self.stopped or self._container is None:
+            self.stopped = True
+            return
+        try:
+            for packet in self._stream.encode():
+                self._container.mux(packet)
+            self._container.close()
+            self.stopped = True
+            self.path.stat()  # it may have been removed meanwhile
+        except (OSError, av.FFmpegError) as error:
+            self._give_up(error)
+
+    def _open(self, rgb: Array, captured_ns: int, pixel_aspect: tuple[int, int]) -> None:
+        height, width = rgb.shape[:2]
+        self.pixel_aspect = Fraction(*pixel_aspect)
+        self.size = height + height % 2, width + width % 2  # yuv420p has one colour for 2x2 px
+        self._origin_ns = captured_ns
+        options = {"movflags": _movflags(), "flush_packets": "1"}
+        self._container = av.open(f"file:{self.path}", "w", format="mp4", options=options)
+        self._stream = self._container.add_stream("libx264", rate=Fraction(TICKS, self.nominal_ticks))
+        self._stream.height, self._stream.width = self.size
+        self._stream.pix_fmt = "yuv420p"
+        self._stream.time_base = Fraction(1, TICKS)
+        encoder = self._stream.codec_context
+        encoder.sample_aspect_ratio = self.pixel_aspect
+        encoder.time_base = Fraction(1, TICKS)
+        encoder.max_b_frames = 0  # a frame leaves the encoder in the order and soon after it came
+        encoder.gop_size = 1 << 20  # key frames by time, above: a slow feed would wait long for a count
+        encoder.thread_count = 2
+        encoder.colorspace = encoder.color_primaries = encoder.color_trc = BT709
+        self._stream.options = {"crf": "20", "preset": "veryfast", "rc-lookahead": "8", "forced-idr": "1"}
+
+    def _fitted(self, rgb: Array, pixel_aspect: Fraction) -> Array:
+        """The picture in the file's size: an odd edge doubled, another size letterboxed."""
+        assert self.size is not None
+        if pixel_aspect != self.pixel_aspect:
+            width = max(1, round(rgb.shape[1] * pixel_aspect / self.pixel_aspect))
+            rgb = np.asarray(cv2.resize(rgb, (width, rgb.shape[0]), interpolation=cv2.INTER_AREA))
+        height, width = rgb.shape[:2]
+        if (height + height % 2, width + width % 2) != self.size:
+            if not self._warned_of_size:
+                self._warned_of_size = True
+                came, file = f"{width}x{height}", f"{self.size[1]}x{self.size[0]}"
+                log.warning("recording %s: frames are %s now; they are scaled into its %s", self.path, came, file)
+            return fit(rgb, Letterbox((height, width), self.size))
+        if (height, width) == self.size:
+            return np.ascontiguousarray(rgb)
+        padded: Array = cv2.copyMakeBorder(rgb, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
+        return padded
+
+    def _next_tick(self, captured_ns: int) -> int:
+        """The frame's time in the file: 0 first, then always later, however the clock jumps."""
+        tick = (captured_ns - self._origin_ns) * TICKS // 1_000_000_000
+        if not self._last_tick < tick < self._last_tick + LONGEST_GAP_S * TICKS:
+            tick = self._last_tick + self.nominal_ticks
+            self._origin_ns = captured_ns - tick * 1_000_000_000 // TICKS
+        self._last_tick = tick
+        return tick
+
+    def _give_up(self, error: Exception) -> None:
+        self.stopped = True
+        self.error = reason(error)
+        level = logging.WARNING if self.written else self._level
+        if self._container is not None:
+            with contextlib.suppress(OSError, av.FFmpegError):  # the disk is still full
+                self._container.close()
+        whole = False
+        with contextlib.suppress(OSError):
+            whole = _cut_torn_fragment(self.path)
+        if not whole:
+            self.written = 0
+            with contextlib.suppress(OSError):
+                if self.path.is_file():
+                    self.path.unlink()  # without a picture
+        left = "what was written so far stays playable" if whole else "nothing of it is left"
+        log.log(level, "recording to %s stopped: %s; %s", self.path, self.error, left)
+
+
+def _movflags() -> str:
+    """Fragments, so that a file without its end plays; with FFmpeg 7.1 also an ordinary index once it is closed."""
+    if av.library_versions["libavformat"] >= (61, 7, 0):
+        return "hybrid_fragmented"
+    return "frag_keyframe+empty_moov+default_base_moof"
+
+
+def _cut_torn_fragment(path: Path) -> bool:
+    """Cut the fragment off that was being written when the disk was full: players stumble over half of one.
+
+    Returns whether a whole one is left.
+    """
+    with path.open("r+b") as file:
+        length, whole, at = file.seek(0, os.SEEK_END), 0, 0
+        fragments, begun = 0, False
+        while at + 8 <= length:
+            file.seek(at)
+            size, kind = struct.unpack(">I4s", file.read(8))
+            if size < 8:  # a box of another length field: nothing that this file's writer makes
+                return True
+            at += size
+            if kind != b"moof" and at <= length:  # the index of a fragment is of use only with its data behind it
+                whole = at
+                fragments += begun
+            begun = kind == b"moof"
+        file.truncate(whole)
+    return fragments > 0

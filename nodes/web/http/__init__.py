@@ -1,0 +1,1 @@
+"""HTTP: the routes, the gate that every request passes, and the answers."""

@@ -1,0 +1,260 @@
+/** The page put together: connection -> player -> stage; prompts back; status, panel and keys beside. */
+
+import { PageCamera } from "./camera.js";
+import { Connection } from "./connection.js";
+import { ObjectList } from "./core/objects.js";
+import { PaintTimes } from "./core/paint_times.js";
+import { stallLimit } from "./core/verdict.js";
+import { Dock } from "./dock.js";
+import { element, find, recall, remember, setData, setText, show } from "./dom.js";
+import { Help } from "./help.js";
+import { listen } from "./keyboard.js";
+import { Layers } from "./layers.js";
+import { notify, speak } from "./notices.js";
+import { Panel } from "./panel.js";
+import { Player } from "./player.js";
+import { Prompter } from "./prompter.js";
+import { Stage } from "./stage.js";
+import { StatusView } from "./status_view.js";
+import { exposeForTests } from "./testing.js";
+
+const UPDATE_MS = 250; // of chip, banner and panel
+const TITLE = document.querySelector("title");
+const SCHEME = location.protocol === "https:" ? "wss" : "ws";
+
+const connection = new Connection(`${SCHEME}://${location.host}/ws`);
+const objects = new ObjectList();
+const times = new PaintTimes();
+const run = { welcome: null, camera: null, status: null, viewer: null, silentSince: null, ended: null, maxWidth: null };
+
+const mayAct = () => run.welcome?.role === "operator";
+const request = (method, params = {}) => {
+  const several = (run.welcome?.cameras.length ?? 1) > 1;
+  return connection.request(method, several ? { camera: run.camera, ...params } : params);
+};
+
+const player = new Player({
+  paint,
+  acknowledge: () => connection.send({ type: "ack" }),
+  report: (message) => console.warn(`sam-pt: ${message}`),
+});
+const serverNowS = () => connection.serverNowMs() / 1000;
+const prompter = new Prompter({ request, player, objects, serverNowS });
+const layers = new Layers(() => stage.redraw());
+const stage = new Stage({
+  player,
+  prompter,
+  objects,
+  layers,
+  mayAct: () => mayAct() && connection.state === "open",
+  onPlace: (width) => {
+    if (width === run.maxWidth) return;
+    run.maxWidth = width;
+    look();
+  },
+});
+const panel = new Panel({ objects, prompter, mayAct });
+const dock = new Dock({ stage, prompter, objects, request });
+const camera = new PageCamera(connection);
+const statusView = new StatusView({ stage: stage.element, act: (name) => ACTIONS[name]() });
+const help = new Help();
+
+const ACTIONS = {
+  retry: () => connection.connectNow(),
+  login: () => location.assign("/login"),
+  camera: () => toggleCamera(),
+  resume: () => dock.pause(false),
+};
+
+// --- pictures ------------------------------------------------------------------------------------------------------------
+
+function paint(scene) {
+  const { header } = scene;
+  const now = performance.now();
+  times.take(now, connection.serverNowMs() - header.captured_unix_ns / 1e6);
+  stage.paint(scene);
+  prompter.takeScene(header);
+  panel.takeScene(scene, now);
+}
+
+/** Objects are told of by every frame that comes, painted or not. */
+player.onScene = ({ header }) => {
+  for (const { id, from, to, reason } of objects.takeScene(header, serverNowS())) {
+    const name = objects.nameOf(id);
+    if (to === null) speak(`${name} was removed.`);
+    else if (from === null || from === "starting") speak(`${name} is followed.`);
+    else speak(`${name}: ${to}${reason ? `, ${reason}` : ""}.`);
+  }
+};
+
+/** Ask for pictures, of the size that this screen shows; for none while nobody sees them. */
+function look() {
+  if (!run.camera) return;
+  connection.send({ type: "look", camera: document.hidden ? null : run.camera, max_width: run.maxWidth });
+}
+
+function watch(name) {
+  if (run.camera !== null && run.camera !== name) {
+    objects.clear(); // another camera's have the same numbers
+    prompter.settle();
+  }
+  run.camera = name;
+  remember("camera", name);
+  player.clear();
+  find("snapshot").href = `/snapshot/${encodeURIComponent(name)}.jpg?masks=1`;
+  for (const button of find("cameras").children) button.setAttribute("aria-pressed", button.textContent === name);
+  look();
+}
+
+// --- messages ------------------------------------------------------------------------------------------------------------
+
+const TAKE = {
+  welcome(message) {
+    run.welcome = message;
+    run.ended = run.silentSince = null;
+    document.body.dataset.role = message.role;
+    show(find("camera-button"), message.source === "browser" && message.role === "operator");
+    takeCameras(message.cameras);
+  },
+  status({ camera: name, status, viewer }) {
+    run.viewer = viewer;
+    if (run.welcome && !run.welcome.cameras.includes(name)) takeCameras([...run.welcome.cameras, name]);
+    if (name !== run.camera) return;
+    run.status = { ...status, receivedAt: performance.now() };
+    run.silentSince = null;
+    if (status.state !== "ended") run.ended = null;
+    objects.takeList(status.objects);
+    dock.takeStatus(status);
+  },
+  silence({ since_s: seconds }) {
+    run.silentSince = performance.now() - 1000 * seconds;
+  },
+  ended({ reason }) {
+    run.ended = reason ?? "";
+  },
+};
+
+/** The cameras of the run; a server that has only just begun to listen may not have heard of one yet. */
+function takeCameras(names) {
+  run.welcome.cameras = names;
+  show(find("cameras"), names.length > 1);
+  find("cameras").replaceChildren(...names.map(cameraButton));
+  const wanted = run.camera ?? recall("camera", null);
+  if (names.length > 0) watch(names.includes(wanted) ? wanted : names[0]);
+}
+
+function cameraButton(name) {
+  const button = element("button", { className: "tool", type: "button", textContent: name, data: { testid: `camera-${name}` } });
+  button.onclick = () => watch(name);
+  return button;
+}
+
+connection.addEventListener("message", ({ detail }) => {
+  TAKE[detail.type]?.(detail);
+  camera.take(detail);
+});
+connection.addEventListener("picture", ({ detail }) => {
+  run.silentSince = null; // but a picture may still come after the word that the run has ended
+  player.take(detail);
+});
+connection.addEventListener("state", ({ detail }) => {
+  if (detail !== "open") {
+    player.clear();
+    stage.giveUp();
+    run.viewer = null;
+  }
+  update();
+});
+document.addEventListener("visibilitychange", () => {
+  look();
+  update();
+});
+
+// --- prompts and tools ---------------------------------------------------------------------------------------------------
+
+prompter.addEventListener("change", () => {
+  dock.update();
+  panel.update(serverNowS());
+  stage.redraw();
+});
+prompter.addEventListener("done", ({ detail }) => speak(detail));
+prompter.addEventListener("problem", ({ detail }) => notify(detail));
+prompter.addEventListener("gone", ({ detail: { message, again } }) => {
+  // A click or a box is over in a moment and tells of it itself; who paints or aims would go on for nothing.
+  if (!again && !stage.brush && !stage.crosshair) return;
+  if (!again) stage.giveUp();
+  const action = again && { label: "Same place, newest picture", run: again };
+  notify(`That picture is no longer kept: ${message}`, { action, testid: "frame-gone" });
+});
+
+function toggleCamera() {
+  if (camera.state === "off") camera.start();
+  else camera.stop();
+}
+find("camera-button").onclick = toggleCamera;
+camera.addEventListener("change", () => find("camera-button").setAttribute("aria-pressed", camera.state === "on"));
+camera.addEventListener("problem", ({ detail }) => notify(detail, { testid: "camera-problem" }));
+
+find("logout").onclick = async () => {
+  camera.stop();
+  connection.stop();
+  await fetch("/logout", { method: "POST", headers: { "X-SAM-PT": "1" } }).catch(() => null);
+  location.assign("/login");
+};
+
+// --- what is known, four times a second -----------------------------------------------------------------------------------
+
+function facts() {
+  const now = performance.now();
+  const serverNow = connection.serverNowMs();
+  const shown = player.shown?.header ?? null;
+  const ageMs = shown && serverNow - shown.captured_unix_ns / 1e6;
+  const { periodMs, usualAgeMs, ages, rateHz } = times.summary(now);
+  const status = run.status && { ...run.status, state: dock.corrected(run.status.state) };
+  if (typeof status?.retry_in_s === "number") status.retry_in_s -= (now - status.receivedAt) / 1000;
+  return {
+    link: connection.state,
+    retryInS: (connection.retryAt - now) / 1000,
+    everOpen: connection.everOpen,
+    welcome: run.welcome,
+    source: run.welcome?.source,
+    status,
+    silentS: run.silentSince === null ? null : (now - run.silentSince) / 1000,
+    ended: run.ended,
+    // A picture that came before the clocks were compared, or from a clock that is ahead, is as old as its stay here.
+    ageMs: shown && Math.max(0, ageMs, now - times.paintedAt),
+    heldMs: player.held ? Math.max(0, ageMs) : null,
+    limitMs: stallLimit(periodMs, usualAgeMs ?? 0),
+    usualAgeMs,
+    ages,
+    rateHz,
+    dropped: run.viewer?.dropped ?? null,
+    viewers: run.viewer?.viewers,
+    unreadable: player.unreadable,
+    session: shown?.session ?? null,
+    camera: run.camera,
+    mayAct: mayAct(),
+    doing: stage.brush ? "painting" : stage.crosshair ? "aiming" : "nothing",
+  };
+}
+
+function update() {
+  const known = facts();
+  statusView.update(known);
+  panel.update(serverNowS());
+  dock.update();
+  setData(document.body, "connection", connection.state);
+  const live = statusView.verdict.kind === "live";
+  show(find("hint"), live && mayAct() && objects.objects.size === 0 && !player.held && prompter.pending.length === 0);
+  setText(TITLE, run.camera ? `${run.camera} · SAM-PT Live` : "SAM-PT Live");
+}
+
+listen({
+  stage, dock, prompter, objects, layers, panel, statusView, help, mayAct,
+  snapshot: () => find("snapshot").click(),
+  camera: () => run.welcome?.source === "browser" && mayAct() && toggleCamera(),
+});
+exposeForTests({ player, connection, objects, statusView, times, run, prompter, camera });
+setInterval(update, UPDATE_MS);
+update();
+connection.connect();

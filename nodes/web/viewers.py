@@ -1,0 +1,114 @@
+"""Scenes and acknowledgements in, what each viewer is sent out: the newest, never more than two unacknowledged.
+
+A viewer that is slow, far away or asleep misses scenes; it neither holds the others up nor makes anything grow.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
+
+from nodes.web.access.passwords import Role
+from nodes.web.scene_message import WebScene
+
+IN_FLIGHT = 2  # scenes that a viewer was sent and has not acknowledged
+MAX_TEXTS = 64  # messages beside scenes that wait for a viewer; one that lets more pile up is closed
+
+
+@dataclass(eq=False)
+class Viewer:
+    """A page, or a stream, that looks at a camera."""
+
+    role: Role
+    camera: str | None = None  # that it looks at; None: at nothing
+    max_width: int | None = None  # px that it can use; None: the picture as it is
+    in_flight: int = 0
+    sent: int = 0
+    dropped: int = 0  # scenes that a newer one took the place of
+    to_send: deque[WebScene] = field(default_factory=deque)  # at most IN_FLIGHT
+    texts: deque[str] = field(default_factory=deque)  # messages beside scenes
+    overflowed: bool = False  # it takes no messages: it is to be closed
+    last_camera: str | None = None  # that it looked at last
+    wake: Callable[[], None] = lambda: None  # called by whoever gives it something to send
+    _waiting: WebScene | None = None  # the newest, until an acknowledgement makes room
+
+    def look(self, camera: str | None, max_width: int | None) -> None:
+        """Look at a camera from the next scene on."""
+        if camera != self.camera:
+            self.to_send.clear()
+            self._waiting = None
+            self.in_flight = 0  # a page that was hidden may have painted none of those that it was sent
+        self.camera, self.max_width = camera, max_width
+        self.last_camera = camera or self.last_camera
+
+    def offer(self, scene: WebScene) -> None:
+        """A scene has come: send it, or keep it until there is room."""
+        if self.in_flight < IN_FLIGHT:
+            self._send(scene)
+            return
+        self.dropped += self._waiting is not None
+        self._waiting = scene
+
+    def acknowledge(self) -> None:
+        """The oldest scene under way has been painted."""
+        self.in_flight = max(0, self.in_flight - 1)
+        if self._waiting is not None and self.in_flight < IN_FLIGHT:
+            scene, self._waiting = self._waiting, None
+            self._send(scene)
+
+    def say(self, text: str) -> None:
+        """Send a message beside the scenes."""
+        if len(self.texts) >= MAX_TEXTS:
+            self.overflowed = True
+        else:
+            self.texts.append(text)
+
+    def _send(self, scene: WebScene) -> None:
+        self.in_flight += 1
+        self.to_send.append(scene)
+
+
+class Viewers:
+    """All that look."""
+
+    def __init__(self, most: int) -> None:
+        self.most = most
+        self.sent = 0  # scenes, over the life of the server, also to those that have left
+        self.dropped = 0
+        self._viewers: list[Viewer] = []
+
+    def __len__(self) -> int:
+        return len(self._viewers)
+
+    def __iter__(self) -> Iterator[Viewer]:
+        return iter(list(self._viewers))
+
+    def add(self, viewer: Viewer) -> bool:
+        """Let one in, if there is room."""
+        if len(self._viewers) >= self.most:
+            return False
+        self._viewers.append(viewer)
+        return True
+
+    def remove(self, viewer: Viewer) -> None:
+        """One has left."""
+        if viewer in self._viewers:
+            self._viewers.remove(viewer)
+            self.sent += viewer.sent
+            self.dropped += viewer.dropped
+
+    def looked_at(self) -> set[str]:
+        """The cameras that somebody looks at."""
+        return {v.camera for v in self._viewers if v.camera is not None}
+
+    def offer(self, scene: WebScene) -> list[Viewer]:
+        """Give a scene to all who look at its camera; the viewers that have something to send now."""
+        looking = [v for v in self._viewers if v.camera == scene.camera]
+        for viewer in looking:
+            viewer.offer(scene)
+        return [v for v in looking if v.to_send]
+
+    def totals(self) -> tuple[int, int]:
+        """(sent, dropped) of all, those that have left included."""
+        return self.sent + sum(v.sent for v in self._viewers), self.dropped + sum(v.dropped for v in self._viewers)

@@ -1,0 +1,1 @@
+"""The public wire (docs/protocol.md): masks, scenes, frames and status as any program reads and writes them."""

@@ -1,0 +1,1 @@
+"""Golden numbers of the point trackers beside PIPS, and the weights by rule that they were made with."""
