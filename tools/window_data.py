@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from functools import cache
+from dataclasses import dataclass
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from nodes.decoder.lite.fusion import CueFusion, fuse_pixels
-from nodes.decoder.lite.window_network import WindowNetwork, shrink_planes
+from nodes.decoder.lite.window_network import WindowNetwork
 from stream.arrays import Array
 from tools.clips.clip import Clip
 from tools.roll_outs import draw_training_clip, roll_out, startable_objects
@@ -18,61 +17,50 @@ from tools.roll_outs import draw_training_clip, roll_out, startable_objects
 RESTART_FRAMES = (8, 21)  # least and most (excluded) frames between two true masks; longer roll-outs make masks worse
 STORED_EVERY = 2  # frames: the next one shows nearly the same
 
-Window = tuple[list[Array], Array]  # inputs and true share, (h, w) each
-WindowRef = tuple[Path, int]  # a file and the number of a window in it
+
+@dataclass(frozen=True)
+class WindowRef:
+    """A stored window."""
+
+    file: Path
+    size: tuple[int, int]  # (h, w) working px
+
+    @property
+    def ratio(self) -> float:
+        """Height over width."""
+        return self.size[0] / self.size[1]
 
 
 def store_windows(seed: int, driver: Path | None, folder: Path) -> list[WindowRef]:
-    """The windows of a clip in a file of a folder; an object is followed by `driver`, a network's file.
+    """The windows of a clip in files of a folder; an object is followed by `driver`, a network's file.
 
     Without one, the pixel network alone leads.
     """
-    file = folder / f"{seed}.npz"
-    if not file.exists():
+    done = folder / f"{seed}.txt"  # a clip that was left half written is drawn again
+    if not done.exists():
         fuse: CueFusion = fuse_pixels if driver is None else WindowNetwork(driver)
-        _write(file, follow_clip(draw_training_clip(seed), seed, fuse))
-    return refs_of(file)
+        sizes = []
+        for n, planes in enumerate(follow_clip(draw_training_clip(seed), seed, fuse)):
+            np.save(folder / f"{seed}-{n}.npy", planes)
+            sizes.append(planes.shape[1:])
+        done.write_text("".join(f"{h} {w}\n" for h, w in sizes))
+    lines = done.read_text().splitlines()
+    return [WindowRef(folder / f"{seed}-{n}.npy", _size_of(line)) for n, line in enumerate(lines)]
 
 
-def _write(file: Path, windows: Iterator[Window]) -> None:
-    arrays: dict[str, Array] = {}
-    for n, (planes, truth) in enumerate(windows):
-        arrays[f"x{n}"] = shrink_planes(planes).astype(np.float16)
-        arrays[f"y{n}"] = shrink_planes([truth])[0].astype(np.float16)
-    part = file.with_suffix(".part.npz")  # a file that was left half written is written again
-    np.savez(part, **arrays)  # type: ignore[arg-type]  # its stub takes any name for `allow_pickle`
-    part.rename(file)
+def _size_of(line: str) -> tuple[int, int]:
+    h, w = line.split()
+    return int(h), int(w)
 
 
-def refs_of(file: Path) -> list[WindowRef]:
-    """Every window of a file."""
-    with np.load(file) as stored:
-        return [(file, n) for n in range(len(stored.files) // 2)]
-
-
-def follow_clip(clip: Clip, seed: int, fuse: CueFusion) -> Iterator[Window]:
-    """Windows of every other frame that an object is followed on."""
+def follow_clip(clip: Clip, seed: int, fuse: CueFusion) -> Iterator[Array]:
+    """(CHANNELS + 1, h, w) float16: inputs and true share, of every other frame that an object is followed on."""
     for k in startable_objects(clip):
         for t, cues, truth in roll_out(clip, k, fuse, RESTART_FRAMES, np.random.default_rng([seed, k])):
             if (t + k) % STORED_EVERY == 0:
-                yield [*cues.planes, fuse_pixels(cues), *cv2.split(cues.view.lab)], truth
+                yield np.concatenate([cues.planes, fuse_pixels(cues)[None], truth[None]]).astype(np.float16)
 
 
-def read_window(ref: WindowRef) -> tuple[Array, Array]:
-    """(CHANNELS, h, w) float32 inputs, (h, w) float32 truth of a window, shrunk."""
-    file, n = ref
-    arrays = _read_file(file)
-    return arrays[f"x{n}"].astype(np.float32), arrays[f"y{n}"].astype(np.float32)
-
-
-def read_ratio(ref: WindowRef) -> float:
-    """Width over height of a window."""
-    h, w = _read_file(ref[0])[f"y{ref[1]}"].shape
-    return float(w / h)
-
-
-@cache
-def _read_file(file: Path) -> dict[str, Array]:
-    """All windows of a file; a quarter of a MB each."""
-    with np.load(file) as stored:
-        return dict(stored.items())
+def read_window(ref: WindowRef) -> Array:
+    """(CHANNELS + 1, h, w) float16: inputs and true share of a window."""
+    return np.asarray(np.load(ref.file))

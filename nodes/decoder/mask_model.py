@@ -42,6 +42,7 @@ class Logits:
     window: Window
     logits: Array  # (height, width) float32, at frame resolution
     score: float  # 0..1, the model's own quality guess
+    doubt: str = ""  # what speaks against this being the object at all, in a few words; empty: nothing does
 
 
 NO_MASK = Logits((0, 0, 0, 0), np.zeros((0, 0), np.float32), 0.0)

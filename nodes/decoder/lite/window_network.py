@@ -1,13 +1,13 @@
-"""Cues of a whole window and its picture in, mask logits out: a convolutional network on top of the pixel network.
+"""Cues of a whole window in, mask logits out: a convolutional network on top of the pixel network.
 
-The pixel network (fusion.py) weighs each pixel's cues alone. This one sees most of the window, at half its working
-size, and adds what that tells to the pixel network's logits: where parts belong together, where an outline closes.
+The pixel network (fusion.py) weighs each pixel's cues alone. This one sees most of the window, and adds what that tells
+to the pixel network's logits: where parts belong together, where an outline closes. It does not see the picture itself,
+whose drawn colours and textures it would learn by heart.
 OpenCV runs it. tools/fit_lite.py fits it to drawn clips alone.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from functools import cache
 from pathlib import Path
 
@@ -21,13 +21,13 @@ from stream.arrays import Array
 
 WEIGHTS = Path(__file__).with_name("window_network.onnx")
 LOGIT_PLANE = len(cue_planes.NAMES)  # the pixel network's logit comes after the cues,
-CHANNELS = LOGIT_PLANE + 1 + 3  # then L, a, b, 0 .. 255
-SHRINK = 2  # half the working size costs a quarter; outlines are the business of the pixel network and the smoothing
-STRIDE = 4  # the smallest scale of the networks, of the shrunk window; fewer sizes let OpenCV plan its loops less often
+CHANNELS = LOGIT_PLANE + 1
+SHRINK = 2  # the largest scale inside the network is 1/2: a quarter of the cost; its outputs are as many as the pixels
+STRIDE = 8  # the smallest scale inside the network is 1/8; fewer sizes let OpenCV plan its loops less often
 
 
 class WindowNetwork:
-    """Fitted weights of a network with input (1, C, H, W) and output (1, 1, H, W)."""
+    """Fitted weights of a network with input (1, C, H, W) and output (1, SHRINK^2, H / SHRINK, W / SHRINK)."""
 
     def __init__(self, weights: Path) -> None:
         self._net = cv2.dnn.readNetFromONNX(str(weights))
@@ -36,23 +36,26 @@ class WindowNetwork:
         """(h, w) raw logits."""
         logits = fuse_pixels(cues)
         h, w = logits.shape
-        self._net.setInput(shrink_planes([*cues.planes, logits, *cv2.split(cues.view.lab)])[None])
-        added = self._net.forward()[0, 0]
-        size = (SHRINK * added.shape[1], SHRINK * added.shape[0])
-        return np.asarray(logits + cv2.resize(added, size, interpolation=cv2.INTER_LINEAR)[:h, :w])
+        self._net.setInput(fill_up(cues.planes, logits)[None])
+        return np.asarray(logits + spread_outputs(self._net.forward()[0])[:h, :w])
 
 
-def shrink_planes(planes: Sequence[Array]) -> Array:
-    """(C, H, W) float32: planes (h, w), their edges repeated up to the stride, shrunk."""
-    (h, w), step = planes[0].shape, SHRINK * STRIDE
-    whole = np.empty((h + -h % step, w + -w % step), np.float32)
-    out = np.empty((len(planes), whole.shape[0] // SHRINK, whole.shape[1] // SHRINK), np.float32)
-    for plane, small in zip(planes, out, strict=True):
-        whole[:h, :w] = plane
-        whole[h:, :w] = whole[h - 1 : h, :w]
-        whole[:, w:] = whole[:, w - 1 : w]
-        cv2.resize(whole, small.shape[::-1], dst=small, interpolation=cv2.INTER_AREA)
-    return out
+def fill_up(planes: Array, logits: Array) -> Array:
+    """(CHANNELS, H, W) float32: cues (C, h, w) and logits (h, w), their edges repeated up to the stride."""
+    _, h, w = planes.shape
+    whole = np.empty((CHANNELS, h + -h % STRIDE, w + -w % STRIDE), np.float32)
+    whole[:LOGIT_PLANE, :h, :w] = planes
+    whole[LOGIT_PLANE, :h, :w] = logits
+    whole[:, h:, :w] = whole[:, h - 1 : h, :w]
+    whole[:, :, w:] = whole[:, :, w - 1 : w]
+    return whole
+
+
+def spread_outputs(outputs: Array) -> Array:
+    """(H, W): of outputs (SHRINK^2, h, w) for the pixels of each place, row by row, each at its pixel."""
+    _, h, w = outputs.shape
+    places = outputs.reshape(SHRINK, SHRINK, h, w).transpose(2, 0, 3, 1)
+    return np.asarray(places.reshape(SHRINK * h, SHRINK * w))
 
 
 def fuse_window(cues: Cues) -> Array:
