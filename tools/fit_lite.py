@@ -186,7 +186,11 @@ def main(argv: Sequence[str] | None = None) -> int:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # here, before the processes part from this one: what is fitted may not depend on the cores
     try:
-        if min(options.clips or 1, options.jobs) < 1 or options.check < 0 or not 0 <= options.seed < 90:
+        if (
+            min(1 if options.clips is None else options.clips, options.jobs) < 1
+            or options.check < 0
+            or not 0 <= options.seed < 90
+        ):
             raise ConfigError("--clips and --jobs must be 1 or more, --check 0 or more, --seed 0 to 89")
         out = options.out or (window_network.WEIGHTS if options.windows else fusion.WEIGHTS)
         if not out.absolute().parent.is_dir():
