@@ -1,5 +1,5 @@
 # `make` alone lists the targets. PYTHON=python3.12 chooses the interpreter, VENV=DIR where packages go,
-# DEMO="--set capture.demo_frames=50", LIVE="--web 127.0.0.1:9000" and BENCH="soak --frames 2000" change what is run.
+# DEMO="--set capture.demo_frames=50", LIVE="--web 127.0.0.1:9000" and BENCH="soak --minutes 2" change what is run.
 PYTHON ?= python3
 VENV ?= .venv
 BENCH ?= pipeline
@@ -7,7 +7,7 @@ python := $(VENV)/bin/python
 pip := $(python) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement
 
 .DELETE_ON_ERROR:
-.PHONY: help demo live test load check bench clean
+.PHONY: help demo live test slow load check bench clean
 
 help: ## list the targets
 	@sed -n 's/^\([a-z]*\):.*## /  make \1\t/p' $(MAKEFILE_LIST) | expand -t 14
@@ -24,6 +24,9 @@ test: $(VENV)/.dev ## run all tests
 	@tools/axe_core $(VENV)
 	PYTHON=$(python) tools/check tests
 
+slow: $(VENV)/.dev ## the tests that `make test` leaves out for their time: two minutes
+	$(python) -m pytest -m slow tests
+
 load: $(VENV)/.dev ## hostile clients beside one that behaves, and malformed messages: a quarter of an hour
 	$(python) -m pytest -m load -s tests/load
 	PYTHONPATH=.:tests $(python) tests/fuzz/fuzzer.py --count 1000000 2> /dev/null
@@ -32,7 +35,7 @@ load: $(VENV)/.dev ## hostile clients beside one that behaves, and malformed mes
 check: $(VENV)/.dev ## format, lint and check types (in CI: without changing a file)
 	PYTHON=$(python) tools/check format lint types
 
-bench: $(VENV)/.lite ## measure: BENCH=pipeline, start or "soak --frames 6000"; writes bench-output/
+bench: $(VENV)/.lite ## measure: BENCH=pipeline, start or "soak --minutes 30"; writes bench-output/
 	@mkdir -p bench-output
 	$(python) tools/benchmark.py $(BENCH) --json bench-output/$(firstword $(BENCH)).json
 
@@ -54,7 +57,7 @@ $(VENV)/.web: requirements-web.txt $(VENV)/.lite
 	@$(pip) $<
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements.txt $(VENV)/.web
+$(VENV)/.dev: requirements-dev.txt requirements.txt requirements-trackers.txt requirements-sam2.txt $(VENV)/.web
 	@echo "installing $< into $(VENV)"
 	@$(pip) $<
 	@touch $@

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from stream.command_line import CommandLine
     from stream.messages import Prompt
+    from stream.settings.config import Config
 
 STOP_SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 
@@ -33,7 +34,7 @@ def _main(argv: list[str]) -> int:
     command_line = None
     try:
         command_line = read_command_line(argv)
-        return check(command_line) if command_line.check else run(command_line)
+        return check(command_line) if command_line.check else run(command_line, argv)
     except (StreamError, OSError) as error:
         if command_line is not None and command_line.config.log.debug:
             traceback.print_exc()
@@ -46,34 +47,44 @@ def _main(argv: list[str]) -> int:
 
 def check(command_line: CommandLine) -> int:
     """Say whether the command line could be carried out, without doing it."""
-    from nodes.renderer.sinks import check_sinks
-    from stream.command_line import check_start
+    from nodes.output_checks import check_outputs
+    from stream.console.start_checks import check_start
 
     check_start(command_line.config)
-    check_sinks(command_line.config.renderer)
+    check_outputs(command_line.config)
     prompts(command_line)
     print("run_stream: the arguments and the config are fine")
     return 0
 
 
-def run(command_line: CommandLine) -> int:
+def read_again(argv: list[str]) -> Config:
+    """The config that the command line asks for, as its file is now."""
+    from stream.command_line import read_command_line
+
+    return read_command_line(argv).config
+
+
+def run(command_line: CommandLine, argv: list[str]) -> int:
     """Start the graph and stay with it to its end."""
+    from nodes.output_checks import check_outputs
     from nodes.start import run_node
     from stream.command_line import announce, check_start, conclude
     from stream.console.logs import dropped_line, install
     from stream.console.output import Output
     from stream.supervision.dashboard import make_dashboard
     from stream.supervision.supervisor import make_supervisor
-    from stream.topology import wiring
+    from stream.topology import node_names
 
     check_start(command_line.config)
+    check_outputs(command_line.config)
     dashboard = make_dashboard(command_line.config)
-    nodes = wiring(command_line.config).nodes  # with --threads they are threads of this process
-    install(command_line.config.log, "graph", dashboard.write_line, nodes=nodes)
+    names = node_names(command_line.config)  # with --threads they are threads of this process
+    install(command_line.config.log, "graph", dashboard.write_line, nodes=names)
     if isinstance(sys.stderr, Output):
         sys.stderr.say_dropped_by(dropped_line(command_line.config.log, "graph"))
     announce(command_line.config)
-    supervisor = make_supervisor(command_line.config, prompts(command_line), run_node, dashboard)
+    given = prompts(command_line)
+    supervisor = make_supervisor(command_line.config, given, run_node, dashboard, lambda: read_again(argv))
     supervisor.stop_on(STOP_SIGNALS)
     try:
         with dashboard:
@@ -86,7 +97,7 @@ def run(command_line: CommandLine) -> int:
 def prompts(command_line: CommandLine) -> list[Prompt]:
     """The prompts of the command line."""
     from nodes.capture.label_images import read_label_image
-    from stream.prompt_arguments import parse_prompts
+    from stream.console.prompt_arguments import parse_prompts
 
     masks = read_label_image(command_line.mask_file) if command_line.mask_file else {}
     return parse_prompts(command_line.points, command_line.boxes, masks)

@@ -1,6 +1,7 @@
-"""`python -m nodes PROCESS RUN_DIR < CONFIG`: the nodes of one process, as the supervisor starts it.
+"""`python -m nodes PROCESS RUN_DIR < PLAN`: the nodes of one process, as the supervisor starts it.
 
-The config is a line of JSON. The input stays open afterwards: its end says that the supervisor has died.
+The plan is a line of JSON (`stream/supervision/launching.py`): the nodes, with the config of their camera. The input
+stays open afterwards: its end says that the supervisor has died.
 """
 
 from __future__ import annotations
@@ -11,21 +12,21 @@ import json
 import logging
 import os
 import signal
+import socket
 import sys
 import threading
-from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from nodes.start import run_node
+from nodes.start import PlannedNode, RunningNodes, read_plan
+from stream.console.device_lines import DEVICE
 from stream.console.logs import install
-from stream.errors import StreamError
-from stream.run_directory import RunDir
+from stream.run_directory import FORK_SERVER, RunDir
 from stream.runtime import StopFlag
-from stream.settings.presets import build
-from stream.topology import wiring
 from stream.transport.sockets import Context
 
-log = logging.getLogger("nodes")
+if TYPE_CHECKING:
+    from nodes.device import DeviceNodes
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
 
@@ -36,33 +37,31 @@ def main(process: str, folder: str) -> int:
     signal.signal(signal.SIGTERM, lambda *_: stop.set())
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the supervisor gets Ctrl-C, and stops us in order
     _wake_when_orphaned()
-    line = _first_line(sys.stdin.fileno())
+    lines = _SupervisorLines(sys.stdin.fileno())
+    line = lines.next()
     if not line:
         return 1
-    config = build(json.loads(line))
-    graph = wiring(config)
-    first, *others = graph.processes()[process]
-    threading.main_thread().name = first  # a log line names the node whose thread says it
-    install(config.log, process, nodes=(first, *others))
+    nodes = read_plan(json.loads(line))
+    first = nodes[0]
+    threading.main_thread().name = first.name  # a log line names the node whose thread says it
+    install(first.config.log, process, nodes=[node.name for node in nodes])
     orphaned = threading.Event()
-    _end_with_supervisor(stop, orphaned, folder)
-    context = Context(config.graph.keys)
-    codes: list[int] = []
-
-    def run(node: str) -> None:
-        codes.append(_run_to_its_end(lambda: run_node(node, config, graph, f"ipc://{folder}/", context, stop), node))
-        stop.set()  # one that ends takes the process with it, which is restarted as a whole
-
-    threads = [threading.Thread(target=run, args=(node,), name=node, daemon=True) for node in others]
-    for thread in threads:
-        thread.start()
-    run(first)  # on the main thread: a window wants that one
-    for thread in threads:
-        thread.join()
+    context = Context(first.config.graph.keys)
+    running = _nodes_of(process, nodes, context, stop)
+    _end_with_supervisor(running, lines, stop, orphaned, folder)
+    code = running.run()
     context.close()
     if orphaned.is_set():
         RunDir(Path(folder)).remove()  # nobody else is left to do it
-    return max(codes)
+    return code
+
+
+def _nodes_of(process: str, nodes: list[PlannedNode], context: Context, stop: StopFlag) -> RunningNodes | DeviceNodes:
+    if process.startswith(DEVICE):
+        from nodes.device import DeviceNodes
+
+        return DeviceNodes(nodes, context, stop)
+    return RunningNodes(nodes, context, stop)
 
 
 def _wake_when_orphaned() -> None:
@@ -74,34 +73,39 @@ def _wake_when_orphaned() -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, int(signal.SIGCONT), 0, 0, 0)
 
 
-def _first_line(descriptor: int) -> bytes:
-    """The line that the supervisor writes to our standard input: the config. Empty when it died before."""
-    line = b""
-    while not line.endswith(b"\n") and (more := os.read(descriptor, 65536)):
-        line += more
-    return line
+class _SupervisorLines:
+    """The lines that the supervisor writes to our standard input: the plan, and what is to be done later."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._rest = b""  # that was read beyond the last line
+
+    def next(self) -> bytes:
+        """Waits for one; empty when the supervisor has died."""
+        while b"\n" not in self._rest:
+            more = os.read(self._descriptor, 65536)
+            if not more:
+                return b""
+            self._rest += more
+        line, _, self._rest = self._rest.partition(b"\n")
+        return line + b"\n"
 
 
-def _run_to_its_end(run: Callable[[], None], node: str) -> int:
-    """Run a node, and say in the log what it died of; its exit code."""
-    try:
-        run()
-    except StreamError as error:
-        log.debug("%s gives up", node, exc_info=True)
-        return error.exit_code
-    except Exception as error:
-        log.error("died of %s: %s (--debug shows where)", type(error).__name__, error)
-        log.debug("%s died", node, exc_info=True)
-        return 1
-    return 0
+def _end_with_supervisor(
+    running: RunningNodes | DeviceNodes,
+    lines: _SupervisorLines,
+    stop: StopFlag,
+    orphaned: threading.Event,
+    folder: str,
+) -> None:
+    """Stop when the supervisor's end of our standard input closes: it has died, however it died.
 
-
-def _end_with_supervisor(stop: StopFlag, orphaned: threading.Event, folder: str) -> None:
-    """Stop when the supervisor's end of our standard input closes: it has died, however it died."""
+    Until then, each line that comes names nodes that are to be restarted, with their config of from then on.
+    """
 
     def wait() -> None:
-        while os.read(sys.stdin.fileno(), 4096):
-            pass
+        while line := lines.next():
+            running.take(json.loads(line))
         orphaned.set()
         stop.set()
         threading.Event().wait(2.5)  # a recording is closed meanwhile; a call that is stuck is not waited for
@@ -113,6 +117,10 @@ def _end_with_supervisor(stop: StopFlag, orphaned: threading.Event, folder: str)
 
 
 if __name__ == "__main__":
+    if sys.argv[1] == FORK_SERVER:
+        from nodes.fork_server import serve
+
+        sys.exit(serve(socket.socket(fileno=sys.stdin.fileno()), main))
     code = main(sys.argv[1], sys.argv[2])
     logging.shutdown()
     sys.stderr.flush()

@@ -8,19 +8,16 @@ import logging
 import sys
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from stream.errors import ConfigError, SourceError
-from stream.settings.addresses import source_kind, source_path
-from stream.settings.config import Config
-from stream.settings.options import MASK_BACKENDS, POINT_BACKENDS
+from stream.console.start_checks import check_start, needed_weights
+from stream.errors import ConfigError
+from stream.settings.config import Config, FleetConfig
 from stream.settings.presets import load, parse_override, plain
 from stream.settings.secrets import redact
-from stream.settings.web_access import DEFAULT_ENDPOINT, check_web_files, check_web_packages
-from stream.transport.descriptors import raise_descriptor_limit
+from stream.settings.web_access import DEFAULT_ENDPOINT
 
-if TYPE_CHECKING:
-    from stream.topology import Graph
+__all__ = ["CommandLine", "announce", "check_start", "conclude", "needed_weights", "read_command_line"]
 
 log = logging.getLogger("graph")
 
@@ -68,9 +65,10 @@ def _parser() -> _Parser:
     g.add_argument("--box", action="append", default=[], metavar="[ID:]x1,y1,x2,y2", help="a box around an object")
     g.add_argument("--mask", default="", metavar="FILE.png", help="label image: each pixel the id of the object there")
     g.add_argument("--auto", type=int, metavar="N", help="find up to N objects on the first frame (SAM decoders)")
+    g.add_argument("--replay-masks", metavar="FILE", help="show the masks of a recording: NAME.masks.jsonl of --source")
     g = p.add_argument_group("outputs")
     g.add_argument("--publish", metavar="ENDPOINT", help="where masks are published, for example tcp://127.0.0.1:5556")
-    g.add_argument("--record", metavar="FILE.mp4", help="record the picture with its masks")
+    g.add_argument("--record", metavar="FILE.mp4", help="record the picture with its masks; FOLDER/: segments")
     g.add_argument("--save-masks", metavar="DIR", help="write a label image for each frame: 00000.png (DAVIS layout)")
     g.add_argument(
         "--web",
@@ -105,6 +103,7 @@ _KEYS = {  # argument -> config key
     "save_masks": "renderer.save_masks",
     "web": "web.endpoint",
     "window": "renderer.window",
+    "replay_masks": "recording.replay_masks",
     "frames": "capture.frames",
     "duration": "capture.duration_s",
     "realtime": "capture.realtime",
@@ -131,8 +130,14 @@ def read_command_line(argv: list[str]) -> CommandLine:
         raise ConfigError(f"--summary {arguments.summary}: its folder does not exist")
     if arguments.summary and Path(arguments.summary).is_dir():
         raise ConfigError(f"--summary {arguments.summary}: is a folder; needs a file, for example summary.json")
+    config = load(arguments.config, overrides)
+    if isinstance(config, FleetConfig) and (arguments.point or arguments.box or arguments.mask):
+        raise ConfigError(
+            "--point, --box and --mask are of a run with one camera; of several, each is shown its objects by "
+            "`python tools/ctl.py --camera NAME add ...`"
+        )
     return CommandLine(
-        load(arguments.config, overrides),
+        config,
         arguments.point,
         arguments.box,
         arguments.mask,
@@ -141,48 +146,24 @@ def read_command_line(argv: list[str]) -> CommandLine:
     )
 
 
-def check_start(config: Config) -> None:
-    """Refuse what can't work before anything is started: nodes out of reach of each other, a file that is not there."""
-    raise_descriptor_limit(threads=config.supervisor.threads)
-    from stream.topology import wiring
-    from stream.weights.published import check_there
-
-    graph = wiring(config)
-    graph.check()
-    check_there(needed_weights(config, graph))
-    if "web" in graph.nodes and graph.nodes["web"].here:
-        check_web_packages()
-        check_web_files(config.web)
-    if not graph.nodes["capture"].here:
-        return
-    source = config.capture.source
-    path = Path(source_path(source))
-    if source_kind(source) == "file" and not path.exists():
-        raise SourceError(f"--source {source}: no such file or folder; give a path that exists, or demo, rtsp://..., 0")
-
-
-def needed_weights(config: Config, graph: Graph) -> list[str]:
-    """The published weights that the nodes of this host load; files that the config names are theirs to check."""
-    tracker, decoder = config.tracker, config.decoder
-    names = []
-    if graph.nodes["tracker"].here and not tracker.checkpoint:
-        names.append(POINT_BACKENDS[tracker.backend].weights)
-    if graph.nodes["decoder"].here and not decoder.checkpoint:
-        names.append(MASK_BACKENDS[decoder.backend].weights.format(model=decoder.model))
-    return [name for name in names if name]
-
-
 def announce(config: Config) -> None:
     """The effective config opens the log: what differs from the defaults, and all of it in debug lines."""
-    tree, usual = plain(config), plain(Config())
-    changed = [
+    tree = plain(config)
+    cameras = tree.pop("cameras", {})
+    log.info("config: %s", redact(_differences(tree, plain(Config()))) or "the defaults")
+    for name, own in cameras.items():
+        log.info("config of %s: %s", name, redact(_differences(own, tree)) or "as that of the run")
+    log.debug("config in full: %s", redact(json.dumps(plain(config))))
+
+
+def _differences(tree: dict[str, Any], usual: dict[str, Any]) -> str:
+    """What a config says beyond another one."""
+    return " ".join(
         f"{section}.{key}={json.dumps(value)}"
         for section, keys in tree.items()
         for key, value in keys.items()
         if value != usual[section][key]
-    ]
-    log.info("config: %s", redact(" ".join(changed)) or "the defaults")
-    log.debug("config in full: %s", redact(json.dumps(tree)))
+    )
 
 
 def conclude(command_line: CommandLine, summary: dict[str, Any], *, failed: bool) -> int:
@@ -190,8 +171,9 @@ def conclude(command_line: CommandLine, summary: dict[str, Any], *, failed: bool
 
     Returns the exit code: 1 where something that was asked for was not written.
     """
-    sinks, written = summary.get("sinks", {}), summary.get("written", {})
-    exit_code = int(any(state.startswith("failed") and key not in written for key, state in sinks.items()))
+    cameras = summary.get("cameras")
+    own = [summary] if cameras is None else list(cameras.values())
+    exit_code = int(any(_has_failed_sink(camera) for camera in own))
     if command_line.summary_file:
         try:
             Path(command_line.summary_file).write_text(json.dumps(summary, indent=1) + "\n")
@@ -201,9 +183,25 @@ def conclude(command_line: CommandLine, summary: dict[str, Any], *, failed: bool
                 f"run_stream: --summary {command_line.summary_file}: can't be written ({error.strerror})",
                 file=sys.stderr,
             )
+    for name, camera in [("", summary)] if cameras is None else list(cameras.items()):
+        lines = _closing_lines(camera, failed=failed)
+        if name and lines:
+            print(f"{name}:")
+        print("\n".join(lines), end="\n" if lines else "")
+    return exit_code
+
+
+def _has_failed_sink(summary: dict[str, Any]) -> bool:
+    written = summary.get("written", {})
+    return any(state.startswith("failed") and key not in written for key, state in summary.get("sinks", {}).items())
+
+
+def _closing_lines(summary: dict[str, Any], *, failed: bool) -> list[str]:
+    """What was done, in a few lines; none where nothing was."""
+    sinks, written = summary.get("sinks", {}), summary.get("written", {})
     frames, latency = summary["frames"], summary["latency_ms"]
     if not frames["captured"] or (failed and not frames["decoded"]):
-        return exit_code
+        return []
     lines = [
         f"frames     {frames['captured']} captured, {frames['passed_over']} passed over, {frames['decoded']} decoded",
         f"rate       {summary['nodes']['decoder']['rate_hz']:.1f} frames/s",
@@ -218,8 +216,7 @@ def conclude(command_line: CommandLine, summary: dict[str, Any], *, failed: bool
         lines.append(f"restarts   {restarts}")
     names = {"record": "video", "picture": "picture", "save_masks": "masks"}
     lines += [f"{names[key]:10} {_sink_line(state, written.get(key))}" for key, state in sinks.items()]
-    print("\n".join(lines))
-    return exit_code
+    return lines
 
 
 def _sink_line(state: str, written: dict[str, Any] | None) -> str:

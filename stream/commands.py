@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import ClassVar
 
 from stream.messages import FrameRef, Message, Prompt
+from stream.settings.zones import Zones
 
 
 class Command(Message, frozen=True, kw_only=True):
@@ -144,11 +145,26 @@ class SetLabels(Command, frozen=True, kw_only=True):
     labels: dict[int, str]
 
 
+class SetZones(Command, frozen=True, kw_only=True):
+    """Tell what happens in these zones, in place of those of the config (publisher)."""
+
+    schema: ClassVar[str] = "set_zones/1"
+    zones: Zones
+
+
 class PublishStatus(Command, frozen=True, kw_only=True):
     """Tell the world how the graph is (publisher)."""
 
     schema: ClassVar[str] = "publish_status/1"
     status: str  # JSON
+    camera: str = ""  # whose it is, where that is not the node's own (proxy)
+
+
+class SetCameras(Command, frozen=True, kw_only=True):
+    """Which cameras there are from now on (proxy, web)."""
+
+    schema: ClassVar[str] = "set_cameras/1"
+    endpoints: dict[str, str]  # by name: where the camera's publisher is bound, within this run
 
 
 class Stop(Command, frozen=True, kw_only=True):
@@ -175,6 +191,8 @@ COMMANDS: tuple[type[Command], ...] = (
     TakeSnapshot,
     Record,
     SetLabels,
+    SetZones,
     PublishStatus,
+    SetCameras,
     Stop,
 )

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+
 import numpy as np
 
 from stream.arrays import Array
@@ -24,3 +26,28 @@ def uncrop_mask(bbox: tuple[int, int, int, int], crop: Array, size: tuple[int, i
     x, y, width, height = bbox
     mask[y : y + height, x : x + width] = crop
     return mask
+
+
+@dataclass(frozen=True)
+class PackedMask:
+    """A mask as the bits of its crop: whole, one of an 8K frame takes 33 MB for as long as it is kept."""
+
+    size: tuple[int, int]  # (height, width) of the frame, px
+    bbox: tuple[int, int, int, int]  # x, y, width, height, px
+    bits: bytes
+
+    @classmethod
+    def pack(cls, mask: Array) -> PackedMask:
+        """Of a (H, W) mask of 0 and 1."""
+        return cls.of_crop(*crop_mask(mask), (mask.shape[0], mask.shape[1]))
+
+    @classmethod
+    def of_crop(cls, bbox: tuple[int, int, int, int], crop: Array, size: tuple[int, int]) -> PackedMask:
+        """Of the (height, width) crop of a mask of 0 and 1 in its box, on a frame of `size`."""
+        return cls(size, bbox, np.packbits(crop).tobytes())
+
+    def unpack(self) -> Array:
+        """The (H, W) uint8 mask."""
+        width, height = self.bbox[2:]
+        crop = np.unpackbits(np.frombuffer(self.bits, np.uint8), count=width * height).reshape(height, width)
+        return uncrop_mask(self.bbox, crop, self.size)

@@ -84,7 +84,9 @@ class Heartbeat:
         self._progress: Callable[[], Progress] = Progress
         self._last = (time.monotonic(), 0, 0.0)  # when, steps, spent_s at the last heartbeat
         self._stop = threading.Event()
-        self._thread = threading.Thread(target=self._run, name=f"{node}-heartbeat", daemon=True)
+        self._thread = threading.Thread(
+            target=self._run, name=f"{threading.current_thread().name}-heartbeat", daemon=True
+        )
 
     def start(self, progress: Callable[[], Progress]) -> None:
         """Begin; `progress` tells what the stage has done."""

@@ -21,6 +21,7 @@ from stream.commands import Command
 from stream.messages import Message
 from stream.node import Stage
 from stream.reports import Report
+from stream.scheduling.shared_models import SharedModels
 
 M = TypeVar("M", bound=Message)
 
@@ -100,11 +101,46 @@ class InMemoryListener:
         self.closed = True
 
 
+class InMemoryCollector:
+    """A subscriber to many publishers, whose messages a test writes."""
+
+    def __init__(self) -> None:
+        self.endpoints: set[str] = set()
+        self.topics: set[str] = set()
+        self.messages: list[list[bytes]] = []
+        self.closed = False
+
+    def connect(self, endpoint: str) -> None:
+        """Listen to one more publisher."""
+        self.endpoints.add(endpoint)
+
+    def disconnect(self, endpoint: str) -> None:
+        """Listen to one less."""
+        self.endpoints.remove(endpoint)
+
+    def take(self) -> list[bytes] | None:
+        """The next message there is."""
+        return self.messages.pop(0) if self.messages else None
+
+    def subscribe(self, topic: str) -> None:
+        """Take one more topic."""
+        self.topics.add(topic)
+
+    def unsubscribe(self, topic: str) -> None:
+        """Take one less."""
+        self.topics.remove(topic)
+
+    def close(self) -> None:
+        """Note it."""
+        self.closed = True
+
+
 class InMemoryNode:
     """A `NodeContext` for one stage."""
 
-    def __init__(self, now_s: float = 0.0) -> None:
+    def __init__(self, now_s: float = 0.0, models: SharedModels | None = None) -> None:
         self.time_s = now_s  # moved by whoever drives the stage
+        self.models = models
         self.has_room = True  # False: readers are behind
         self.sent: list[Message] = []
         self.reports: list[Report] = []
@@ -114,6 +150,7 @@ class InMemoryNode:
         self.broadcast = InMemoryBroadcast()
         self.control = InMemoryControl()
         self.listener = InMemoryListener(())
+        self.collector = InMemoryCollector()
         self.folder = Path()  # written by a test whose stage keeps something there
 
     # --- what a stage asks of its node ---
@@ -155,6 +192,10 @@ class InMemoryNode:
     def open_broadcast(self) -> InMemoryBroadcast:
         """The one broadcast of this node."""
         return self.broadcast
+
+    def open_collector(self) -> InMemoryCollector:
+        """The one collector of this node."""
+        return self.collector
 
     def open_control(self) -> InMemoryControl:
         """The one control client of this node."""

@@ -98,15 +98,19 @@ class Sighting(msgspec.Struct, frozen=True, kw_only=True):
 
     size: tuple[int, int]  # (height, width) of that frame, px
     window: tuple[int, int, int, int]  # x, y, width, height, px: the part of the frame that is here
-    rgb: Array  # (height, width, 3) uint8
-    mask: Array  # (height, width) uint8, 0 or 1
+    rgb: Array  # (height / reduction, width / reduction, 3) uint8, rounded up
+    mask: Array  # the same without colours, 0 or 1
+    reduction: int = 1  # px of the frame that a px here stands for, in each direction: large pictures are shrunk
 
     def __post_init__(self) -> None:
         x, y, width, height = self.window
         if min(x, y) < 0 or x + width > self.size[1] or y + height > self.size[0]:
             raise ValueError(f"sighting.window {self.window} lies outside the frame of {self.size[1]}x{self.size[0]}")
-        expect(self.rgb, "sighting.rgb", "uint8", (height, width, 3))
-        expect(self.mask, "sighting.mask", "uint8", (height, width))
+        if self.reduction < 1:
+            raise ValueError(f"sighting.reduction is {self.reduction}; needs a whole number of 1 or more")
+        h, w = -(-height // self.reduction), -(-width // self.reduction)
+        expect(self.rgb, "sighting.rgb", "uint8", (h, w, 3))
+        expect(self.mask, "sighting.mask", "uint8", (h, w))
 
 
 class Prompt(msgspec.Struct, frozen=True, kw_only=True):
@@ -147,6 +151,7 @@ class ObjectTrack(msgspec.Struct, frozen=True, kw_only=True):
     points_id: int = -1  # the same number (and labels): the same points in the same order
     drawn_id: int = -1  # frame_id that all of them were drawn on; -1: on several
     drawn_xy: Array | None = None  # (N, 2) float32, frame px: where they were then
+    points_final: bool = True  # False: later frames of their window would place them otherwise on this one
 
     def __post_init__(self) -> None:
         if self.drawn_xy is not None:
@@ -225,6 +230,7 @@ class ObjectMask(msgspec.Struct, frozen=True, kw_only=True):
     labels: Array  # (N,) uint8
     reason: str = ""  # why it is uncertain or lost, in a few words
     label: str = ""  # what the user calls it; only sinks know it
+    points_final: bool = True  # False: the tracker would place the points otherwise, had it seen later frames
 
     def __post_init__(self) -> None:
         x, y, width, height = self.bbox
@@ -258,6 +264,11 @@ class Masks(Message, frozen=True, kw_only=True):
             return self
         objects = tuple(replace(o, label=labels.get(o.object_id, "")) for o in self.objects)
         return replace(self, objects=objects)
+
+    @property
+    def in_sight(self) -> bool:
+        """Whether a mask of an object is there that is not lost."""
+        return any(o.area > 0 and o.state != "lost" for o in self.objects)
 
     def label_image(self) -> Array:
         """(H, W), each pixel the id of the object there, 0 background; uint8, or uint16 once an id is above 255."""

@@ -19,6 +19,7 @@ from typing import Any, Protocol
 from stream.commands import Command
 from stream.messages import Message
 from stream.reports import Progress, Report
+from stream.scheduling.shared_models import SharedModels
 
 
 class Stage(Protocol):
@@ -70,6 +71,17 @@ class PublicListener(Protocol):
     def close(self) -> None: ...
 
 
+class Collector(Protocol):
+    """A subscriber to many publishers at once; the node's next round begins as soon as one of them says something."""
+
+    def connect(self, endpoint: str) -> None: ...
+    def disconnect(self, endpoint: str) -> None: ...
+    def take(self) -> list[bytes] | None: ...
+    def subscribe(self, topic: str) -> None: ...
+    def unsubscribe(self, topic: str) -> None: ...
+    def close(self) -> None: ...
+
+
 class ControlClient(Protocol):
     """A client of the control socket (docs/protocol.md); never waits."""
 
@@ -88,6 +100,10 @@ class NodeContext(Protocol):
     @property
     def folder(self) -> Path:
         """The run's own folder: nobody but its user can read it, and it goes with the run."""
+
+    @property
+    def models(self) -> SharedModels | None:
+        """The models that the nodes of this process share; None: this node has its own."""
 
     def send(self, message: Message) -> None:
         """Write to the topic that carries this kind of message. Never waits."""
@@ -112,6 +128,9 @@ class NodeContext(Protocol):
 
     def open_broadcast(self) -> Broadcast:
         """The PUB socket for programs outside, bound where the graph says."""
+
+    def open_collector(self) -> Collector:
+        """A subscriber to the publishers of the run's cameras."""
 
     def open_control(self) -> ControlClient:
         """A client of this run's control socket."""

@@ -16,13 +16,14 @@ import stat
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from stream.errors import ConfigError
 from stream.settings.addresses import connectable
 
-LONGEST_BASE = 60  # bytes: a socket's path has at most 107, and ours take up to 45 beyond it
+LONGEST_BASE = 55  # bytes: a socket's path has at most 107, and ours take up to 50 beyond it
+FORK_SERVER = "fork-server"  # the process that others of the run are forked from (nodes/fork_server.py)
 UNNAMED = ".new-"  # a folder that is being made: it has no lock yet
 UNNAMED_S = 60.0  # one that is older was left by a run that was killed while it made it
 TRIES = 5  # another run that ends may remove the folder of all runs under our feet
@@ -55,6 +56,7 @@ class Run:
     camera: str
     control_endpoint: str
     publish_endpoint: str  # empty until the publisher has bound it, where the system chooses the port
+    cameras: tuple[str, ...] = ()  # where there may be several
 
 
 class RunDir:
@@ -90,7 +92,8 @@ class RunDir:
 
     def announce(self, run: Run) -> None:
         """Tell tools where this run can be reached: addresses that they can connect to."""
-        self._run = run = Run(run.pid, run.camera, connectable(run.control_endpoint), connectable(run.publish_endpoint))
+        control, publish = connectable(run.control_endpoint), connectable(run.publish_endpoint)
+        self._run = run = replace(run, control_endpoint=control, publish_endpoint=publish)
         part = self.path / "run.json.part"
         part.write_text(json.dumps(vars(run)))
         part.replace(self.path / "run.json")
@@ -180,10 +183,11 @@ def _find(camera: str | None) -> tuple[Run, Path]:
     found = []
     for path in _run_folders():
         try:
-            run = Run(**json.loads((path / "run.json").read_text()))
+            plain = json.loads((path / "run.json").read_text())
+            run = Run(**{**plain, "cameras": tuple(plain.get("cameras", ()))})
         except (OSError, ValueError, TypeError):
             continue
-        if camera in (None, run.camera):
+        if camera in (None, run.camera, *run.cameras):
             found.append((run, path))
     runs = [run for run, _ in found]
     named = f" of camera {camera!r}" if camera else ""
@@ -192,7 +196,7 @@ def _find(camera: str | None) -> tuple[Run, Path]:
     if len(runs) > 1:
         raise ConfigError(
             f"{len(runs)} runs{named} are going on; name one with --camera or give its endpoint: "
-            + ", ".join(f"{r.camera} (pid {r.pid}, {r.control_endpoint})" for r in runs)
+            + ", ".join(f"{' '.join(r.cameras) or r.camera} (pid {r.pid}, {r.control_endpoint})" for r in runs)
         )
     return found[0]
 

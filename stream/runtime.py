@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import os
 import time
 from collections.abc import Callable, Sequence
@@ -19,18 +20,20 @@ from stream.messages import End, Message
 from stream.node import NodeContext, Stage
 from stream.reports import Bound, Done, Failure, Hello, Report
 from stream.run_directory import root
+from stream.scheduling.shared_models import SharedModels
 from stream.settings.addresses import connectable
 from stream.settings.config import Config
 from stream.topology import TOPICS, Graph
-from stream.transport.service_sockets import Broadcast, Listener, Outlet, RequestClient
+from stream.transport.service_sockets import Broadcast, Collector, Listener, Outlet, RequestClient
 from stream.transport.sockets import Context, Poller, Waker
 from stream.transport.topics import Publisher, Subscriber
 
 log = logging.getLogger(__name__)
 
+FAILURE_WAIT_MS = 5000  # until the supervisor has the reason: it would restart what can not be mended
 TICK_MS = 50  # the longest that the loop sleeps: how soon a stop is seen
 
-LISTENER_QUEUE = 64  # messages of this run's publisher that wait for a node: masks of two seconds
+LISTENER_QUEUE = 64  # messages of a publisher of this run that wait for a node: masks of two seconds
 
 MakeStage = Callable[[Config, NodeContext], Stage]
 
@@ -38,8 +41,10 @@ MakeStage = Callable[[Config, NodeContext], Stage]
 class StopFlag:
     """Tells a node to stop. It holds no lock, so that a signal handler may set it whatever it has interrupted."""
 
-    def __init__(self) -> None:
+    def __init__(self, parent: StopFlag | None = None) -> None:
+        """`parent`: one that stops all nodes of a process."""
         self._set = False
+        self._parent = parent
 
     def set(self) -> None:
         """Stop within one round of the loop."""
@@ -47,14 +52,21 @@ class StopFlag:
 
     def is_set(self) -> bool:
         """Whether to stop."""
-        return self._set
+        return self._set or (self._parent is not None and self._parent.is_set())
 
 
 class Runtime:
     """One node: a `NodeContext` over ZeroMQ, and `serve`, the loop that drives its stage."""
 
     def __init__(
-        self, node: str, config: Config, graph: Graph, base: str, context: Context, stop: StopFlag | None = None
+        self,
+        node: str,
+        config: Config,
+        graph: Graph,
+        base: str,
+        context: Context,
+        stop: StopFlag | None = None,
+        models: SharedModels | None = None,
     ) -> None:
         self.node = node
         self.config = config
@@ -62,6 +74,7 @@ class Runtime:
         self.base = base  # "ipc:///.../" or "inproc://.../": where topics are that do not leave the host
         self.context = context
         self.stop = stop or StopFlag()
+        self.models = models  # that the nodes of this process share
         self.started = False  # the start command has come
         self.ended = False  # the end of the feed has been passed on
         self._feed = graph.nodes[node].feed
@@ -71,7 +84,7 @@ class Runtime:
         self._outlet = Outlet(context, self._endpoint("reports"))
         self._subscribers = {e.topic: Subscriber(context, self._endpoint(e.topic), e) for e in graph.inputs(node)}
         self._publishers = {
-            topic: Publisher(context, self._endpoint(topic), topic, edges)
+            topic: Publisher(context, self._endpoint(topic), topic, edges, graph.beside(node))
             for topic, edges in graph.outputs(node).items()
         }
         self._topic_of = {kind: topic for topic in self._publishers for kind in TOPICS[topic].kinds}
@@ -137,13 +150,23 @@ class Runtime:
         self.report(Done())
 
     def open_broadcast(self) -> Broadcast:
-        """The PUB sockets for programs outside."""
+        """The PUB sockets for programs outside; a camera among several is heard by the proxy alone."""
+        if self.graph.in_fleet and "publisher" in self.graph.nodes:
+            broadcast = Broadcast(self.context, self._endpoint("publish"), TOPICS["masks"].depth, in_run_only=True)
+            self._broadcasts.append(broadcast)
+            return broadcast
         endpoint = self.config.publisher.endpoint or self._endpoint("publish")
         inner = self._endpoint("publish") if "web" in self.graph.nodes else ""
         broadcast = Broadcast(self.context, endpoint, TOPICS["masks"].depth, inner=inner)
         self.report(Bound(endpoint=broadcast.endpoint))
         self._broadcasts.append(broadcast)
         return broadcast
+
+    def open_collector(self) -> Collector:
+        """A subscriber to the publishers of the run's cameras."""
+        collector = Collector(self.context, queue=LISTENER_QUEUE)
+        self._poller.watch(collector)
+        return collector
 
     def open_control(self) -> RequestClient:
         """A client of this run's control socket."""
@@ -153,7 +176,7 @@ class Runtime:
     def open_listener(self, topics: Sequence[str]) -> Listener:
         """A subscriber to this run's publisher."""
         endpoint = self._endpoint("publish")
-        if not self.graph.nodes["publisher"].here:
+        if "publisher" in self.graph.nodes and not self.graph.nodes["publisher"].here:
             endpoint = connectable(self.config.publisher.endpoint)
             if not endpoint.startswith("tcp://"):
                 raise ConfigError("publisher.endpoint is not set: the page here and the publisher elsewhere need it")
@@ -176,7 +199,7 @@ class Runtime:
                 if topic in wanted:
                     subscriber.ask()
             self._meter.round_ends()
-            arrived = self._poller.wait(TICK_MS)
+            arrived = self._poller.wait(self._longest_wait_ms())
             self._meter.round_begins()
             if self._waker.fd in arrived:
                 self._waker.drain()
@@ -200,6 +223,11 @@ class Runtime:
         if topic == "commands":
             return True
         return self.started and self.ready and stage.wants(topic)
+
+    def _longest_wait_ms(self) -> int:
+        """Until the next round of the loop, at the latest."""
+        early_s = max((publisher.early_s for publisher in self._publishers.values()), default=0.0)
+        return min(TICK_MS, math.ceil(1e3 * early_s)) if early_s > 0 else TICK_MS
 
     def _deliver(self, topic: str, stage: Stage) -> None:
         """Give the stage what has come: all messages of a drained topic, one of another."""
@@ -228,11 +256,18 @@ class Runtime:
 
 
 def run_stage(
-    make_stage: MakeStage, node: str, config: Config, graph: Graph, base: str, context: Context, stop: StopFlag
+    make_stage: MakeStage,
+    node: str,
+    config: Config,
+    graph: Graph,
+    base: str,
+    context: Context,
+    stop: StopFlag,
+    models: SharedModels | None = None,
 ) -> None:
     """Make a stage and serve it to its end. A StreamError is reported to the supervisor before it is raised."""
     try:
-        runtime = Runtime(node, config, graph, base, context, stop)
+        runtime = Runtime(node, config, graph, base, context, stop, models)
         try:
             stage = make_stage(config, runtime)
             try:
@@ -244,5 +279,5 @@ def run_stage(
     except StreamError as error:
         outlet = Outlet(context, graph.endpoint("reports", base))
         outlet.send(Failure(node=node, pid=os.getpid(), message=str(error), exit_code=error.exit_code))
-        outlet.close()
+        outlet.close(FAILURE_WAIT_MS)
         raise

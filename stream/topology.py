@@ -7,6 +7,10 @@
     publisher --PUB--> web (where it is asked for) --requests--> supervisor
     supervisor --commands--> every node --reports--> supervisor
 
+Where a run has several cameras, each has a graph of its own, and the run has some nodes once:
+
+    every camera's publisher --PUB--> proxy --PUB--> web, programs outside
+
 Frames travel down the chain with what was found in them, so that no reader ever has to match two streams.
 
 `wiring(config)` is the one place that decides; whoever opens a socket or starts a process asks its `Graph`.
@@ -14,10 +18,12 @@ Frames travel down the chain with what was found in them, so that no reader ever
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from enum import Enum
 
 from stream.commands import COMMANDS
+from stream.console.device_lines import DEVICE
 from stream.errors import ConfigError, nearest
 from stream.messages import (
     DiscoverObjects,
@@ -33,7 +39,8 @@ from stream.messages import (
 )
 from stream.reports import REPORTS
 from stream.settings.addresses import source_kind
-from stream.settings.config import Config
+from stream.settings.config import Config, FleetConfig
+from stream.settings.recordings import recording_node
 
 
 class Delivery(Enum):
@@ -91,22 +98,24 @@ STAGES = {
     "renderer": Stage({"scenes": EVERY}, (), feed="scenes"),
     "publisher": Stage({"masks": EVERY, "frames": NEWEST, "scenes": NEWEST}, (), feed="masks"),
     "web": Stage({}, ()),  # hears of the feed as programs outside do, and asks for things as they do
+    "proxy": Stage({}, ()),  # passes on what the publishers of several cameras say
 }
-OPTIONAL = ("web",)  # stages that are there only where the config asks for them
+OPTIONAL = ("web", "proxy")  # stages that are there only where the config asks for them
 SUPERVISOR = "supervisor"
 
 
 @dataclass(frozen=True)
 class Node:
-    """A stage of one camera, and where it runs."""
+    """A stage of one camera (or one that the run has once), and where it runs."""
 
-    camera: str
+    camera: str  # empty: of all cameras
     stage: str
     reads: dict[str, Delivery]
     writes: tuple[str, ...]
     feed: str
     process: str  # nodes of the same process run as its threads
     here: bool  # this host runs it
+    name: str  # in logs and of its thread: the stage, where several cameras are as CAMERA/STAGE
 
 
 @dataclass(frozen=True)
@@ -126,11 +135,12 @@ class Edge:
 
 @dataclass(frozen=True)
 class Graph:
-    """The nodes of a run and the edges between them."""
+    """The nodes of a camera (or those that a run of several has once) and the edges between them."""
 
     nodes: dict[str, Node]  # by stage; the supervisor is one of them
     edges: tuple[Edge, ...]
     endpoints: dict[str, str] = field(default_factory=dict)  # topic -> tcp endpoint, where it leaves this host
+    in_fleet: bool = False  # one of several graphs of the run: what its publisher says goes to the proxy
 
     def inputs(self, node: str) -> list[Edge]:
         """What a node reads, reports aside."""
@@ -140,6 +150,12 @@ class Graph:
         """The topics that a node writes, each with its readers, reports aside."""
         topics = [t for t in self.nodes[node].writes if not TOPICS[t].fan_in]
         return {topic: [e for e in self.edges if e.topic == topic] for topic in topics}
+
+    def beside(self, node: str) -> tuple[str, ...]:
+        """The nodes that run in the same process as this one."""
+        process = self.nodes[node].process
+        here = self.nodes[node].here
+        return tuple(n for n, other in self.nodes.items() if here and other.here and other.process == process)
 
     def endpoint(self, topic: str, base: str) -> str:
         """Where a topic is bound and connected to; `base` is "ipc:///.../" or "inproc://.../" of the run."""
@@ -173,35 +189,82 @@ class Graph:
                 )
 
 
-def wiring(config: Config) -> Graph:
-    """The graph that a config asks for; ConfigError where it names nodes or topics that there are not."""
+def wiring(config: Config, *, in_fleet: bool = False) -> Graph:
+    """The graph of one camera, whose config this is; ConfigError where it names nodes or topics that there are not.
+
+    `in_fleet`: the run has other cameras, too.
+    """
+    stages = [stage for stage in STAGES if stage != "proxy"]  # which belongs to no camera
     for name in config.graph.run:
-        if name not in STAGES:
-            raise ConfigError(f"graph.run: no node {name!r}; {nearest(name, STAGES)}")
+        if name not in stages:
+            raise ConfigError(f"graph.run: no node {name!r}; {nearest(name, stages)}")
     for topic in config.graph.endpoints:
         if topic not in TOPICS:
             raise ConfigError(f"graph.endpoints: no topic {topic!r}; {nearest(topic, TOPICS)}")
-    nodes = {stage: _node(stage, config) for stage in STAGES if stage not in OPTIONAL or _is_wanted(stage, config)}
-    nodes[SUPERVISOR] = Node(
-        camera=config.capture.camera,
-        stage=SUPERVISOR,
-        reads={"masks": NEWEST, "reports": EVERY},
-        writes=("commands",),
-        feed="",
-        process=SUPERVISOR,
-        here=config.graph.host,
-    )
-    edges = tuple(
+    if in_fleet or not config.web.endpoint:
+        stages.remove("web")
+    nodes = {stage: _node(stage, config, in_fleet) for stage in stages}
+    nodes[SUPERVISOR] = _supervisor(config, {"masks": NEWEST, "reports": EVERY})
+    return Graph(nodes, _edges(nodes), config.graph.endpoints, in_fleet)
+
+
+def common_wiring(config: FleetConfig) -> Graph:
+    """The nodes that a run of several cameras has once."""
+    stages = ("proxy", "web") if config.web.endpoint else ("proxy",)
+    nodes = {
+        stage: Node(
+            camera="",
+            stage=stage,
+            reads={"commands": EVERY},
+            writes=("reports",),
+            feed="",
+            process=SUPERVISOR if config.supervisor.threads else stage,
+            here=True,
+            name=stage,
+        )
+        for stage in stages
+    }
+    nodes[SUPERVISOR] = _supervisor(config, {"reports": EVERY})
+    return Graph(nodes, _edges(nodes), {}, in_fleet=True)
+
+
+def run_wiring(config: Config) -> list[Graph]:
+    """The graphs of a run: of each camera, and of the nodes that several have in common."""
+    if not isinstance(config, FleetConfig):
+        return [wiring(config)]
+    return [*(wiring(own, in_fleet=True) for own in config.cameras.values()), common_wiring(config)]
+
+
+def node_names(config: Config) -> list[str]:
+    """The names of all nodes of a run, as logs have them."""
+    return [node.name for graph in run_wiring(config) for node in graph.nodes.values()]
+
+
+def _edges(nodes: Mapping[str, Node]) -> tuple[Edge, ...]:
+    """Every topic from whoever writes it to whoever reads it."""
+    return tuple(
         Edge(topic, writer, reader, delivery)
         for reader, node in nodes.items()
         for topic, delivery in node.reads.items()
         for writer in nodes
         if topic in nodes[writer].writes
     )
-    return Graph(nodes, edges, config.graph.endpoints)
 
 
-def _node(stage: str, config: Config) -> Node:
+def _supervisor(config: Config, reads: dict[str, Delivery]) -> Node:
+    return Node(
+        camera=config.capture.camera,
+        stage=SUPERVISOR,
+        reads=reads,
+        writes=("commands",),
+        feed="",
+        process=SUPERVISOR,
+        here=config.graph.host,
+        name=SUPERVISOR,
+    )
+
+
+def _node(stage: str, config: Config, in_fleet: bool) -> Node:
     """A stage as the config's feed, sinks and hosts make it."""
     plan = STAGES[stage]
     reads = dict(plan.reads)
@@ -211,6 +274,8 @@ def _node(stage: str, config: Config) -> Node:
         reads["scenes"] = NEWEST  # asked for when a snapshot is
     if stage == "publisher" and not config.publisher.frames:
         del reads["frames"]
+    if stage == "capture" and recording_node(config) == "capture" and config.recording.when == "objects":
+        reads["masks"] = NEWEST  # they tell whether an object is in sight
     writes = plan.writes
     if source_kind(config.capture.source) == "browser":
         if stage == "capture":
@@ -219,31 +284,32 @@ def _node(stage: str, config: Config) -> Node:
             writes = (*writes, "uploads")
     if stage == "publisher" and not config.publishes_scenes:
         del reads["scenes"]
+    name = f"{config.capture.camera}/{stage}" if in_fleet else stage
     return Node(
         camera=config.capture.camera,
         stage=stage,
         reads={"commands": EVERY, **reads},
         writes=(*writes, "reports"),
         feed=plan.feed,
-        process=_process(stage, config),
+        process=_process(name, stage, config, in_fleet),
         here=not config.graph.run or stage in config.graph.run,
+        name=name,
     )
 
 
-def _is_wanted(stage: str, config: Config) -> bool:
-    """Whether the config asks for a stage that can be left out."""
-    assert stage == "web", stage
-    return bool(config.web.endpoint)
-
-
-def _process(stage: str, config: Config) -> str:
-    """The process that a stage runs in."""
+def _process(name: str, stage: str, config: Config, in_fleet: bool) -> str:
+    """The process that a node of that name runs in."""
     if config.supervisor.threads:
         return SUPERVISOR
-    return config.capture.camera if config.graph.processes == "camera" else stage
+    if config.graph.processes == "device" and stage in ("tracker", "decoder"):
+        own = config.tracker if stage == "tracker" else config.decoder
+        return f"{DEVICE}{own.device}"
+    by_camera = config.graph.processes in ("camera", "device") or (config.graph.processes == "auto" and in_fleet)
+    return config.capture.camera if by_camera else name
 
 
 def has_sinks(config: Config) -> bool:
     """Whether the renderer has a sink that wants every frame."""
     r = config.renderer
-    return bool(r.record or r.save_masks or r.window or r.picture)
+    records = bool(r.record) and recording_node(config) != "capture"
+    return bool(records or r.save_masks or r.window or r.picture)

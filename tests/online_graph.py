@@ -15,6 +15,7 @@ from stream.crops import uncrop_mask
 from stream.in_memory import InMemoryNode
 from stream.messages import Frame, FrameRef, Masks, Message, Prompt, Seeds, Stamp
 from stream.reports import Answer
+from stream.scheduling.shared_models import SharedModels
 from stream.settings.config import Config
 from stream.settings.presets import load
 
@@ -32,9 +33,9 @@ def live_config(preset: str = "lite", **keys: Any) -> Config:
 class OnlineGraph:
     """Everything that one stage sends is with the other before the next frame comes."""
 
-    def __init__(self, config: Config | None = None, model: Any = None) -> None:
+    def __init__(self, config: Config | None = None, model: Any = None, models: SharedModels | None = None) -> None:
         config = config or live_config()
-        self.tracker_node, self.decoder_node = InMemoryNode(), InMemoryNode()
+        self.tracker_node, self.decoder_node = InMemoryNode(models=models), InMemoryNode(models=models)
         self.tracker = make_tracker(config, self.tracker_node)
         self.decoder = (
             make_decoder(config, self.decoder_node) if model is None else DecoderStage(config, self.decoder_node, model)

@@ -13,7 +13,7 @@ from stream.messages import Prompt
 from stream.reports import Found, Health, Opened, Progress, Proposal
 from stream.settings.presets import load
 from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand, SendReply
-from stream.supervision.control import RequestHandler
+from stream.supervision.control import CameraRequests, RequestHandler
 from stream.supervision.journal import from_journal
 from stream.supervision.registry import Registry
 from stream.supervision.session import Session
@@ -35,9 +35,16 @@ class SessionUnderTest:
         registry = from_journal(journal) if journal else Registry()
         self.session = Session(config, wiring(config), list(prompts), registry, self.outbox)
         self.waiting_prompts = 0
-        self.handler = RequestHandler(
-            self.session, self.outbox, lambda: {"frames": {"captured": 3}}, lambda: self.waiting_prompts
-        )
+        self.requests = CameraRequests(self.session, self.outbox, self.summary, lambda: self.waiting_prompts)
+        self.cameras = {config.capture.camera: self}
+        self.is_fleet = False
+        self.handler = RequestHandler(self, self.outbox, config.control)
+
+    def summary(self):
+        return {"frames": {"captured": 3}}
+
+    def stop(self):
+        self.session.end_run()
 
     def actions(self, kind):
         """The actions of a kind since the last call; those of other kinds are dropped."""
@@ -134,7 +141,9 @@ class FakeRunning:
 
 
 class FakeConnections:
-    """Sockets of a supervisor: each wait plays the next act of a script and passes a moment; after the last, the end.
+    """Sockets of a supervisor and of the nodes of one graph.
+
+    Each wait plays the next act of a script and passes a moment; after the last comes the end.
 
     An act is a list of reports, or a function that does anything else.
     """
@@ -152,6 +161,8 @@ class FakeConnections:
         self.supervisor = None
         self.announced = self.closed = False
         self.publisher_endpoints = []
+        self.control_endpoint = self.publish_endpoint = self.base = ""
+        self.ready = True
 
     def clock(self):
         return self.now_s
@@ -164,9 +175,6 @@ class FakeConnections:
 
     def keep_announced(self):
         pass
-
-    def with_bound_endpoints(self, config):
-        return config
 
     def wait(self, timeout_ms):
         self.now_s += timeout_ms / 1000
@@ -218,9 +226,10 @@ class FakeConnections:
     def refused(self):
         return {"keys": 1, "connections": 0}
 
-    def close(self, in_use=False):
+    def close(self, in_use=None):
         self.closed = True
-        self.left_in_use = in_use
+        if in_use is not None:  # it closes the run's sockets, not those to the nodes
+            self.left_in_use = in_use
 
 
 class SilentDashboard:

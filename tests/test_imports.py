@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import re
 import subprocess
 import sys
 
@@ -18,16 +19,25 @@ DOORS = {
         "nodes/tracker/pips",
         "nodes/tracker/raft",
         "nodes/tracker/tapnet",
+        "nodes/tracker/superglue",
+        "nodes/tracker/lightglue",
         "nodes/decoder/sam",
+        "nodes/decoder/sam2",
         "tools/bench",
         "tools/goldens",
         "tools/offline",
         "tools/window_fitting.py",
     },
+    "transformers": {"nodes/decoder/sam2", "nodes/tracker/superglue", "tools/goldens"},
+    "safetensors": {"stream/weights/loading.py"},
+    "kornia": {"nodes/tracker/lightglue"},
     "av": {
         "nodes/capture/video.py",
         "nodes/capture/label_images.py",
+        "nodes/renderer/encoding.py",
+        "nodes/renderer/folder_recorder.py",
         "nodes/renderer/video_file.py",
+        "stream/recordings/segment_file.py",
         "tools/clips/camera_effects.py",
         "tools/make_pictures.py",
     },
@@ -126,6 +136,14 @@ def test_a_heavy_package_enters_by_its_doors_alone(package):
             )
 
 
+def test_transformers_is_named_by_its_doors_alone():  # they import its modules by name, when they are needed
+    for path in sources():
+        place = path.relative_to(ROOT).as_posix()
+        constants = (n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant))
+        if any(isinstance(c, str) and re.fullmatch(r"transformers(\.\w+)*", c) for c in constants):
+            assert any(place.startswith(f"{door}/") for door in DOORS["transformers"]), f"{place} names transformers"
+
+
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
@@ -135,9 +153,16 @@ def test_a_heavy_package_enters_by_its_doors_alone(package):
         ("stream.arrays", ("msgspec", "zmq", "cv2", "av", "torch")),
         ("nodes.capture.node", ("torch",)),
         ("nodes.tracker.node", ("av", "torch")),
+        ("nodes.tracker.matching.model", ("zmq", "av", "torch")),
+        ("nodes.tracker.pips.backend", ("transformers", "kornia")),
+        ("nodes.decoder.sam.network", ("transformers", "kornia")),
         ("nodes.tracker.tracking", ("zmq", "av", "torch")),
         ("nodes.decoder.node", ("av", "torch")),
         ("nodes.decoder.segmentation", ("zmq", "av", "torch")),
+        ("nodes.decoder.backends", ("torch", "transformers", "safetensors")),
+        ("nodes.decoder.lite.backend", ("torch", "transformers", "safetensors")),
+        ("nodes.decoder.sam.sam_pt", ("transformers", "segment_anything")),
+        ("nodes.decoder.sam.network", ("transformers", "segment_anything")),
         ("nodes.publisher.node", ("av", "torch")),
         ("stream.command_line", ("aiohttp", "prometheus_client", "cv2", "av", "torch")),
         ("nodes.publisher.node", ("aiohttp", "prometheus_client")),

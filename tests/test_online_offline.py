@@ -117,8 +117,8 @@ def iou(a, b):
 @pytest.mark.parametrize(
     ("preset", "n"),
     [
-        ("sam_pt", FRAMES),
-        ("sam_pt_reinit", FRAMES),
+        pytest.param("sam_pt", FRAMES, marks=pytest.mark.slow),
+        pytest.param("sam_pt_reinit", FRAMES, marks=pytest.mark.slow),
         ("sam_pt_reinit", 15),  # it ends with its second window: no points are drawn on the last frame
     ],
 )

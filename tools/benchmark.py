@@ -2,13 +2,17 @@
 """Measure: a subject in, a table of named columns and the machine it is about out.
 
 python tools/benchmark.py pipeline --json pipeline.json    frames/s, latency, what transport takes
-python tools/benchmark.py soak --frames 6000               does any process grow
+python tools/benchmark.py soak --minutes 30                does any process grow
+python tools/benchmark.py fleet                            memory and CPU a camera, several in one run
 python tools/benchmark.py start                            time to --help and to the first mask, memory
 python tools/benchmark.py lite                             ms a frame of the lite masks on one thread
 python tools/benchmark.py web                              capture to painted in a real page, the cost of viewers
 python tools/benchmark.py tracker                          PIPS on line against the plain computation, ms a frame
 python tools/benchmark.py tracker --backend all            every point tracker, ms a new frame
+python tools/benchmark.py sharing                          what batches of several cameras cost
 python tools/benchmark.py decoder                          SAM: ms an encode, a pass, a frame; against its package
+python tools/benchmark.py decoder --backend all            SAM 2.1 and EdgeTAM beside SAM's ViT-B
+python tools/benchmark.py gpu --part decoder --table gpu.md  what runs on a GPU: is it right, how fast is it
 
 Targets are stated, never enforced: the exit code is 0 for whatever was measured.
 """
@@ -17,7 +21,7 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
+import math
 import os
 import sys
 from pathlib import Path
@@ -27,36 +31,27 @@ sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools run from a
 
 SUBJECTS = {  # name -> what it measures, default of --frames, default of --repeat
     "pipeline": ("frames/s, latency at a camera's rate, the share of transport", 300, 3),
-    "soak": ("resident memory of every process early and at the end of a long run", 6000, 1),
+    "soak": ("memory, descriptors and threads of every process over a long run", 0, 1),
+    "fleet": ("memory, CPU, rate and age a camera, for each way to put nodes into processes", 0, 1),
     "start": ("time to --help and to the first mask, memory of every process", 0, 3),
     "lite": ("ms a frame of the lite masks on one thread: 1, 5 and 20 objects, against a fixed yardstick", 100, 3),
     "web": ("age of a frame when Chromium has painted it; what viewers cost, and one that stops reading", 500, 1),
     "tracker": ("PIPS on line against the plain computation; six minutes of CPU time", 0, 2),
+    "sharing": ("SAM and PIPS for 1, 2 and 4 cameras at once: what a batch costs, and whether it pays", 0, 3),
     "decoder": ("SAM's encoder and mask decoder against the package's; ten minutes of CPU time", 0, 3),
+    "gpu": ("what runs on a GPU: its error, each network, the graph; parts of less than eight minutes", 0, 1),
 }
+
+
+GPU_PARTS = ("golden", "tracker", "decoder", "pipeline")
 
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the answer is its exit code."""
     options = parse(argv)
-    from stream.errors import ConfigError, StreamError
+    from tools.report_command import run_report
 
-    try:
-        if options.json and not options.json.parent.is_dir():
-            raise ConfigError(f"--json {options.json}: the folder does not exist; make it first")
-        report = run(options)
-        if options.json:
-            options.json.write_text(json.dumps(report, indent=1) + "\n")
-    except StreamError as error:
-        print(f"benchmark: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"benchmark: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    show(report)
-    return 0
+    return run_report("benchmark", options, run, show, ("json", "table"))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -68,18 +63,30 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     for name, (text, frames, repeat) in SUBJECTS.items():
         p = subjects.add_parser(name, help=text, description=text, allow_abbrev=False)
         p.add_argument("--json", type=Path, metavar="OUT", help="write the table and the machine")
-        if name not in ("tracker", "decoder"):
+        if name not in ("tracker", "decoder", "sharing", "gpu"):
             p.add_argument("--config", default="lite", metavar="NAME", help="preset to measure (default: lite)")
         if frames:
             p.add_argument("--frames", type=_count(30), default=frames, metavar="N", help=f"of a run ({frames})")
-        if name != "soak":
+        if name not in ("soak", "gpu", "fleet"):
             p.add_argument(
                 "--repeat", type=_count(1), default=repeat, metavar="N", help=f"runs, the median counts ({repeat})"
             )
+        if name == "fleet":
+            p.add_argument("--cameras", type=_count(1), default=8, metavar="N", help="drawn cameras (8)")
+            p.add_argument("--fps", type=_above_zero, default=4.0, metavar="HZ", help="of each (4)")
+            p.add_argument("--seconds", type=_above_zero, default=15.0, metavar="S", help="that are measured (15)")
+            p.add_argument("--warm-up", type=_above_zero, default=10.0, metavar="S", help="before that (10)")
+            p.add_argument(
+                "--modes", default="runs,node,camera,threads", metavar="LIST", help="(runs,node,camera,threads)"
+            )
+        if name == "soak":
+            p.add_argument("--minutes", type=_above_zero, default=5.0, metavar="M", help="of the run (5)")
+            p.add_argument("--source", default="demo", metavar="SOURCE", help="as of run_stream.py (demo)")
+            p.add_argument("--box", metavar="X1,Y1,X2,Y2", help="the object, where the source is not the demo")
         if name in ("pipeline", "lite"):
             p.add_argument("--size", default="854x480", metavar="WxH", help="frame size, px (854x480)")
         if name == "pipeline":
-            p.add_argument("--fps", type=float, default=25.0, metavar="HZ", help="the fixed camera rate (25)")
+            p.add_argument("--fps", type=_above_zero, default=25.0, metavar="HZ", help="the fixed camera rate (25)")
         if name == "tracker":
             p.add_argument(
                 "--backend",
@@ -88,11 +95,25 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                 help="a point tracker, or all: ms a new frame (pips)",
             )
             p.add_argument("--checkpoint", type=Path, metavar="FILE", help="its weights (default: random ones)")
+            p.add_argument(
+                "--size", metavar="HEIGHTxWIDTH", help="of the frames (with --backend; 360x640 and 576x1024)"
+            )
+        if name in ("decoder", "sharing"):
+            p.add_argument(
+                "--backend", default="sam", metavar="NAME", help="sam, hq_sam, mobile_sam, sam2, edgetam, or all (sam)"
+            )
+            p.add_argument(
+                "--model",
+                default="vit_b",
+                metavar="NAME",
+                help="vit_b, vit_l, vit_h, vit_tiny; of sam2 tiny, small, base_plus, large (vit_b)",
+            )
         if name == "decoder":
-            p.add_argument("--backend", default="sam", metavar="NAME", help="sam, hq_sam or mobile_sam (sam)")
-            p.add_argument("--model", default="vit_b", metavar="NAME", help="vit_b, vit_l, vit_h or vit_tiny (vit_b)")
             p.add_argument("--compile", action="store_true", help="compile the encoder first, for minutes")
-        if name in ("tracker", "decoder"):
+        if name == "gpu":
+            p.add_argument("--part", default="all", choices=("all", *GPU_PARTS), help="what is measured (all)")
+            p.add_argument("--table", type=Path, metavar="OUT.md", help="write the table, and each profile beside it")
+        if name in ("tracker", "decoder", "sharing", "gpu"):
             p.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (auto)")
             p.add_argument("--quick", action="store_true", help="tiny input, once: does it run")
     return parser.parse_args(argv)
@@ -108,14 +129,24 @@ def _count(least: int) -> Any:
     return number
 
 
+def _above_zero(text: str) -> float:
+    if not 0 < (value := float(text)) < math.inf:
+        raise ValueError
+    return value
+
+
+_above_zero.__name__ = "number (above 0)"
+
+
 def run(options: argparse.Namespace) -> dict[str, Any]:
     """Measure the subject: its rows, and the machine."""
     from tools.bench.machine import describe
 
     os.environ.setdefault("OMP_WAIT_POLICY", "passive")  # before torch is loaded, as the tracker node does
     machine = describe()
-    rows = importlib.import_module(f"tools.bench.{options.subject}").measure(options)
-    return {"subject": options.subject, "rows": rows, "machine": machine}
+    measured = importlib.import_module(f"tools.bench.{options.subject}").measure(options)
+    rows, more = measured if isinstance(measured, tuple) else (measured, {})
+    return {"subject": options.subject, "rows": rows, "machine": machine, **more}
 
 
 def show(report: dict[str, Any]) -> None:
@@ -133,10 +164,16 @@ def show(report: dict[str, Any]) -> None:
     console = Console(width=None if sys.stdout.isatty() else 120, highlight=False)
     console.print(table)
     console.print(", ".join(f"{key} {value}" for key, value in report["machine"].items()), markup=False, soft_wrap=True)
+    for name, reason in report.get("not_measured", {}).items():
+        console.print(f"not measured: {name}: {reason}", markup=False, soft_wrap=True)
     missed = [row for row in rows if row["met"] == "no"]
     for row in missed:
-        name, value = (row.get("measure") or row["process"]), row.get("value", row.get("growth_percent"))
-        console.print(f"not within its target: {name} {value} {row.get('unit', '%')} ({row['target']})", markup=False)
+        name = row.get("measure") or row.get("process") or row["part"]
+        value = row.get("value", row.get("mb_in_10_minutes", ""))
+        unit = row.get("unit", "MB in ten minutes" if "mb_in_10_minutes" in row else "")
+        console.print(
+            f"not within its target: {' '.join(f'{name} {value} {unit}'.split())} ({row['target']})", markup=False
+        )
     if not missed:
         console.print("all targets are met")
 

@@ -7,6 +7,8 @@ python tools/ctl.py add --point 320,180 --frame 0:812      the frame that was se
 python tools/ctl.py candidate 1 +                           the next larger mask that its prompt may mean
 python tools/ctl.py refine 1 --point 340,190
 python tools/ctl.py list
+python tools/ctl.py --camera door add --point 320,180      where a run has several cameras
+python tools/ctl.py add-camera yard --source rtsp://...
 """
 
 from __future__ import annotations
@@ -49,7 +51,7 @@ def _main(argv: list[str]) -> int:
             return passwd(arguments.file, arguments.role, arguments.name)
         if arguments.command == "keygen":
             return keygen(arguments.folder, arguments.role, arguments.name)
-        result = ask(arguments, arguments.command, _params(arguments))
+        result = ask(arguments, arguments.command, _params(arguments) | _camera(arguments))
     except ControlError as error:
         print(f"ctl: {error.code}: {error}", file=sys.stderr)
         return 1
@@ -68,7 +70,7 @@ class _Parser(argparse.ArgumentParser):
 def _parser() -> _Parser:
     p = _Parser(prog="ctl.py", allow_abbrev=False, description="Steer a run of run_stream.py.")
     p.add_argument("--endpoint", help="control endpoint (default: the one run on this machine)")
-    p.add_argument("--camera", help="which run, where several are going on")
+    p.add_argument("--camera", help="which camera of a run, and which run, where several are going on")
     p.add_argument("--keys", default="", help="folder with a key pair, for a tcp endpoint with CURVE")
     p.add_argument("--timeout", type=float, default=TIMEOUT_S, metavar="S", help="seconds to wait for the reply")
     commands = p.add_subparsers(dest="command", required=True, metavar="COMMAND")
@@ -95,12 +97,19 @@ def _parser() -> _Parser:
     c.add_argument("object_id", type=int)
     c.add_argument("label")
     command("remove", "stop following an object").add_argument("object_id", type=int)
+    c = command("add-camera", "start one more camera in a run of several")
+    c.add_argument("name")
+    c.add_argument("--source", metavar="SOURCE", help="as of run_stream.py; without it that of the run's config")
+    c.add_argument("--set", action="append", default=[], metavar="a.b=c", help="lay a value over the run's config")
+    command("remove-camera", "end one camera of a run").add_argument("name")
     for name, text in (
+        ("reload", "read the run's config again, and change what has changed in it"),
+        ("list-cameras", "the cameras of the run, and how each is"),
         ("list", "the objects and their states"),
         ("pause", "hold the feed"),
         ("resume", "let the feed go on"),
         ("snapshot", "write the newest frame and its masks"),
-        ("cameras", "the cameras of the run"),
+        ("cameras", "the same as list-cameras"),
         ("stats", "the summary of the run so far"),
         ("link", "print another address of the page, which works once"),
         ("shutdown", "end the run"),
@@ -130,17 +139,25 @@ METHODS = {
     "remove": "remove_object",
     "list": "list_objects",
     "cameras": "list_cameras",
+    "list-cameras": "list_cameras",
+    "add-camera": "add_camera",
+    "remove-camera": "remove_camera",
 }
+OF_THE_RUN = ("cameras", "list-cameras", "add-camera", "remove-camera", "reload", "shutdown")  # of no one camera
 
 
 def _params(arguments: argparse.Namespace) -> dict[str, Any]:
     """The params of the request that the arguments stand for."""
-    from stream.prompt_arguments import parse_prompts
+    from stream.console.prompt_arguments import parse_prompts
     from stream.supervision.prompt_checks import points_of
 
     params: dict[str, Any] = {}
     if arguments.command == "record":
         return {"on": arguments.on == "on"}
+    if arguments.command == "add-camera":
+        return {"camera": arguments.name, "config": _overlay(arguments)}
+    if arguments.command == "remove-camera":
+        return {"camera": arguments.name}
     if arguments.command == "rename":
         return {"object_id": arguments.object_id, "label": arguments.label}
     if arguments.command == "find":
@@ -162,6 +179,25 @@ def _params(arguments: argparse.Namespace) -> dict[str, Any]:
             params["mask"] = _mask(arguments.mask)
         params["frame"] = _frame(arguments.frame)
     return {key: value for key, value in params.items() if value}
+
+
+def _camera(arguments: argparse.Namespace) -> dict[str, Any]:
+    """The parameter that names the camera, where the command is about one."""
+    return {"camera": arguments.camera} if arguments.camera and arguments.command not in OF_THE_RUN else {}
+
+
+def _overlay(arguments: argparse.Namespace) -> dict[str, Any]:
+    """What the new camera's config lays over that of the run."""
+    from stream.settings.presets import parse_override
+
+    values = dict(parse_override(text) for text in arguments.set)
+    if arguments.source is not None:
+        values["capture.source"] = arguments.source
+    overlay: dict[str, Any] = {}
+    for key, value in values.items():
+        section, _, name = key.partition(".")
+        overlay.setdefault(section, {})[name] = value
+    return overlay
 
 
 def _frame(text: str | None) -> dict[str, int] | None:

@@ -16,7 +16,6 @@ from __future__ import annotations
 
 import argparse
 import importlib
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -36,26 +35,9 @@ SUBJECTS = {  # name -> what it does
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the answer is its exit code."""
     options = parse(argv)
-    from stream.errors import ConfigError, StreamError
+    from tools.report_command import run_report
 
-    try:
-        for option in ("json", "html"):
-            path = getattr(options, option, None)
-            if path and not path.parent.is_dir():
-                raise ConfigError(f"--{option} {path}: the folder does not exist; make it first")
-        report = run(options)
-        if options.json:
-            options.json.write_text(json.dumps(report, indent=1) + "\n")
-    except StreamError as error:
-        print(f"evaluate: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"evaluate: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
-    show(report)
-    return 0
+    return run_report("evaluate", options, run, show, ("json", "html"))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:
@@ -70,7 +52,11 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
         if name in ("vos", "first", "live"):
             add("--root", type=Path, required=True, metavar="DIR", help="the data set")
         if name in ("score", "vis"):
-            form = "folder SEQ/00000.png" if name == "score" else "JSON of YouTube-VIS' form"
+            form = (
+                "folder SEQ/00000.png, or .masks.jsonl of a recording"
+                if name == "score"
+                else "JSON of YouTube-VIS' form"
+            )
             add("--results", type=Path, required=True, metavar="PATH", help=f"what is scored: {form}")
             add("--truth", type=Path, required=True, metavar="PATH", help="data set or folder of annotations, or JSON")
         if name in ("vos", "first", "live", "points"):

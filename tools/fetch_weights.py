@@ -110,7 +110,10 @@ def _check_url(args: argparse.Namespace) -> None:
 def table(where: Path) -> list[str]:
     """The lines of `list`."""
     rows = [("name", "size", "licence", "state", "file")]
-    rows += [(c.name, readable(c.size), c.licence, state(c, where), c.file) for c in PUBLISHED.values()]
+    rows += [
+        (c.name, readable(c.size), f"{c.licence} ({c.terms})" if c.terms else c.licence, state(c, where), c.file)
+        for c in PUBLISHED.values()
+    ]
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
     lines = ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
     return [*lines, f"folder: {where}"]
@@ -170,6 +173,8 @@ def _at_hand(checkpoint: Checkpoint, where: Path) -> str:
 
 
 def _fetched(checkpoint: Checkpoint, where: Path, url: str) -> str:
+    if checkpoint.terms:
+        print(f"{checkpoint.name}: {checkpoint.licence}: {checkpoint.terms}", file=sys.stderr)
     with FetchProgress(checkpoint.name) as progress:
         return fetch(checkpoint, where, progress, url)
 

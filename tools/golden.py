@@ -32,18 +32,9 @@ Table = dict[str, "list[Row]"]  # file name -> its rows
 def main(argv: list[str] | None = None) -> int:
     """Run the command; the answer is its exit code."""
     options = parse(argv)
-    from stream.errors import StreamError
+    from tools.report_command import exit_code_of
 
-    try:
-        return run(options)
-    except StreamError as error:
-        print(f"golden: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"golden: error: {error}", file=sys.stderr)
-        return 1
-    except KeyboardInterrupt:
-        return 130
+    return exit_code_of("golden", lambda: run(options))
 
 
 def parse(argv: list[str] | None) -> argparse.Namespace:

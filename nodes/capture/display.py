@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Callable
 from fractions import Fraction
 from typing import Any
 
@@ -13,10 +14,37 @@ from stream.arrays import Array
 MAX_PIXEL_ASPECT = 20  # beyond, a fault in a header: nobody could look at such a picture
 
 
-def upright_rgb(frame: Any) -> Array:
-    """(H, W, 3) uint8 RGB of a decoded frame, turned and mirrored as players show it."""
-    rgb = frame.to_ndarray(format="rgb24")
-    transposed, mirrored, upside_down = display_flips(frame)
+LOOK_EVERY = 25  # frames between two looks at the matrix, where the angle stays
+
+Flips = tuple[bool, bool, bool]
+
+
+class Orientation:
+    """How the frames of a source are to be shown.
+
+    PyAV's frame and its side data refer to each other, so a frame that was asked for its matrix stays in memory until
+    Python looks for such circles, which it does by the number of objects: thousands of pictures later. `copied` gives a
+    copy to ask, of a few px, with the same side data.
+    """
+
+    def __init__(self, copied: Callable[[Any], Any]) -> None:
+        self._copied = copied
+        self._flips: Flips = (False, False, False)
+        self._angle: float | None = None
+        self._since = 0  # frames
+
+    def of(self, frame: Any) -> Flips:
+        """As `display_flips` of the frame."""
+        self._since += 1
+        if frame.rotation != self._angle or self._since >= LOOK_EVERY:
+            self._angle, self._since = frame.rotation, 0
+            self._flips = display_flips(self._copied(frame))
+        return self._flips
+
+
+def upright(rgb: Array, flips: Flips) -> Array:
+    """(H, W, 3) uint8 RGB, turned and mirrored as players show it."""
+    transposed, mirrored, upside_down = flips
     if transposed:
         rgb = rgb.transpose(1, 0, 2)
     if mirrored:
@@ -26,7 +54,7 @@ def upright_rgb(frame: Any) -> Array:
     return np.ascontiguousarray(rgb)  # rows of odd widths come padded
 
 
-def display_flips(frame: Any) -> tuple[bool, bool, bool]:
+def display_flips(frame: Any) -> Flips:
     """How a frame is to be shown: first x and y swapped, then mirrored left to right, then upside down; each or not.
 
     Angles in between are rounded to quarter turns.

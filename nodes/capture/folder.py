@@ -18,6 +18,7 @@ from stream.errors import SourceError
 log = logging.getLogger(__name__)
 
 PICTURES = (".jpg", ".jpeg", ".png", ".bmp")
+OTHERS = (".tif", ".tiff", ".webp", ".ppm", ".pgm", ".gif", ".jp2", ".heic", ".avif", ".exr", ".dng")  # not played
 DEPTHS = (10, 12, 14, 16)  # bits that sensors give, stored in words of 16
 
 
@@ -111,6 +112,11 @@ class FolderSource(PictureSource):
                 f"--source {self._folder}: the folder holds {len(entries)} entries, none of them a picture; "
                 "needs frames as *.jpg, *.png or *.bmp, named in the order to play them"
             )
+        if others := [p for p in entries if p.suffix.lower() in OTHERS]:
+            log.warning(
+                "--source %s: %d pictures are passed over, the first of them %s; frames are *.jpg, *.png or *.bmp: "
+                "convert the others", self._folder, len(others), min(others, key=natural_order).name,
+            )  # fmt: skip
         return super().open()
 
 

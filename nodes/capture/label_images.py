@@ -67,7 +67,8 @@ def read_label_image(path: str | Path) -> dict[int, Array]:
     (DAVIS 2017).
     """
     if not Path(path).is_file():
-        raise PromptError(f"--mask {path}: no such file")
+        what = "a folder; needs one label image" if Path(path).is_dir() else "no such file"
+        raise PromptError(f"--mask {path}: {what}")
     labels = read_labels(path)
     ids = [int(i) for i in np.unique(labels) if i]
     white = np.iinfo(labels.dtype).max

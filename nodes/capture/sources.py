@@ -10,15 +10,25 @@ from nodes.capture.folder import FolderSource, PictureSource, is_picture
 from nodes.capture.page_camera import PageCameraSource, UploadBox
 from nodes.capture.scene import DemoScene
 from nodes.capture.source import Picture, Source, SourceInfo
-from nodes.capture.video import FileSource, GraphSource
+from nodes.capture.video import FileSource, GraphSource, Tap, VideoSource
 from stream.settings.addresses import source_kind, source_path
 from stream.settings.config import Capture, parse_size
 
 __all__ = ["Picture", "Source", "SourceInfo", "demo_scene", "make_source"]
 
 
-def make_source(config: Capture, uploads: UploadBox | None = None) -> Source:
-    """The source that `config.source` names, not yet opened; `uploads` is where a page's pictures come."""
+def make_source(config: Capture, uploads: UploadBox | None = None, tap: Tap | None = None) -> Source:
+    """The source that `config.source` names, not yet opened.
+
+    `uploads` is where a page's pictures come; `tap` gets a copy of each encoded packet, where the source has some.
+    """
+    source = _make_source(config, uploads)
+    if tap is not None and isinstance(source, VideoSource):
+        source.copy_packets_to(tap)
+    return source
+
+
+def _make_source(config: Capture, uploads: UploadBox | None) -> Source:
     kind, name = source_kind(config.source), config.source
     if kind == "demo":
         return DemoSource(demo_scene(config))

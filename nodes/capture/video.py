@@ -1,7 +1,8 @@
 """A video file or a filter graph in, its pictures out. Video decoding (av) enters the capture node here.
 
 Measured with GStreamer's RTSP server, H.264 at 25 fps: frame threading (FFmpeg's default) delays a live picture by
-100 ms, so live decoding is threaded by slices.
+100 ms, so live decoding is threaded by slices. H.264 is not: with slices in threads its decoder neither conceals nor
+reports damage, and cameras send pictures of one slice, which gain nothing.
 """
 
 from __future__ import annotations
@@ -10,11 +11,13 @@ import logging
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 import av
+from av.video.reformatter import VideoReformatter
 
-from nodes.capture.display import display_flips, pixel_shape, upright_rgb
+from nodes.capture.damage import DamageWatch
+from nodes.capture.display import Orientation, pixel_shape, upright
 from nodes.capture.pace import FALLBACK_FPS
 from nodes.capture.silence import SilenceDetector
 from nodes.capture.source import Picture, SourceInfo
@@ -27,6 +30,13 @@ WEBP_ANIMATIONS = (63, 0, 0)  # the libavcodec of FFmpeg 9, the first that reads
 MAX_FPS = 1000  # a higher rate is none, but the ticks of a clock
 STEP_BACK_S = 1.0  # a step back between presentation times of less is a fault of the file
 NO_PICTURE_S = 15.0  # a live source may send packets for so long before one becomes a picture (a late key frame)
+
+
+class Tap(Protocol):
+    """What gets a copy of a source's encoded packets: a recording."""
+
+    def open(self, stream: Any, fps: float) -> None: ...
+    def take(self, packet: Any) -> None: ...
 
 
 class VideoSource:
@@ -56,13 +66,23 @@ class VideoSource:
         self._frames: Iterator[Any] = iter(())
         self._first: Any = None  # the frame that `open` waited for
         self._stream: Any = None
+        self._tap: Tap | None = None  # what gets a copy of each packet
         self._given = 0
+        self._orientation = Orientation(_tiny)
+        # One for all frames: each would start threads of its own, which live as long as the frame.
+        self._reformatter = VideoReformatter()
         self.damaged = 0  # packets that did not decode
+        self._damage = DamageWatch()
+        self._picture_damaged = False  # the newest frame of `_next`
         self._broken = ""  # why a finite source could not be read to its end
         self._highest_s: float | None = None  # presentation time of a frame so far; it may start again in the middle
         self._presented: float | None = None  # presentation time of the newest picture, s
         self._step_s = 1 / FALLBACK_FPS  # between two pictures
         self._end_s: float | None = None  # presentation time at which it should end
+
+    def copy_packets_to(self, tap: Tap) -> None:
+        """Give each packet to `tap` as well, from the next opening on."""
+        self._tap = tap
 
     def open(self) -> SourceInfo:
         self.check()
@@ -85,9 +105,10 @@ class VideoSource:
     def read(self) -> Picture | None:
         frame = self._next()
         if frame is not None:
-            transposed = display_flips(frame)[0]
-            shape = self._pixel_aspect(transposed=transposed)
-            return Picture(upright_rgb(frame), self._presented_s(frame), pixel_aspect=shape, corrupt=frame.is_corrupt)
+            flips = self._orientation.of(frame)
+            shape = self._pixel_aspect(transposed=flips[0])
+            rgb = upright(self._reformatter.reformat(frame, format="rgb24", threads=1).to_ndarray(), flips)
+            return Picture(rgb, self._presented_s(frame), pixel_aspect=shape, corrupt=self._picture_damaged)
         if self.live:
             raise SourceError(f"{self.name}: the connection was closed after {self._given} frames")
         return None
@@ -117,11 +138,15 @@ class VideoSource:
         stream = streams.best("video")  # as players choose: no cover picture where there is a film
         self._stream = stream
         stream.thread_type = "SLICE" if self.live else "AUTO"
+        if self.live and stream.codec_context.name == "h264":
+            stream.codec_context.thread_count = 1
         fps = float(stream.average_rate or stream.guessed_rate or 0)
         self._step_s = 1 / fps if 0 < fps <= MAX_FPS else 1 / FALLBACK_FPS
         length_s = float(stream.duration * stream.time_base) if stream.duration else None
         if length_s is not None and not self.live:
             self._end_s = length_s + float((stream.start_time or 0) * stream.time_base)
+        if self._tap is not None:
+            self._tap.open(stream, 1 / self._step_s)
         self._frames = self._decode(stream)
         first = self._next()
         if first is None:
@@ -131,7 +156,7 @@ class VideoSource:
             )
         self._first, self._given = first, 0
         size = (first.height, first.width)
-        if display_flips(first)[0]:
+        if self._orientation.of(first)[0]:
             size = (first.width, first.height)
         expected = stream.frames or (round(length_s * fps) if length_s and fps else None)
         return SourceInfo(size, fps if 0 < fps <= MAX_FPS else None, None if self.live else expected)
@@ -144,6 +169,10 @@ class VideoSource:
                 frame = next(self._frames, None)
             except av.error.FFmpegError as error:
                 raise self.read_failure(error) from None
+            if frame is not None:
+                self._picture_damaged = self._damage.damages(
+                    frame.pts, key_frame=bool(frame.key_frame), corrupt=frame.is_corrupt
+                )
         if frame is not None:
             self._given += 1
             if frame.time is not None:
@@ -183,6 +212,10 @@ class VideoSource:
             silent = self._silence is not None and self._silence.after_packet(time.monotonic() - read_began_s)
             if self.live and packet is not None and not packet.size:
                 continue  # a camera's spoilt buffer; the decoder would take it for the end of the stream
+            if self._tap is not None and packet is not None:
+                self._tap.take(packet)
+            if packet is not None and packet.is_corrupt:
+                self._damage.packet_damaged(packet.pts)
             frames = self._decode_packet(stream, packet)
             yield from frames
             if silent:
@@ -202,6 +235,7 @@ class VideoSource:
             return []
         except av.error.FFmpegError:
             self.damaged += 1
+            self._damage.packet_damaged(packet.pts if packet is not None else None)
             return []
 
     def _warn_of_losses(self, stream: Any) -> None:
@@ -288,6 +322,11 @@ def is_animated_webp(path: Path) -> bool:
     except OSError:
         return False
     return len(head) == 21 and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
+
+
+def _tiny(frame: Any) -> Any:
+    """A copy of a frame, 2 px wide and high."""
+    return VideoReformatter().reformat(frame, width=2, height=2, format="rgb24", threads=1)
 
 
 def reason(error: Exception) -> str:

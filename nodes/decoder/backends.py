@@ -6,31 +6,76 @@ from collections.abc import Callable
 
 from nodes.decoder.mask_model import Embedding, MaskModel
 from nodes.decoder.object_discovery import BeginSearch, ObjectSearch
+from nodes.decoder.sam.protocol import SamNetwork
 from stream.arrays import Array
+from stream.errors import ConfigError
 from stream.messages import Frame
+from stream.scheduling.camera_client import CameraClient
+from stream.scheduling.shared_models import SharedModels
 from stream.settings.config import Decoder
+from stream.settings.options import MASK_BACKENDS
+from stream.weights import published
+
+SAM2 = ("sam2", "edgetam")  # what nodes/decoder/sam2 holds
 
 
-def make_model(config: Decoder) -> MaskModel:
-    """The backend named by `decoder.backend`; CheckpointError where its weights are not there, or not its own."""
+def make_client(config: Decoder, camera: str, models: SharedModels | None) -> CameraClient | None:
+    """What a camera asks a shared model by; None where it has a model of its own, as a light one always is."""
+    if models is None or config.backend == "lite":
+        return None
+    from stream.weights.devices import choose_device
+
+    return CameraClient(models.device(str(choose_device("decoder.device", config.device))), camera, "decoder")
+
+
+def make_model(config: Decoder, models: SharedModels | None = None, client: CameraClient | None = None) -> MaskModel:
+    """The backend named by `decoder.backend`.
+
+    With a client of a shared model: one that asks that one, of which `models` has a single copy. CheckpointError where
+    its weights are not there, or not its own; ConfigError where a package of it is missing.
+    """
     if config.backend == "lite":
         from nodes.decoder.lite.backend import Lite
 
         return Lite()
-    from nodes.decoder.sam.model_registry import published_name
-    from nodes.decoder.sam.network import load_sam
-    from nodes.decoder.sam.sam_pt import SamPt
-    from stream.weights import published
+    try:
+        return _sam_pt(config, models, client)
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("nodes", "stream"):
+            raise
+        requirements = "requirements-sam2.txt" if config.backend in SAM2 else "requirements.txt"
+        raise ConfigError(
+            f"decoder.backend is {config.backend}, which needs the package {error.name}: "
+            f"`pip install -r {requirements} -c constraints.txt` brings it"
+        ) from None
 
-    network = load_sam(
+
+def _sam_pt(config: Decoder, models: SharedModels | None, client: CameraClient | None) -> MaskModel:
+    """SAM-PT's mask model on the network of the SAM family that the config names."""
+    from nodes.decoder.sam.network import Sam, load_sam
+    from nodes.decoder.sam.sam_pt import SamPt
+    from nodes.decoder.sam.shared_network import SharedSam
+
+    load: Callable[..., Sam] = load_sam
+    if config.backend in SAM2:
+        from nodes.decoder.sam2.network import load_sam2
+
+        load = load_sam2
+    weights = MASK_BACKENDS[config.backend].weights.format(model=config.model)
+    what = (
         config.backend,
         config.model,
-        published.find(published_name(config.backend, config.model), config.checkpoint),
+        published.find(weights, config.checkpoint),
         config.device,
         config.precision,
         config.side,
         config.compile,
     )
+    network: SamNetwork
+    if models is None or client is None:
+        network = load(*what)
+    else:
+        network = SharedSam(models.load(what, lambda: load(*what)), what, client)
     return SamPt(
         network,
         refinement_passes=config.refinement_passes,

@@ -33,6 +33,7 @@ def object_mask(
         visibility=track.visibility,
         labels=track.labels,
         reason=reason,
+        points_final=track.points_final,
     )
 
 

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from nodes.decoder.budget import Budget, Situation
 from nodes.decoder.combining import complete, exclusive, object_mask
 from nodes.decoder.mask_model import Logits, Query, SparingModel
+from nodes.decoder.model_sharing import ModelSharing
 from nodes.decoder.propagation import Propagator
 from nodes.decoder.segmentation import Decoded, Job, Segmenter
 from nodes.decoder.turns import Candidate, Turns
@@ -26,6 +27,7 @@ from nodes.decoder.worker import SlicedTask, Worker
 from stream.crops import crop_mask
 from stream.errors import ModelError
 from stream.messages import Masks, ObjectMask, ObjectTrack, Origin, Seeds, Stamp, State, Tracks
+from stream.scheduling.requests import DeclinedError
 from stream.timing import FramePeriod
 
 log = logging.getLogger(__name__)
@@ -33,6 +35,7 @@ log = logging.getLogger(__name__)
 FOREIGN_MS = 60_000.0  # a frame older than that was stamped by another host's clock: its age is unknown
 RESTORED_SCORE = 0.25  # of a mask from before a restart: the object may be elsewhere by now
 TURN_SHARE = 0.5  # of the age at which a frame counts as late
+WITHDRAWN_S = 0.05  # how long the end of a job is waited for that was withdrawn
 UNMEASURED_S = 0.1  # how long the first decode of all is waited for, whose cost is unknown
 
 
@@ -65,9 +68,12 @@ class LiveSegmenter:
         budget: Budget,
         worker: Worker[Timed | bool],
         clock_ns: Callable[[], int] = time.monotonic_ns,
+        sharing: ModelSharing | None = None,
     ) -> None:
+        """`sharing`: with other cameras, whose model may have no time for a frame."""
         self.segmenter = segmenter
         self.model = model
+        self.sharing = sharing
         self.budget = budget
         self.worker = worker
         self.clock_ns = clock_ns
@@ -94,6 +100,7 @@ class LiveSegmenter:
         plan = self.budget.plan(now)
         done: Concluded | None = None
         if plan.decode and (job.queries or now.kind):
+            self._give_way(job)
             self._queue(job, plan.refinement_passes)
             if self.running is not None and self.running.frame is job.frame:
                 done = self._conclude(self._patience_s(plan.refinement_passes, now.objects))
@@ -168,8 +175,21 @@ class LiveSegmenter:
         if self.tasks and not self.worker.busy:
             self.worker.start(self.tasks[0].step)
 
+    def _give_way(self, job: Job) -> None:
+        """Give up the frame under way where a shared model has not begun with it: this one is newer."""
+        if self.sharing is None or self.running is None or self.waiting or not job.queries:
+            return
+        if self.sharing.withdraw():
+            self._conclude(WITHDRAWN_S)
+
     def _timed(self, job: Job, refinement_passes: int) -> Timed:
         """Ask the model (on the worker's thread)."""
+        if self.sharing is None:
+            return self._ask(job, refinement_passes)
+        with self.sharing.frame(job):
+            return self._ask(job, refinement_passes)
+
+    def _ask(self, job: Job, refinement_passes: int) -> Timed:
         began = self.clock_ns()
         embedding = self.segmenter.embedding(job.frame)
         encoded = self.clock_ns()
@@ -197,6 +217,8 @@ class LiveSegmenter:
             if error is not None:
                 raise error
             return None
+        if isinstance(error, DeclinedError):
+            return Concluded(job, None, self.segmenter.decline(job) if job.seeds_for else None)
         if isinstance(error, ModelError):
             log.warning("frame %d is not decoded: %s", job.frame.stamp.frame_id, error)
             return Concluded(job, None, self.segmenter.give_up(job))

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from nodes.decoder.backends import make_model, make_object_search
+from nodes.decoder.backends import make_client, make_model, make_object_search
 from nodes.decoder.budget import Budget
 from nodes.decoder.live_segmentation import LiveSegmenter, Timed
 from nodes.decoder.mask_model import CarryingModel, MaskModel, SparingModel
+from nodes.decoder.model_sharing import ModelSharing, sharing_counters, sharing_gauges
 from nodes.decoder.object_discovery import ObjectDiscovery
 from nodes.decoder.past_prompts.catching_up import CatchingUp
 from nodes.decoder.past_prompts.prompts_on_frames import PromptsOnFrames, PromptTask
@@ -17,21 +18,28 @@ from nodes.decoder.worker import SlicedTask, ThreadWorker
 from stream.messages import DiscoverObjects, Masks, Message, PromptOnFrame, ReinitRequest, Scene, Seeds, Tracks
 from stream.node import NodeContext, Stage
 from stream.reports import Progress
+from stream.scheduling.camera_client import CameraClient
 from stream.settings.config import Config
 from stream.settings.options import BudgetOptions, TurnOptions, resolve
 
 
-def make_stage(config: Config, node: NodeContext) -> DecoderStage:
-    """The decoder of a camera, with its model loaded."""
-    return DecoderStage(config, node, make_model(config.decoder))
+def make_stage(config: Config, node: NodeContext) -> Stage:
+    """The decoder of a camera, with its model loaded; or what replays recorded masks."""
+    if config.recording.replay_masks:
+        from nodes.decoder.replay import ReplayStage  # what is off is not loaded
+
+        return ReplayStage(config.recording.replay_masks, node)
+    client = make_client(config.decoder, config.capture.camera, node.models)
+    return DecoderStage(config, node, make_model(config.decoder, node.models, client), client)
 
 
 class DecoderStage(Stage):
     """Carries messages between the node and the segmenter."""
 
-    def __init__(self, config: Config, node: NodeContext, model: MaskModel) -> None:
+    def __init__(self, config: Config, node: NodeContext, model: MaskModel, client: CameraClient | None = None) -> None:
         options = resolve(config)
         self.node = node
+        self.client = client  # of a model that other cameras use, too
         self.frame_id = -1  # of the newest masks
         self.truth = TruthScore()
         self.segmenter = Segmenter(model, options.segmenter)
@@ -98,6 +106,9 @@ class DecoderStage(Stage):
             gauges["frame_ms"] = self.live.budget.frame_ms
             gauges["encode_ms"] = self.live.budget.encode_ms or 0.0
             gauges["refinement_passes"] = self.live.refinement_passes
+        if self.client is not None:
+            counters |= sharing_counters(self.client)
+            gauges |= sharing_gauges(self.client)
         if self.turn_taking is not None:
             gauges["frame_ms"] = self.turn_taking.turns.frame_ms
             gauges["objects_in_turn"] = self.turn_taking.in_turn
@@ -107,7 +118,8 @@ class DecoderStage(Stage):
         assert isinstance(model, SparingModel), "only such a model has a budget"
         budget = Budget(budget_ms=options.budget_ms, refinement_passes=options.refinement_passes)
         worker: ThreadWorker[Timed | bool] = ThreadWorker(self.node.wake)
-        return LiveSegmenter(self.segmenter, model, budget, worker)
+        sharing = None if self.client is None else ModelSharing(self.client, budget.max_age_ms / 1e3)
+        return LiveSegmenter(self.segmenter, model, budget, worker, sharing=sharing)
 
     def _in_turns(self, model: MaskModel, options: TurnOptions) -> TurnTaking:
         assert isinstance(model, CarryingModel), "only such a model can leave objects out"

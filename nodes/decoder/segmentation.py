@@ -184,6 +184,10 @@ class Segmenter:
         self.failed += 1
         return self._postpone(job)
 
+    def decline(self, job: Job) -> Seeds:
+        """The model has no time for this frame: as `give_up`, but nothing has failed."""
+        return self._postpone(job)
+
     def postpone(self, prompts: Mapping[int, Prompt]) -> None:
         """Obey these prompts, by object, on the next frame."""
         self._unanswered |= prompts

@@ -6,17 +6,23 @@ import json
 import logging
 import secrets
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 from msgspec.structs import replace
 
-from stream.commands import Command, PublishStatus, SetLabels
+from stream.commands import Command, PublishStatus, SetLabels, SetZones
 from stream.errors import MessageError
 from stream.messages import Frame, Masks, Message, Scene
 from stream.node import NodeContext, Stage
 from stream.public_wire.messages import pack_frame, pack_masks, pack_scene, pack_status
 from stream.reports import Progress
 from stream.settings.config import Config
+from stream.settings.recordings import recording_node
 from stream.timing import Latency, RecentLatency
+
+if TYPE_CHECKING:
+    from nodes.publisher.event_stream import EventStream
+    from nodes.publisher.mask_recorder import MaskRecorder
 
 log = logging.getLogger(__name__)
 
@@ -36,6 +42,10 @@ class PublisherStage(Stage):
         self._broadcast = node.open_broadcast()
         self._incarnation = secrets.token_hex(4)  # a subscriber that sees another knows why the sequence begins at 0
         self._scenes_topic = f"scenes/{self._camera}"
+        self._events_topic = f"events/{self._camera}"
+        self._zones = config.zones
+        self._live = config.live
+        self._events: EventStream | None = None  # from when there is a zone, or somebody who listens
         self._labels: dict[int, str] = {}  # what the user calls the objects
         self._published = 0  # masks messages; also the sequence number of the next one
         self._frame_id = -1  # of the newest masks message
@@ -43,12 +53,17 @@ class PublisherStage(Stage):
         self._scene_id = -1  # frame_id of the newest of them
         self._latency = Latency()  # capture to publish
         self._recent = RecentLatency()
+        self._mask_recorder = _make_mask_recorder(config)
 
     def handle_command(self, command: Command) -> None:
         """Publish the status; take the objects' labels."""
         match command:
             case SetLabels():
                 self._labels = command.labels
+            case SetZones():
+                self._zones = command.zones
+                if self._events is not None:
+                    self._events.set_zones(command.zones)
             case PublishStatus():
                 self._broadcast.send(pack_status(self._camera, json.loads(command.status)))
 
@@ -69,14 +84,17 @@ class PublisherStage(Stage):
         return False
 
     def close(self) -> None:
-        """Close the socket."""
+        """Close the socket, and the file of masks."""
         self._broadcast.close()
+        if self._mask_recorder is not None:
+            self._mask_recorder.close()
 
     def progress(self) -> Progress:
         """How many masks messages were published, and how old they were."""
+        events = {} if self._events is None else {"events": self._events.sent}
         return Progress(
             frame_id=self._frame_id,
-            counters={"published": self._published, "scenes": self._scenes},
+            counters={"published": self._published, "scenes": self._scenes, **events},
             gauges={f"latency_p{p}": self._latency.quantile(p / 100) for p in (50, 95, 99)}
             | {f"recent_latency_p{p}": self._recent.quantile(p / 100, self._node.now_s()) for p in (50, 95)},
         )
@@ -91,9 +109,24 @@ class PublisherStage(Stage):
         masks = masks.with_labels(self._labels)
         self._broadcast.send(pack_masks(masks, self._own.codec, now_ns, self._published, self._incarnation))
         self._published += 1
+        if self._mask_recorder is not None:
+            self._mask_recorder.take(masks)
+        self._publish_events(masks, now_ns)
         age_ms = (now_ns - stamp.captured_ns) / 1e6
         self._latency.add(age_ms)
         self._recent.add(age_ms, now_ns / 1e9)
+
+    def _publish_events(self, masks: Masks, now_ns: int) -> None:
+        """Tell what objects did; where there is no zone, only from when somebody has asked for it."""
+        if self._events is None:
+            wanted = self._zones.polygons or self._zones.lines or self._broadcast.has_subscriber(self._events_topic)
+            if not wanted:
+                return
+            from nodes.publisher.event_stream import EventStream  # what is off is not loaded
+
+            self._events = EventStream(self._zones, self._incarnation, live=self._live)
+        if (parts := self._events.take(masks, now_ns)) is not None:
+            self._broadcast.send(parts)
 
     def _pack_scene(self, scene: Scene) -> list[bytes]:
         stamp, gap = scene.masks.stamp, 0
@@ -114,3 +147,13 @@ class PublisherStage(Stage):
             log.warning("a picture is not published: %s", error, extra={"once_key": "picture not published"})
             return
         self._broadcast.send(parts)
+
+
+def _make_mask_recorder(config: Config) -> MaskRecorder | None:
+    """What writes masks beside recordings, where the config asks for it."""
+    if not (recording_node(config) and config.recording.masks):
+        return None
+    from nodes.publisher.mask_recorder import MaskRecorder  # what is off is not loaded
+    from stream.settings.recordings import camera_folder
+
+    return MaskRecorder(camera_folder(config), config.recording.pre_s)

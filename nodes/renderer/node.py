@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+from msgspec.structs import replace
 
 from nodes.renderer.control_client import ControlRequests
 from nodes.renderer.recorder import Recorder
@@ -17,7 +20,11 @@ from stream.messages import Message, Scene, Stamp
 from stream.node import NodeContext, Stage
 from stream.reports import Answer, Progress
 from stream.settings.config import Config
+from stream.settings.recordings import recording_node
 from stream.topology import has_sinks
+
+if TYPE_CHECKING:
+    from nodes.renderer.folder_recorder import FolderRecorder
 
 FPS_MEMORY = 0.9  # of the shown rate: a mean over about ten frames
 
@@ -38,7 +45,8 @@ class RendererStage(Stage):
         self._node = node
         self._wants_every_scene = has_sinks(config)  # else only those that a snapshot or a recording needs
         self._painter = Painter(own.trail)
-        self._recorder = Recorder(own, config.capture.camera)
+        self._folder_recorder = _make_folder_recorder(config)
+        self._recorder = Recorder(replace(own, record="") if recording_node(config) else own, config.capture.camera)
         self._label_images = LabelImages(own.save_masks) if own.save_masks else None
         self._picture = StillPicture(own.picture, own.picture_frame) if own.picture else None
         self._requests = ControlRequests(node.open_control()) if own.window else None
@@ -57,6 +65,8 @@ class RendererStage(Stage):
         match command:
             case Start():
                 self._recorder.begin(command.restarts)
+                if self._folder_recorder:
+                    self._folder_recorder.begin(command.restarts)
             case Record():
                 self._record(command)
             case TakeSnapshot():
@@ -66,7 +76,8 @@ class RendererStage(Stage):
 
     def wants(self, topic: str) -> bool:
         """Scenes are drawn for the sinks, for snapshots, and while a recording is on."""
-        return self._wants_every_scene or self._recorder.on or bool(self._snapshot_requests)
+        recorder = self._folder_recorder or self._recorder
+        return self._wants_every_scene or recorder.on or bool(self._snapshot_requests)
 
     def step(self, message: Message) -> bool:
         """Draw a scene into every sink that is on."""
@@ -75,7 +86,11 @@ class RendererStage(Stage):
         self._count(scene)
         if self._label_images:
             self._label_images.write(scene.masks.label_image(), stamp.frame_id, scene.frame.name)
-        if self._recorder.on or self._window or self._snapshot_requests or self._picture:
+        recorder = self._folder_recorder
+        if recorder and not recorder.drawn:
+            recorder.write(scene.frame.rgb, scene.masks, self._play_ns(stamp), scene.frame.pixel_aspect)
+        draws = self._recorder.on or self._window or self._snapshot_requests or self._picture
+        if draws or (recorder and recorder.drawn):
             self._draw(scene)
         self._frame_id = stamp.frame_id
         return True
@@ -94,6 +109,8 @@ class RendererStage(Stage):
     def close(self) -> None:
         """Close what is open; may be called again."""
         self._recorder.close()
+        if self._folder_recorder:
+            self._folder_recorder.close()
         if self._picture:
             self._picture.close()
         if self._window:
@@ -104,12 +121,15 @@ class RendererStage(Stage):
 
     def progress(self) -> Progress:
         """How far the scenes have come, and what became of each sink."""
-        recorder = self._recorder if self._own.record or self._recorder.used else None
+        recorder = self._folder_recorder or (self._recorder if self._recorder.used else None)
+        gauges = {"recording": float(self._recorder.on)}
+        if self._folder_recorder:
+            gauges = self._folder_recorder.gauges()
         sinks = {"record": recorder, "picture": self._picture, "save_masks": self._label_images}
         return Progress(
             frame_id=self._frame_id,
             counters={f"{key}_written": sink.written for key, sink in sinks.items() if sink},
-            gauges={"recording": float(self._recorder.on)},
+            gauges=gauges,
             sinks={key: sink.state() for key, sink in sinks.items() if sink},
         )
 
@@ -118,6 +138,8 @@ class RendererStage(Stage):
         masks = scene.masks.with_labels(self._labels)
         drawn = self._painter.draw(scene.frame.rgb, masks, self._hud(stamp))
         self._recorder.write(drawn, self._play_ns(stamp), scene.frame.pixel_aspect)
+        if (recorder := self._folder_recorder) and recorder.drawn:
+            recorder.write(drawn, scene.masks, self._play_ns(stamp), scene.frame.pixel_aspect)
         if self._window:
             self._window.show(drawn, masks, scene.frame.pixel_aspect)
         if self._picture:
@@ -129,7 +151,7 @@ class RendererStage(Stage):
     def _record(self, command: Record) -> None:
         """Switch the recording, and answer with its path."""
         try:
-            path = self._recorder.switch(command.on)
+            path = (self._folder_recorder or self._recorder).switch(command.on)
         except ConfigError as error:
             self._node.report(Answer(request=command.request, error=str(error)))
             return
@@ -173,3 +195,12 @@ class RendererStage(Stage):
             return
         paths = {"picture": str(picture.resolve()), "labels": str(labels.resolve())}
         self._node.report(Answer(request=request, result={**paths}))
+
+
+def _make_folder_recorder(config: Config) -> FolderRecorder | None:
+    """What records pictures into a folder, where the config asks this node for it."""
+    if recording_node(config) != "renderer":
+        return None
+    from nodes.renderer.folder_recorder import FolderRecorder  # what is off is not loaded
+
+    return FolderRecorder(config)

@@ -18,7 +18,8 @@ class Recorder:
 
     def __init__(self, own: Renderer, camera: str) -> None:
         self._from_start = bool(own.record)
-        self._path = own.record or str(Path(own.snapshots).absolute() / f"{camera}-recording.mp4")
+        # not made absolute here: that fails where the current folder was removed
+        self._path = own.record or str(Path(own.snapshots) / f"{camera}-recording.mp4")
         self._segment_s = own.segment_s
         self._restarts = 0  # of the renderer
         self._recording: Recording | None = None  # while it is on

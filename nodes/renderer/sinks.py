@@ -25,6 +25,7 @@ from stream.arrays import Array
 from stream.errors import ConfigError
 from stream.reports import SinkState
 from stream.settings.config import Renderer
+from stream.settings.recordings import is_folder
 
 log = logging.getLogger(__name__)
 
@@ -191,7 +192,9 @@ def reason(error: Exception) -> str:
 
 def check_sinks(own: Renderer) -> None:
     """Make sure that everything in the config can be written; ConfigError says what can't, and why."""
-    if own.record:
+    if is_folder(own.record):
+        check_folder(own.record, "--record")
+    elif own.record:
         check_file(own.record, "--record", ".mp4")
     if own.picture:
         check_file(own.picture, "renderer.picture", ".png")

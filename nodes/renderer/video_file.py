@@ -14,8 +14,9 @@ import av
 import cv2
 import numpy as np
 from av.video.frame import PictureType
-from av.video.reformatter import Colorspace
 
+from nodes.renderer.encoding import KEY_S as FRAGMENT_S
+from nodes.renderer.encoding import TICKS, PictureConverter, add_h264_stream, even_size, with_even_edges
 from nodes.renderer.letterbox import fit
 from nodes.renderer.sinks import reason
 from stream.arrays import Array
@@ -23,11 +24,8 @@ from stream.geometry import Letterbox
 
 log = logging.getLogger(__name__)
 
-TICKS = 90_000  # a second in the file's own time
-FRAGMENT_S = 2  # a key frame, and with it all before it on the disk: what a killed process loses at most
 LONGEST_GAP_S = 3600  # a longer one (a camera away overnight) is left out: the format counts durations in 32 bits
 SQUARE = (1, 1)  # width to height of a pixel
-BT709 = 1  # the number of this colour space in H.264
 
 
 class VideoFile:
@@ -47,6 +45,7 @@ class VideoFile:
         self.stopped = False  # by an error or by close()
         self._container: Any = None
         self._stream: Any = None
+        self._converter = PictureConverter()
         self._origin_ns = 0  # captured_ns that is time 0 of the file
         self._last_tick = -1
         self._key_tick = 0
@@ -59,9 +58,8 @@ class VideoFile:
         try:
             if self._container is None:
                 self._open(rgb, captured_ns, pixel_aspect)
-            frame = av.VideoFrame.from_ndarray(self._fitted(rgb, Fraction(*pixel_aspect)), format="rgb24")
-            frame = frame.reformat(format="yuv420p", dst_colorspace=Colorspace.ITU709)
-            frame.pts, frame.time_base = self._next_tick(captured_ns), Fraction(1, TICKS)
+            frame = self._converter.to_frame(self._fitted(rgb, Fraction(*pixel_aspect)), self._next_tick(captured_ns))
+            # a key frame, and with it all before it on the disk: what a killed process loses at most
             if self._last_tick == 0 or self._last_tick - self._key_tick >= FRAGMENT_S * TICKS:
                 frame.pict_type, self._key_tick = PictureType.I, self._last_tick
             for packet in self._stream.encode(frame):
@@ -85,24 +83,12 @@ class VideoFile:
             self._give_up(error)
 
     def _open(self, rgb: Array, captured_ns: int, pixel_aspect: tuple[int, int]) -> None:
-        height, width = rgb.shape[:2]
         self.pixel_aspect = Fraction(*pixel_aspect)
-        self.size = height + height % 2, width + width % 2  # yuv420p has one colour for 2x2 px
+        self.size = even_size(rgb)
         self._origin_ns = captured_ns
         options = {"movflags": _movflags(), "flush_packets": "1"}
         self._container = av.open(f"file:{self.path}", "w", format="mp4", options=options)
-        self._stream = self._container.add_stream("libx264", rate=Fraction(TICKS, self.nominal_ticks))
-        self._stream.height, self._stream.width = self.size
-        self._stream.pix_fmt = "yuv420p"
-        self._stream.time_base = Fraction(1, TICKS)
-        encoder = self._stream.codec_context
-        encoder.sample_aspect_ratio = self.pixel_aspect
-        encoder.time_base = Fraction(1, TICKS)
-        encoder.max_b_frames = 0  # a frame leaves the encoder in the order and soon after it came
-        encoder.gop_size = 1 << 20  # key frames by time, above: a slow feed would wait long for a count
-        encoder.thread_count = 2
-        encoder.colorspace = encoder.color_primaries = encoder.color_trc = BT709
-        self._stream.options = {"crf": "20", "preset": "veryfast", "rc-lookahead": "8", "forced-idr": "1"}
+        self._stream = add_h264_stream(self._container, self.size, self.pixel_aspect, self.nominal_ticks)
 
     def _fitted(self, rgb: Array, pixel_aspect: Fraction) -> Array:
         """The picture in the file's size: an odd edge doubled, another size letterboxed."""
@@ -111,16 +97,13 @@ class VideoFile:
             width = max(1, round(rgb.shape[1] * pixel_aspect / self.pixel_aspect))
             rgb = np.asarray(cv2.resize(rgb, (width, rgb.shape[0]), interpolation=cv2.INTER_AREA))
         height, width = rgb.shape[:2]
-        if (height + height % 2, width + width % 2) != self.size:
+        if even_size(rgb) != self.size:
             if not self._warned_of_size:
                 self._warned_of_size = True
                 came, file = f"{width}x{height}", f"{self.size[1]}x{self.size[0]}"
                 log.warning("recording %s: frames are %s now; they are scaled into its %s", self.path, came, file)
             return fit(rgb, Letterbox((height, width), self.size))
-        if (height, width) == self.size:
-            return np.ascontiguousarray(rgb)
-        padded: Array = cv2.copyMakeBorder(rgb, 0, height % 2, 0, width % 2, cv2.BORDER_REPLICATE)
-        return padded
+        return with_even_edges(rgb)
 
     def _next_tick(self, captured_ns: int) -> int:
         """The frame's time in the file: 0 first, then always later, however the clock jumps."""

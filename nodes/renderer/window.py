@@ -185,7 +185,9 @@ def check_display() -> None:
         raise ConfigError(f"--window: DISPLAY is not set{wayland}; start it on a desktop or with ssh -X")
     attempt = "import cv2, os; cv2.namedWindow('SAM-PT Live'); os._exit(0)"
     try:
-        done = subprocess.run([sys.executable, "-c", attempt], capture_output=True, text=True, timeout=20, check=False)
+        done = subprocess.run(
+            [sys.executable, "-P", "-c", attempt], capture_output=True, text=True, timeout=20, check=False
+        )
     except subprocess.TimeoutExpired:
         raise ConfigError("--window: the display does not answer") from None
     if done.returncode:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 
 from nodes.tracker.tracked_object import TrackedObject
@@ -46,12 +46,21 @@ class PendingFrames:
         """Pass all of them over."""
         self._frames.clear()
 
-    def take(self, until: int, objects: Mapping[int, TrackedObject], prompts: Sequence[Prompt]) -> list[Tracks]:
-        """The tracks of the frames up to id `until`, which wait no longer; the prompts belong to the newest frame."""
+    def take(
+        self,
+        until: int,
+        objects: Mapping[int, TrackedObject],
+        prompts: Sequence[Prompt],
+        unsettled: Collection[int] = (),
+    ) -> list[Tracks]:
+        """The tracks of the frames up to id `until`, which wait no longer; the prompts belong to the newest frame.
+
+        `unsettled`: objects with points that later frames may place otherwise, on frames after their anchor.
+        """
         newest = self.newest_id
         taken = [p for p in self._frames if p.frame_id <= until]
         self._frames = self._frames[len(taken) :]
-        return [_tracks(p, objects, prompts if p.frame_id == newest else ()) for p in taken]
+        return [_tracks(p, objects, prompts if p.frame_id == newest else (), unsettled) for p in taken]
 
 
 def request_reinit(tracks: Tracks) -> ReinitRequest:
@@ -64,10 +73,15 @@ def redone_tracks(request: ReinitRequest, objects: Sequence[ObjectTrack]) -> Tra
     return Tracks(frame=request.frame, objects=tuple(objects), prompts=request.prompts, boundary=True)
 
 
-def _tracks(pending: PendingFrame, objects: Mapping[int, TrackedObject], prompts: Sequence[Prompt]) -> Tracks:
+def _tracks(
+    pending: PendingFrame,
+    objects: Mapping[int, TrackedObject],
+    prompts: Sequence[Prompt],
+    unsettled: Collection[int],
+) -> Tracks:
     return Tracks(
         frame=pending.frame,
-        objects=tuple(o.track_at(pending.frame) for o in objects.values()),
+        objects=tuple(o.track_at(pending.frame, i in unsettled) for i, o in objects.items()),
         prompts=tuple(prompts),
         boundary=bool(pending.due),
         seeds_for=tuple(dict.fromkeys([*pending.due, *(p.object_id for p in prompts)])),

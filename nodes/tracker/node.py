@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
-from nodes.tracker.backends import make_model
+from nodes.tracker.backends import make_client, make_model
 from nodes.tracker.pacing import Pacer
 from nodes.tracker.tracking import PointTracker
 from stream.commands import (
@@ -23,31 +24,43 @@ from stream.commands import (
     UndoPoint,
 )
 from stream.errors import ControlError, ModelError, PromptError
-from stream.messages import DiscoverObjects, Frame, FrameRef, Message, Prompt, Seeds, Tracks
+from stream.messages import DiscoverObjects, Frame, FrameRef, Message, Prompt, Seeds, Stamp, Tracks
 from stream.node import NodeContext, Stage
 from stream.reports import Answer, Progress
+from stream.scheduling.camera_client import CameraClient
+from stream.scheduling.requests import Urgency
 from stream.settings.config import Config
 from stream.settings.options import resolve
 
 log = logging.getLogger(__name__)
+
+BUDGET_S = 0.5  # capture to tracks, where a shared model chooses whom it serves first
 
 
 def make_stage(config: Config, node: NodeContext) -> Stage:
     """The tracker that the config asks for."""
     options = resolve(config).tracker
     pacer = Pacer(options.horizon - 1) if options.paced else None
-    return TrackerStage(
-        node, PointTracker(make_model(config.tracker), options), pacer, config.supervisor.step_timeout_s
-    )
+    client = make_client(config.tracker, config.capture.camera, node.models)
+    tracker = PointTracker(make_model(config.tracker, node.models, client), options)
+    return TrackerStage(node, tracker, pacer, config.supervisor.step_timeout_s, client if config.live else None)
 
 
 class TrackerStage(Stage):
     """Carries messages between the node and the tracker."""
 
-    def __init__(self, node: NodeContext, tracker: PointTracker, pacer: Pacer | None, seeds_timeout_s: float) -> None:
+    def __init__(
+        self,
+        node: NodeContext,
+        tracker: PointTracker,
+        pacer: Pacer | None,
+        seeds_timeout_s: float,
+        client: CameraClient | None = None,
+    ) -> None:
         self.node = node
         self.tracker = tracker
         self.pacer = pacer  # None: a lossless feed, which leaves nothing out
+        self.client = client  # of a model that other cameras use, too, on a live feed
         self.seeds_timeout_s = seeds_timeout_s  # a decoder that takes longer is hung, and is restarted
         self.waiting_since_s: float | None = None
         self.discover = False  # the decoder is to look for objects on the frame that comes next (--auto)
@@ -180,7 +193,8 @@ class TrackerStage(Stage):
             self.pacer.take(stamp.frame_id, stamp.captured_ns, self.node.now_s())
         self.tracker.past.tick(self.node.now_s())
         try:
-            answers = self.tracker.step(frame)
+            with self._asking(stamp):
+                answers = self.tracker.step(frame)
         except ModelError as error:
             self.failed += 1
             log.warning("frame %d is passed over: %s", stamp.frame_id, error)
@@ -197,6 +211,12 @@ class TrackerStage(Stage):
         if self.pacer is not None and self.tracker.window_ended:
             self.pacer.end_window()
         return True
+
+    def _asking(self, stamp: Stamp) -> AbstractContextManager[None]:
+        """What a shared model is asked for inside is of this frame."""
+        if self.client is None:
+            return nullcontext()
+        return self.client.frame(Urgency.FRAME, stamp.captured_ns, BUDGET_S)
 
     def _discover_on(self, tracks: Tracks) -> None:
         """Let the decoder look for objects beside those that are tracked: on a live feed's first frame, by request."""

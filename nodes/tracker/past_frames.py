@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from msgspec.structs import replace
 
 from stream.errors import PromptError
+from stream.held_prompt import HeldPrompt
 from stream.messages import Frame, FrameRef, Prompt, TrackedFrame, Tracks
 
 RECENT_S = 2.0
@@ -59,8 +60,8 @@ class Pin:
 class StepBack:
     """What brings an object back to what it was before some points were given."""
 
-    prompt: Prompt  # with its frame; without points: the object's own mask there, as it was then
-    newest: Prompt | None  # the prompt that was the object's newest then
+    prompt: HeldPrompt  # with its frame; without points: the object's own mask there, as it was then
+    newest: HeldPrompt | None  # the prompt that was the object's newest then
 
 
 class PastFrames:
@@ -70,7 +71,7 @@ class PastFrames:
         self.least = least  # frames that are there in any case
         self.answered: deque[TrackedFrame] = deque()  # oldest first
         self.pins: list[Pin] = []  # the one whose pinning is longest ago first
-        self.newest_prompts: dict[int, Prompt] = {}  # by object id
+        self.newest_prompts: dict[int, HeldPrompt] = {}  # by object id
         self.steps_back: dict[int, list[StepBack]] = {}  # by object id; the newest last
         self.now_s = 0.0  # as of the last `tick`
 
@@ -89,7 +90,7 @@ class PastFrames:
         given = [p for p in tracks.prompts if p.kind != "restore"]
         for prompt in given:
             self._note_step_back(prompt, FrameRef.of(tracks.frame.stamp))
-            self.newest_prompts[prompt.object_id] = replace(prompt, frame=FrameRef.of(tracks.frame.stamp))
+            self.note_newest(replace(prompt, frame=FrameRef.of(tracks.frame.stamp)))
         if given:
             self.pin(FrameRef.of(tracks.frame.stamp))
 
@@ -109,7 +110,11 @@ class PastFrames:
         """An object begins: there is nothing before that."""
         self.steps_back[object_id] = []
 
-    def add_step(self, object_id: int, prompt: Prompt) -> None:
+    def note_newest(self, prompt: Prompt) -> None:
+        """A prompt was given, on the frame that it names."""
+        self.newest_prompts[prompt.object_id] = HeldPrompt.of(prompt)
+
+    def add_step(self, object_id: int, prompt: HeldPrompt) -> None:
         """Points of an object are given; `prompt` brings it back to what it is now."""
         steps = self.steps_back.setdefault(object_id, [])
         steps.append(StepBack(prompt, self.newest_prompts.get(object_id)))
@@ -187,9 +192,9 @@ class PastFrames:
         return f"{span}, and {', '.join(pinned)}" if pinned else span
 
 
-def unchanged(object_id: int, ref: FrameRef) -> Prompt:
+def unchanged(object_id: int, ref: FrameRef) -> HeldPrompt:
     """The prompt that makes an object what it was on a frame: more points of it, but none."""
-    return Prompt(object_id=object_id, kind="refine", frame=ref)
+    return HeldPrompt.of(Prompt(object_id=object_id, kind="refine", frame=ref))
 
 
 def thin(frames: list[Frame], most: int) -> list[Frame]:

@@ -1,10 +1,14 @@
-"""What a point model is: the protocol that Lucas-Kanade, PIPS or a four-line fake stand behind, and its two arrays."""
+"""What a point model is: the protocol that Lucas-Kanade, PIPS or a four-line fake stand behind, and its arrays.
+
+Most follow single points. A `RegionModel` follows what a mask shows: it is told the mask that points are drawn from,
+and takes other points of it on each frame.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol
+from typing import Any, Protocol, runtime_checkable
 
 import numpy as np
 
@@ -20,7 +24,7 @@ class Points:
     xy: Array  # (N, 2) float32, frame px, on the anchor frame
     labels: Array  # (N,) uint8, 1 positive, 0 negative
     object_ids: Array  # (N,) int32; the positives of one object move together
-    descriptors: Array  # (N, C) float32: what `describe` returned where each point was drawn
+    descriptors: Array  # (N, C): what `describe` returned where each point was drawn; only the model reads them
 
     def __len__(self) -> int:
         return int(self.xy.shape[0])
@@ -68,6 +72,14 @@ class PointModel(Protocol):
         `earlier` is the last answer for the first frames of the same window. A causal model extends it; PIPS, which
         pads a short window by repeating its newest frame, revises it.
         """
+
+
+@runtime_checkable
+class RegionModel(PointModel, Protocol):
+    """Follows the region that points were drawn from: on each frame a row is another point of it."""
+
+    def describe_region(self, features: Features, xy: Array, mask: Array) -> Array:
+        """As `describe`, of points that were drawn from a mask (H, W) on this frame."""
 
 
 def concatenate(parts: Sequence[Points]) -> Points:

@@ -46,16 +46,18 @@ class PointSampler:
         positives = query_points.by_kmedoids(mask, min(count, self.positive_points), source, pixels)
         negatives = query_points.draw_negatives(mask, buffered.frame.rgb, self.negative_points, source)
         labels = np.repeat(np.array([1, 0], np.uint8), [len(positives), len(negatives)])
-        return self.place(buffered, object_id, np.concatenate([positives, negatives]), labels)
+        return self.place(buffered, object_id, np.concatenate([positives, negatives]), labels, mask)
 
-    def place(self, buffered: BufferedFrame, object_id: int, xy: Array, labels: Array) -> PointSet:
-        """New points at given positions (N, 2), frame px."""
+    def place(
+        self, buffered: BufferedFrame, object_id: int, xy: Array, labels: Array, mask: Array | None = None
+    ) -> PointSet:
+        """New points at given positions (N, 2), frame px; from a mask (H, W), if there is one."""
         xy = np.array(xy, np.float32)
         patch_filter = None
         if self.patch_similarity > 0:
             patch_filter = PatchFilter(patches(buffered.frame.rgb, xy), self.patch_similarity)
         return new_point_set(
-            self.model, buffered.frame_id, buffered.features, object_id, xy, labels, patch_filter=patch_filter
+            self.model, buffered.frame_id, buffered.features, object_id, xy, labels, patch_filter, mask
         )
 
     def _seeded_source(self, object_id: int, frame_id: int) -> RandomSource:

@@ -8,7 +8,7 @@ import numpy as np
 
 from nodes.tracker import patch_filter
 from nodes.tracker.patch_filter import PatchFilter
-from nodes.tracker.point_model import Features, PointModel, Points, Trajectories, concatenate
+from nodes.tracker.point_model import Features, PointModel, Points, RegionModel, Trajectories, concatenate
 from stream import geometry
 from stream.arrays import Array
 from stream.messages import VISIBLE
@@ -31,6 +31,7 @@ class PointSet:
         drawn_together: bool = True,
         patch_filter: PatchFilter | None = None,
         earlier_path: Path | None = None,
+        of_region: Array | None = None,
     ) -> None:
         self.xy = points.xy  # (N, 2) float32, frame px, on each point's anchor frame
         self.labels = points.labels  # (N,) uint8
@@ -38,6 +39,8 @@ class PointSet:
         self.descriptors = points.descriptors  # (N, C) float32: what `describe` returned where each point was drawn
         self.anchors = np.full(len(points), start, np.int64)  # (N,) frame_id that each point's window starts on
         self.tracked_to = self.anchors.copy()  # (N,) newest frame_id that the model has answered for
+        # (N,) bool: rows that stand for a region (`RegionModel`), and are another point of it on each frame
+        self.of_region = np.zeros(len(points), bool) if of_region is None else of_region
         self.drawn_id = start if drawn_together else -1  # frame_id that all were drawn on; -1: on several
         self.drawn_xy = points.xy.copy()  # (N, 2) float32, frame px, there
         self.patch_filter = patch_filter  # gives up points that have slid off what they were drawn on
@@ -87,6 +90,7 @@ class PointSet:
     def describe_again(self, model: PointModel, features: Features) -> None:
         """Take new descriptors from the frame that the windows start on: the one of the old ones had another size."""
         self.descriptors = np.array(model.describe(features, self.xy))
+        self.of_region = np.zeros(len(self), bool)
 
     def moved(self, transform: Array, newest: int, frame_id: int) -> PointSet:
         """The same points where a (2, 3) map puts them, waiting for a window that starts on frame `frame_id`.
@@ -110,16 +114,33 @@ def new_point_set(
     xy: Array,
     labels: Array,
     patch_filter: PatchFilter | None = None,
+    mask: Array | None = None,
 ) -> PointSet:
-    """Points (N, 2) of an object, drawn on that frame, which becomes their anchor."""
+    """Points (N, 2) of an object, drawn on that frame, which becomes their anchor; from a mask (H, W) or without."""
     xy = np.array(xy, np.float32)
+    is_region = mask is not None and isinstance(model, RegionModel)
+    if mask is not None and isinstance(model, RegionModel):
+        descriptors = model.describe_region(features, xy, mask)
+    else:
+        descriptors = model.describe(features, xy)
     points = Points(
         xy,
         np.array(labels, np.uint8),
         np.full(len(labels), object_id, np.int32),
-        np.array(model.describe(features, xy)),
+        np.array(descriptors),
     )
-    return PointSet(frame_id, points, np.ones(len(labels), np.float32), patch_filter=patch_filter)
+    return PointSet(
+        frame_id,
+        points,
+        np.ones(len(labels), np.float32),
+        patch_filter=patch_filter,
+        of_region=np.full(len(labels), is_region),
+    )
+
+
+def lacks_region(model: PointModel, point_sets: Sequence[PointSet]) -> bool:
+    """Whether a model that follows regions has points that were drawn from no mask."""
+    return isinstance(model, RegionModel) and not all(p.of_region.all() for p in point_sets)
 
 
 def merge(point_sets: Sequence[PointSet], frame_id: int) -> PointSet:
@@ -142,4 +163,5 @@ def merge(point_sets: Sequence[PointSet], frame_id: int) -> PointSet:
         drawn_together=False,
         patch_filter=patch_filter.concatenate(filters) if len(filters) == len(point_sets) else None,
         earlier_path=common_path,
+        of_region=np.concatenate([p.of_region for p in point_sets]),
     )

@@ -8,6 +8,7 @@ from msgspec.structs import replace
 
 from nodes.tracker.tracked_object import TrackedObject
 from stream.geometry import resize_mask
+from stream.held_prompt import HeldPrompt
 from stream.messages import Prompt
 
 
@@ -15,15 +16,15 @@ class PromptQueue:
     """All that waits for the next frame."""
 
     def __init__(self) -> None:
-        self._requests: list[tuple[Literal["add", "refine", "remove"], Prompt]] = []
+        self._requests: list[tuple[Literal["add", "refine", "remove"], HeldPrompt]] = []
 
     def add(self, prompt: Prompt) -> None:
         """A new object; an id that is taken is given to the new object."""
-        self._requests.append(("add", prompt))
+        self._requests.append(("add", HeldPrompt.of(prompt)))
 
     def refine(self, prompt: Prompt) -> None:
         """More points for an object."""
-        self._requests.append(("refine", prompt))
+        self._requests.append(("refine", HeldPrompt.of(prompt)))
 
     def take_back(self, object_id: int) -> bool:
         """Drop the newest points of an object that still wait; False where there are none."""
@@ -37,7 +38,7 @@ class PromptQueue:
 
     def remove(self, object_id: int) -> None:
         """An object less; an id that is unknown stays so."""
-        self._requests.append(("remove", Prompt(object_id=object_id)))
+        self._requests.append(("remove", HeldPrompt.of(Prompt(object_id=object_id))))
 
     def ids(self, alive: dict[int, TrackedObject]) -> list[int]:
         """The ids of the objects that there will be once all is carried out."""
@@ -57,7 +58,7 @@ class PromptQueue:
                 alive.pop(prompt.object_id, None)
                 prompts = [p for p in prompts if p.object_id != prompt.object_id]
                 continue
-            resized = _resized(prompt, size)
+            resized = _resized(prompt.whole, size)
             if action == "add":
                 alive[prompt.object_id] = TrackedObject(prompt.object_id, resized)
             if prompt.object_id in alive:

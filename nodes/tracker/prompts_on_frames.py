@@ -55,14 +55,15 @@ def take_prompt(past: PastFrames, prompt: Prompt) -> PastPrompt:
     else:
         past.add_step(prompt.object_id, joined or unchanged(prompt.object_id, ref))
     if joined is not None:
+        earlier = joined.whole
         more = 0 if prompt.xy is None else len(prompt.xy)
         prompt = replace(
-            joined,
-            xy=_joined(joined.xy, prompt.xy, np.zeros((0, 2), np.float32)),
-            labels=_joined(joined.labels, prompt.labels, np.zeros(0, np.uint8)),
-            corrections=joined.corrections + more,
+            earlier,
+            xy=_joined(earlier.xy, prompt.xy, np.zeros((0, 2), np.float32)),
+            labels=_joined(earlier.labels, prompt.labels, np.zeros(0, np.uint8)),
+            corrections=earlier.corrections + more,
         )
-    past.newest_prompts[prompt.object_id] = replace(prompt, candidate=None, step=0)
+    past.note_newest(replace(prompt, candidate=None, step=0))
     return PastPrompt(prompt, pin, 0)
 
 
@@ -81,7 +82,7 @@ def step_back(past: PastFrames, object_id: int) -> PastPrompt | None:
         past.newest_prompts.pop(object_id, None)
     else:
         past.newest_prompts[object_id] = back.newest
-    return PastPrompt(back.prompt, pin, 0)
+    return PastPrompt(back.prompt.whole, pin, 0)
 
 
 def choose_candidate(past: PastFrames, object_id: int, step: int, request: int) -> PastPrompt:
@@ -89,7 +90,7 @@ def choose_candidate(past: PastFrames, object_id: int, step: int, request: int) 
     before = past.newest_prompts.get(object_id)
     if before is None or before.frame is None:
         raise PromptError(f"the frame of the newest prompt of object {object_id} is gone; give the prompt again")
-    return PastPrompt(replace(before, step=step), past.pin(before.frame), request)
+    return PastPrompt(replace(before.whole, step=step), past.pin(before.frame), request)
 
 
 class PastPoints:
@@ -181,9 +182,9 @@ class PastPrompts:
         self.sent.clear()
         for o in objects.values():
             prompt = self.past.newest_prompts.get(o.object_id)
-            if o.mask is None and o.prompt_frame >= 0 and prompt is not None and prompt.frame is not None:
+            if not o.has_mask and o.prompt_frame >= 0 and prompt is not None and prompt.frame is not None:
                 with contextlib.suppress(PromptError):  # its frame is gone: it begins on the next one
-                    self.waiting.append(PastPrompt(prompt, self.past.pin(prompt.frame), 0))
+                    self.waiting.append(PastPrompt(prompt.whole, self.past.pin(prompt.frame), 0))
 
     def take_sent(self) -> set[int]:
         """The objects that the decoder was sent prompts of since the last call."""

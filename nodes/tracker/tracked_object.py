@@ -4,16 +4,19 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import cv2
 import numpy as np
 
 from nodes.tracker import motion
 from nodes.tracker.point_set import PointSet
 from stream import geometry
 from stream.arrays import Array
-from stream.crops import uncrop_mask
+from stream.crops import PackedMask
+from stream.held_prompt import HeldPrompt
 from stream.messages import VISIBLE, Frame, ObjectTrack, Prompt, Seed, Sighting
 
 SURROUNDINGS, SURROUNDINGS_PX = 0.5, 32  # around a mask, of its longer side and at least: what goes with its picture
+SIGHTING_PX = 3 << 20  # of a picture under a mask: a larger one is shrunk (12 MB of colours and mask at most)
 BORDER = 0.01  # share of the frame's side; a point nearer to the edge counts as invisible (SAM-PT, code -2)
 
 
@@ -22,12 +25,12 @@ class TrackedObject:
 
     def __init__(self, object_id: int, prompt: Prompt) -> None:
         self.object_id = object_id
-        self.first_prompt = prompt  # given to a decoder once more that was restarted before its first mask
+        self._first_prompt = HeldPrompt.of(prompt)  # for a decoder that is restarted before its first mask
         self.point_sets: list[PointSet] = []
         self.points_id = 0  # +1 whenever the set of its points changes
         self.anchor: int | None = None  # frame_id that its window starts on; None: it begins with the next frame
         self.window_ends: list[int] = []  # frame_ids that its windows ended on, as far back as the frame buffer goes
-        self.mask: Array | None = None  # (H, W) uint8, its last good mask
+        self._mask: PackedMask | None = None  # its last good mask
         self.mask_frame = -1  # frame_id of that mask
         self.sighting: Sighting | None = None  # that mask with its picture
         self.seen_unix_ns = 0  # when that was
@@ -43,8 +46,11 @@ class TrackedObject:
         self.point_sets = point_sets
         self.points_id += 1
 
-    def track_at(self, frame: Frame) -> ObjectTrack:
-        """The message of the object's points on one frame; point sets drawn later than that have no part in it."""
+    def track_at(self, frame: Frame, unsettled: bool = False) -> ObjectTrack:
+        """The message of the object's points on one frame; point sets drawn later than that have no part in it.
+
+        `unsettled`: what lies after a point's anchor may be placed otherwise by later frames.
+        """
         xy = [np.zeros((0, 2), np.float32)]
         visibility, labels = [np.zeros(0, np.float32)], [np.zeros(0, np.uint8)]
         frame_id = frame.stamp.frame_id
@@ -56,15 +62,18 @@ class TrackedObject:
                 np.where(inside(at, frame.size), point_set.visibility_at(frame_id, frame.rgb), 0).astype(np.float32)
             )
             labels.append(point_set.labels)
-        drawn_together = len(present) == 1 and present[0].drawn_id >= 0
+        other_points = any(point_set.of_region.any() for point_set in present)  # than on any other frame
+        drawn_together = len(present) == 1 and present[0].drawn_id >= 0 and not other_points
+        complete = len(present) == len(self.point_sets)
         return ObjectTrack(
             object_id=self.object_id,
             xy=np.concatenate(xy),
             visibility=np.concatenate(visibility),
             labels=np.concatenate(labels),
-            points_id=self.points_id if len(present) == len(self.point_sets) else -1,
+            points_id=-2 - frame_id if other_points else self.points_id if complete else -1,
             drawn_id=present[0].drawn_id if drawn_together else -1,
             drawn_xy=present[0].drawn_xy if drawn_together else None,
+            points_final=not unsettled or all((p.anchors >= frame_id).all() for p in present),
         )
 
     # --- its window -------------------------------------------------------------------------------------------------
@@ -102,19 +111,29 @@ class TrackedObject:
 
     # --- its mask ---------------------------------------------------------------------------------------------------
 
+    @property
+    def has_mask(self) -> bool:
+        """Whether it has had a good mask."""
+        return self._mask is not None
+
+    @property
+    def mask(self) -> Array | None:
+        """(H, W) uint8: its last good mask; None before there is one."""
+        return None if self._mask is None else self._mask.unpack()
+
     def keep_mask(self, seed: Seed, frame: Frame) -> None:
         """Remember the newest good mask, and the picture under it: they restore the object in a restarted decoder."""
-        self.mask = uncrop_mask(seed.bbox, seed.mask, frame.size)
+        self._mask = PackedMask.of_crop(seed.bbox, seed.mask, frame.size)
         self.mask_frame = self.motion_frame = frame.stamp.frame_id
         self.sighting, self.seen_unix_ns = _sighting(frame, seed), frame.stamp.captured_unix_ns
         self.mask_motion = geometry.IDENTITY.copy()
 
     def mask_at(self, frame_id: int) -> Array | None:
         """The last good mask, carried by the points to that frame; None before there is one."""
-        if self.mask is None:
+        if self._mask is None:
             return None
-        size = (self.mask.shape[0], self.mask.shape[1])
-        return motion.carry_mask(self.mask, geometry.compose(self._motion_to(frame_id), self.mask_motion), size)
+        carried = geometry.compose(self._motion_to(frame_id), self.mask_motion)
+        return motion.carry_mask(self._mask.unpack(), carried, self._mask.size)
 
     def restore_prompt(self, frame_id: int) -> Prompt:
         """What tells a restarted decoder of it: its mask on that frame, or its first prompt before there is one."""
@@ -127,13 +146,13 @@ class TrackedObject:
                 seen_unix_ns=self.seen_unix_ns,
                 sighting=self.sighting,
             )
-        return self.first_prompt
+        return self._first_prompt.whole
 
     def rescale(self, old_size: tuple[int, int], new_size: tuple[int, int], newest: int, frame_id: int) -> None:
         """Follow a change of the frame size: all points wait for a window that starts on `frame_id`."""
         scale = geometry.rescaling(old_size, new_size)
         mask = self.mask_at(newest)
-        self.mask = None if mask is None else motion.carry_mask(mask, scale, new_size)
+        self._mask = None if mask is None else PackedMask.pack(motion.carry_mask(mask, scale, new_size))
         self.mask_frame, self.motion_frame = -1, frame_id
         self.sighting = None
         self.anchor, self.window_ends = None, []
@@ -146,7 +165,7 @@ class TrackedObject:
         for point_set in self.point_sets:
             if self.motion_frame in point_set.path and frame_id in point_set.path:
                 xy, visibility = point_set.path[frame_id]
-                use = (point_set.labels == 1) & (visibility > VISIBLE)
+                use = (point_set.labels == 1) & (visibility > VISIBLE) & ~point_set.of_region
                 before.append(point_set.path[self.motion_frame][0][use])
                 after.append(xy[use])
         return motion.estimate_motion(np.concatenate(before), np.concatenate(after))
@@ -161,7 +180,16 @@ def _sighting(frame: Frame, seed: Seed) -> Sighting:
     window = (left, top, right - left, bottom - top)
     mask = np.zeros((window[3], window[2]), np.uint8)
     mask[y - top : y - top + height, x - left : x - left + width] = seed.mask
-    return Sighting(size=frame.size, window=window, rgb=frame.rgb[top:bottom, left:right].copy(), mask=mask)
+    rgb, reduction = frame.rgb[top:bottom, left:right], 1
+    while -(-rgb.shape[0] // reduction) * -(-rgb.shape[1] // reduction) > SIGHTING_PX:
+        reduction += 1
+    if reduction == 1:
+        rgb = rgb.copy()
+    else:
+        small = (-(-rgb.shape[1] // reduction), -(-rgb.shape[0] // reduction))
+        rgb = cv2.resize(rgb, small, interpolation=cv2.INTER_AREA)
+        mask = cv2.resize(mask, small, interpolation=cv2.INTER_NEAREST)
+    return Sighting(size=frame.size, window=window, rgb=rgb, mask=mask, reduction=reduction)
 
 
 def inside(xy: Array, size: tuple[int, int]) -> Array:

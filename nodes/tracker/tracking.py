@@ -26,7 +26,7 @@ from nodes.tracker.linking import make_linking
 from nodes.tracker.past_frames import PastFrames
 from nodes.tracker.point_model import PointModel
 from nodes.tracker.point_sampling import PointSampler, RandomSources
-from nodes.tracker.point_set import PointSet
+from nodes.tracker.point_set import PointSet, lacks_region
 from nodes.tracker.prompt_queue import PromptQueue
 from nodes.tracker.prompts_on_frames import PastPoints, PastPrompts
 from nodes.tracker.tracked_object import TrackedObject
@@ -53,6 +53,7 @@ class PointTracker:
         # Seeds may be of an earlier frame than the last of a window
         self.goes_back = options.reinit and options.reinit_variant != "A"
         self.wait_for_seed = options.wait_for_seed
+        self.revises = options.revises  # a window's later frames change where its points were
         self.redo_boundary = options.redo_boundary
         self.sampler = PointSampler(model, options, random_sources)
         self.buffer = FrameBuffer(BUFFER_HORIZONS * options.horizon)
@@ -208,7 +209,8 @@ class PointTracker:
             if self.goes_back and not prompted and tracked.anchor is not None and frame_id < tracked.anchor:
                 for o in self.objects.values() if self.together else [tracked]:
                     o.go_back([i for i in self.buffer.ids if i >= frame_id], self.horizon)
-            if self.reinit or not tracked.point_sets or (prompted and tracked.redraws):
+            redraws = (prompted and tracked.redraws) or lacks_region(self.model, tracked.point_sets)
+            if self.reinit or not tracked.point_sets or redraws:
                 mask = uncrop_mask(seed.bbox, seed.mask, seeds.size)
                 draw = partial(self.sampler.sample, object_id=seed.object_id, mask=mask, objects=len(self.objects))
                 tracked.replace_points([self.past_points.draw(chain, draw, tracked.window_ends)])
@@ -276,17 +278,18 @@ class PointTracker:
     def _answer(self, prompts: list[Prompt], due: tuple[int, ...]) -> list[Tracks]:
         """Run the windows as far as an answer needs it; the tracks of the pending frames that can be given out now."""
         newest, point_sets = self.pending.newest_id, self._point_sets(self.objects)
-        settled = self.linking.settle(point_sets, newest)
+        settled, unsettled = self.linking.settle(point_sets, newest), set(self.objects) if self.revises else set()
         if settled is None and due:
             self.linking.reach(self._point_sets(due), newest)
             settled = newest
+            unsettled -= {*due}  # their window has ended, and no later one goes back behind its end
         if self.emit == "frame" or prompts or not self.objects:
             settled = newest
         if settled is None:
             return []
         if settled == newest:
             windows.advance(self.model, self.buffer, point_sets)
-        return self.pending.take(settled, self.objects, prompts)
+        return self.pending.take(settled, self.objects, prompts, unsettled)
 
     def _start_windows(self, due: tuple[int, ...], buffered: BufferedFrame) -> None:
         """Start the next window of the objects `due` on the newest frame, and the first one of those that are new."""

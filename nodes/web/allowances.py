@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
+from stream.bucket import Bucket
+
 MAX_NAMES = 4096
 
 
@@ -14,28 +16,26 @@ class Allowances:
         self._burst = burst
         self._per_s = per_s
         self._clock = clock
-        self._spent: dict[str, tuple[float, float]] = {}  # name -> (how much, as of when)
+        self._buckets: dict[str, Bucket] = {}  # by name; whoever took one last comes last
 
     def take(self, name: str) -> bool:
         """Whether there is one left for that name; it is spent."""
-        spent = self._spent_by(name)
-        if spent + 1 > self._burst:
+        now_s = self._clock()
+        bucket = self._buckets.get(name) or Bucket(self._burst, self._per_s, now_s)
+        if bucket.left(now_s) < 1:
             return False
-        self._spent.pop(name, None)  # the newest comes last
-        if len(self._spent) >= MAX_NAMES:
-            self._forget()
-        self._spent[name] = (spent + 1, self._clock())
+        self._buckets.pop(name, None)
+        if len(self._buckets) >= MAX_NAMES:
+            self._forget(now_s)
+        bucket.take(1)
+        self._buckets[name] = bucket
         return True
 
     def give_back(self, name: str) -> None:
         """Let a name have all of its own again."""
-        self._spent.pop(name, None)
+        self._buckets.pop(name, None)
 
-    def _forget(self) -> None:
+    def _forget(self, now_s: float) -> None:
         """Make room: those that have all of theirs again are as good as forgotten; of the others the oldest go."""
-        spending = [(n, s) for n, s in self._spent.items() if self._spent_by(n) > 0]
-        self._spent = dict(spending[-MAX_NAMES * 3 // 4 :])
-
-    def _spent_by(self, name: str) -> float:
-        spent, at_s = self._spent.get(name, (0.0, 0.0))
-        return max(0.0, spent - (self._clock() - at_s) * self._per_s)
+        spending = [(name, bucket) for name, bucket in self._buckets.items() if not bucket.full(now_s)]
+        self._buckets = dict(spending[-MAX_NAMES * 3 // 4 :])

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from nodes.web.camera_summaries import summarise
 from nodes.web.counts import Latencies
 from nodes.web.pictures import BurntPictures, rescale
 from nodes.web.relay import Listening, Parts, Requests
@@ -25,6 +26,7 @@ log = logging.getLogger(__name__)
 SILENCE_S = 3.0  # without a word of the publisher, after which pages are told
 LINGER_S = 3.0  # so long scenes still come after the last viewer has looked away: a reload is no reason to stop
 TICK_S = 1.0
+GRID_S = 0.5  # between two pictures of a camera in the grid; in between, none is asked for, nor made
 MAX_CAMERAS = 64
 ALWAYS = ("status/", "masks/")  # what is listened to while nobody looks
 
@@ -58,16 +60,19 @@ class Hub:
         self.viewers = Viewers(max_viewers)
         self.requests = requests
         self.cameras = list(cameras)
+        self._learns_cameras = True  # from their statuses; False: it is told which there are
         self.malformed = 0  # messages of the publisher that are none
         self.heard_s = clock()  # when the publisher was heard last
         self.ended = ""  # why, once the run has ended
         self.latencies: dict[str, Latencies] = {}  # by camera, of the frames since the server began
+        self.newest: dict[str, WebScene] = {}  # by camera, of those that somebody has looked at
         self._burnt = BurntPictures()
         self._encoder = ThreadPoolExecutor(1, "web-encoder")
         self._listening = listening
         self._clock = clock
         self._statuses: dict[str, bytes] = {}  # JSON by camera
         self._looked_s: dict[str, float] = {}  # camera -> when somebody looked at it last
+        self._grid_s: dict[str, float] = {}  # camera -> when the grid got its last picture
 
     # --- viewers ---
 
@@ -94,11 +99,13 @@ class Hub:
         self.viewers.remove(viewer)
         self.choose_topics()
 
-    def look(self, viewer: Viewer, camera: str | None, max_width: int | None) -> bool:
-        """Let a viewer look at a camera (None: at nothing); False where there is no such camera."""
+    def look(self, viewer: Viewer, camera: str | None, max_width: int | None, *, grid: bool = False) -> bool:
+        """Let a viewer look at a camera (None: at nothing), or at the grid; False where there is no such camera."""
         if camera is not None and camera not in self.cameras:
             return False
-        viewer.look(camera, max_width)
+        if grid and not viewer.grid:
+            self._grid_s.clear()  # it shall not wait for its first pictures
+        viewer.look(camera, max_width, grid=grid)
         self.choose_topics()
         return True
 
@@ -107,7 +114,16 @@ class Hub:
         now_s = self._clock()
         self._looked_s |= dict.fromkeys(self.viewers.looked_at(), now_s)
         self._looked_s = {camera: at_s for camera, at_s in self._looked_s.items() if now_s - at_s <= LINGER_S}
-        self._listening.want(frozenset(f"scenes/{camera}" for camera in self._looked_s))
+        due = [camera for camera in self.cameras if self._due_in_grid(camera)] if self.viewers.at_grid else []
+        self._listening.want(frozenset(f"scenes/{camera}" for camera in {*self._looked_s, *due}))
+
+    def set_cameras(self, cameras: Sequence[str]) -> None:
+        """These are the cameras from now on."""
+        self._learns_cameras = False
+        self.cameras[:] = cameras
+        for known in (self.latencies, self._statuses, self._looked_s):
+            for camera in set(known) - set(cameras):
+                del known[camera]
 
     # --- what the run publishes ---
 
@@ -144,8 +160,17 @@ class Hub:
         return await asyncio.get_running_loop().run_in_executor(self._encoder, self._burnt.burn, scene)
 
     def _take_scene(self, scene: WebScene) -> None:
-        for viewer in self.viewers.offer(scene):
+        if scene.camera in self.cameras:
+            self.newest[scene.camera] = scene
+        for_grid = bool(self.viewers.at_grid) and self._due_in_grid(scene.camera)
+        for viewer in self.viewers.offer(scene, for_grid=for_grid):
             viewer.wake()
+        if for_grid and scene.camera in self.cameras:
+            self._grid_s[scene.camera] = self._clock()
+            self.choose_topics()
+
+    def _due_in_grid(self, camera: str) -> bool:
+        return self._clock() - self._grid_s.get(camera, -GRID_S) >= GRID_S
 
     def _take_masks(self, parts: Parts) -> None:
         try:
@@ -166,6 +191,8 @@ class Hub:
         if parts[0] != f"status/{status.camera}".encode():
             raise MessageError("a status came with another camera's topic")
         if status.camera not in self.cameras:
+            if not self._learns_cameras:  # the last word of one that was removed
+                return
             if len(self.cameras) >= MAX_CAMERAS:
                 raise MessageError(f"more than {MAX_CAMERAS} cameras")
             self.cameras.append(status.camera)
@@ -178,7 +205,10 @@ class Hub:
         self.choose_topics()
         silent_s = self._clock() - self.heard_s
         silence = json.dumps({"type": "silence", "since_s": round(silent_s, 1)}) if silent_s > SILENCE_S else ""
+        summaries = self.summaries_text() if self.viewers.at_grid else ""
         for viewer in self.viewers:
+            if viewer.grid and not silence:
+                viewer.say(summaries)
             if text := silence or self.status_text(viewer):
                 viewer.say(text)
                 viewer.wake()
@@ -193,6 +223,11 @@ class Hub:
         return (
             f'{{"type":"status","camera":{json.dumps(camera)},"status":{status.decode()},"viewer":{json.dumps(own)}}}'
         )
+
+    def summaries_text(self) -> str:
+        """What the grid shows of each camera beside its picture."""
+        summaries = {camera: summarise(self.status(camera)) for camera in self.cameras}
+        return json.dumps({"type": "cameras", "cameras": summaries})
 
     def status(self, camera: str) -> dict[str, Any]:
         """The newest status of a camera; {} while nothing is known."""

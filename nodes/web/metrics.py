@@ -19,6 +19,7 @@ from nodes.web.hub import Hub
 
 STATES = ("starting", "running", "degraded", "interrupted", "paused", "ended")
 OBJECT_STATES = ("starting", "tracked", "uncertain", "lost", "reacquired")
+SHARED = ["camera", "outcome"]
 CONTENT_TYPE = CONTENT_TYPE_LATEST
 
 Family = CounterMetricFamily | GaugeMetricFamily | HistogramMetricFamily
@@ -58,6 +59,7 @@ class RunCollector(Collector):
         yield from self._frames(runs)
         yield from self._nodes(runs)
         yield from self._objects(runs)
+        yield from self._sharing(runs)
         yield self._latency()
 
     def _frames(self, runs: dict[str, dict[str, Any]]) -> Iterator[Family]:
@@ -122,6 +124,41 @@ class RunCollector(Collector):
             for state in OBJECT_STATES:
                 family.add_metric([camera, state], float(states.count(state)))
         yield family
+
+    def _sharing(self, runs: dict[str, dict[str, Any]]) -> Iterator[Family]:
+        """Of cameras that share a model."""
+        sharing = {camera: run["sharing"] for camera, run in runs.items() if isinstance(run.get("sharing"), dict)}
+        requests = CounterMetricFamily(
+            "sam_pt_shared_frames", "Frames that a shared model was asked for, by what became of them", labels=SHARED
+        )
+        for camera, own in sharing.items():
+            for outcome in ("served", "late", "replaced"):
+                requests.add_metric([camera, outcome], number(own, outcome))
+        yield requests
+        for kind, name, path, scale, text in (
+            (
+                CounterMetricFamily,
+                "deadline_misses",
+                ("misses",),
+                1.0,
+                "Requests that were served after their deadline",
+            ),
+            (CounterMetricFamily, "model_seconds", ("used_ms",), 1e-3, "Time of the shared model that was used"),
+            (GaugeMetricFamily, "service_ratio", ("service_ratio",), 1.0, "Frames served of those asked for, lately"),
+            (GaugeMetricFamily, "batch_occupancy", ("device", "batch_occupancy"), 1.0, "Requests in a batch"),
+            (GaugeMetricFamily, "jain_index", ("device", "jain_index"), 1.0, "How even the service ratios are"),
+            (
+                GaugeMetricFamily,
+                "queue_age_seconds",
+                ("device", "queue_age_ms", "p99"),
+                1e-3,
+                "What 99 in 100 requests wait at most",
+            ),
+        ):
+            family = kind(f"sam_pt_shared_{name}", text, labels=["camera"])
+            for camera, own in sharing.items():
+                family.add_metric([camera], scale * number(own, *path))
+            yield family
 
     def _latency(self) -> Family:
         family = HistogramMetricFamily(

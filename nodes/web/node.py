@@ -9,12 +9,14 @@ from nodes.web.camera_uploads import CameraUploads
 from nodes.web.hub import ALWAYS
 from nodes.web.relay import Listening, Requests
 from nodes.web.server import WebServer
-from stream.commands import Command, Start
+from stream.commands import Command, SetCameras, Start
 from stream.messages import Upload
 from stream.node import NodeContext, Stage
 from stream.reports import Progress
 from stream.settings.addresses import source_kind
-from stream.settings.config import Config
+from stream.settings.cameras import camera_configs
+from stream.settings.config import Config, FleetConfig
+from stream.settings.recordings import camera_folder, recording_node
 
 log = logging.getLogger(__name__)
 
@@ -32,13 +34,16 @@ class WebStage(Stage):
     def __init__(self, config: Config, node: NodeContext) -> None:
         self._node = node
         self._uploads: deque[Upload] = deque(maxlen=MAX_UPLOADS)
-        from_page = source_kind(config.capture.source) == "browser"
+        several = isinstance(config, FleetConfig)
+        from_page = not several and source_kind(config.capture.source) == "browser"
         camera_feed = CameraUploads(self._take_upload) if from_page else None
-        camera = config.capture.camera
-        topics = [f"{topic}{camera}" for topic in ALWAYS]
+        cameras = list(camera_configs(config))
+        topics = list(ALWAYS) if several else [f"{topic}{cameras[0]}" for topic in ALWAYS]
         listening, requests = Listening(node.open_listener(topics)), Requests(node.open_control())
         try:
-            self._server = WebServer(config.web, listening, requests, [camera], node.folder, camera_feed)
+            own = camera_configs(config)
+            folders = {name: camera_folder(c) for name, c in own.items() if recording_node(c)}
+            self._server = WebServer(config.web, listening, requests, cameras, node.folder, camera_feed, folders)
         except Exception:
             listening.close()
             requests.close()
@@ -46,9 +51,11 @@ class WebStage(Stage):
         self._url = self._server.start()
 
     def handle_command(self, command: Command) -> None:
-        """Say where the page is."""
+        """Say where the page is; take the cameras that there are."""
         if isinstance(command, Start):
             log.info("the page is at %s", self._url)
+        elif isinstance(command, SetCameras):
+            self._server.set_cameras(list(command.endpoints))
 
     def on_idle(self) -> None:
         """Send what a page's camera has given; end with the server, if that has failed."""

@@ -32,13 +32,14 @@ SEND_S = 15.0  # one that takes nothing for so long, too
 MALFORMED = 5  # messages that are none, after which a page is closed
 MESSAGES_PER_S, MESSAGE_BURST = 200.0, 400.0
 MAX_REQUESTS = 16  # of one page, without a reply
-VIEWER_METHODS = ("list_objects", "stats", "list_cameras")
+VIEWER_METHODS = ("list_objects", "stats", "list_cameras", "list_zones")
 LOGGED_OUT = 4401  # close code
 
 
 class Look(msgspec.Struct, tag_field="type", tag="look"):
     camera: Annotated[str, Meta(max_length=64)] | None = None
     max_width: Annotated[int, Meta(ge=16, le=65535)] | None = None
+    grid: bool = False
 
 
 class Ack(msgspec.Struct, tag_field="type", tag="ack"):
@@ -146,9 +147,13 @@ class PageSocket:
 
     def _take_text(self, text: str) -> None:
         match _decoder.decode(text):
-            case Look(camera=camera, max_width=max_width):
-                if not self._hub.look(self.viewer, camera, max_width):
+            case Look(camera=camera, max_width=max_width, grid=grid):
+                if grid and camera is not None:
+                    raise ValueError("one camera, or the grid")
+                if not self._hub.look(self.viewer, camera, max_width, grid=grid):
                     raise ValueError("no such camera")
+                if grid:
+                    self._say_text(self._hub.summaries_text())
             case Ack():
                 self.viewer.acknowledge()
                 self._woken.set()

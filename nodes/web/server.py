@@ -4,14 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import errno
 import logging
-import socket
-import ssl
 import threading
 import time
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 
 from nodes.web.access.passwords import read_accounts
@@ -20,34 +16,25 @@ from nodes.web.access.run_files import Address, RunFiles
 from nodes.web.access.sessions import Access
 from nodes.web.camera_feed import CameraFeed
 from nodes.web.counts import Counts
+from nodes.web.door import BACKLOG, open_door, read_certificate, read_token
 from nodes.web.http.gate import Gate
 from nodes.web.http.limited_server import LimitedServer
 from nodes.web.http.login_handlers import LoginHandlers
 from nodes.web.http.page_handlers import PageHandlers
 from nodes.web.http.program_handlers import ProgramHandlers
+from nodes.web.http.recording_handlers import RecordingHandlers
 from nodes.web.http.static_files import read_static_files
-from nodes.web.hub import TICK_S, Hub
+from nodes.web.hub import GRID_S, TICK_S, Hub
 from nodes.web.metrics import Metrics
 from nodes.web.relay import Listening, Requests
-from stream.errors import ConfigError, SourceError
+from stream.errors import SourceError
 from stream.settings.config import Web
-from stream.settings.web_access import host_and_port
 
 log = logging.getLogger(__name__)
 
 START_S = 10.0
 STOP_S = 1.0  # for pages to take their last message
-BACKLOG = 128
 HANDSHAKE_S = 10.0
-
-
-@dataclass(frozen=True)
-class Door:
-    """The listening socket, and how it is reached."""
-
-    socket: socket.socket
-    host: str  # as bound
-    url: str  # for a browser on this machine, or on others where they can reach it
 
 
 class WebServer:
@@ -61,20 +48,23 @@ class WebServer:
         cameras: Sequence[str],
         folder: Path,
         camera_feed: CameraFeed | None = None,
+        recordings: Mapping[str, Path] | None = None,
     ) -> None:
         """ConfigError where the address can't be bound or a file can't be read.
 
-        `folder` is the run's own: links and sessions are kept there.
+        `folder` is the run's own: links and sessions are kept there. `recordings` are folders by camera.
         """
         self._files = RunFiles(folder)
         self._accounts = read_accounts(web.passwords) if web.passwords else {}
-        self._tls = _tls(web)
+        self._tls = read_certificate(web)
         self._metrics_token = read_token(web.metrics_token)
         self._web = web
         self._listening, self._requests = listening, requests
         self._cameras = cameras
         self._camera_feed = camera_feed
+        self._recordings = dict(recordings or {})
         self._static = read_static_files()
+        self._hub: Hub | None = None  # while it serves
         earlier = self._files.load_address()
         self.door = open_door(web, earlier.port if earlier else 0)
         self.access = Access(time.monotonic, self._files)
@@ -95,6 +85,12 @@ class WebServer:
         if self._accounts:
             return self.door.url
         return f"{self.door.url}?once={self.access.make_link()}"
+
+    def set_cameras(self, cameras: Sequence[str]) -> None:
+        """These are the cameras from now on; from another thread."""
+        if self._loop is not None and self._hub is not None and self._thread.is_alive():
+            with contextlib.suppress(RuntimeError):  # it has just ended by itself
+                self._loop.call_soon_threadsafe(self._hub.set_cameras, list(cameras))
 
     @property
     def serving(self) -> bool:
@@ -126,7 +122,7 @@ class WebServer:
     async def _serve(self) -> None:
         loop = self._loop = asyncio.get_running_loop()
         self._stopping = asyncio.Event()
-        hub = Hub(self._listening, self._requests, self._cameras, self._web.max_viewers)
+        hub = self._hub = Hub(self._listening, self._requests, self._cameras, self._web.max_viewers)
         cookie = f"sam_pt_live_{self.door.socket.getsockname()[1]}"  # cookies are shared by all ports of a host
         counts = Counts()
         page = PageHandlers(hub, self.access, counts, self._static, self._camera_feed)
@@ -135,7 +131,15 @@ class WebServer:
         )
         programs = ProgramHandlers(hub, Metrics(hub, counts))
         hosts = Hosts(self.door.host, self._web.hosts)
-        gate = Gate([page, login, programs], login, self.access, counts, hosts, cookie, self._metrics_token)
+        gate = Gate(
+            [page, login, programs, RecordingHandlers(self._recordings)],
+            login,
+            self.access,
+            counts,
+            hosts,
+            cookie,
+            self._metrics_token,
+        )
         server = LimitedServer(gate.handle, counts)
         self._requests.start(loop)
         self._listening.start(loop, hub.take)
@@ -147,11 +151,16 @@ class WebServer:
             ssl_handshake_timeout=HANDSHAKE_S if self._tls else None,
         )
         self._ready.set()
-        ticking = asyncio.create_task(_tick([hub.tick, page.close_pages, server.count]))
+        every_second = [hub.tick, page.close_pages, server.count]
+        ticking = [
+            asyncio.create_task(_tick(every_second, TICK_S)),
+            asyncio.create_task(_tick([hub.choose_topics], GRID_S / 2)),
+        ]
         try:
             await self._stopping.wait()
         finally:
-            ticking.cancel()
+            for task in ticking:
+                task.cancel()
             listener.close()
             hub.end(self._reason)
             await asyncio.sleep(min(0.2, STOP_S) if len(hub.viewers) else 0)
@@ -159,92 +168,12 @@ class WebServer:
             hub.close()
 
 
-async def _tick(actions: Sequence[Callable[[], None]]) -> None:
-    """Do these once a second."""
+async def _tick(actions: Sequence[Callable[[], None]], period_s: float) -> None:
+    """Do these again and again."""
     while True:
-        await asyncio.sleep(TICK_S)
+        await asyncio.sleep(period_s)
         for action in actions:
             try:
                 action()
             except Exception:
                 log.exception("a fault in the web server", extra={"once_key": "web tick"})
-
-
-def open_door(web: Web, earlier_port: int = 0) -> Door:
-    """The listening socket; ConfigError says why there is none.
-
-    Where the system is to choose the port, that of an earlier life of this node is taken again if it is free, so that
-    the pages that are open find it.
-    """
-    host, port = host_and_port(web.endpoint)
-    if port == 0 and earlier_port:
-        with contextlib.suppress(ConfigError):
-            return _open_door(web, host, earlier_port)
-    return _open_door(web, host, port)
-
-
-def _open_door(web: Web, host: str, port: int) -> Door:
-    scheme = "https" if web.certificate else "http"
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        listening = socket.socket(family, kind, protocol)
-    except OSError as error:
-        raise ConfigError(f"--web {web.endpoint}: {host} is no address of this machine ({error.strerror})") from None
-    try:
-        listening.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        listening.bind(address)
-        listening.listen(BACKLOG)
-    except OSError as error:
-        listening.close()
-        raise ConfigError(_why_not_bound(web.endpoint, error)) from None
-    bound_host, bound_port = listening.getsockname()[:2]
-    shown = _own_address() if bound_host in ("0.0.0.0", "::") else "127.0.0.1" if host == "localhost" else bound_host
-    name = f"[{shown}]" if ":" in shown else shown
-    return Door(listening, bound_host, f"{scheme}://{name}:{bound_port}/")
-
-
-def _why_not_bound(endpoint: str, error: OSError) -> str:
-    reason = {
-        errno.EADDRINUSE: "is in use by another program; stop that one or choose another port",
-        errno.EACCES: "needs a port of 1024 or more, or the right to use a lower one",
-        errno.EADDRNOTAVAIL: "is no address of this machine",
-    }.get(error.errno or 0, f"can't be bound ({error.strerror})")
-    return f"--web (web.endpoint) {endpoint} {reason}"
-
-
-def _own_address() -> str:
-    """An address that other machines reach this one at, as far as the routes tell; nothing is sent."""
-    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
-        try:
-            probe.connect(("192.0.2.1", 9))
-            return str(probe.getsockname()[0])
-        except OSError:
-            return "127.0.0.1"
-
-
-def _tls(web: Web) -> ssl.SSLContext | None:
-    if not web.certificate:
-        return None
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    try:
-        context.load_cert_chain(web.certificate, web.key)
-    except (OSError, ssl.SSLError) as error:
-        raise ConfigError(
-            f"web.certificate {web.certificate} and web.key {web.key} are no certificate and its key ({error.strerror})"
-        ) from None
-    return context
-
-
-def read_token(path: str) -> str:
-    """The first line of a file; "" for no file."""
-    if not path:
-        return ""
-    try:
-        token = (Path(path).read_text().splitlines() or [""])[0].strip()
-    except (OSError, UnicodeDecodeError) as error:
-        raise ConfigError(f"web.metrics_token {path}: can't be read ({error})") from None
-    if len(token) < 16:
-        raise ConfigError(f"web.metrics_token {path}: its first line has {len(token)} characters; needs 16 or more")
-    return token

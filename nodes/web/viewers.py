@@ -1,5 +1,7 @@
 """Scenes and acknowledgements in, what each viewer is sent out: the newest, never more than two unacknowledged.
 
+A viewer looks at one camera, or at the grid: all cameras, each now and then. Of each camera the newest waits.
+
 A viewer that is slow, far away or asleep misses scenes; it neither holds the others up nor makes anything grow.
 """
 
@@ -21,7 +23,8 @@ class Viewer:
     """A page, or a stream, that looks at a camera."""
 
     role: Role
-    camera: str | None = None  # that it looks at; None: at nothing
+    camera: str | None = None  # that it looks at; None: at nothing, or at the grid
+    grid: bool = False  # it looks at all cameras
     max_width: int | None = None  # px that it can use; None: the picture as it is
     in_flight: int = 0
     sent: int = 0
@@ -31,15 +34,15 @@ class Viewer:
     overflowed: bool = False  # it takes no messages: it is to be closed
     last_camera: str | None = None  # that it looked at last
     wake: Callable[[], None] = lambda: None  # called by whoever gives it something to send
-    _waiting: WebScene | None = None  # the newest, until an acknowledgement makes room
+    _waiting: dict[str, WebScene] = field(default_factory=dict)  # by camera the newest, until there is room
 
-    def look(self, camera: str | None, max_width: int | None) -> None:
-        """Look at a camera from the next scene on."""
-        if camera != self.camera:
+    def look(self, camera: str | None, max_width: int | None, *, grid: bool = False) -> None:
+        """Look at a camera, or at the grid, from the next scene on."""
+        if (camera, grid) != (self.camera, self.grid):
             self.to_send.clear()
-            self._waiting = None
+            self._waiting.clear()
             self.in_flight = 0  # a page that was hidden may have painted none of those that it was sent
-        self.camera, self.max_width = camera, max_width
+        self.camera, self.grid, self.max_width = camera, grid, max_width
         self.last_camera = camera or self.last_camera
 
     def offer(self, scene: WebScene) -> None:
@@ -47,15 +50,14 @@ class Viewer:
         if self.in_flight < IN_FLIGHT:
             self._send(scene)
             return
-        self.dropped += self._waiting is not None
-        self._waiting = scene
+        self.dropped += scene.camera in self._waiting
+        self._waiting[scene.camera] = scene  # which keeps its camera's place in the queue
 
     def acknowledge(self) -> None:
         """The oldest scene under way has been painted."""
         self.in_flight = max(0, self.in_flight - 1)
-        if self._waiting is not None and self.in_flight < IN_FLIGHT:
-            scene, self._waiting = self._waiting, None
-            self._send(scene)
+        if self._waiting and self.in_flight < IN_FLIGHT:
+            self._send(self._waiting.pop(next(iter(self._waiting))))
 
     def say(self, text: str) -> None:
         """Send a message beside the scenes."""
@@ -102,9 +104,14 @@ class Viewers:
         """The cameras that somebody looks at."""
         return {v.camera for v in self._viewers if v.camera is not None}
 
-    def offer(self, scene: WebScene) -> list[Viewer]:
-        """Give a scene to all who look at its camera; the viewers that have something to send now."""
-        looking = [v for v in self._viewers if v.camera == scene.camera]
+    @property
+    def at_grid(self) -> list[Viewer]:
+        """Those that look at the grid."""
+        return [v for v in self._viewers if v.grid]
+
+    def offer(self, scene: WebScene, *, for_grid: bool = False) -> list[Viewer]:
+        """Give a scene to all who look at its camera, or to the grid, too; the viewers that have something to send."""
+        looking = [v for v in self._viewers if v.camera == scene.camera or (for_grid and v.grid)]
         for viewer in looking:
             viewer.offer(scene)
         return [v for v in looking if v.to_send]

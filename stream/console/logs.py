@@ -6,10 +6,24 @@ import json
 import logging
 import sys
 import time
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 
 from stream.settings.config import Log
 from stream.settings.secrets import redact
+
+_camera: ContextVar[str] = ContextVar("camera", default="")  # whose events are being handled, of several
+
+
+@contextmanager
+def about_camera(name: str) -> Iterator[None]:
+    """What is logged inside is about that camera ("": about none)."""
+    token = _camera.set(name)
+    try:
+        yield
+    finally:
+        _camera.reset(token)
 
 
 class TextLines(logging.Formatter):
@@ -25,7 +39,11 @@ class TextLines(logging.Formatter):
         """Which node of the process says this: by the thread, else by the module; else it is the process itself."""
         thread, module = record.threadName or "", f"{record.name}..".split(".")
         names = [thread, thread.rpartition("-")[0], *module[1 : 2 if module[0] == "nodes" else 1]]
-        return next((name for name in names if name in self._nodes), self._process)
+        return next((name for name in names if name in self._nodes), _camera.get() or self._process)
+
+    def camera_of(self, node: str) -> str:
+        """Which of several cameras a node belongs to; "" where the run has one."""
+        return node.partition("/")[0] if "/" in node else _camera.get()
 
     def format(self, record: logging.LogRecord) -> str:
         clock = time.strftime("%H:%M:%S", time.localtime(record.created))
@@ -40,10 +58,13 @@ class JsonLines(TextLines):
     """One JSON object a line."""
 
     def format(self, record: logging.LogRecord) -> str:
+        node = self.node_of(record)
+        camera = self.camera_of(node)
         line = {
             "time": round(record.created, 3),
             "level": record.levelname.lower(),
-            "node": self.node_of(record),
+            **({"camera": camera} if camera else {}),
+            "node": node.rpartition("/")[2] if node != camera else self._process,
             "logger": record.name,
             "message": redact(record.getMessage()),
         }

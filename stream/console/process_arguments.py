@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import re
 from collections.abc import Sequence
@@ -35,14 +36,30 @@ def _mistyped(arguments: Sequence[str]) -> list[str]:
     return [f"rtsp://{match[1]}" for match in found if match]
 
 
+def overwrite_arguments(arguments: Sequence[str]) -> None:
+    """Show these arguments in the list of processes, as far as those that the process was started with left room."""
+    import ctypes
+
+    with contextlib.suppress(OSError, ValueError, IndexError):  # no Linux, or no /proc
+        begin, end = _bounds()
+        text = b"\0".join(map(os.fsencode, arguments))
+        ctypes.memmove(begin, text[: end - begin - 1].ljust(end - begin, b"\0"), end - begin)
+
+
+def _bounds() -> tuple[int, int]:
+    """Where the arguments lie in our memory; ValueError where the kernel does not say."""
+    fields = Path("/proc/self/stat").read_text().rpartition(") ")[2].split()
+    begin, end = (int(fields[i - 2]) for i in (ARGUMENTS_BEGIN, ARGUMENTS_END))
+    if not 0 < begin < end:
+        raise ValueError("the kernel does not say where the arguments are")
+    return begin, end
+
+
 def _overwrite() -> None:
     """Write over the arguments where the kernel reads them for `ps`: in our own memory. Lengths can't change."""
     import ctypes
 
-    fields = Path("/proc/self/stat").read_text().rpartition(") ")[2].split()
-    begin, end = (int(fields[i - 2]) for i in (ARGUMENTS_BEGIN, ARGUMENTS_END))
-    if not 0 < begin < end:
-        return
+    begin, end = _bounds()
     arguments = ctypes.string_at(begin, end - begin).split(b"\0")
     hidden = b"\0".join(_hidden(argument) for argument in arguments)
     ctypes.memmove(begin, hidden, end - begin)

@@ -76,6 +76,7 @@ class ObjectHeader(msgspec.Struct, frozen=True, kw_only=True):
     shape: tuple[Px, Px]  # rows, columns of the picture in the payload
     label: Annotated[str, Meta(max_length=64)] = ""  # what the user calls it; none from an older publisher
     reason: Annotated[str, Meta(max_length=200)] = ""  # why it is uncertain or lost; none from an older publisher
+    points_final: bool | msgspec.UnsetType = msgspec.UNSET  # sent where it is False alone
 
 
 class MasksHeader(StampedHeader, frozen=True, kw_only=True):

@@ -141,6 +141,7 @@ def _describe(o: ObjectMask, codec: Codec, payload: int, size: tuple[int, int]) 
         shape=payload_shape(codec, o.bbox, size),
         label=o.label,
         reason=o.reason,
+        points_final=msgspec.UNSET if o.points_final else False,
     )
 
 
@@ -230,4 +231,5 @@ def _object(o: ObjectHeader, payload: bytes | memoryview, size: tuple[int, int])
         labels=points[:, 2].astype(np.uint8),
         label=o.label,
         reason=o.reason,
+        points_final=o.points_final is not False,
     )

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Literal, get_args, get_origin
+from types import UnionType
+from typing import Annotated, Any, Literal, Union, get_args, get_origin
 
 import msgspec
 
@@ -12,7 +13,10 @@ from stream.settings.config import Config, Section
 def type_of(dotted: str) -> Any:
     """The declared type of a key such as `tracker.emit`; None where there is no such key."""
     kind: Any = Config
-    for key in dotted.split("."):
+    words = dotted.split(".")
+    if words[0] == "cameras":  # the last two of cameras.NAME.SECTION.KEY
+        words = words[-2:] if len(words) > 3 else words
+    for key in words:
         if not (isinstance(kind, type) and issubclass(kind, Section)):
             return None
         kind = {field.name: field.type for field in msgspec.structs.fields(kind)}.get(key)
@@ -27,22 +31,45 @@ def words_of(kind: Any) -> tuple[str, ...]:
 
 
 def needed(kind: Any) -> str:
-    """What a value of this type has to be: `auto, off or a number above 0`; empty where msgspec says it well enough."""
-    described = [part.description for part in get_args(kind) if isinstance(part, msgspec.Meta) and part.description]
-    if described or not words_of(kind):
-        return "".join(described)
-    *most, last = [*words_of(kind), *(text for part in get_args(kind) for text in _others(part))]
+    """What a value of this type has to be: `auto, off or a number above 0`, `a whole number from 1 to 100`."""
+    *most, last = [*words_of(kind), *_beside_words(kind)]
     return f"{', '.join(most)} or {last}" if most else last
 
 
-def _others(kind: Any) -> list[str]:
-    """What the part of a union takes that is no word."""
+def _beside_words(kind: Any) -> list[str]:
+    """What a value of this type may be that is no word of a few."""
+    origin = get_origin(kind)
     if kind is bool:
         return ["true", "false"]
-    if kind in (int, float):
-        return ["a number"]
-    number, *limits = get_args(kind) or (None,)
-    if number not in (int, float):
+    if origin is Literal:
         return []
-    above = [limit.gt for limit in limits if limit.gt is not None]
-    return [f"a number above {max(above):g}" if above else "a number"]
+    if origin is Annotated:
+        number, *limits = get_args(kind)
+        described = [limit.description for limit in limits if limit.description]
+        return described or [_number(number, limits)]
+    if origin in (Union, UnionType):
+        return [text for part in get_args(kind) for text in _beside_words(part)]
+    if origin is tuple:
+        return ["a list of texts, such as [a, b]"]
+    if origin is dict:
+        return ["names with texts, such as {a: b}"]
+    return ["text"] if kind is str else [_number(kind, [])]
+
+
+def _number(kind: Any, limits: list[msgspec.Meta]) -> str:
+    """A number within its limits, in words."""
+    words = "a whole number" if kind is int else "a number"
+    least, most = (
+        next((getattr(x, name) for x in limits if getattr(x, name) is not None), None) for name in ("ge", "le")
+    )
+    above, below = (
+        next((getattr(x, name) for x in limits if getattr(x, name) is not None), None) for name in ("gt", "lt")
+    )
+    factor = next((x.multiple_of for x in limits if x.multiple_of is not None), None)
+    if least is not None and most is not None:
+        words += f" from {least:g} to {most:g}"
+    elif least is not None:
+        words += f" from {least:g} to below {below:g}" if below is not None else f" of {least:g} or more"
+    elif above is not None:
+        words += f" above {above:g}"
+    return f"{words} that is a multiple of {factor:g}" if factor is not None else words

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Annotated, Literal
 
-import msgspec
 from msgspec import Meta
 
 from stream.settings.addresses import LIVE_KINDS, source_kind
+from stream.settings.section import Section as Section  # others take it from here
+from stream.settings.zones import Zones
 
 Positive = Annotated[float, Meta(gt=0)]
 Count = Annotated[int, Meta(ge=1)]
@@ -16,10 +17,6 @@ Share = Annotated[float, Meta(ge=0, le=1)]
 # the description is what an error says is needed
 Device = Annotated[str, Meta(pattern=r"^(auto|cpu|cuda(:\d+)?)$", description="auto, cpu, cuda or cuda:NUMBER")]
 PictureSize = Annotated[str, Meta(pattern=r"^\d+x\d+$", description="WIDTHxHEIGHT")]
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A section of the config; unknown keys are refused."""
 
 
 class Capture(Section, frozen=True):
@@ -58,7 +55,7 @@ class Capture(Section, frozen=True):
 class Tracker(Section, frozen=True):
     """How points are followed (paper, section 3.2)."""
 
-    backend: Literal["lucas_kanade", "pips", "raft", "tapnet"] = "lucas_kanade"
+    backend: Literal["lucas_kanade", "pips", "raft", "tapnet", "superglue", "lightglue"] = "lucas_kanade"
     horizon: Annotated[int, Meta(ge=2, le=64)] = 8  # frames in a window; the anchor is the first. PIPS sees at most 8
     # when a frame is answered: at once, or with its whole window; auto: at once on a live feed alone
     emit: Literal["auto", "frame", "horizon"] = "frame"
@@ -77,11 +74,17 @@ class Tracker(Section, frozen=True):
     flow_updates: Annotated[int, Meta(ge=1, le=64)] = 32  # raft: of the flow between two frames (SAM-PT: 32)
     # raft: a point whose way back misses by more px is hidden, at the cost of a second flow each frame; 0: off (SAM-PT)
     flow_check_px: Annotated[float, Meta(ge=0)] = 0.0
-    # file of the official weights (pips: or folder); empty: where tools/fetch_weights.py puts them
+    # superglue, lightglue: keypoints of a frame, the strongest; 0: all (SAM-PT). The cost grows with the square
+    max_keypoints: Natural = 2048
+    # superglue, lightglue: which end of a match has to lie inside the mask that the object had on its reference frame:
+    # the keypoint of that frame (reference), or that of the newest (target: SAM-PT, for objects that hardly move)
+    match_end: Literal["reference", "target"] = "reference"
+    # file of the official weights (pips: or folder; superglue, lightglue: folder with both files); empty: where
+    # tools/fetch_weights.py puts them
     checkpoint: str = ""
-    # pips, raft: HEIGHTxWIDTH that frames are fitted into, px; native: the frame's own (tapnet: always 256x256)
+    # all networks but tapnet (always 256x256): HEIGHTxWIDTH that frames are fitted into, px; native: the frame's own
     size: Annotated[str, Meta(pattern=r"^(native|\d+x\d+)$", description="HEIGHTxWIDTH or native")] = "576x1024"
-    # pips, raft: float32 is the reference, and the only one of tapnet
+    # float32 is the reference; only pips and raft compute in another
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     device: Device = "auto"  # of the point model; auto takes a GPU where there is one
 
@@ -89,9 +92,10 @@ class Tracker(Section, frozen=True):
 class Decoder(Section, frozen=True):
     """How points become masks."""
 
-    backend: Literal["lite", "sam", "hq_sam", "mobile_sam"] = "lite"
-    model: Literal["vit_b", "vit_l", "vit_h", "vit_tiny"] = "vit_h"  # sam, hq_sam: the image encoder; tiny: HQ alone
-    checkpoint: str = ""  # file of the official weights; empty: where tools/fetch_weights.py puts them
+    backend: Literal["lite", "sam", "hq_sam", "mobile_sam", "sam2", "edgetam"] = "lite"
+    # The image encoder: of sam and hq_sam vit_b, vit_l, vit_h (hq_sam also vit_tiny); of sam2 the rest; edgetam has one
+    model: Literal["vit_b", "vit_l", "vit_h", "vit_tiny", "tiny", "small", "base_plus", "large"] = "vit_h"
+    checkpoint: str = ""  # file of the weights, or a folder with it; empty: where tools/fetch_weights.py puts them
     # px, longest side of the encoder's input; 1024 as trained, smaller is faster and coarser
     side: Annotated[int, Meta(ge=256, le=1024, multiple_of=64)] = 1024
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the image encoder; float32 is the reference
@@ -118,8 +122,9 @@ class Decoder(Section, frozen=True):
 class Renderer(Section, frozen=True):
     """Sinks for people. Each is off while its path is empty."""
 
-    record: str = ""  # MP4
-    segment_s: Annotated[float, Meta(ge=0)] = 0.0  # a new recording after so long, named by its time; 0: one file
+    record: str = ""  # MP4; or a folder of segments that manages its space: see `recording`
+    # of a file: a new recording after so long, named by its time; 0: one file
+    segment_s: Annotated[float, Meta(ge=0)] = 0.0
     save_masks: str = ""  # folder for label images
     window: bool = False  # in a preset also auto: a window where there is a screen, else the page (web.endpoint)
     snapshots: str = "."  # folder that snapshots are written to
@@ -173,12 +178,28 @@ class Supervisor(Section, frozen=True):
     journal: str = ""  # file that objects outlive the run in ({camera}: its name); empty: they outlive restarts only
 
 
+class Recording(Section, frozen=True):
+    """Recordings of unattended runs, where `renderer.record` is a folder (docs/recording.md). 0: no limit."""
+
+    when: Literal["continuous", "objects"] = "continuous"  # objects: only while one is in sight
+    overlay: bool = False  # masks drawn into the picture; else a camera's own packets are copied where it sends some
+    masks: bool = True  # write them beside the video, a line of JSON a frame
+    segment_s: Positive = 60.0  # a new file at the first key frame after so long
+    pre_s: Annotated[float, Meta(ge=0, le=60)] = 5.0  # objects: so much from before one was seen
+    post_s: Annotated[float, Meta(ge=0)] = 10.0  # objects: so much after the last was seen
+    max_days: Annotated[float, Meta(ge=0)] = 0.0  # older segments are deleted
+    max_mb: Annotated[float, Meta(ge=0)] = 0.0  # that the recordings of a camera take; the oldest segments give way
+    replay_masks: str = ""  # file of masks that are shown in place of new ones, with --source on the video beside it
+    keep_free_mb: Annotated[float, Meta(ge=0)] = 1000.0  # of the disk; the oldest segments give way
+
+
 class Graph(Section, frozen=True):
     """Where nodes run and how they are reached; the defaults are one host over ipc."""
 
     run: tuple[str, ...] = ()  # the nodes that this host starts; empty: all
-    # node: a process for each; camera: one for all nodes of the camera, as threads; auto: as the number of cameras asks
-    processes: Literal["node", "camera", "auto"] = "auto"
+    # node: a process for each; camera: one for all nodes of a camera, as threads; auto: node for one camera, camera for
+    # several (docs/fleet.md)
+    processes: Literal["node", "camera", "device", "auto"] = "auto"
     host: bool = True  # false: this host lends its nodes to the graph of another
     endpoints: dict[str, str] = {}  # topic -> tcp://host:port, where it leaves ipc
     keys: str = ""  # folder with graph.key (public) and graph.key_secret: CURVE on every tcp endpoint
@@ -207,6 +228,8 @@ class Config(Section, frozen=True):
     supervisor: Supervisor = Supervisor()
     graph: Graph = Graph()
     log: Log = Log()
+    recording: Recording = Recording()
+    zones: Zones = Zones()
 
     @property
     def publishes_scenes(self) -> bool:
@@ -217,6 +240,12 @@ class Config(Section, frozen=True):
     def live(self) -> bool:
         """True when frames that nobody takes in time are passed over; False when every frame is waited for."""
         return self.capture.realtime or source_kind(self.capture.source) in LIVE_KINDS
+
+
+class FleetConfig(Config, frozen=True, kw_only=True):
+    """Several cameras in one run: what they have in common, and each camera's whole config by its name."""
+
+    cameras: dict[str, Config]
 
 
 def parse_size(text: str) -> tuple[int, int]:

@@ -22,16 +22,26 @@ Variant = Literal["A", "B", "C", "D"]
 class PointBackendFacts:
     """What is known of a point tracker without loading it."""
 
-    weights: str  # the published weights that it loads, by name; empty: none
+    weights: tuple[str, ...]  # the published weights that it loads, by name
     smallest_px: int  # a side of the frames that it sees
-    most_frames: int  # in a window
+    most_frames: int = 64  # in a window
+    halves: bool = False  # it also computes in bfloat16 and float16
+    revises: bool = False  # a frame's points change as later frames of their window come
+    matches: bool = False  # its points are matched keypoints, others on each frame
+    requirements: str = "requirements.txt"  # the file that names its packages
 
 
 POINT_BACKENDS = {
-    "lucas_kanade": PointBackendFacts("", smallest_px=1, most_frames=64),
-    "pips": PointBackendFacts("pips", smallest_px=64, most_frames=8),
-    "raft": PointBackendFacts("raft", smallest_px=128, most_frames=64),
-    "tapnet": PointBackendFacts("tapnet", smallest_px=1, most_frames=64),
+    "lucas_kanade": PointBackendFacts((), smallest_px=1, halves=True),  # no network: any precision is the same to it
+    "pips": PointBackendFacts(("pips",), smallest_px=64, most_frames=8, halves=True, revises=True),
+    "raft": PointBackendFacts(("raft",), smallest_px=128, halves=True),
+    "tapnet": PointBackendFacts(("tapnet",), smallest_px=1, revises=True),
+    "superglue": PointBackendFacts(
+        ("superpoint", "superglue"), smallest_px=16, matches=True, requirements="requirements-trackers.txt"
+    ),
+    "lightglue": PointBackendFacts(
+        ("disk", "lightglue_disk"), smallest_px=32, matches=True, requirements="requirements-trackers.txt"
+    ),
 }
 
 
@@ -50,6 +60,8 @@ MASK_BACKENDS = {
     "sam": BackendFacts("sam_{model}", learns=False, spares=True, finds=True),
     "hq_sam": BackendFacts("hq_sam_{model}", learns=False, spares=True, finds=True),
     "mobile_sam": BackendFacts("mobile_sam", learns=False, spares=True, finds=True),
+    "sam2": BackendFacts("sam2_{model}", learns=False, spares=True, finds=True),
+    "edgetam": BackendFacts("edgetam", learns=False, spares=True, finds=True),
 }
 
 
@@ -70,6 +82,7 @@ class TrackerOptions:
     wait_for_seed: bool = False  # the next frame waits for the Seeds that are on their way
     redo_boundary: bool = False  # a boundary frame is decoded twice, the second time with the points drawn on it
     paced: bool = False  # frames are passed over evenly where the tracker is slower than its feed
+    revises: bool = False  # the points of a frame change as later frames of their window come
     replays: bool = False  # the decoder has to see the frames since a prompt that names an older one
 
 
@@ -143,6 +156,7 @@ def resolve(config: Config) -> Options:
             # Variant A alone: the others draw points on earlier frames, which have been decoded already.
             redo_boundary=wait and not live and not facts.learns and own.reinit and own.reinit_variant == "A",
             paced=live,
+            revises=POINT_BACKENDS[own.backend].revises,
             replays=facts.learns,
         ),
         segmenter=SegmenterOptions(

@@ -1,4 +1,7 @@
-"""YAML presets and command-line overrides in, one frozen `Config` out, every value checked."""
+"""YAML presets and command-line overrides in, one frozen `Config` out, every value checked.
+
+Where the file has `cameras:`, each of them is a whole `Config` as well (`stream/settings/cameras.py`).
+"""
 
 from __future__ import annotations
 
@@ -12,6 +15,7 @@ import msgspec
 
 from stream.errors import ConfigError, nearest
 from stream.settings.addresses import check_endpoint, check_rtsp, source_kind
+from stream.settings.cameras import add_cameras, camera_key, lay_over
 from stream.settings.choices import needed, type_of, words_of
 from stream.settings.config import Config, Section, Tracker, parse_fit_size, parse_size
 from stream.settings.options import POINT_BACKENDS
@@ -21,6 +25,9 @@ from stream.settings.variables import fill_in
 from stream.settings.web_access import check_web
 
 CONFIG_DIR = Path(__file__).resolve().parents[2] / "configs"
+LONGEST_SHOWN = 80  # characters of a value in a message
+MOST = 1_000_000_000  # of a key with fractions, as all times are: 31 years
+MOST_COUNTED = (1 << 53) - 1  # of a whole number: what JSON carries everywhere
 
 
 def load(preset: str, overrides: dict[str, Any] | None = None) -> Config:
@@ -37,7 +44,13 @@ def load(preset: str, overrides: dict[str, Any] | None = None) -> Config:
 
 
 def build(tree: dict[str, Any]) -> Config:
-    """The checked Config of a tree of plain values."""
+    """The checked Config of a tree of plain values, with that of each of its cameras."""
+    config = build_one({section: keys for section, keys in tree.items() if section != "cameras"})
+    return add_cameras(config, tree, build_one) if "cameras" in tree else config
+
+
+def build_one(tree: dict[str, Any]) -> Config:
+    """The checked Config of a tree without cameras."""
     _check_keys(tree, Config, "")
     source = tree.get("capture", {}).get("source")
     if isinstance(source, str):
@@ -46,6 +59,7 @@ def build(tree: dict[str, Any]) -> Config:
         config = msgspec.convert(tree, Config)
     except msgspec.ValidationError as error:
         raise ConfigError(_readable(str(error), tree)) from None
+    _check_numbers(config)
     _check(config)
     return config
 
@@ -55,7 +69,7 @@ def parse_override(text: str) -> tuple[str, Any]:
     import yaml
 
     key, equals, value = text.partition("=")
-    if not equals or not re.fullmatch(r"[A-Za-z_][\w]*(\.[\w]+)+", key.strip()):
+    if not equals or not (re.fullmatch(r"[A-Za-z_][\w]*(\.[\w]+)+", key.strip()) or camera_key(key.strip())):
         raise ConfigError(f"--set {redact(text)}: needs SECTION.KEY=VALUE, for example --set tracker.horizon=8")
     try:
         return key.strip(), _typed(key.strip(), yaml.safe_load(value), value.strip())
@@ -70,7 +84,7 @@ def plain(config: Config) -> dict[str, Any]:
 
 
 def _read_preset(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
-    import yaml
+    from stream.settings.yaml_files import read_yaml
 
     path = Path(name)
     if path.suffix not in (".yaml", ".yml"):
@@ -81,30 +95,27 @@ def _read_preset(name: str, seen: tuple[str, ...]) -> dict[str, Any]:
     if str(path) in seen:
         raise ConfigError(f"--config {name}: its `base` leads back to itself")
     try:
-        text = path.read_text(encoding="utf-8")
-        tree, written = yaml.safe_load(text) or {}, yaml.load(text, yaml.BaseLoader)
+        tree, written = read_yaml(path.read_text(encoding="utf-8"), f"--config {name}")
     except OSError as error:
         raise ConfigError(f"--config {name}: can't be read ({error.strerror})") from None
-    except (yaml.YAMLError, UnicodeDecodeError) as error:
-        where = getattr(error, "problem_mark", None)
-        raise ConfigError(f"--config {name}: no YAML{f' at line {where.line + 1}' if where else ''}") from None
+    except UnicodeDecodeError:
+        raise ConfigError(f"--config {name}: no YAML") from None
+    tree = {} if tree is None else tree
     if not isinstance(tree, dict):
         raise ConfigError(f"--config {name}: needs sections with keys, got a {type(tree).__name__}")
     base = tree.pop("base", None)
-    for section, keys in tree.items():
-        if isinstance(keys, dict):
-            tree[section] = {
-                key: _typed(f"{section}.{key}", value, written[section][key]) for key, value in keys.items()
-            }
+    own: dict[str, Any] = _typed_tree(tree, written, "")
     if base is None:
-        return tree
-    under = _read_preset(str(base), (*seen, str(path)))
-    for section, keys in tree.items():
-        if isinstance(keys, dict) and isinstance(under.get(section), dict):
-            under[section] = {**under[section], **keys}
-        else:
-            under[section] = keys
-    return under
+        return own
+    return lay_over(_read_preset(str(base), (*seen, str(path))), own)
+
+
+def _typed_tree(tree: Any, written: Any, prefix: str) -> Any:
+    """The values of a tree as the config's types want them."""
+    if not isinstance(tree, dict):
+        return _typed(prefix.rstrip("."), tree, written)
+    names = {str(key): key for key in tree}
+    return {name: _typed_tree(tree[key], written[name], f"{prefix}{name}.") for name, key in names.items()}
 
 
 def _typed(dotted: str, value: Any, written: Any) -> Any:
@@ -117,9 +128,9 @@ def _typed(dotted: str, value: Any, written: Any) -> Any:
 
 
 def _lay(tree: dict[str, Any], dotted: str, value: Any) -> None:
-    *sections, key = dotted.split(".")
+    *sections, key = camera_key(dotted) or dotted.split(".")
     for section in sections:
-        inner = tree.setdefault(section, {})
+        inner = tree[section] = tree.get(section) or {}
         if not isinstance(inner, dict):
             raise ConfigError(f"{dotted}: {section} is no section")
         tree = inner
@@ -139,15 +150,39 @@ def _check_keys(tree: Any, kind: Any, prefix: str) -> None:
 
 
 def _readable(error: str, tree: Any) -> str:
-    """Key and value, then what is needed, or msgspec's sentence: `tracker.horizon is 'x': expected int, got str`."""
-    sentence, _, path = error.rstrip("`").partition(" - at `$.")
-    if not path:
-        return sentence
-    for key in path.split("."):
-        tree = tree.get(key) if isinstance(tree, dict) else tree
-    if words := needed(type_of(path)):
-        return f"{path} is {redact(repr(tree))}; needs {words}"
-    return f"{path} is {redact(repr(tree))}: {sentence[0].lower()}{sentence[1:]}"
+    """Key and value, then what is needed: `tracker.horizon is 'x'; needs a whole number from 2 to 64`."""
+    sentence, _, path = error.rstrip("`").partition(" - at `")
+    if "zones." in path and ("[" in path or " in `" in path):  # of an entry that the user has named
+        place = path.removeprefix("$.").replace("[...]", ".NAME").replace("key` in `$.", "a name in ")
+        if sentence.startswith("Expected `object`"):
+            return f"{place}: needs keys with values, such as {{points: [[0.1, 0.2], [0.5, 0.2], [0.5, 0.8]]}}"
+        came = sentence[0].lower() + sentence[1:]
+        return f"{place}: {came}; needs what docs/zones.md says of it"
+    *sections, key = path.removeprefix("$.").split("[")[0].split(".")
+    for section in [*sections, key]:
+        tree = tree.get(section) if isinstance(tree, dict) else tree
+    return _refusal(".".join([*sections, key]), tree)
+
+
+def _refusal(dotted: str, value: Any) -> str:
+    if value is None:
+        shown = "nothing (null)"
+    else:
+        shown = str(value).lower() if isinstance(value, bool) else redact(repr(value))
+    if len(shown) > LONGEST_SHOWN:
+        shown = shown[:LONGEST_SHOWN] + "..."
+    return f"{dotted} is {shown}; needs {needed(type_of(dotted))}"
+
+
+def _check_numbers(config: Config) -> None:
+    """Refuse numbers that nothing can be counted or timed with."""
+    for section in msgspec.structs.fields(config):
+        own = getattr(config, section.name)
+        for field in msgspec.structs.fields(own):
+            value, dotted = getattr(own, field.name), f"{section.name}.{field.name}"
+            most = MOST if isinstance(value, float) else MOST_COUNTED
+            if isinstance(value, int | float) and abs(value) > most:
+                raise ConfigError(f"{_refusal(dotted, value)}, at most {most}")
 
 
 def _check_tracker(own: Tracker) -> None:
@@ -158,8 +193,13 @@ def _check_tracker(own: Tracker) -> None:
             f"tracker.horizon is {own.horizon}; {own.backend} sees {facts.most_frames} frames: "
             f"give 2 to {facts.most_frames}"
         )
-    if own.backend == "tapnet" and own.precision != "float32":
-        raise ConfigError(f"tracker.precision is {own.precision}; tapnet computes in float32")
+    if own.precision != "float32" and not facts.halves:
+        raise ConfigError(f"tracker.precision is {own.precision}; {own.backend} computes in float32")
+    if own.patch_similarity and facts.matches:
+        raise ConfigError(
+            f"tracker.patch_similarity is {own.patch_similarity:g}; {own.backend} takes other points on each frame, "
+            "whose patches tell nothing: give 0"
+        )
     if size is not None and min(size) < facts.smallest_px:
         raise ConfigError(
             f"tracker.size is {own.size}; {own.backend} needs {facts.smallest_px}x{facts.smallest_px} px or more "

@@ -23,6 +23,7 @@ class Signs:
     frozen_s: float = 0.0
     black_s: float = 0.0
     retry_in_s: float | None = None  # until the next attempt to connect; None while there is none to wait for
+    recording_paused: bool = False  # there is no room for it
     damage: float = 0.0  # damaged packets and corrupt pictures lately
     restarting: Sequence[str] = ()  # nodes that have died and are not back
 
@@ -45,7 +46,9 @@ def assess(signs: Signs) -> tuple[str, str]:
         return "degraded", "black"
     if signs.live and signs.frozen_s > REPEATED_S:
         return "degraded", "frozen"
-    return ("degraded", "damaged") if signs.damage else ("running", "")
+    if signs.damage:
+        return "degraded", "damaged"
+    return ("degraded", "recording_paused") if signs.recording_paused else ("running", "")
 
 
 class Condition:
@@ -78,6 +81,7 @@ def read_signs(nodes: Mapping[str, SupervisedNode], now_s: float, *, live: bool,
         frozen_s=gauges.get("frozen_s", 0.0),
         black_s=gauges.get("black_s", 0.0),
         retry_in_s=None if retry_in_s is None else max(0.0, retry_in_s - max(0.0, now_s - capture.heard_s)),
+        recording_paused=any(n.health and n.health.progress.gauges.get("recording_paused") for n in nodes.values()),
         damage=recent.get("damaged_packets", 0) + recent.get("corrupt_pictures", 0),
         restarting=[name for name, node in nodes.items() if node.loads and not node.loaded],
     )

@@ -1,4 +1,4 @@
-"""The supervisor's sockets and the run's folder: reports, masks and requests in; commands and replies out.
+"""The supervisor's sockets and the run's folder: requests in, replies out. Those of its nodes: `fleet/node_sockets.py`.
 
 Nothing here decides anything, and nothing waits but `wait`.
 """
@@ -8,20 +8,14 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from dataclasses import asdict, replace
-from typing import cast
 
-from msgspec import structs
-
-from stream.commands import Command
 from stream.errors import StreamError
-from stream.messages import Masks
-from stream.reports import REPORTS, Report
 from stream.run_directory import Run, RunDir
 from stream.settings.config import Config
-from stream.topology import SUPERVISOR, Graph
-from stream.transport.service_sockets import Inlet, RequestServer
+from stream.supervision.fleet.node_sockets import LentNodeSockets, NodeSockets
+from stream.topology import Graph
+from stream.transport.service_sockets import RequestServer
 from stream.transport.sockets import Context, Poller, Refused, Waker
-from stream.transport.topics import Publisher, Subscriber
 
 Request = tuple[tuple[bytes, ...], list[bytes]]  # the client's address, the parts of the body
 
@@ -36,12 +30,23 @@ class Connections:
         except StreamError:
             self.run_dir.remove()
             raise
-        threads = config.supervisor.threads
-        self.base = f"inproc://{self.run_dir.path.name}/" if threads else f"ipc://{self.run_dir.path}/"
+        self._threads = config.supervisor.threads
         self.poller = Poller()
         self._waker = Waker()
         self._refused = Refused()
+        self._node_sockets: list[NodeSockets] = []
         self.poller.watch(self._waker.fd)
+
+    def base(self, part: str = "") -> str:
+        """Where topics are that do not leave the host; `part`: a folder of their own, for one of several graphs."""
+        path = self.run_dir.path / part
+        path.mkdir(exist_ok=True)
+        place = f"inproc://{self.run_dir.path.name}" if self._threads else f"ipc://{self.run_dir.path}"
+        return f"{place}/{part}/" if part else f"{place}/"
+
+    def open_node_sockets(self, graph: Graph, part: str = "") -> NodeSockets:
+        """The sockets to the nodes of a graph, whose topics are at `base(part)`; closed with all the others."""
+        return LentNodeSockets(self.context, graph, self.base(part), self.poller)
 
     def announce(self, config: Config) -> None:
         """Let tools find the run."""
@@ -49,57 +54,39 @@ class Connections:
     def announce_publisher(self, endpoint: str) -> None:
         """Let tools find the masks where the publisher has bound its socket."""
 
+    def announce_cameras(self, cameras: tuple[str, ...]) -> None:
+        """Let tools find the run by any of its cameras."""
+
     def keep_announced(self) -> None:
         """Announce again what a cleaner of /tmp has removed."""
 
-    def with_bound_endpoints(self, config: Config) -> Config:
-        """The config for our nodes: where the sockets to the outside are."""
-        return config
+    @property
+    def control_endpoint(self) -> str:
+        """Where requests are taken; empty: nowhere here."""
+        return ""
+
+    @property
+    def publish_endpoint(self) -> str:
+        """Where masks are published if the config does not say; empty: nowhere here."""
+        return ""
 
     def wait(self, timeout_ms: int) -> None:
         """Wait until something comes or `wake` is called."""
-        self.poller.wait(timeout_ms)
+        arrived = self.poller.wait(timeout_ms)
         self._waker.drain()
+        for sockets in self._node_sockets:
+            sockets.note(arrived)
 
     def wake(self) -> None:
         """End the wait; safe in a signal handler and from any thread."""
         self._waker.wake()
 
-    def take_report(self) -> Report | None:
-        """The next report that has come, if any."""
-        return None
-
-    def ask_for_masks(self) -> None:
-        """Have the newest masks sent once."""
-
-    def take_masks(self) -> Masks | None:
-        """The masks that have come, if any."""
-        return None
-
     def take_requests(self, most: int) -> Iterator[Request]:
         """The requests that have come."""
         return iter(())
 
-    def send(self, node: str, command: Command) -> None:
-        """Let a command wait for a node; it goes when the node asks for it."""
-
-    def waiting(self, node: str) -> int:
-        """How many commands the node has not asked for yet."""
-        return 0
-
-    def send_commands(self) -> None:
-        """Send the commands that a node has asked for."""
-
-    def expect(self, node: str, incarnation: bytes) -> None:
-        """A node has been restarted: what waits for it is dropped, and only this incarnation of it gets commands."""
-
     def reply(self, address: tuple[bytes, ...], body: bytes) -> None:
         """Reply to a request."""
-
-    @property
-    def malformed(self) -> dict[str, int]:
-        """Messages that could not be read, by the socket that they came to."""
-        return {"reports": 0, "commands": 0}
 
     def refused(self) -> dict[str, int]:
         """How many our sockets have not let in, by the reason; without those that nodes in this process tell."""
@@ -108,6 +95,8 @@ class Connections:
 
     def close(self, *, in_use: bool = False) -> None:
         """Leave no socket and no folder; a context that is `in_use` by a thread that did not stop ends with us."""
+        for sockets in self._node_sockets:
+            sockets.close()
         if not in_use:
             self.context.close()
         self.run_dir.remove()
@@ -116,26 +105,26 @@ class Connections:
 class HostConnections(Connections):
     """Those of the host that the graph belongs to."""
 
-    def __init__(self, config: Config, graph: Graph) -> None:
+    def __init__(self, config: Config) -> None:
         super().__init__(config)
         self._run: Run | None = None  # as it was announced
         try:
-            self._reports = Inlet(self.context, graph.endpoint("reports", self.base), REPORTS)
-            self._commands = Publisher(
-                self.context, graph.endpoint("commands", self.base), "commands", graph.outputs(SUPERVISOR)["commands"]
-            )
-            (edge,) = graph.inputs(SUPERVISOR)
-            self._masks = Subscriber(self.context, graph.endpoint(edge.topic, self.base), edge)
             self._requests = RequestServer(self.context, config.control.endpoint or self.run_dir.endpoint("control"))
         except StreamError:
             super().close()
             raise
-        for socket in (self._reports, self._commands, self._masks, self._requests):
-            self.poller.watch(socket)
+        self.poller.watch(self._requests)
+
+    def open_node_sockets(self, graph: Graph, part: str = "") -> NodeSockets:
+        """The sockets to the nodes of a graph, whose topics are at `base(part)`; closed with all the others."""
+        self._node_sockets = [sockets for sockets in self._node_sockets if not sockets.closed]
+        sockets = NodeSockets(self.context, graph, self.base(part), self.poller)
+        self._node_sockets.append(sockets)
+        return sockets
 
     def announce(self, config: Config) -> None:
         """Let tools find the run."""
-        publish = config.publisher.endpoint or self.run_dir.endpoint("publish")
+        publish = config.publisher.endpoint or self.publish_endpoint
         self._run = Run(os.getpid(), config.capture.camera, self._requests.endpoint, publish)
         self.run_dir.announce(self._run)
 
@@ -145,31 +134,25 @@ class HostConnections(Connections):
             self._run = replace(self._run, publish_endpoint=endpoint)
             self.run_dir.announce(self._run)
 
+    def announce_cameras(self, cameras: tuple[str, ...]) -> None:
+        """Let tools find the run by any of its cameras."""
+        if self._run is not None and cameras != self._run.cameras:
+            self._run = replace(self._run, camera=cameras[0] if cameras else "", cameras=cameras)
+            self.run_dir.announce(self._run)
+
     def keep_announced(self) -> None:
         """Announce again what a cleaner of /tmp has removed."""
         self.run_dir.keep()
 
-    def with_bound_endpoints(self, config: Config) -> Config:
-        """The config for our nodes: where the sockets to the outside are."""
-        publish = config.publisher.endpoint or self.run_dir.endpoint("publish")
-        return structs.replace(
-            config,
-            publisher=structs.replace(config.publisher, endpoint=publish),
-            control=structs.replace(config.control, endpoint=self._requests.endpoint),
-        )
+    @property
+    def control_endpoint(self) -> str:
+        """Where requests are taken."""
+        return self._requests.endpoint
 
-    def take_report(self) -> Report | None:
-        """The next report that has come, if any."""
-        return cast("Report | None", self._reports.take())
-
-    def ask_for_masks(self) -> None:
-        """Have the newest masks sent once."""
-        self._masks.ask()
-
-    def take_masks(self) -> Masks | None:
-        """The masks that have come, if any."""
-        masks = self._masks.take()
-        return masks if isinstance(masks, Masks) else None  # else it is the End of the feed
+    @property
+    def publish_endpoint(self) -> str:
+        """Where masks are published if the config does not say."""
+        return self.run_dir.endpoint("publish")
 
     def take_requests(self, most: int) -> Iterator[Request]:
         """The requests that have come."""
@@ -179,33 +162,11 @@ class HostConnections(Connections):
             address, parts = request
             yield tuple(address), parts
 
-    def send(self, node: str, command: Command) -> None:
-        """Let a command wait for a node; it goes when the node asks for it."""
-        self._commands.send(command, to=node)
-
-    def waiting(self, node: str) -> int:
-        """How many commands the node has not asked for yet."""
-        return self._commands.waiting(node)
-
-    def send_commands(self) -> None:
-        """Send the commands that a node has asked for."""
-        self._commands.pump()
-
-    def expect(self, node: str, incarnation: bytes) -> None:
-        """A node has been restarted: what waits for it is dropped, and only this incarnation of it gets commands."""
-        self._commands.expect(node, incarnation)
-
     def reply(self, address: tuple[bytes, ...], body: bytes) -> None:
         """Reply to a request."""
         self._requests.reply(list(address), body)
 
-    @property
-    def malformed(self) -> dict[str, int]:
-        """Messages that could not be read, by the socket that they came to."""
-        return {"reports": self._reports.malformed, "commands": self._commands.malformed}
-
     def close(self, *, in_use: bool = False) -> None:
         """As above; the last replies go out."""
-        for socket in (self._reports, self._commands, self._masks, self._requests):
-            socket.close()
+        self._requests.close()
         super().close(in_use=in_use)

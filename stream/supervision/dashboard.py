@@ -8,7 +8,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from stream.settings.config import Config
+from stream.settings.config import Config, FleetConfig
 from stream.settings.secrets import redact
 
 log = logging.getLogger("graph")
@@ -37,11 +37,16 @@ class PlainLines:
         """Log the progress, if it is time."""
         if time.monotonic() >= self.due_s:
             self.due_s = time.monotonic() + PLAIN_PERIOD_S
-            log.info("%s", progress(summary()))
+            for line in progress(summary()).splitlines():
+                log.info("%s", line)
 
 
 def progress(status: dict[str, Any]) -> str:
-    """One line: what the feed does, rates and ages, the objects' states."""
+    """One line: what the feed does, rates and ages, the objects' states. Of several cameras a line each."""
+    if "cameras" in status:
+        return "\n".join(f"{name}: {progress(camera)}" for name, camera in status["cameras"].items())
+    if status.get("state") == "failed":
+        return f"failed: {status['reason']}"
     frames, latency = status["frames"], status["latency_ms"]
     objects = ", ".join(f"{_name(o)} {o['state']}" for o in status["objects"]) or "none"
     rate = status["nodes"]["decoder"]["rate_hz"]
@@ -69,7 +74,8 @@ class LiveTable:
         from rich.console import Console
         from rich.live import Live
 
-        self.title = redact(config.capture.source)
+        several = isinstance(config, FleetConfig)
+        self.title = "" if several else redact(config.capture.source)
         self.due_s = 0.0
         self.console = Console(stderr=True, highlight=False)
         self.live = Live(console=self.console, auto_refresh=False, transient=True)
@@ -92,8 +98,43 @@ class LiveTable:
             self.live.update(table(self.title, summary()), refresh=True)
 
 
+def camera_table(title: str, status: dict[str, Any]) -> Any:
+    """The rich table of several cameras: a row each."""
+    from rich.box import SIMPLE
+    from rich.console import Group
+    from rich.table import Table
+    from rich.text import Text
+
+    totals = status["totals"]
+    head = Text.assemble(
+        ("SAM-PT Live  ", "bold"),
+        f"{title}  {totals['cameras']} cameras  {totals['published_hz']:.1f} masks messages a second  "
+        f"{totals['restarts']} restarts  {totals['reconnects']} reconnects",
+    )
+    cameras = Table(box=SIMPLE, pad_edge=False)
+    for column in ("camera", "state", "per s", "passed over", "p50 ms", "p95 ms", "memory MB", "restarts", "objects"):
+        cameras.add_column(column, justify="left" if column in ("camera", "state", "objects") else "right")
+    for name, own in status["cameras"].items():
+        recent, nodes = own["recent"], [n for key, n in own["nodes"].items() if key != "supervisor"]
+        memory = {n["pid"]: n.get("rss_mb", 0.0) for n in nodes}  # nodes of a process all tell that of the process
+        cameras.add_row(
+            name,
+            Text(_condition(own), "green" if own["state"] == "running" else "yellow"),
+            f"{recent['published_hz']:.1f}",
+            str(own["frames"]["passed_over"]),
+            f"{recent['latency_ms']['p50']:.0f}",
+            f"{recent['latency_ms']['p95']:.0f}",
+            f"{sum(memory.values()):.0f}",
+            str(max((n["restarts"] for n in nodes), default=0)),
+            Text(", ".join(f"{_name(o)} {o['state']}" for o in own["objects"]) or "none"),
+        )
+    return Group(head, cameras, Text("Ctrl-C stops; tools/ctl.py --camera NAME adds and removes objects", "dim"))
+
+
 def table(title: str, status: dict[str, Any]) -> Any:
     """The rich table of a status."""
+    if "cameras" in status:
+        return camera_table(title, status)
     from rich.box import SIMPLE
     from rich.console import Group
     from rich.table import Table

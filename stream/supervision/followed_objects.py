@@ -19,7 +19,7 @@ from stream.messages import Masks, Prompt
 from stream.reports import Found, Opened
 from stream.settings.config import Config
 from stream.settings.options import resolve
-from stream.supervision.prompt_checks import check_prompt
+from stream.supervision.prompt_checks import check_label, check_prompt
 from stream.supervision.registry import Registry
 
 log = logging.getLogger(__name__)
@@ -34,11 +34,15 @@ class FollowedObjects:
         """`send` drops what goes to a node that still loads: it gets every prompt and label when it begins."""
         self.registry = registry
         self.changed = False  # since `take_change`
+        self._send = send
+        self.configure(config)
+
+    def configure(self, config: Config) -> None:
+        """Go on with this config."""
         self._most = config.control.max_objects
         self._wanted = config.decoder.auto  # by object discovery
         self._backend = config.decoder.backend
         self._finds = resolve(config).discovery is not None  # the mask model can look for objects by itself
-        self._send = send
 
     def frame_size(self) -> Size:
         """(height, width) of the newest frame; ControlError where there is none yet."""
@@ -57,17 +61,20 @@ class FollowedObjects:
 
     # --- what people ask for ---
 
-    def add(self, request: int = 0, **fields: Any) -> int:
+    def add(self, request: int = 0, label: str = "", **fields: Any) -> int:
         """Follow a new object, given by the fields of a Prompt; its id. ControlError where that does not fit.
 
         `request`: that the tracker is to answer.
         """
+        check_label(label)
         size = self.frame_size()
         self._check_room()
         prompt = Prompt(object_id=self.registry.next_id, **fields)
         check_prompt(prompt, size)
         self.registry.add(replace(prompt, frame=None, candidate=None), size)  # the frame is gone when a node has died
         self._give(prompt, request)
+        if label:
+            self.rename(prompt.object_id, label)
         return prompt.object_id
 
     def refine(self, prompt: Prompt, request: int = 0) -> None:

@@ -118,14 +118,15 @@ def find_journal(config: Config) -> Journal | None:
 def to_journal(registry: Registry) -> str:
     """The contents of the file."""
     objects = [_to_plain(object_id, entry) for object_id, entry in registry.entries.items()]
-    return json.dumps({"journal": 1, "next_id": registry.next_id, "objects": objects})
+    zones = {"zones": registry.zone_changes} if registry.zone_changes else {}
+    return json.dumps({"journal": 1, "next_id": registry.next_id, "objects": objects, **zones})
 
 
 def from_journal(contents: str) -> Registry:
     """The registry that the contents of a file describe; what is raised where they are no journal varies."""
     plain = json.loads(contents)
     entries = {int(o["id"]): _from_plain(o) for o in plain["objects"]}
-    return Registry(entries, int(plain["next_id"]))
+    return Registry(entries, int(plain["next_id"]), dict(plain.get("zones", {})))
 
 
 def _to_plain(object_id: int, entry: Entry) -> dict[str, Any]:

@@ -1,44 +1,97 @@
-"""What this host launches for a graph, and how: processes, or for `--threads` a thread for each node."""
+"""What this host launches for a graph, and how: processes, or for `--threads` a thread for each node.
+
+A process is told what it runs in one line of JSON: {"parts": [{"config", "in_fleet", "base", "stages"}, ...]}, a part
+for each graph that it runs nodes of. `nodes/__main__.py` reads it.
+"""
 
 from __future__ import annotations
 
 import json
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
+from stream.console.device_lines import DEVICE
 from stream.runtime import StopFlag
 from stream.settings.config import Config
 from stream.settings.presets import plain
 from stream.supervision.connections import Connections
-from stream.supervision.processes import NodeProcess, NodeThread
+from stream.supervision.fleet.device_processes import DeviceMember, DeviceProcess
+from stream.supervision.forking import ForkServer
+from stream.supervision.processes import NodeProcess, NodeThread, environment
 from stream.topology import Graph
 from stream.transport.sockets import Context
 
 log = logging.getLogger(__name__)
 
+# Each thread would have memory of its own that glibc keeps for it: 40 MB a process of twenty threads, measured.
+FEW_ARENAS = {"MALLOC_ARENA_MAX": "2"}
+
 RunNode = Callable[[str, Config, Graph, str, Context, StopFlag], None]  # runs a node to its end, in a thread
 
 
 def nodes_by_process(config: Config, graph: Graph) -> dict[str, tuple[str, ...]]:
-    """What is launched on this host, by name, each with its nodes."""
+    """What is launched on this host, by name, each with the stages of its nodes."""
     if not config.supervisor.threads:
         return graph.processes()
-    return {node: (node,) for nodes in graph.processes().values() for node in nodes}
+    return {graph.nodes[stage].name: (stage,) for stages in graph.processes().values() for stage in stages}
 
 
-def make_launch(
-    config: Config, graph: Graph, connections: Connections, run_node: RunNode, write_line: Callable[[str], None]
-) -> Callable[[str], NodeProcess | NodeThread]:
-    """The function that launches by name; `write_line` takes the log lines of processes."""
-    config = connections.with_bound_endpoints(config)
-    if config.supervisor.threads:
-        base, context = connections.base, connections.context
-        return lambda name: NodeThread(name, lambda stop: run_node(name, config, graph, base, context, stop))
-    folder = connections.run_dir.path
+def make_plan(config: Config, graph: Graph, base: str, stages: Sequence[str]) -> str:
+    """What a process is told of the nodes that it runs, or is to restart."""
+    part = {"config": plain(config), "in_fleet": graph.in_fleet, "base": base, "stages": stages}
+    return json.dumps({"parts": [part]})
 
-    def launch(name: str) -> NodeProcess:
-        process = NodeProcess(name, folder, json.dumps(plain(config)), write_line)
+
+class Launcher:
+    """Launches what runs nodes; `write_line` takes the log lines of processes."""
+
+    def __init__(self, connections: Connections, run_node: RunNode, write_line: Callable[[str], None]) -> None:
+        self._connections = connections
+        self._run_node = run_node
+        self._write_line = write_line
+        self._fork_server: ForkServer | None = None
+        self._devices: dict[str, DeviceProcess] = {}  # by name
+
+    def fork_from_now_on(self) -> None:
+        """Have processes forked from one that has their packages loaded, where this system can do it."""
+        env = {**environment(), **FEW_ARENAS}
+        try:
+            self._fork_server = ForkServer(self._connections.run_dir.path, env)
+        except OSError as error:
+            log.warning("processes can't share their packages' memory here: %s", error)
+
+    def close(self) -> None:
+        """End the fork server, and wait for the processes of devices."""
+        for device in self._devices.values():
+            device.process.close()
+        if self._fork_server is not None:
+            self._fork_server.close()
+
+    def launch(
+        self, name: str, config: Config, graph: Graph, base: str, stages: Sequence[str]
+    ) -> NodeProcess | NodeThread | DeviceMember:
+        """Start a process of that name, which runs stages of one graph; that of a device is there once."""
+        connections = self._connections
+        if name.startswith(DEVICE) and not config.supervisor.threads:
+            return self._join_device(name, config.capture.camera, make_plan(config, graph, base, stages))
+        if config.supervisor.threads:
+            (stage,) = stages
+            return NodeThread(name, lambda stop: self._run_node(stage, config, graph, base, connections.context, stop))
+        server = self._fork_server if self._fork_server is not None and self._fork_server.alive else None
+        plan, folder = make_plan(config, graph, base, stages), connections.run_dir.path
+        process = NodeProcess(name, folder, plan, self._write_line, server)
         log.debug("%s started, pid %d", name, process.pid)
         return process
 
-    return launch
+    def _join_device(self, name: str, camera: str, plan: str) -> DeviceMember:
+        device = self._devices.get(name)
+        if device is not None and device.alive:
+            device.process.tell(plan)
+        else:
+            folder = self._connections.run_dir.path
+            device = DeviceProcess(
+                plan, lambda first, write_line: NodeProcess(name, folder, first, write_line), self._write_line
+            )
+            self._devices[name] = device
+            log.debug("%s started, pid %d", name, device.process.pid)
+        return DeviceMember(device, camera)

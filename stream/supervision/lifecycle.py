@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import math
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -10,6 +11,7 @@ from dataclasses import dataclass
 from stream.errors import StreamError
 from stream.reports import Health
 from stream.settings.config import Config
+from stream.supervision.fleet.device_processes import DeviceMember
 from stream.supervision.lifetime_counters import LifetimeCounters, RecentCounters
 from stream.supervision.processes import NodeProcess, NodeThread
 from stream.supervision.restart_policy import RestartPolicy
@@ -18,18 +20,20 @@ log = logging.getLogger(__name__)
 
 LOAD_TIMEOUT_S = 120.0  # a node that has not said hello by then hangs while loading
 
-Running = NodeProcess | NodeThread
+Running = NodeProcess | NodeThread | DeviceMember
 
 
 class SupervisedNode:
     """A node as its reports describe it, over all restarts."""
 
-    def __init__(self, name: str, *, here: bool = True) -> None:
-        self.name = name
+    def __init__(self, stage: str, name: str = "", *, here: bool = True) -> None:
+        self.stage = stage
+        self.name = name or stage  # in logs
         self.here = here  # else another host runs and restarts it
         self.loaded = False  # its present incarnation has said hello
         self.loads = 0  # incarnations that have
         self.heard_s = 0.0  # when its newest report came
+        self._deaf = False  # what comes is of the incarnation that is being ended
         self.health: Health | None = None  # the newest of the present incarnation
         self.counters = LifetimeCounters()
         self.recent = RecentCounters()
@@ -39,6 +43,12 @@ class SupervisedNode:
         self.loaded = False
         self.heard_s = now_s
 
+    def restart(self, now_s: float) -> None:
+        """It is restarted within its process: what still comes of it is of its last incarnation."""
+        self.end_incarnation()
+        self._deaf = True
+        self.begin(now_s)
+
     def hear(self, now_s: float) -> None:
         """A report has come."""
         self.heard_s = now_s
@@ -46,12 +56,15 @@ class SupervisedNode:
     def load(self) -> None:
         """The node has said hello."""
         self.loaded = True
+        self._deaf = False
         self.loads += 1
         if not self.here:  # that its last incarnation has ended is only heard of in this way
             self.end_incarnation()
 
     def take_health(self, health: Health) -> None:
         """A heartbeat has come."""
+        if self._deaf:
+            return
         self.health = health
         self.recent.add(self.heard_s, self.counters.totals(health))
 
@@ -79,17 +92,36 @@ class SupervisedProcess:
         self.nodes = nodes
         self.running: Running | None = None
         self.policy = RestartPolicy(config.supervisor.max_restarts, config.supervisor.restart_window_s)
+        self.restarting = False  # it was stopped in order to be started again
         self._limits = config.supervisor
         self._reports_here = config.graph.host  # else its reports go to the host that we lend the nodes to
         self._launch = launch
         self._killed = False
+        self._kill_at_s = math.inf  # when one that was told to stop is killed
+
+    def configure(self, config: Config) -> None:
+        """Go on with these limits."""
+        self._limits = config.supervisor
+        self.policy.set_limit(config.supervisor.max_restarts, config.supervisor.restart_window_s)
 
     def start(self, now_s: float) -> None:
         """Launch the process, the first time or again."""
-        self._killed = False
+        self._killed = self.restarting = False
+        self._kill_at_s = math.inf
         for node in self.nodes:
             node.begin(now_s)
         self.running = self._launch(self.name)
+
+    def stop(self, now_s: float) -> None:
+        """Ask it to stop, without waiting; `watch` kills it where it has not in time."""
+        if self.running is not None:
+            self.running.terminate()
+            self._kill_at_s = now_s + self._limits.stop_timeout_s
+
+    def restart(self, now_s: float) -> None:
+        """Stop it in order to start it again: nothing is wrong with it."""
+        self.restarting = True
+        self.stop(now_s)
 
     def watch(self, now_s: float) -> Exit | None:
         """How the process has ended, once; one that hangs is killed, and has ended soon."""
@@ -101,7 +133,11 @@ class SupervisedProcess:
             self.running.close()
             self.running = None
             return ended
-        if not self._killed and (fault := self.fault(now_s)):
+        if now_s >= self._kill_at_s and not self._killed:
+            log.warning("%s did not stop in %g s; it is killed", self.name, self._limits.stop_timeout_s)
+            self._killed = True
+            self.running.kill()
+        elif self._kill_at_s == math.inf and not self._killed and (fault := self.fault(now_s)):
             log.warning("%s; it is ended and restarted", fault)
             self._killed = True
             self.running.kill()

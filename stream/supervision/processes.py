@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import logging
 import os
+import queue
 import signal
 import subprocess
 import sys
@@ -14,6 +15,7 @@ from pathlib import Path
 
 from stream.errors import StreamError
 from stream.runtime import StopFlag
+from stream.supervision.forking import ForkedProcess, ForkServer
 
 log = logging.getLogger(__name__)
 
@@ -21,10 +23,21 @@ PROJECT = Path(__file__).resolve().parents[2]
 
 # Nodes share the cores: threads that spin while they wait for each other (OpenMP's default) take them from the others.
 # Measured on 2 cores: a window of PIPS beside four busy processes took 3 to 22 s with it, 1.3 to 2.1 s without.
-QUIET = {"OPENBLAS_NUM_THREADS": "1", "OMP_WAIT_POLICY": "passive"}
+# OpenCV's threads spin, too; a frame of `lite` is as fast on one.
+QUIET = {
+    "OPENBLAS_NUM_THREADS": "1",
+    "OMP_WAIT_POLICY": "passive",
+    "OPENCV_FOR_THREADS_NUM": str(max(1, (os.cpu_count() or 1) // 2)),
+}
 
 READABLE = {"PYTHONIOENCODING": "utf-8:backslashreplace"}  # what we read their lines as, wherever ours go
 LONGEST_LINE = 1 << 16  # bytes of a line that are taken at once
+
+
+def environment() -> dict[str, str]:
+    """Of a process of nodes. Small matrices in many processes: threads of the BLAS only get into each other's way."""
+    paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    return {**QUIET, **os.environ, **READABLE, "PYTHONPATH": os.pathsep.join(paths)}
 
 
 class NodeProcess:
@@ -32,37 +45,67 @@ class NodeProcess:
 
     error: StreamError | None = None  # its nodes report theirs
 
-    def __init__(self, name: str, folder: Path, config: str, write_line: Callable[[str], None]) -> None:
-        paths = [str(PROJECT), *filter(None, [os.environ.get("PYTHONPATH")])]
+    def __init__(
+        self,
+        name: str,
+        folder: Path,
+        plan: str,
+        write_line: Callable[[str], None],
+        fork_server: ForkServer | None = None,
+    ) -> None:
+        """`plan`: what it runs (`launching.py`). With a fork server it is forked, else started from nothing."""
         self.name = name
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "nodes", name, str(folder)],
-            # One line is written: the config, which may hold a password and so is in no file. It stays open; when it
-            # closes, the nodes know that we have died.
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            # Small matrices in many processes: threads of the BLAS only get into each other's way.
-            env={**QUIET, **os.environ, **READABLE, "PYTHONPATH": os.pathsep.join(paths)},
-            start_new_session=True,  # Ctrl-C in the terminal is for us alone; we stop the nodes in order
-        )
-        self.pid = self._process.pid
-        self._config = config
+        # One line is written to its input: the plan, which may hold a password and so is in no file. It stays open;
+        # when it closes, the nodes know that we have died.
+        self._process: subprocess.Popen[bytes] | ForkedProcess
+        if fork_server is not None:
+            self._process = fork_server.fork([name, str(folder)])
+        else:
+            self._process = subprocess.Popen(
+                # -P: a file secrets.py in the folder that the user stands in is not the module of that name
+                [sys.executable, "-P", "-m", "nodes", name, str(folder)],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.STDOUT,
+                env=environment(),
+                start_new_session=True,  # Ctrl-C in the terminal is for us alone; we stop the nodes in order
+            )
+        self._lines: queue.SimpleQueue[str] = queue.SimpleQueue()  # still to be written
+        self._lines.put(plan)
+        self._writing = threading.Lock()
         self._write_line = write_line
         self._reader = threading.Thread(target=self._pass_lines, name=f"{name}-log", daemon=True)
         self._reader.start()
 
     def _pass_lines(self) -> None:
-        assert self._process.stdin
         assert self._process.stdout
         output = self._process.stdout
-        with contextlib.suppress(OSError):  # it has died already
-            self._process.stdin.write(self._config.encode() + b"\n")
-            self._process.stdin.flush()
+        self._write_next()
         for line in iter(lambda: output.readline(LONGEST_LINE), b""):
             text = line.decode(errors="replace").rstrip()
             if text:
                 self._write_line(text)
+
+    def _write_next(self) -> None:
+        assert self._process.stdin
+        with self._writing, contextlib.suppress(OSError, ValueError):  # it has died already
+            self._process.stdin.write(self._lines.get().encode() + b"\n")
+            self._process.stdin.flush()
+
+    def restart_nodes(self, plan: str) -> None:
+        """Have nodes of the process restarted, as the plan describes them."""
+        self.tell(plan)
+
+    def tell(self, line: str) -> None:
+        """Write a line to its input, after those before."""
+        self._lines.put(line)
+        # its input has room for 64 KB; should the process not read, this thread waits, and nobody else
+        threading.Thread(target=self._write_next, name=f"{self.name}-plan", daemon=True).start()
+
+    @property
+    def pid(self) -> int:
+        """Its id; 0 where it is not known yet."""
+        return self._process.pid
 
     def exit_code(self) -> int | None:
         """Its exit code once it has ended, below 0 for a signal; None while it runs."""
@@ -120,6 +163,10 @@ class NodeThread:
     def terminate(self) -> None:
         """Ask it to stop."""
         self._stop.set()
+
+    def restart_nodes(self, plan: str) -> None:
+        """A thread has one node, and is restarted as a whole."""
+        raise NotImplementedError
 
     def kill(self) -> None:
         """A thread can't be killed; it is a daemon and ends with us."""

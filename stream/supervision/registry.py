@@ -13,10 +13,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import msgspec
-import numpy as np
 
-from stream.arrays import Array
-from stream.crops import crop_mask, uncrop_mask
+from stream.crops import PackedMask, uncrop_mask
 from stream.errors import ControlError
 from stream.geometry import Size, resize_mask
 from stream.messages import MAX_OBJECT_ID, Masks, ObjectMask, Prompt, Stamp
@@ -24,27 +22,6 @@ from stream.supervision.prompt_checks import check_label, points_of
 
 GOOD = ("tracked", "reacquired")  # states whose mask is believed
 MAX_REFINEMENTS = 100  # of one object, until its first mask
-
-
-@dataclass(frozen=True)
-class PackedMask:
-    """The mask of a prompt as the bits of its crop: whole, one of an 8K frame takes 33 MB for as long as its object."""
-
-    size: Size
-    bbox: tuple[int, int, int, int]
-    bits: bytes
-
-    @classmethod
-    def pack(cls, mask: Array) -> PackedMask:
-        """Of a (H, W) mask of 0 and 1."""
-        bbox, crop = crop_mask(mask)
-        return cls((mask.shape[0], mask.shape[1]), bbox, np.packbits(crop).tobytes())
-
-    def unpack(self) -> Array:
-        """The (H, W) uint8 mask."""
-        width, height = self.bbox[2:]
-        crop = np.unpackbits(np.frombuffer(self.bits, np.uint8), count=width * height).reshape(height, width)
-        return uncrop_mask(self.bbox, crop, self.size)
 
 
 @dataclass
@@ -94,7 +71,13 @@ class Entry:
 class Registry:
     """Every object of the run by id."""
 
-    def __init__(self, entries: Mapping[int, Entry] | None = None, next_id: int = 1) -> None:
+    def __init__(
+        self,
+        entries: Mapping[int, Entry] | None = None,
+        next_id: int = 1,
+        zone_changes: dict[str, dict[str, Any] | None] | None = None,
+    ) -> None:
+        self.zone_changes = zone_changes or {}  # what requests have made of the config's zones: `zone_book.py`
         self.entries: dict[int, Entry] = dict(entries or {})
         self.next_id = next_id if next_id <= MAX_OBJECT_ID else 1
         self._ahead = {i for i in self.entries if i >= self.next_id}  # ids that are used, the count having begun again

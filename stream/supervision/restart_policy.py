@@ -14,6 +14,10 @@ class RestartPolicy:
         self.total = 0
         self._times: deque[float] = deque()
 
+    def set_limit(self, limit: int, window_s: float) -> None:
+        """Allow so many from now on."""
+        self.limit, self.window_s = limit, window_s
+
     def allows(self, now_s: float) -> bool:
         """Count one more restart, unless that is more than the limit."""
         while self._times and now_s - self._times[0] > self.window_s:

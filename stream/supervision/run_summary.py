@@ -5,8 +5,10 @@ from __future__ import annotations
 import os
 import resource
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any
 
+from stream.errors import StreamError
 from stream.reports import SinkState
 from stream.supervision.condition import REPEATED_S, Condition, Signs
 from stream.supervision.lifecycle import SupervisedNode, SupervisedProcess
@@ -15,6 +17,7 @@ from stream.supervision.session import Session
 SINKS = ("record", "picture", "save_masks")  # keys of the renderer's config
 DAMAGE = ("damaged_packets", "corrupt_pictures", "too_large")  # what came of the source and was no whole picture
 REFUSED = ("keys", "connections", "requests")  # that are not allowed; that find no room; that come too often
+SHARED = ("frames", "served", "late", "replaced", "misses")  # asked for; answered; too late; gave way; overdue
 BUDGET = ("frame_ms", "encode_ms", "refinement_passes")  # what a frame may cost, what it costs, what it gets
 
 
@@ -24,14 +27,13 @@ def summarise(
     processes: Iterable[SupervisedProcess],
     *,
     malformed: Mapping[str, int],
-    refused: Mapping[str, int],
+    refused: Mapping[str, int] = MappingProxyType({}),
     elapsed_s: float,
     now_s: float = 0.0,
 ) -> dict[str, Any]:
     """The run so far: Contract 1's --summary. `malformed` and `refused` are of the supervisor's own sockets."""
     counters = {name: node.counters.totals(node.health) for name, node in nodes.items()}
     gauges = {name: node.health.progress.gauges if node.health else {} for name, node in nodes.items()}
-    process_of = {node.name: process for process in processes for node in process.nodes}
     capture, tracker, decoder, publisher = (counters[n] for n in ("capture", "tracker", "decoder", "publisher"))
     summary: dict[str, Any] = {
         "phase": nodes["capture"].health.progress.phase if nodes["capture"].health else "starting",
@@ -46,7 +48,7 @@ def summarise(
         "masks_published": int(publisher.get("published", 0)),
         "scenes_published": int(publisher.get("scenes", 0)),
         "latency_ms": {q: round(gauges["publisher"].get(f"latency_{q}", 0.0), 2) for q in ("p50", "p95", "p99")},
-        "nodes": {name: _node(node, process_of.get(name), now_s) for name, node in nodes.items()},
+        "nodes": node_entries(nodes, processes, now_s),
         "reconnects": int(capture.get("reconnects", 0)),
         "sessions": int(gauges["capture"].get("session", 0)) + 1 if session.opened else 0,
         "objects": session.registry.list_objects(),
@@ -66,16 +68,25 @@ def summarise(
     }
     if "encode_ms" in gauges["decoder"]:  # the decoder chooses what it can afford (decoder.budget_ms)
         summary["budget"] = {key: round(gauges["decoder"][key], 1) for key in BUDGET}
+    if "shared_ratio" in gauges["decoder"]:  # one of several cameras that one model serves
+        summary["sharing"] = _sharing(decoder, gauges["decoder"])
     if gauges["decoder"].get("truth_count"):
         summary["truth"] = {"mean_iou": round(gauges["decoder"]["truth_iou"], 4)}
     renderer = nodes["renderer"].health
-    states = renderer.progress.sinks if renderer else {}
-    summary["recording"] = bool(gauges["renderer"].get("recording"))
+    states = dict(renderer.progress.sinks) if renderer else {}
+    recorder = nodes[session.recorder].health
+    states |= {key: state for key, state in (recorder.progress.sinks if recorder else {}).items() if key == "record"}
+    summary["recording"] = bool(gauges[session.recorder].get("recording"))
     summary["recording_path"] = states["record"].path if "record" in states else ""
     if sinks := [key for key in SINKS if getattr(session.config.renderer, key) or key in states]:
-        written = {key: int(counters["renderer"].get(f"{key}_written", 0)) for key in sinks}
+        nodes_of = {"record": session.recorder}
+        written = {key: int(counters[nodes_of.get(key, "renderer")].get(f"{key}_written", 0)) for key in sinks}
+        may_be_empty = {"record"} if session.config.recording.when == "objects" else set()  # none may have come
         summary["sinks"] = {
-            key: _sink(states.get(key, SinkState()), written[key], feed_ended=session.feed_ended) for key in sinks
+            key: _sink(
+                states.get(key, SinkState()), written[key], feed_ended=session.feed_ended and key not in may_be_empty
+            )
+            for key in sinks
         }
         summary["written"] = {
             key: {"path": states[key].path, "files": states[key].files, "pictures": written[key]}
@@ -83,6 +94,21 @@ def summarise(
             if key in states and written[key] and states[key].path
         }
     return summary
+
+
+def _sharing(counters: Mapping[str, float], gauges: Mapping[str, float]) -> dict[str, Any]:
+    """What became of the camera's requests to a shared model, and how its device serves all cameras."""
+    counts = {key: int(counters.get(f"shared_{key}", 0)) for key in SHARED}
+    return {
+        **counts,
+        "used_ms": round(counters.get("shared_used_ms", 0.0), 1),
+        "service_ratio": round(gauges["shared_ratio"], 3),
+        "device": {
+            "batch_occupancy": round(gauges["shared_occupancy"], 2),
+            "jain_index": round(gauges["shared_jain_index"], 3),
+            "queue_age_ms": {q: round(gauges[f"shared_queue_{q}_ms"], 1) for q in ("p50", "p99")},
+        },
+    }
 
 
 def _sink(state: SinkState, written: int, *, feed_ended: bool) -> str:
@@ -98,6 +124,14 @@ def _captured(session: Session, counters: Mapping[str, float]) -> int:
     """Frames captured; of a file those up to the newest, because capture reads some of them again after a restart."""
     newest = session.nodes["capture"].newest_frame_id
     return newest + 1 if not session.config.live and newest >= 0 else int(counters.get("captured", 0))
+
+
+def node_entries(
+    nodes: Mapping[str, SupervisedNode], processes: Iterable[SupervisedProcess], now_s: float
+) -> dict[str, Any]:
+    """What is known of each node."""
+    process_of = {node.stage: process for process in processes for node in process.nodes}
+    return {name: _node(node, process_of.get(name), now_s) for name, node in nodes.items()}
 
 
 def _node(node: SupervisedNode, process: SupervisedProcess | None, now_s: float) -> dict[str, Any]:
@@ -127,6 +161,11 @@ def measure_supervisor() -> dict[str, Any]:
         "peak_rss_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
         "pid": os.getpid(),
     }
+
+
+def describe_failure(error: StreamError | None) -> dict[str, Any]:
+    """What a camera has failed of, for its summary; nothing where it has not."""
+    return {} if error is None else {"state": "failed", "reason": str(error), "exit_code": error.exit_code}
 
 
 def describe(condition: Condition, signs: Signs, now_s: float, unix_s: float) -> dict[str, Any]:

@@ -10,6 +10,7 @@ from __future__ import annotations
 import logging
 import math
 from collections.abc import Sequence
+from typing import Any
 
 from stream.commands import (
     ChooseCandidate,
@@ -23,6 +24,7 @@ from stream.commands import (
     RepeatPicture,
     Resume,
     SetLabels,
+    SetZones,
     Start,
     StartCapture,
     StartTracker,
@@ -35,12 +37,14 @@ from stream.messages import Masks, Prompt
 from stream.reports import Found, Health, Opened
 from stream.settings.addresses import LIVE_KINDS, source_kind
 from stream.settings.config import Config
+from stream.settings.recordings import recording_node
 from stream.settings.secrets import redact
 from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand
 from stream.supervision.followed_objects import LABELLED, FollowedObjects
 from stream.supervision.journal import to_journal
 from stream.supervision.registry import Registry
 from stream.supervision.resume_points import NodeState, resume_point
+from stream.supervision.zone_book import ZoneBook
 from stream.topology import Graph
 
 log = logging.getLogger(__name__)
@@ -58,17 +62,25 @@ class Session:
         self.config = config
         self.prompts = prompts  # of the command line
         self.registry = registry
+        self.zones = ZoneBook(config.zones, registry.zone_changes)
         self.objects = FollowedObjects(config, registry, self._send_if_loaded)
         self.nodes = {name: NodeState() for name in graph.supervised}
         self.opened: Opened | None = None  # the newest report of an open source
         self.paused = False
         self.discovery_done = False  # the first search for objects is over, or given up (--auto)
+        self.recorder = recording_node(config) or "renderer"  # the node that records
         self._sinks = graph.sinks
         self._record: Record | None = None  # what was asked for last; None: as the config says
         self._outbox = outbox
         self._done: set[str] = set()  # nodes that have passed on the end of the feed
         self._opened_s = 0.0  # when the source was first open
         self._journal_at_s = math.inf  # when the journal is to be written
+
+    def configure(self, config: Config, graph: Graph) -> None:
+        """Go on with this config; its nodes are restarted where they have to be."""
+        self.config = config
+        self.objects.configure(config)
+        self._sinks = graph.sinks
 
     # --- what nodes report ---
 
@@ -87,11 +99,13 @@ class Session:
             self._send(node, Start(restarts=state.loads - 1))
             if node in LABELLED and self.registry.labels:
                 self._send(node, SetLabels(labels=self.registry.labels))
-            if node == "renderer" and self._record is not None:
-                self._send(node, self._record)
             if node == "decoder" and state.loads > 1:
                 self.discovery_done = True  # it may have died of the search, and is not asked for it again
                 self._send("tracker", DecoderRestarted())
+        if node == self.recorder and self._record is not None:
+            self._send(node, self._record)
+        if node == "publisher" and self.zones.changed:
+            self._send(node, SetZones(zones=self.zones.zones))
 
     def on_restart(self, node: str) -> None:
         """A node has ended and is restarted; until it says hello, it takes no commands."""
@@ -187,9 +201,19 @@ class Session:
         self._send("renderer", TakeSnapshot(request=request))
 
     def record(self, on: bool, request: int) -> None:
-        """Have the renderer record from now on, or no longer, also when it is restarted."""
+        """Have the recording node record from now on, or no longer, also when it is restarted."""
         self._record = Record(on=on, request=request)
-        self._send_if_loaded("renderer", self._record)
+        self._send_if_loaded(self.recorder, self._record)
+
+    def set_zone(self, name: str, kind: str, values: dict[str, Any]) -> None:
+        """Draw a zone or a line; ControlError where it is none."""
+        self.zones.put(name, kind, values)
+        self._zones_changed()
+
+    def remove_zone(self, name: str) -> None:
+        """Take a zone or a line away; ControlError where there is none of that name."""
+        self.zones.remove(name)
+        self._zones_changed()
 
     def end_run(self, error: StreamError | None = None) -> None:
         """End the run."""
@@ -228,6 +252,10 @@ class Session:
         self._send("tracker", StartTracker(newest_frame_id=newest, fps=fps, discover=discover))
 
     # --- what goes out ---
+
+    def _zones_changed(self) -> None:
+        self._save_journal()
+        self._send_if_loaded("publisher", SetZones(zones=self.zones.zones))
 
     def _save_journal(self) -> None:
         self._journal_at_s = math.inf

@@ -14,11 +14,14 @@ from __future__ import annotations
 
 import secrets
 import struct
+import time
 from collections import deque
+from collections.abc import Callable
 from typing import Generic, TypeVar
 
 from stream.errors import MessageError
 from stream.topology import Delivery
+from stream.transport.begin_times import BeginTimes
 
 T = TypeVar("T")
 
@@ -37,7 +40,11 @@ def new_incarnation() -> bytes:
 class WriterCredit(Generic[T]):
     """The writer's side: what waits for one reader, and how much of it that reader has asked for."""
 
-    def __init__(self, writer_id: bytes, delivery: Delivery, depth: int) -> None:
+    def __init__(
+        self, writer_id: bytes, delivery: Delivery, depth: int, clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self.clock = clock
+        self.begin_times = BeginTimes()  # used where the delivery is paced
         self.writer_id = writer_id
         self.delivery = delivery
         self.depth = depth
@@ -53,11 +60,17 @@ class WriterCredit(Generic[T]):
     @property
     def full(self) -> bool:
         """True when the writer has to hold its own input back."""
-        return self.delivery.waits and len(self.waiting) >= self.depth
+        return self.delivery.waits and (len(self.waiting) >= self.depth or self.early_s > 0)
+
+    @property
+    def early_s(self) -> float:
+        """How much too early it would be to begin the next message, which would only wait for its reader."""
+        return self.begin_times.left_s(self.clock()) if self.delivery is Delivery.PACED else 0.0
 
     def offer(self, item: T, *, last: bool = False) -> None:
         """Let `item` wait; unless the writer waits (or it is the last of all), the oldest gives way when it is full."""
         self.waiting.append(item)
+        self.begin_times.ready(self.clock())
         if last:
             self.ending = item
         while not self.delivery.waits and not last and len(self.waiting) > self.depth:
@@ -81,6 +94,8 @@ class WriterCredit(Generic[T]):
             total = taken + wanted
             self.owes_count = total <= self.allowed == self.sent
             self.allowed = max(self.allowed, total)
+        if self.allowed > self.sent:
+            self.begin_times.wanted(self.clock())
 
     def next(self) -> tuple[bytes, T | None] | None:
         """The stamp and the message to send now, if one waits and is asked for.
@@ -94,6 +109,7 @@ class WriterCredit(Generic[T]):
         if not self.waiting or self.sent >= self.allowed:
             return None
         self.sent += 1
+        self.begin_times.taken(self.clock())
         return _STAMP.pack(self.writer_id, self.sent), self.waiting.popleft()
 
     def expect(self, reader_id: bytes) -> None:
@@ -107,6 +123,7 @@ class WriterCredit(Generic[T]):
         counts at once where no other incarnation was expected).
         """
         self.waiting.clear()
+        self.begin_times = BeginTimes()
         self.expected = reader_id
         if reader_id != self.reader_id:
             self.reader_id, self.sent, self.allowed, self.owes_count = NOBODY, 0, 0, False

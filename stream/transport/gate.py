@@ -5,7 +5,8 @@ in a queue, and a heartbeat of either side comes then. Clients choose when they 
 is connected to libzmq itself. What it sees are connections that end in order: when a client is gone, its half is shut,
 and the rest once libzmq has read to the end. Nothing here reads what is relayed, so it may be encrypted (CURVE).
 
-The gate also bounds what one client takes: connections, and bytes a second (by not reading on; nothing is lost).
+The gate also bounds what one client takes: connections, and bytes a second (by not reading on; nothing is lost). Where
+too many come, those who come from different places take turns, and each place has its share of the connections.
 """
 
 from __future__ import annotations
@@ -18,19 +19,24 @@ import selectors
 import socket as socketlib
 import threading
 import time
-from collections import deque
+from collections import Counter
 from collections.abc import Callable
 
+from stream.bucket import Bucket
 from stream.transport.descriptors import free_descriptors
-from stream.transport.listening import address_of, keep_alive, listen_at_address, listen_at_path
-from stream.transport.relay import Allowance, Bucket, Inside, Relay
+from stream.transport.listening import address_of, keep_alive, listen_at_address, listen_at_path, peer_of
+from stream.transport.relay import Allowance, Inside, Relay
+from stream.transport.waiting_room import WaitingRoom, has_broken_off
 
 log = logging.getLogger(__name__)
 
 DESCRIPTORS_A_CLIENT = 6  # its connection, the two ends of the relay, and those of a ZeroMQ socket of its own
 DESCRIPTORS_APART = 48  # stay free for files, pipes and the sockets of the graph
 GATES = 3  # of a process at most: control, and with a port that the system chooses two for masks
+WAITING = 512  # connections that wait to be let in, at most
 MUTE_S = 5.0  # how long a client may say nothing at first
+WAITING_S = 60.0  # how long one waits for its turn
+ACCEPTED_AT_ONCE = 64
 GREETING_BYTES = 64  # of ZMTP: who has sent less has not even begun
 ACCEPT_PAUSE_S = 0.5  # when no descriptor is left
 TICK_S = 0.05  # how often is looked at who may send again
@@ -44,14 +50,13 @@ class Gate:
         self.refused = 0  # clients that found no room
         self._connect_inside = connect_inside
         self._allowance = allowance
-        room = (free_descriptors() - DESCRIPTORS_APART) // DESCRIPTORS_A_CLIENT // GATES
-        self._most = max(1, min(allowance.clients, room))  # fewer where descriptors are scarce
+        room = (free_descriptors() - DESCRIPTORS_APART) // GATES
+        self._most = max(1, min(allowance.clients, room // DESCRIPTORS_A_CLIENT))  # fewer where descriptors are scarce
+        self._waiting = WaitingRoom(max(self._most, min(WAITING, room - DESCRIPTORS_A_CLIENT * self._most)))
         self._path = endpoint.removeprefix("ipc://") if endpoint.startswith("ipc://") else ""
         self._listener = listen_at_path(self._path) if self._path else listen_at_address(endpoint)
         self.endpoint = endpoint if self._path else f"tcp://{address_of(self._listener)}"
-        self._mute: dict[int, tuple[socketlib.socket, float]] = {}  # clients that have sent nothing, and since when
         self._joins = Bucket(self._most, allowance.joins_per_s, time.monotonic())
-        self._queue: deque[socketlib.socket] = deque()  # clients that have said something, and wait to be let in
         self._clients: dict[int, Relay] = {}  # by either descriptor
         self._throttled: set[Relay] = set()  # who has to wait until it may send more
         self._selector = selectors.DefaultSelector()
@@ -88,14 +93,14 @@ class Gate:
                 self._watch_listener(now_s)
                 for client in list(self._throttled):
                     self._watch_client(client, now_s)
-                self._drop_mute(now_s)
-                self._serve_queue(now_s)
-                waits = self._throttled or self._mute or self._closing or now_s < self._accept_again_s
+                self._drop_old(now_s)
+                self._serve_waiting(now_s)
+                waits = self._throttled or len(self._waiting) or self._closing or now_s < self._accept_again_s
                 self._serve(self._selector.select(TICK_S if waits else None))
         finally:
             for client in set(self._clients.values()):
                 client.close()
-            for outside, _ in self._mute.values():
+            for outside in self._waiting.take_all():
                 outside.close()
             self._unlisten()
             self._selector.close()
@@ -145,9 +150,9 @@ class Gate:
                     os.read(self._wake_fd, 4096)
             elif key.fd == self._listener.fileno():
                 self._accept(now_s)
-            elif key.fd in self._mute:
+            elif key.fd in self._waiting:
                 self._watch(key.fd, 0)
-                self._queue.append(self._mute[key.fd][0])
+                self._waiting.speaks(key.fd)
             elif (client := self._clients.get(key.fd)) is not None:
                 self._relay(client, key.fd, events, now_s)
 
@@ -174,39 +179,33 @@ class Gate:
         client.close()
 
     def _accept(self, now_s: float) -> None:
-        try:
-            outside, _ = self._listener.accept()
-        except OSError as error:
-            if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
-                self._accept_again_s = now_s + ACCEPT_PAUSE_S
-                self._refuse(os.strerror(error.errno))
-            return
-        outside.setblocking(False)
-        if len(self._mute) >= self._most:  # the one that has been mute for longest gives way
-            self._forget_mute(next(iter(self._mute))).close()
-        self._mute[outside.fileno()] = outside, now_s
-        self._watch(outside.fileno(), selectors.EVENT_READ)
-
-    def _drop_mute(self, now_s: float) -> None:
-        """Close the connections that have been mute for too long."""
-        for fd, (outside, since_s) in list(self._mute.items()):
-            if now_s - since_s < MUTE_S:
+        """Let those wait that have come."""
+        for _ in range(ACCEPTED_AT_ONCE):
+            try:
+                outside, _ = self._listener.accept()
+            except OSError as error:
+                if error.errno in (errno.EMFILE, errno.ENFILE, errno.ENOBUFS, errno.ENOMEM):
+                    self._accept_again_s = now_s + ACCEPT_PAUSE_S
+                    self._refuse(os.strerror(error.errno))
                 return
-            self._forget_mute(fd)
-            outside.close()
+            outside.setblocking(False)
+            self._watch(outside.fileno(), selectors.EVENT_READ)
+            for gone in self._waiting.add(outside, peer_of(outside), now_s):
+                self._close_waiting(gone)
 
-    def _forget_mute(self, fd: int) -> socketlib.socket:
-        self._watch(fd, 0)
-        return self._mute.pop(fd)[0]
+    def _close_waiting(self, outside: socketlib.socket) -> None:
+        self._watch(outside.fileno(), 0)
+        outside.close()
 
-    def _serve_queue(self, now_s: float) -> None:
-        """Let in who waits, the first first, as often as may be; a socket of its own costs some milliseconds."""
-        while self._queue and self._joins.left(now_s) >= 1:
-            outside = self._queue.popleft()
-            if outside.fileno() < 0:  # it gave way, or waited for too long
-                continue
-            self._forget_mute(outside.fileno())
-            if outside.getsockopt(socketlib.SOL_SOCKET, socketlib.SO_ERROR):  # it has broken off meanwhile
+    def _drop_old(self, now_s: float) -> None:
+        """Close the connections that have been mute, or waiting, for too long."""
+        for outside in self._waiting.take_old(now_s, MUTE_S, WAITING_S):
+            self._close_waiting(outside)
+
+    def _serve_waiting(self, now_s: float) -> None:
+        """Let in who waits, in turn, as often as may be; a socket of its own costs some milliseconds."""
+        while self._joins.left(now_s) >= 1 and (outside := self._waiting.take_next()) is not None:
+            if has_broken_off(outside):
                 outside.close()
                 continue
             self._joins.take(1)
@@ -214,7 +213,9 @@ class Gate:
 
     def _let_in(self, outside: socketlib.socket, now_s: float) -> None:
         """Connect a client to a socket of ours."""
-        if not self._has_room() and not self._evict():
+        peer = peer_of(outside)
+        self._waiting.had_turn(peer)
+        if not self._has_room() and not self._evict(peer):
             outside.close()
             self._refuse(f"{self._most} are connected, which is the most")
             return
@@ -229,7 +230,7 @@ class Gate:
             outside.close()
             self._refuse(os.strerror(error.errno or 0))
             return
-        client = Relay(outside, inside, self._allowance, now_s)
+        client = Relay(outside, inside, self._allowance, now_s, peer)
         self._clients[outside.fileno()] = self._clients[client.inside.fileno()] = client
         client.read_client(now_s)
         self._watch_client(client, now_s)
@@ -240,12 +241,21 @@ class Gate:
         there = sum(not client.ended for client in clients)
         return there < self._most and len(clients) < self._most + self._most // 4 + 1
 
-    def _evict(self) -> bool:
-        """Make room: close the oldest connection whose client has not even greeted to the end."""
-        mute = next((c for c in self._clients.values() if c.received < GREETING_BYTES and not c.ended), None)
-        if mute is None:
+    def _evict(self, peer: str) -> bool:
+        """Make room for a client of that peer: close the oldest connection whose client has not greeted to the end.
+
+        Where there is none: the newest one of the peer with the most, unless this one would have as many then.
+        """
+        clients = [c for c in dict.fromkeys(self._clients.values()) if not c.ended]
+        chosen = next((c for c in clients if c.received < GREETING_BYTES), None)
+        if chosen is None and clients:
+            count = Counter(c.peer for c in clients)
+            largest = max(count, key=lambda p: count[p])
+            if count[largest] > count[peer] + 1:
+                chosen = next(c for c in reversed(clients) if c.peer == largest)
+        if chosen is None:
             return False
-        self._drop(mute)
+        self._drop(chosen)
         return True
 
     def _refuse(self, reason: str) -> None:

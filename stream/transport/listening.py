@@ -5,12 +5,15 @@ from __future__ import annotations
 import contextlib
 import errno
 import fcntl
+import ipaddress
 import os
 import socket as socketlib
 import struct
 import tempfile
 
-BACKLOG = 64  # connections that wait to be accepted
+from stream.errors import ConfigError
+
+BACKLOG = 512  # connections that wait to be accepted: a client that finds it full tries again after 1, 3, 7 s
 # A vanished client is noticed by TCP's own keep-alive.
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 10, 5, 3
 LONGEST_FOLDER_BYTES = 60  # a socket's path has at most 107
@@ -68,6 +71,19 @@ def address_of(listener: socketlib.socket) -> str:
     return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
 
 
+def peer_of(connection: socketlib.socket) -> str:
+    """Who is at the other end: an address (of IPv6 the network), or a process of this machine."""
+    if connection.family == socketlib.AF_UNIX:
+        pid, _, _ = struct.unpack("3i", connection.getsockopt(socketlib.SOL_SOCKET, socketlib.SO_PEERCRED, 12))
+        return f"process {pid}"
+    with contextlib.suppress(OSError, ValueError):  # it has broken off
+        address = ipaddress.ip_address(connection.getpeername()[0].partition("%")[0])
+        if address.version == 6 and address.ipv4_mapped is None:
+            return str(ipaddress.ip_network((address, 64), strict=False))  # a host may have all of its addresses
+        return str(address)
+    return "nobody"
+
+
 def keep_alive(socket: socketlib.socket) -> None:
     socket.setsockopt(socketlib.IPPROTO_TCP, socketlib.TCP_NODELAY, 1)
     socket.setsockopt(socketlib.SOL_SOCKET, socketlib.SO_KEEPALIVE, 1)
@@ -106,3 +122,31 @@ def why_not_bound(endpoint: str, number: int | None, words: str | None) -> str:
         errno.ENOENT: "lies in a folder that does not exist",
     }.get(number or 0, f"can't be used ({words})")
     return f"endpoint {endpoint} {reason}"
+
+
+def is_listening(path: str) -> bool:
+    """Whether a program takes connections at a unix socket; ZeroMQ would take the path away from it without a word."""
+    with socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM) as probe:
+        probe.setblocking(False)
+        try:
+            probe.connect(path)
+        except BlockingIOError:  # its backlog is full
+            return True
+        except OSError:
+            return False
+        return True
+
+
+def check_free(key: str, endpoint: str) -> None:
+    """Refuse an endpoint that can't be listened at now; ConfigError, which begins with the config's key."""
+    try:
+        if not endpoint.startswith("ipc://"):
+            listen_at_address(endpoint).close()
+            return
+        path = endpoint.removeprefix("ipc://")
+        if is_listening(path):
+            raise OSError(errno.EADDRINUSE, "")
+        if not os.path.isdir(os.path.dirname(path) or "."):
+            raise OSError(errno.ENOENT, "")
+    except OSError as error:
+        raise ConfigError(f"{key}: {why_not_bound(endpoint, error.errno, error.strerror)}") from None

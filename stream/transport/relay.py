@@ -8,6 +8,8 @@ import socket as socketlib
 from collections.abc import Callable
 from dataclasses import dataclass
 
+from stream.bucket import Bucket
+
 CHUNK_BYTES = 1 << 16
 
 
@@ -24,26 +26,6 @@ class Allowance:
     joins_per_s: float = float("inf")
 
 
-class Bucket:
-    """Tokens: so many at once, and so many a second."""
-
-    def __init__(self, most: float, per_s: float, now_s: float) -> None:
-        self._most = self._left = most
-        self._per_s = per_s
-        self._refilled_s = now_s
-
-    def left(self, now_s: float) -> float:
-        """How many there are now."""
-        if now_s > self._refilled_s:
-            self._left = min(self._most, self._left + (now_s - self._refilled_s) * self._per_s)
-            self._refilled_s = now_s
-        return self._left
-
-    def take(self, count: float) -> None:
-        """Take so many of those that are left."""
-        self._left -= count
-
-
 @dataclass(frozen=True)
 class Inside:
     """A connection to a ZeroMQ socket of ours, and what is to be done once it is closed."""
@@ -55,8 +37,11 @@ class Inside:
 class Relay:
     """A client and its connection to our ZeroMQ socket."""
 
-    def __init__(self, outside: socketlib.socket, inside: Inside, allowance: Allowance, now_s: float) -> None:
+    def __init__(
+        self, outside: socketlib.socket, inside: Inside, allowance: Allowance, now_s: float, peer: str = ""
+    ) -> None:
         self.outside = outside
+        self.peer = peer  # who the client is
         self.inside = inside.socket
         self.inbound = b""  # read from the client, not yet written to our socket
         self.outbound = b""  # the other way

@@ -77,8 +77,14 @@ class Broadcast:
     are XPUB, which tell what is subscribed to, so that nobody makes what nobody looks at.
     """
 
-    def __init__(self, context: Context, endpoint: str, queue: int, *, inner: str = "") -> None:
-        """`inner`: a second endpoint, for nodes of this run: they can't know the port that the system chooses."""
+    def __init__(
+        self, context: Context, endpoint: str, queue: int, *, inner: str = "", in_run_only: bool = False
+    ) -> None:
+        """`inner`: a second endpoint, for nodes of this run: they can't know the port that the system chooses.
+
+        `in_run_only`: the first endpoint, too, is for nodes of this run, which need no gate.
+        """
+        self._in_run_only = in_run_only
         self._members = Members()
         self._sockets: list[zmq.Socket[bytes]] = []
         self._subscriptions: dict[zmq.Socket[bytes], set[bytes]] = {}  # of each socket: prefixes
@@ -89,7 +95,7 @@ class Broadcast:
 
     def _bind(self, context: Context, endpoint: str, queue: int) -> str:
         """Open an endpoint; its address as bound."""
-        if endpoint.startswith("inproc://"):  # nobody outside this process
+        if self._in_run_only or endpoint.startswith("inproc://"):  # nobody outside the run, or even this process
             self._sockets.append(context.socket(zmq.XPUB, bind=endpoint, queue=queue))
             return endpoint
         gate = context.gate(
@@ -140,22 +146,11 @@ class Broadcast:
             socket.close(linger=wait_ms)
 
 
-class Listener:
-    """A SUB socket on a Broadcast."""
+class _Subscriber:
+    """A SUB socket."""
 
-    def __init__(
-        self, context: Context, endpoint: str, topics: Sequence[str], queue: int = 1000, *, own_context: bool = False
-    ) -> None:
-        self.socket = context.socket(zmq.SUB, connect=endpoint, queue=queue)
-        self._own = context if own_context else None
-        for topic in topics:
-            self.socket.subscribe(topic)
-
-    def recv(self, timeout_ms: int) -> list[bytes] | None:
-        """The next message's parts, or None after `timeout_ms`."""
-        if not self.socket.poll(timeout_ms):
-            return None
-        return self.socket.recv_multipart(zmq.DONTWAIT)
+    def __init__(self, socket: zmq.Socket[bytes]) -> None:
+        self.socket = socket
 
     def subscribe(self, topic: str) -> None:
         """Take messages of a topic, or of all that begin so, from now on."""
@@ -166,10 +161,58 @@ class Listener:
         self.socket.unsubscribe(topic)
 
     def close(self) -> None:
-        """Close the socket, and its context where that is its own."""
+        """Close the socket."""
         self.socket.close(linger=0)
+
+
+class Listener(_Subscriber):
+    """A SUB socket on a Broadcast."""
+
+    def __init__(
+        self, context: Context, endpoint: str, topics: Sequence[str], queue: int = 1000, *, own_context: bool = False
+    ) -> None:
+        super().__init__(context.socket(zmq.SUB, connect=endpoint, queue=queue))
+        self._own = context if own_context else None
+        for topic in topics:
+            self.socket.subscribe(topic)
+
+    def recv(self, timeout_ms: int) -> list[bytes] | None:
+        """The next message's parts, or None after `timeout_ms`."""
+        if not self.socket.poll(timeout_ms):
+            return None
+        return self.socket.recv_multipart(zmq.DONTWAIT)
+
+    def close(self) -> None:
+        """Close the socket, and its context where that is its own."""
+        super().close()
         if self._own:
             self._own.close()
+
+
+class Collector(_Subscriber):
+    """A SUB socket on many Broadcasts."""
+
+    def __init__(self, context: Context, queue: int) -> None:
+        """`queue`: messages of each Broadcast that wait here."""
+        super().__init__(context.open(zmq.SUB, queue=queue))
+
+    def connect(self, endpoint: str) -> None:
+        """Listen to one more; it need not be there yet."""
+        self.socket.connect(endpoint)
+
+    def disconnect(self, endpoint: str) -> None:
+        """Listen to one no longer."""
+        try:
+            self.socket.disconnect(endpoint)
+        except zmq.ZMQError as error:
+            log.debug("%s: %s", endpoint, error)
+
+    def take(self) -> list[bytes] | None:
+        """The next message's parts, if one has come. Never waits."""
+        try:
+            return self.socket.recv_multipart(zmq.DONTWAIT)
+        except zmq.Again:
+            return None
 
 
 def subscribe(endpoint: str, topics: Sequence[str], keys: str = "") -> Listener:

@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
-import socket as socketlib
 import tempfile
 import threading
 from collections import deque
@@ -18,7 +17,8 @@ import zmq
 from stream.errors import ConfigError
 from stream.transport.gate import Gate
 from stream.transport.keys import ROLES, AllowList, Keys, Role
-from stream.transport.listening import connect_unseen, short_folder, why_not_bound
+from stream.transport.listening import connect_unseen, is_listening, short_folder, why_not_bound
+from stream.transport.passing import Shelf
 from stream.transport.relay import Allowance, Inside
 from stream.transport.wire import MAX_ARRAY_BYTES
 
@@ -56,6 +56,7 @@ class Context:
         self.zmq = zmq.Context()
         self.zmq.set(zmq.MAX_SOCKETS, 4096)
         self.keys = Keys(keys) if keys else None
+        self.shelf = Shelf()  # of messages between nodes that share this context
         self._authenticator: Any = None
         self._allow_lists: list[AllowList] = []
         self._open: list[zmq.Socket[bytes]] = []  # held, so that none is collected before it is closed
@@ -69,8 +70,7 @@ class Context:
         self, kind: int, *, bind: str = "", connect: str = "", queue: int, name: bytes = b""
     ) -> zmq.Socket[bytes]:
         """A socket with this project's options; ConfigError when the endpoint can't be bound."""
-        socket = self._make(kind, queue)
-        self._open = [s for s in self._open if not s.closed] + [socket]
+        socket = self.open(kind, queue=queue)
         if name:
             socket.routing_id = name
         endpoint = bind or connect
@@ -89,6 +89,12 @@ class Context:
         except zmq.ZMQError as error:
             socket.close()
             raise ConfigError(why_not_bound(endpoint, error.errno, error.strerror)) from None
+        return socket
+
+    def open(self, kind: int, *, queue: int) -> zmq.Socket[bytes]:
+        """A socket that is bound and connected to nothing yet, for use within this host."""
+        socket = self._make(kind, queue)
+        self._open = [s for s in self._open if not s.closed] + [socket]
         return socket
 
     def public_socket(
@@ -142,7 +148,7 @@ class Context:
         return gate
 
     def _refuse_in_use(self, endpoint: str) -> None:
-        if endpoint.startswith("ipc://") and _is_listening(endpoint.removeprefix("ipc://")):
+        if endpoint.startswith("ipc://") and is_listening(endpoint.removeprefix("ipc://")):
             raise ConfigError(f"endpoint {endpoint} is in use by another program; stop that one or choose another path")
 
     def _make_public(self, kind: int, endpoint: str, queue: int, limit_bytes: int, role: Role) -> zmq.Socket[bytes]:
@@ -218,19 +224,6 @@ class Context:
         for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors.clear()
-
-
-def _is_listening(path: str) -> bool:
-    """Whether a program takes connections at a unix socket; ZeroMQ would take the path away from it without a word."""
-    with socketlib.socket(socketlib.AF_UNIX, socketlib.SOCK_STREAM) as probe:
-        probe.setblocking(False)
-        try:
-            probe.connect(path)
-        except BlockingIOError:  # its backlog is full
-            return True
-        except OSError:
-            return False
-        return True
 
 
 @dataclass

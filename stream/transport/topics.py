@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from functools import cached_property
 from typing import Any
 
@@ -18,6 +18,7 @@ from stream.errors import MessageError
 from stream.messages import End, Message
 from stream.topology import TOPICS, Delivery, Edge
 from stream.transport.credit import STAMP_BYTES, ReaderCredit, WriterCredit, new_incarnation
+from stream.transport.passing import PASSED, as_passed
 from stream.transport.sockets import Context
 from stream.transport.wire import from_parts, to_parts
 
@@ -36,13 +37,24 @@ class _Packed:
     def parts(self) -> list[Any]:
         return to_parts(self.message)
 
+    @cached_property
+    def passed(self) -> Message:
+        passed: Message = as_passed(self.message)
+        return passed
+
 
 class Publisher:
     """The writer's end of a topic. Nothing here ever waits: `ready` is False while a reader is behind."""
 
-    def __init__(self, context: Context, endpoint: str, topic: str, edges: Sequence[Edge]) -> None:
+    def __init__(
+        self, context: Context, endpoint: str, topic: str, edges: Sequence[Edge], beside: Collection[str] = ()
+    ) -> None:
+        """`beside`: readers that share the context; they are passed messages, and get none packed."""
         writer_id = new_incarnation()
         self.topic = topic
+        self._writer_id = writer_id
+        self._shelf = context.shelf
+        self._beside = frozenset(reader.encode() for reader in beside)
         self.socket = context.socket(zmq.ROUTER, bind=endpoint, queue=TOPICS[topic].depth + 8)
         self.credits = {e.reader.encode(): WriterCredit[_Packed](writer_id, e.delivery, e.depth) for e in edges}
         self.malformed = 0
@@ -52,6 +64,11 @@ class Publisher:
     def ready(self) -> bool:
         """False while a reader that is waited for has its queue full."""
         return not any(credit.full for credit in self.credits.values())
+
+    @property
+    def early_s(self) -> float:
+        """After how long `ready` may turn True by itself; 0 where it does not."""
+        return max((credit.early_s for credit in self.credits.values()), default=0.0)
 
     @property
     def dropped(self) -> int:
@@ -78,6 +95,7 @@ class Publisher:
 
     def expect(self, reader: str, incarnation: bytes) -> None:
         """Drop what waits for a reader that was restarted; from now on only this incarnation of it is served."""
+        self._shelf.clear(reader.encode(), self._writer_id)
         self.credits[reader.encode()].expect(incarnation)
 
     def pump(self) -> None:
@@ -101,7 +119,7 @@ class Publisher:
             while (item := credit.next()) is not None:
                 stamp, packed = item
                 try:
-                    head, *large = packed.parts if packed else (b"",)
+                    head, *large = self._parts(name, stamp, packed)
                 except MessageError as error:
                     if credit.delivery.waits:
                         raise
@@ -115,11 +133,23 @@ class Publisher:
                         self.socket.send(array, zmq.DONTWAIT | (zmq.SNDMORE if i < len(large) else 0), copy=False)
                 except zmq.ZMQError as error:  # EHOSTUNREACH: the reader's process is gone; EAGAIN: it is stuck
                     log.debug("%s to %s: %s", self.topic, name, error)
+                    self._shelf.clear(name, self._writer_id)
                     credit.reader_gone(packed)
+
+    def _parts(self, reader: bytes, stamp: bytes, packed: _Packed | None) -> list[Any]:
+        """What goes through the socket after the stamp."""
+        if packed is None:
+            return [b""]
+        if reader not in self._beside:
+            return packed.parts
+        self._shelf.put(reader, stamp, packed.passed)
+        return [PASSED]
 
     def close(self) -> None:
         """Close the socket; what still waits is dropped."""
         self.socket.close(linger=0)
+        for reader in self._beside:
+            self._shelf.clear(reader, self._writer_id)
 
 
 class Subscriber:
@@ -128,6 +158,8 @@ class Subscriber:
     def __init__(self, context: Context, endpoint: str, edge: Edge) -> None:
         topic = TOPICS[edge.topic]
         self.topic = edge.topic
+        self._name = edge.reader.encode()
+        self._shelf = context.shelf
         self.kinds: tuple[type[Message], ...] = (*topic.kinds, End)
         # Where all are waited for, one is in hand while the depth waits; and more are asked for once half are taken.
         self.window = edge.depth + (edge.delivery is Delivery.LOSSLESS)
@@ -173,6 +205,8 @@ class Subscriber:
                 try:
                     stamp, head = bytes(head[:STAMP_BYTES]), head[STAMP_BYTES:]
                     self.credit.came(stamp, message=head.nbytes > 0)
+                    if head.nbytes == len(PASSED):
+                        return self._shelf.take(self._name, stamp)
                     if head.nbytes:
                         return from_parts([head, *large], *self.kinds)
                 except MessageError as error:

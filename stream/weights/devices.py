@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
+from collections.abc import Iterator
+from typing import Any
 
 import torch
 
-from stream.errors import ConfigError
+from stream.errors import ConfigError, ModelError
 
 log = logging.getLogger(__name__)
 
@@ -33,7 +36,36 @@ def choose_precision(key: str, name: str, device: torch.device) -> torch.dtype:
         raise ConfigError(f"{key} is float16, which needs a GPU, and the device is {device}; take float32 or bfloat16")
     if dtype == torch.bfloat16 and device.type == "cpu" and not cpu_has_bfloat16():
         log.warning("%s is bfloat16, and this CPU has no instructions for it: float32 is faster here", key)
+    if dtype == torch.float32 and device.type == "cuda":
+        allow_tf32(False)  # PyTorch's convolutions round to 10 bits otherwise, and call it float32
     return dtype
+
+
+def allow_tf32(allowed: bool) -> None:
+    """Let a GPU round what products and convolutions of float32 multiply to 10 bits, or not."""
+    if hasattr(torch.backends, "fp32_precision"):  # PyTorch 2.9 and newer; mixing both ways is an error there
+        precision = "tf32" if allowed else "ieee"
+        torch.backends.fp32_precision = precision
+        backends: Any = torch.backends
+        for own in (backends.cuda.matmul, backends.cudnn.conv, backends.cudnn.rnn):
+            own.fp32_precision = precision  # where somebody has set it, that of all does not count
+    else:
+        torch.backends.cuda.matmul.allow_tf32 = allowed
+        torch.backends.cudnn.allow_tf32 = allowed
+
+
+@contextlib.contextmanager
+def reporting_memory(what: str) -> Iterator[None]:
+    """Running out of memory as a ModelError that says what it was for: the frame is passed over, and counted."""
+    try:
+        yield
+    except torch.OutOfMemoryError as error:
+        torch.cuda.empty_cache()
+        raise ModelError(f"out of memory {what}: {str(error).splitlines()[0]}") from None
+    except RuntimeError as error:
+        if "can't allocate memory" not in str(error):
+            raise
+        raise ModelError(f"out of memory {what}") from None
 
 
 def cpu_has_bfloat16() -> bool:

@@ -14,7 +14,8 @@ from torch import Tensor, nn
 from stream.errors import CheckpointError
 
 ZIP = b"PK\x03\x04"  # how files of torch.save begin since 1.6: only these can be mapped
-INSIDE = ("model_state_dict", "state_dict", "model")  # where training checkpoints keep the network's tensors
+SAFETENSORS_HEAD = 8  # bytes: the length of the JSON that follows
+INSIDE = ("model_state_dict", "state_dict", "model", "extractor")  # where training checkpoints keep the tensors
 NAMED = 3  # tensors that a message names before it only counts
 
 
@@ -73,8 +74,13 @@ def check_head(path: Path, what: str) -> None:
 def _load(path: Path, what: str) -> Any:
     """Whatever a file holds, as long as it is data; tensors are mapped, not read, where its format allows."""
     with path.open("rb") as file:
-        mapped = file.read(len(ZIP)) == ZIP
+        head = file.read(SAFETENSORS_HEAD + 1)
+    mapped = head.startswith(ZIP)
     try:
+        if head.endswith(b"{") and int.from_bytes(head[:SAFETENSORS_HEAD], "little") < path.stat().st_size:
+            from safetensors.torch import load_file
+
+            return load_file(path)
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # torch's advice to its users is no news of ours
             return torch.load(path, map_location="cpu", weights_only=True, mmap=mapped)

@@ -31,13 +31,20 @@ class Checkpoint:
     sha256: str = ""  # or its first 8 digits, where no more is published
     published_as: str = ""  # the name it is published by, where `file` is another
     section: str = "decoder"  # of the config, whose key `checkpoint` takes a path of one's own
+    terms: str = ""  # what the licence forbids, in a few words: said when it is fetched
+    converted: str = ""  # what the package that runs it calls it in a folder of its own; empty: it has no such form
 
 
 _META = "https://dl.fbaipublicfiles.com/segment_anything/"
 # A revision in the address: what it gives never changes.
+_META_2 = "https://dl.fbaipublicfiles.com/segment_anything_2/092824/"
+_EDGETAM = "https://huggingface.co/spaces/facebook/EdgeTAM/resolve/main/checkpoints/edgetam.pt"
+_EDGETAM_CODE = "https://github.com/facebookresearch/EdgeTAM/raw/main/checkpoints/edgetam.pt"
 _HQ = "https://huggingface.co/lkeab/hq-sam/resolve/a3a77cd0a2e5e50eaa76faccf61b964732d9b35f/"
 _MOBILE = "https://github.com/ChaoningZhang/MobileSAM/raw/01ea8d0f5590082f0c1ceb0a3e2272593f20154b/weights/"
 _TORCHVISION = "https://download.pytorch.org/models/"
+_MAGICLEAP = "https://github.com/magicleap/SuperGluePretrainedNetwork/raw/ddcf11f42e7e0732a0c4607648f9448ea8d73590/models/weights/"
+_RESEARCH = "for non-commercial research only"
 _PIPS = "https://huggingface.co/aharley/pips/resolve/9c535be5d9713f54e8c8e9c40ae00d60b1357719/"
 
 
@@ -49,6 +56,13 @@ def _hq_sam(kind: str, size: int, md5: str, sha256: str) -> Checkpoint:
 def _sam(kind: str, size: int, md5: str, sha256: str) -> Checkpoint:
     file = f"sam_{kind}_{md5[:6]}.pth"  # Meta names its files by the start of their md5
     return Checkpoint(f"sam_{kind}", file, (_META + file,), size, "Apache-2.0", md5, sha256)
+
+
+def _sam2(model: str, size: int, sha256: str) -> Checkpoint:
+    file = f"sam2.1_hiera_{model}.pt"
+    return Checkpoint(
+        f"sam2_{model}", file, (_META_2 + file,), size, "Apache-2.0", sha256=sha256, converted="model.safetensors"
+    )
 
 
 _TABLE = (
@@ -84,6 +98,45 @@ _TABLE = (
         licence="Apache-2.0",
         md5="b8a1ad6eab94ce53be3ce870ed829552",
         published_as="checkpoint.npy",
+        section="tracker",
+    ),
+    Checkpoint(
+        name="superpoint",
+        file="superpoint_v1.pth",
+        urls=(_MAGICLEAP + "superpoint_v1.pth",),
+        size=5_206_086,
+        licence="LicenseRef-MagicLeap-research",
+        sha256="52b6708629640ca883673b5d5c097c4ddad37d8048b33f09c8ca0d69db12c40e",
+        section="tracker",
+        terms=_RESEARCH,
+    ),
+    Checkpoint(
+        name="superglue",
+        file="superglue_outdoor.pth",
+        urls=(_MAGICLEAP + "superglue_outdoor.pth",),
+        size=0,  # about 46 MiB
+        licence="LicenseRef-MagicLeap-research",
+        sha256="2f5f5e9bb3febf07b69df633c4c3ff7a17f8af26a023aae2b9303d22339195bd",
+        section="tracker",
+        terms=_RESEARCH,
+    ),
+    Checkpoint(
+        name="disk",
+        file="depth-save.pth",
+        urls=("https://raw.githubusercontent.com/cvlab-epfl/disk/master/depth-save.pth",),
+        size=4_375_832,
+        licence="Apache-2.0",
+        sha256="9c2ee4ded238892dfa51569941372601e35e4a74aa6f84ea80053d2ab1c07abe",
+        section="tracker",
+    ),
+    Checkpoint(
+        name="lightglue_disk",
+        file="disk_lightglue_v0-1_arxiv.pth",  # as kornia and torch hub call it
+        urls=("https://github.com/cvg/LightGlue/releases/download/v0.1_arxiv/disk_lightglue.pth",),
+        size=47_631_405,
+        licence="Apache-2.0",
+        sha256="b5b21d47ea24f2c5e501aec9c91b9716e4c8c3429a4dc1e615c133c4c9378335",
+        published_as="disk_lightglue.pth",
         section="tracker",
     ),
     _sam(
@@ -137,6 +190,19 @@ _TABLE = (
         md5="f3c0d8cda613564d499310dab6c812cd",
         sha256="6dbb90523a35330fedd7f1d3dfc66f995213d81b29a5ca8108dbcdd4e37d6c2f",
     ),
+    _sam2("tiny", 156_008_466, "7402e0d864fa82708a20fbd15bc84245c2f26dff0eb43a4b5b93452deb34be69"),
+    _sam2("small", 184_416_285, "6d1aa6f30de5c92224f8172114de081d104bbd23dd9dc5c58996f0cad5dc4d38"),
+    _sam2("base_plus", 323_606_802, "a2345aede8715ab1d5d31b4a509fb160c5a4af1970f199d9054ccfb746c004c5"),
+    _sam2("large", 898_083_611, "2647878d5dfa5098f2f8649825738a9345572bae2d4350a2468587ece47dd318"),
+    Checkpoint(
+        name="edgetam",
+        file="edgetam.pt",
+        urls=(_EDGETAM, _EDGETAM_CODE),
+        size=0,  # 56.1 MB
+        licence="Apache-2.0",
+        sha256="ed2d4850b8792c239689b043c47046ec239b6e808a3d9b6ae676c803fd8780df",
+        converted="model.safetensors",
+    ),
 )
 PUBLISHED: dict[str, Checkpoint] = {checkpoint.name: checkpoint for checkpoint in _TABLE}
 
@@ -165,11 +231,10 @@ def find(name: str, explicit: str = "") -> Path:
     key = f"{checkpoint.section}.checkpoint"
     path = Path(explicit).expanduser() if explicit else folder() / checkpoint.file
     if explicit and path.is_dir():
-        inside = [
-            path / file for file in (checkpoint.file, checkpoint.published_as) if file and (path / file).is_file()
-        ]
+        names = (checkpoint.file, checkpoint.published_as, checkpoint.converted)
+        inside = [path / file for file in names if file and (path / file).is_file()]
         if not inside:
-            expected = checkpoint.published_as or checkpoint.file
+            expected = " or ".join(n for n in (checkpoint.published_as or checkpoint.file, checkpoint.converted) if n)
             raise CheckpointError(f"{key}: there is no {expected} in the folder {path}; give the file itself")
         return inside[0]
     if path.is_file():
@@ -187,6 +252,24 @@ def find(name: str, explicit: str = "") -> Path:
         f"checkpoint {name}: {path}: {state}; "
         f"`{command}` {verb} ({readable(checkpoint.size)}), or give --set {key}=FILE"
     )
+
+
+def find_all(names: Sequence[str], explicit: str = "") -> list[Path]:
+    """The files of a model that has several: in the folder `explicit` if given, or the fetched ones; CheckpointError.
+
+    A single file can't hold them all.
+    """
+    if explicit and not Path(explicit).expanduser().is_dir():
+        files = " and ".join(published(name).file for name in names)
+        path = Path(explicit).expanduser()
+        raise CheckpointError(
+            f"{published(names[0]).section}.checkpoint is {explicit}: {'a file' if path.exists() else 'not there'}; "
+            f"give the folder that holds {files}, or leave it empty and run `python tools/fetch_weights.py "
+            f"{' '.join(names)}`"
+        )
+    if not explicit:
+        check_there(names)
+    return [find(name, explicit) for name in names]
 
 
 def check_there(names: Sequence[str]) -> None:

@@ -70,7 +70,7 @@ class LiveRun:
         while True:
 
             def next_one(after: int = after) -> Received | None:
-                later = sorted(i for i in self.published if i > after)
+                later = sorted(i for i in list(self.published) if i > after)
                 return next(
                     (self.published[i] for i in later if mask_of(self.published[i], object_id) is not None), None
                 )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
 
@@ -22,11 +22,13 @@ RUNNING: dict[str, Any] = {"state": "running", "reason": "", "since": 0, "frozen
 class Script:
     """What the run does; a thread of its own plays it until `close`."""
 
-    def __init__(self, it: Served) -> None:
+    def __init__(self, it: Served, cameras: Sequence[str] = (CAMERA,)) -> None:
         self.it = it
+        self.cameras = list(cameras)
         self.flowing = True  # scenes come
         self.talking = True  # statuses come
         self.status = dict(RUNNING)
+        self.states: dict[str, dict[str, Any]] = {}  # camera -> what its status has that the others' has not
         self.objects: list[dict[str, Any]] = []  # changes of the one object's header, or none for no object
         self.errors: dict[str, dict[str, str]] = {}  # method -> the error it gets
         self.results: dict[str, dict[str, Any]] = {}  # method -> the result it gets
@@ -58,13 +60,17 @@ class Script:
         while not self._over.wait(PERIOD_S):
             if self.flowing:
                 self._frame_id += 1
-                self.it.listener.publish(self._scene())
+                for camera in self.cameras:
+                    if self.states.get(camera, self.status).get("state", "running") == "running":
+                        self.it.listener.publish(self._scene(camera))
             if self.talking and beat % 5 == 0:
-                self.it.publish_status(**self.status)
+                for camera in self.cameras:
+                    self.it.publish_status(camera=camera, **(self.status | self.states.get(camera, {})))
             beat += 1
 
-    def _scene(self) -> list[bytes]:
-        topic, header, *payloads = scene_parts(self._frame_id, size=SIZE, masks=(b"\xf0",) * len(self.objects))
+    def _scene(self, camera: str) -> list[bytes]:
+        masks = (b"\xf0",) * len(self.objects)
+        topic, header, *payloads = scene_parts(self._frame_id, size=SIZE, camera=camera, masks=masks)
         tree = json.loads(header)
         tree |= {"captured_unix_ns": time.time_ns(), "session": self.session}
         for described, change in zip(tree["objects"], self.objects, strict=True):
@@ -75,11 +81,11 @@ class Script:
 
 
 @contextmanager
-def scripted(chromium: Any, **options: Any) -> Iterator[tuple[Script, LivePage]]:
+def scripted(chromium: Any, cameras: Sequence[str] = (CAMERA,), **options: Any) -> Iterator[tuple[Script, LivePage]]:
     """A script that runs, and a page that looks at it."""
     options.setdefault("viewport", {"width": 1100, "height": 700})
-    with served() as it:
-        script = Script(it)
+    with served(cameras=cameras) as it:
+        script = Script(it, cameras)
         context = chromium.new_context(**options)
         try:
             page = LivePage(context.new_page())

@@ -179,3 +179,12 @@ def test_closing_stops_the_thread_that_reads(play):
 
 def test_a_stage_that_never_started_can_be_closed():
     make_stage(Config(), InMemoryNode()).close()
+
+
+def test_a_file_called_demo_gets_no_prompts_of_the_drawn_scene(play, tmp_path, monkeypatch):
+    (tmp_path / "demo").write_bytes(b"a film")
+    monkeypatch.chdir(tmp_path)
+    stage, node = play([shade(0)], source="demo")
+    node.start(stage, StartCapture())
+    node.serve(stage, lambda: node.ended)
+    assert [r.prompts for r in node.reports if isinstance(r, Opened)] == [()]

@@ -104,6 +104,11 @@ def test_a_mask_with_smooth_edges_is_refused(tmp_path, white):
         read_label_image(saved(tmp_path / "m.png", smooth))
 
 
+def test_a_folder_is_no_mask(tmp_path):
+    with pytest.raises(PromptError, match="a folder; needs one label image"):
+        read_label_image(tmp_path)
+
+
 def test_a_jpeg_is_refused(tmp_path):
     with pytest.raises(PromptError, match="whose compression changes ids; needs a label image saved as PNG"):
         read_label_image(saved(tmp_path / "m.jpg", squares(a=255)))

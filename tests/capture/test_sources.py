@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import gc
+import os
 from fractions import Fraction
 from pathlib import Path
 
@@ -11,7 +13,7 @@ import numpy as np
 import pytest
 from capture.clips import levels, read_all, shade, write_clip, write_times
 
-from nodes.capture.display import display_flips, pixel_shape, upright_rgb
+from nodes.capture.display import LOOK_EVERY, Orientation, display_flips, pixel_shape, upright
 from nodes.capture.folder import natural_order
 from nodes.capture.source import SourceInfo
 from nodes.capture.sources import demo_scene, make_source
@@ -90,7 +92,7 @@ def test_a_video_tells_the_shape_of_its_pixels(tmp_path, monkeypatch, written, r
     clip = write_clip(tmp_path / "clip.mp4", frames=2, pixel_aspect=written)
     _, pictures = read_all(make_source(Capture(source=str(clip))))
     assert {p.pixel_aspect for p in pictures} == {read}
-    monkeypatch.setattr("nodes.capture.video.display_flips", lambda _: (True, False, False))
+    monkeypatch.setattr("nodes.capture.display.display_flips", lambda _: (True, False, False))
     _, pictures = read_all(make_source(Capture(source=str(clip))))
     assert {p.pixel_aspect for p in pictures} == {read[::-1]}, "as it is turned"
     assert pixel_shape(Fraction(1, 10_000), transposed=False) == (1, 1), "a fault in a header"
@@ -119,6 +121,18 @@ def test_hidden_files_of_a_folder_are_no_frames(tmp_path):
     (tmp_path / ".ipynb_checkpoints").mkdir()
     opened, pictures = read_all(make_source(Capture(source=str(tmp_path))))
     assert (opened.frames, len(pictures)) == (1, 1)
+
+
+def test_pictures_of_other_kinds_in_a_folder_are_not_passed_over_without_a_word(tmp_path, caplog):
+    for name in ("1.jpg", "2.webp", "3.tif"):
+        cv2.imwrite(str(tmp_path / name), shade(1))
+    (tmp_path / "notes.txt").write_text("no picture")
+    opened, _ = read_all(make_source(Capture(source=str(tmp_path))))
+    assert opened.frames == 1
+    assert [r.getMessage() for r in caplog.records] == [
+        f"--source {tmp_path}: 2 pictures are passed over, the first of them 2.webp; frames are *.jpg, *.png or *.bmp: "
+        "convert the others"
+    ]
 
 
 @pytest.mark.parametrize("depth", [10, 12, 14, 16])
@@ -163,10 +177,6 @@ class DecodedFrame:
         self.side_data = {"DISPLAYMATRIX": matrix} if not rotation else {}
         self.rotation = rotation
 
-    def to_ndarray(self, format: str) -> np.ndarray:
-        assert format == "rgb24"
-        return CORNERS[..., None].repeat(3, axis=2)
-
 
 @pytest.mark.parametrize(
     ("frame", "corners"),
@@ -185,10 +195,42 @@ class DecodedFrame:
     ],
 )
 def test_a_turned_or_mirrored_recording_is_shown_as_players_show_it(frame, corners):
-    rgb = upright_rgb(frame)
+    rgb = upright(CORNERS[..., None].repeat(3, axis=2), Orientation(lambda frame: frame).of(frame))
     assert [int(rgb[y, x, 0]) for y in (0, -1) for x in (0, -1)] == corners
     assert rgb.flags.c_contiguous
     assert rgb.shape[:2] == ((6, 4) if display_flips(frame)[0] else (4, 6))
+
+
+def test_a_source_that_is_turned_in_the_middle_is_seen_to_turn():
+    orientation = Orientation(lambda frame: frame)
+    assert orientation.of(DecodedFrame(rotation=0)) == (False, False, False)
+    assert orientation.of(DecodedFrame(rotation=180)) == (False, True, True)
+    mirrored = DecodedFrame(ONE, 0, 0, -ONE)  # its angle is 0 as before
+    orientation.of(DecodedFrame(rotation=0))
+    for _ in range(LOOK_EVERY):
+        flips = orientation.of(mirrored)
+    assert flips == (False, False, True)
+
+
+def test_frames_and_the_threads_that_convert_them_do_not_pile_up(tmp_path):
+    clip = write_clip(tmp_path / "clip.mp4", frames=120)
+    source = make_source(Capture(source=str(clip)))
+    source.open()
+    gc.collect()
+    gc.disable()  # what is left to it alone lives for thousands of pictures
+    try:
+        threads, alive = [], []
+        while source.read() is not None:
+            threads.append(len(os.listdir("/proc/self/task")))
+            if len(threads) % 20:
+                continue
+            alive.append(sum(type(o) is av.VideoFrame and o.width > 2 for o in gc.get_objects()))
+    finally:
+        gc.enable()
+        source.close()
+    assert len(threads) == 120
+    assert max(threads) <= threads[0] + 2
+    assert max(alive) <= 12  # a decoder gives several at once
 
 
 def test_a_single_picture_is_upright_as_its_exif_orientation_says(tmp_path):

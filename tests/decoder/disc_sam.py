@@ -16,6 +16,7 @@ class DiscSam:
 
     device = torch.device("cpu")
     side = SIDE
+    is_asynchronous = False
 
     def __init__(self, iou: float = 0.9, reach: float = REACH) -> None:
         self.iou, self.reach = iou, reach

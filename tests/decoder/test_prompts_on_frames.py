@@ -17,7 +17,7 @@ from nodes.decoder.lite.backend import Lite
 from nodes.decoder.mask_model import Query
 from nodes.decoder.node import DecoderStage
 from nodes.decoder.past_prompts.catching_up import CatchingUp
-from nodes.decoder.past_prompts.mask_history import MaskHistory
+from nodes.decoder.past_prompts.mask_history import MAX_FRAMES, MaskHistory
 from nodes.decoder.sam.sam_pt import SamPt
 from stream.commands import Start
 from stream.crops import uncrop_mask
@@ -249,6 +249,15 @@ def test_masks_are_remembered_by_frame_within_a_bound():
     assert np.flatnonzero(found.any(axis=0)).tolist() == list(range(98 % 30, 98 % 30 + 10))
     assert history.find(2, FrameRef(session=0, frame_id=98)) is None
     assert history.find(1, FrameRef(session=1, frame_id=98)) is None
+
+
+def test_frames_without_a_mask_are_not_remembered_for_ever():
+    history = MaskHistory()
+    for i in range(2 * MAX_FRAMES):
+        history.record(masks(i, object_mask(1, (0, 0, 0, 0), mask=np.zeros((0, 0), np.uint8))))
+    history.record(masks(2 * MAX_FRAMES, object_mask(1, (1, 2, 10, 8))))
+    assert len(history) == MAX_FRAMES
+    assert history.find(1, FrameRef(session=0, frame_id=2 * MAX_FRAMES)) is not None
 
 
 # --- a model without memory ---

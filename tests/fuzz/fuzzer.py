@@ -130,7 +130,7 @@ def _control() -> Receiver:
     def take(parts: Parts) -> None:
         malformed, now_s = run.handler.malformed, float(next(clock))
         actions = run.serve(parts, now_s)
-        run.handler.on_tick(now_s + 100)
+        run.requests.on_tick(now_s + 100)
         actions += run.outbox.take()
         bodies = [json.loads(a.body) for a in actions if isinstance(a, SendReply)]
         assert len(bodies) == 1, bodies

@@ -91,3 +91,11 @@ def is_full(write_fd):
     import select
 
     return not select.select([], [write_fd], [], 0)[1]
+
+
+def test_modules_that_lie_in_the_folder_where_it_is_started_are_not_run(start, tmp_path):
+    for name in ("secrets", "random", "queue", "nodes"):
+        (tmp_path / f"{name}.py").write_text("raise SystemExit('a file of the user, which happens to be called so')")
+    run = start(*LOOP)
+    run.tracks(1)
+    assert "happens to be called so" not in run.output

@@ -39,7 +39,9 @@ def summary(tmp_path) -> dict:
     return json.loads((tmp_path / "s.json").read_text())
 
 
-@pytest.mark.parametrize(("preset", "emit"), [("sam_pt", "horizon"), ("sam_pt_reinit", "frame")])
+@pytest.mark.parametrize(
+    ("preset", "emit"), [("sam_pt", "horizon"), pytest.param("sam_pt_reinit", "frame", marks=pytest.mark.slow)]
+)
 def test_pips_follows_a_file_without_losing_a_frame(start, weights, tmp_path, preset, emit):
     run = start(
         *("--config", preset, *weights["pips"], *SMALL, *BOX, "--set", "decoder.backend=lite", "--frames", 20),
@@ -67,6 +69,7 @@ def test_a_live_feed_faster_than_pips_is_followed_with_counted_skips(start, weig
     assert figures["masks_published"] == frames["tracked"]
 
 
+@pytest.mark.slow
 def test_a_finished_clip_is_decoded_in_full(start, weights, tmp_path):
     run = start(
         *("--config", "sam_pt", *weights["pips"], *weights["sam"], *SMALL, *BOX, "--frames", 6, "--summary", "s.json")
@@ -101,6 +104,7 @@ def test_objects_come_and_go_on_a_live_feed_that_sam_cannot_keep_up_with(start, 
 AUTO = ("--auto", 3, "--set", "decoder.auto_iou=0", "--set", "decoder.auto_stability=0", "--set", "decoder.auto_side=6")
 
 
+@pytest.mark.slow
 def test_objects_are_found_on_the_first_frame_and_have_masks_from_there_on(start, weights, tmp_path):
     run = start(
         *("--config", "sam_pt_reinit", *weights["sam"], *AUTO, "--set", "tracker.backend=lucas_kanade", "--frames", 4),

@@ -17,7 +17,8 @@ LATEST_S = 3.0  # after the start: by then masks come out
 
 
 @pytest.mark.parametrize("threads", [False, True], ids=["processes", "threads"])
-def test_a_stop_never_hangs_whenever_it_comes_and_however_often(start, own_run_folder, threads):
+def test_a_stop_never_hangs_whenever_it_comes_and_however_often(start, own_run_folder, monkeypatch, threads):
+    monkeypatch.setenv("PYTHONFAULTHANDLER", "1")
     moments = random.Random(SEED + threads)
     for number in range(STOPS):
         run = start(*LOOP, *(["--threads"] if threads else []))
@@ -28,7 +29,12 @@ def test_a_stop_never_hangs_whenever_it_comes_and_however_often(start, own_run_f
         if moments.random() < 0.3:  # systemd stops all processes of a service at once
             for pid in nodes_of(run.process.pid):
                 _terminate(pid)
-        until(lambda run=run: gone(run, own_run_folder), f"stop {number} to end all", HANGS_S)
+        try:
+            until(lambda run=run: gone(run, own_run_folder), f"stop {number} to end all", HANGS_S)
+        except AssertionError as error:
+            run.send(signal.SIGABRT)  # says where each of its threads is
+            run.wait()
+            raise AssertionError(f"{error}:\n{run.output}") from None
         assert run.wait() == 0, run.output
         assert "Traceback" not in run.output
 

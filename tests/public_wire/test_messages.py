@@ -103,6 +103,14 @@ def test_labels_and_reasons_reach_the_consumer() -> None:
     assert [o.reason for o in read] == ["", "low score", "low score"]
 
 
+def test_points_that_later_frames_revise_are_marked_and_others_are_not() -> None:
+    masks = two_balls()
+    objects = [msgspec.structs.replace(o, points_final=o.object_id != 1) for o in masks.objects]
+    parts = pack_masks(msgspec.structs.replace(masks, objects=tuple(objects)), "packbits", 1, 2, "a1")
+    assert [o.get("points_final") for o in json.loads(parts[1])["objects"]] == [False, None, None]
+    assert [o.points_final for o in unpack_masks(parts).masks.objects] == [False, True, True]
+
+
 def test_an_older_publisher_knows_no_labels_and_no_reasons() -> None:
     topic, header, *payloads = pack_masks(two_balls(), "packbits", 1, 2, "a1")
     decoded = json.loads(header)

@@ -72,7 +72,7 @@ def test_a_sink_wants_every_scene(node, tmp_path, sink):
 
 def test_a_sink_that_cannot_be_written_is_refused_at_the_start(node, tmp_path):
     with pytest.raises(ConfigError, match="--record"):
-        stage_with(node, record=str(tmp_path))
+        stage_with(node, record=str(tmp_path / "live.avi"))
 
 
 def test_objects_are_drawn_with_the_labels_that_were_set_last(node, tmp_path, monkeypatch):

@@ -20,6 +20,8 @@ from stream.topology import wiring
         ({"tracker.backend": "pips", "decoder.backend": "mobile_sam"}, ["pips", "mobile_sam"]),
         ({"decoder.backend": "sam", "decoder.model": "vit_b"}, ["sam_vit_b"]),
         ({"decoder.backend": "hq_sam", "decoder.model": "vit_tiny"}, ["hq_sam_vit_tiny"]),
+        ({"decoder.backend": "sam2", "decoder.model": "base_plus"}, ["sam2_base_plus"]),
+        ({"decoder.backend": "edgetam"}, ["edgetam"]),
         ({"decoder.backend": "sam", "decoder.checkpoint": "own.pth"}, []),
         ({"tracker.backend": "pips", "tracker.checkpoint": "own.pth"}, []),
         ({"tracker.backend": "pips", "decoder.backend": "sam", "graph.run": ["decoder"]}, ["sam_vit_h"]),

@@ -47,3 +47,19 @@ def test_operations_count_products_and_attention() -> None:
 def test_a_model_that_the_backend_does_not_have_ends_the_benchmark(capsys: pytest.CaptureFixture[str]) -> None:
     assert benchmark.main(["decoder", "--backend", "mobile_sam", "--model", "vit_b", "--device", "cpu"]) == 2
     assert "mobile_sam" in capsys.readouterr().err
+
+
+def test_sam_2_and_edgetam_are_timed_beside_sam(tmp_path: Path) -> None:
+    out = tmp_path / "out.json"
+    command = ["decoder", "--backend", "edgetam", "--quick", "--device", "cpu", "--json", str(out)]
+    assert benchmark.main(command) == 0
+    values = {(r["part"], r["measure"]): r["value"] for r in json.loads(out.read_text())["rows"]}
+    for part in ("sam vit_b, 256 px, cpu", "edgetam, 256 px, cpu"):
+        assert values[part, "a frame, 1 object, 3 refinements"] > values[part, "encode"] > 0
+        assert min(values[part, "a pass, 1 object"], values[part, "a pass, 5 objects"]) > 0
+    assert values["edgetam, 256 px, cpu", "encode, package"] > 0
+
+
+def test_a_model_that_sam_2_does_not_have_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+    assert benchmark.main(["decoder", "--backend", "sam2", "--model", "huge", "--device", "cpu"]) == 2
+    assert "sam2 has no such model" in capsys.readouterr().err

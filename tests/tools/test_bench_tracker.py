@@ -14,9 +14,9 @@ torch = pytest.importorskip("torch", reason="torch is not installed")
 from tracker.small_pips import SIZE, clip, network  # noqa: E402
 
 from tools import benchmark  # noqa: E402
-from tools.bench import operations  # noqa: E402
-from tools.bench.pips_runs import discs, watched  # noqa: E402
-from tools.bench.plain_pips import plain_features, plain_maps, plain_window  # noqa: E402
+from tools.bench.pips import operations  # noqa: E402
+from tools.bench.pips.plain import plain_features, plain_maps, plain_window  # noqa: E402
+from tools.bench.pips.runs import discs, watched  # noqa: E402
 
 
 @pytest.fixture(autouse=True)
@@ -96,17 +96,25 @@ def test_the_decoder_of_the_benchmark_answers_with_a_disc_for_each_object() -> N
     assert np.sum(list(masks.values()), axis=0).max() == 1, "they do not touch"
 
 
-@pytest.mark.parametrize("backend", ["lucas_kanade", "raft", "tapnet"])
+@pytest.mark.parametrize("backend", ["lucas_kanade", "raft", "tapnet", "superglue", "lightglue"])
 def test_another_point_tracker_has_a_row_of_its_own(tmp_path: Path, backend: str) -> None:
+    for package in {"superglue": ["transformers"], "lightglue": ["kornia"]}.get(backend, []):
+        pytest.importorskip(package)
     out = tmp_path / "out.json"
     command = ["tracker", "--backend", backend, "--quick", "--device", "cpu", "--json", str(out)]
     assert benchmark.main(command) == 0
     values = {(r["measure"], r["unit"]): r["value"] for r in json.loads(out.read_text())["rows"]}
-    for emit in ("horizon", "frame"):
+    for emit in ("horizon", "frame") if backend == "tapnet" else ("frame",):
         assert values[f"{backend}, emit: {emit}", "ms/frame"] > 0
-        if backend == "raft":
-            assert values[f"raft, emit: {emit}, encoded", "frames/frame"] == 1
-            assert values[f"raft, emit: {emit}, flows", "flows/frame"] == 1
+    pairs = {"raft": "flows", "superglue": "matches", "lightglue": "matches"}.get(backend)
+    if pairs:
+        assert values[f"{backend}, emit: frame, encoded", "frames/frame"] == 1
+        assert values[f"{backend}, emit: frame, {pairs}", f"{pairs}/frame"] == 1
+
+
+def test_a_size_that_is_none_is_refused(capsys: pytest.CaptureFixture[str]) -> None:
+    assert benchmark.main(["tracker", "--backend", "raft", "--quick", "--size", "big"]) == 2
+    assert "needs HEIGHTxWIDTH" in capsys.readouterr().err
 
 
 def test_a_point_tracker_that_is_not_there_is_refused(capsys: pytest.CaptureFixture[str]) -> None:

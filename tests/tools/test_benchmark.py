@@ -9,8 +9,9 @@ from typing import Any
 import pytest
 
 from tools import benchmark
-from tools.bench.rows import row
-from tools.bench.usage import usage_of_graph
+from tools.bench.rows import Row, row
+from tools.bench.soak import growth_row
+from tools.bench.usage import Usage, usage_of_graph
 
 
 def measured(tmp_path: Path, *arguments: str) -> dict[str, Any]:
@@ -33,11 +34,34 @@ def test_pipeline_measures_rate_latency_and_transport_in_one_run(tmp_path: Path)
     assert values["lossless 256x144", "mean IoU"] > 0.5
 
 
-def test_soak_compares_the_memory_of_every_process_early_and_late(tmp_path: Path) -> None:
-    rows = measured(tmp_path, "soak", "--frames", "40")["rows"]
+def test_soak_says_how_every_process_grows(tmp_path: Path) -> None:
+    rows = measured(tmp_path, "soak", "--minutes", "0.05")["rows"]
     nodes = {"supervisor", "capture", "tracker", "decoder", "renderer", "publisher"}
     assert {r["process"] for r in rows} == nodes
-    assert all(r["early_frame"] == 20 and r["late_mb"] > 10 for r in rows)
+    assert all(10 < r["warm_mb"] <= r["most_mb"] and "to" in r["descriptors"] and "to" in r["threads"] for r in rows)
+
+
+def test_a_soak_tells_a_process_that_grows_from_one_that_does_not() -> None:
+    def grown(mb_a_s: float) -> Row:
+        samples = [(s, Usage(0, 0, 100 + mb_a_s * max(s - 60, 0) + 50 * (s < 60), 30, 7)) for s in range(0, 600, 10)]
+        return growth_row("tracker", samples, 60.0)
+
+    leak = grown(0.01)
+    assert (leak["mb_in_10_minutes"], leak["met"], leak["descriptors"]) == (pytest.approx(6), "no", "30 to 30")
+    assert grown(0)["met"] == "yes"  # what it let go of while it warmed up does not count
+
+
+def test_fleet_measures_memory_cpu_rate_and_age_a_camera(tmp_path: Path) -> None:
+    few = ("--cameras", "2", "--fps", "5", "--seconds", "1", "--warm-up", "1", "--modes", "camera")
+    (row,) = measured(tmp_path, "fleet", *few)["rows"]
+    assert (row["part"], row["processes"]) == ("camera", 5)  # the supervisor, the fork server, the proxy, two cameras
+    assert row["MB a camera"] > 10
+    assert row["CPU % a camera"] > 0
+
+
+def test_fleet_refuses_a_mode_that_there_is_not(capsys: pytest.CaptureFixture[str]) -> None:
+    assert benchmark.main(["fleet", "--modes", "camera,nodes"]) == 2
+    assert "no 'nodes'; did you mean 'node'" in capsys.readouterr().err
 
 
 def test_start_times_help_and_the_first_mask(tmp_path: Path) -> None:
@@ -61,3 +85,11 @@ def test_a_row_holds_the_median_and_whether_the_target_is_met() -> None:
 
 def test_a_process_that_is_gone_is_left_out() -> None:
     assert usage_of_graph(2**22 + 1) == {}
+
+
+@pytest.mark.parametrize("minutes", ["-1", "0", "nan", "inf", "soon"])
+def test_a_time_that_can_not_pass_is_refused_in_one_line(minutes: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as ended:
+        benchmark.main(["soak", f"--minutes={minutes}"])
+    assert ended.value.code == 2
+    assert f"argument --minutes: invalid number (above 0) value: '{minutes}'" in capsys.readouterr().err

@@ -34,6 +34,18 @@ def clip(frames: int, size: tuple[int, int] = SIZE) -> list[np.ndarray]:
     return drawn
 
 
+def textured(frames: int, size: tuple[int, int] = SIZE) -> list[np.ndarray]:
+    """As `clip`, of a texture with corners: squares of 4 px, a little blurred."""
+    noise = np.random.default_rng(3).integers(0, 256, ((size[0] + 44) // 4, (size[1] + 84) // 4, 3), np.uint8)
+    squares = cv2.resize(noise, None, fx=4, fy=4, interpolation=cv2.INTER_NEAREST)
+    texture = cv2.GaussianBlur(squares, (0, 0), 1.0)
+    drawn = []
+    for i in range(frames):
+        drawn.append(np.ascontiguousarray(texture[20 - i : 20 - i + size[0], 40 - 3 * i : 40 - 3 * i + size[1]]))
+        drawn[-1].flags.writeable = False
+    return drawn
+
+
 def query(model, features, xy) -> Points:
     """Points (N, 2) as the tracker draws them."""
     xy = np.array(xy, np.float32).reshape(-1, 2)

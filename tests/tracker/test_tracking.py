@@ -52,6 +52,23 @@ def test_both_emit_modes_agree_on_every_frame_with_a_causal_model():
         assert np.array_equal(positions(a), positions(b))
 
 
+@pytest.mark.parametrize(
+    ("emit", "reinit", "revises", "final"),
+    [
+        ("frame", True, True, [True, *[False] * 3] * 2 + [True, False, False]),  # horizon 5
+        ("frame", False, True, [True, *[False] * 3] * 2 + [True, False, False]),
+        ("horizon", True, True, [True] * 11),
+        ("frame", True, False, [True] * 11),
+    ],
+)
+def test_points_are_final_at_the_end_of_their_window_or_when_no_later_frame_revises_them(emit, reinit, revises, final):
+    link = "boundary" if reinit else "visible"
+    t = tracker(horizon=5, emit=emit, reinit=reinit, revises=revises, link=link)
+    t.add(points())
+    out = run(t, range(11), seeds_at_boundary) + t.flush()
+    assert [o.points_final for x in out for o in x.objects] == final
+
+
 def test_emit_horizon_runs_the_model_once_a_window():
     t = tracker(emit="horizon")
     t.add(points())

@@ -7,7 +7,7 @@ import json
 import struct
 import tempfile
 import threading
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -53,10 +53,13 @@ class RepliesItself:
 class Served:
     """A server that runs, and both ends of what it talks to."""
 
-    def __init__(self, web: Web, folder: Path) -> None:
-        self.listener = InMemoryListener([f"{topic}{CAMERA}" for topic in ALWAYS])
+    def __init__(self, web: Web, folder: Path, cameras: Sequence[str] = (CAMERA,)) -> None:
+        self.listener = InMemoryListener([f"{topic}{camera}" for topic in ALWAYS for camera in cameras])
         self.control = RepliesItself()
-        self.server = WebServer(web, Listening(self.listener), Requests(self.control), [CAMERA], folder)
+        self.recordings = folder / "recordings"  # of CAMERA; a test writes them
+        recordings = {CAMERA: self.recordings}
+        ends = Listening(self.listener), Requests(self.control)
+        self.server = WebServer(web, *ends, cameras, folder, recordings=recordings)
         self.link = self.server.start()
         self.url = self.server.door.url
 
@@ -66,10 +69,10 @@ class Served:
         self.listener.publish(parts)
         return parts
 
-    def publish_status(self, **status: Any) -> None:
+    def publish_status(self, *, camera: str = CAMERA, **status: Any) -> None:
         """Publish a status."""
-        header = {"schema": "sam-pt-live/status", "version": 1, "camera": CAMERA, "status": status}
-        self.listener.publish([f"status/{CAMERA}".encode(), json.dumps(header).encode()])
+        header = {"schema": "sam-pt-live/status", "version": 1, "camera": camera, "status": status}
+        self.listener.publish([f"status/{camera}".encode(), json.dumps(header).encode()])
 
     @property
     def looked_at(self) -> bool:
@@ -123,10 +126,10 @@ def scene_parts(
 
 
 @contextmanager
-def served(folder: Path | None = None, **web: Any) -> Iterator[Served]:
+def served(folder: Path | None = None, cameras: Sequence[str] = (CAMERA,), **web: Any) -> Iterator[Served]:
     """A server at a port of its own; `folder` is the run's, where one of a test is to outlive the server."""
     with tempfile.TemporaryDirectory() as own:
-        it = Served(replace(Web(endpoint="127.0.0.1:0"), **web), folder or Path(own))
+        it = Served(replace(Web(endpoint="127.0.0.1:0"), **web), folder or Path(own), cameras)
         try:
             yield it
         finally:

@@ -16,6 +16,15 @@ STATUS = {
     "frame_age_s": 0.04,
     "frames": {"captured": 100, "passed_over": 7, "decoded": 90, "propagated": 3, "failed": 1},
     "masks_published": 93,
+    "sharing": {
+        "served": 80,
+        "late": 6,
+        "replaced": 4,
+        "misses": 2,
+        "used_ms": 2500.0,
+        "service_ratio": 0.9,
+        "device": {"batch_occupancy": 2.5, "jain_index": 0.98, "queue_age_ms": {"p50": 10.0, "p99": 250.0}},
+    },
     "reconnects": 2,
     "damage": {"damaged_packets": 5, "corrupt_pictures": 4, "too_large": 0},
     "objects": [{"id": 1, "state": "tracked"}, {"id": 2, "state": "lost"}, {"id": 3, "state": "tracked"}],
@@ -82,6 +91,10 @@ def test_the_numbers_of_the_run_and_of_the_page_are_there():
             assert value("sam_pt_frames_passed_over_total", camera=CAMERA, node="publisher") == 4
             assert value("sam_pt_frame_age_seconds", camera=CAMERA) == 0.04
             assert value("sam_pt_source_reconnects_total", camera=CAMERA) == 2
+            assert value("sam_pt_shared_frames_total", camera=CAMERA, outcome="late") == 6
+            assert value("sam_pt_shared_model_seconds_total", camera=CAMERA) == 2.5
+            assert value("sam_pt_shared_jain_index", camera=CAMERA) == 0.98
+            assert value("sam_pt_shared_queue_age_seconds", camera=CAMERA) == 0.25
             assert value("sam_pt_node_restarts_total", camera=CAMERA, node="tracker") == 1
             assert value("sam_pt_node_memory_bytes", camera=CAMERA, node="tracker") == 100 * 2**20
             assert value("sam_pt_node_memory_bytes", camera=CAMERA, node="supervisor") == 40 * 2**20

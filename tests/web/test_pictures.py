@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 from builders import frame, gray
 from renderer.box_masks import box_object, masks_of
-from web.served import browse, seen, served
+from web.served import Page, browse, seen, served
 
 from nodes.web import pictures
 from nodes.web.pictures import BurntPictures
@@ -79,5 +79,24 @@ def test_a_snapshot_says_when_no_frame_comes(monkeypatch):
         async def work(session):
             async with session.get(it.url + "snapshot/door.jpg") as response:
                 assert (response.status, await response.text()) == (503, "no frame came within 0.2 s\n")
+
+        browse(work, it.link)
+
+
+def test_a_snapshot_of_a_paused_run_is_what_its_pages_show():
+    with served() as it:
+
+        async def work(session):
+            async with session.ws_connect(it.url + "ws") as socket:
+                page = Page(socket)
+                await page.say("look", camera="door")
+                await seen(lambda: it.looked_at)
+                it.publish_scene(7)
+                await page.sees()
+                it.publish_status(state="paused")
+                assert (await page.hears("status"))["status"]["state"] == "paused"
+                async with session.get(it.url + "snapshot/door.jpg") as response:
+                    assert response.status == 200
+                    assert decoded(await response.read()).shape == (60, 80, 3)
 
         browse(work, it.link)

@@ -7,6 +7,7 @@ import json
 
 import aiohttp
 import pytest
+from web.recorded import START, record_one
 from web.served import CHANGE, browse, served
 
 from nodes.web.access.passwords import make_account, write_account
@@ -23,6 +24,9 @@ PATHS = {  # a request that each route answers, once it may
     "socket": "/ws",
     "snapshot": "/snapshot/door.jpg",
     "mjpeg": "/mjpeg/door",
+    "recordings": "/recordings",
+    "recorded_video": f"/recordings/door/{START}.mp4",
+    "recorded_masks": f"/recordings/door/{START}.masks.jsonl",
     "api": "/api/remove_object",
     "healthz": "/healthz",
     "metrics": "/metrics",
@@ -38,6 +42,7 @@ def it(tmp_path_factory):
         write_account(str(folder / "passwords"), make_account(role, name, f"{name}-has-a-password"))
     (folder / "token").write_text(TOKEN + "\n")
     with served(passwords=str(folder / "passwords"), metrics_token=str(folder / "token")) as made:
+        record_one(made.recordings)
         yield made
 
 

@@ -13,9 +13,9 @@ import pytest
 from running import until
 from web.served import CAMERA, Page, browse, scene_parts, seen, served, threads_named
 
+from nodes.web.door import open_door
 from nodes.web.node import WebStage
 from nodes.web.relay import PER_S
-from nodes.web.server import open_door
 from stream.commands import Start
 from stream.errors import ConfigError
 from stream.in_memory import InMemoryNode

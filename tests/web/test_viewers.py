@@ -100,3 +100,26 @@ def test_a_smaller_picture_is_made_once_for_all_who_ask_for_its_width():
     assert big.packed(640, rescale) == big.packed(640, rescale)
     big.packed(1280, rescale)
     assert calls == [640]
+
+
+def test_of_the_grid_the_newest_of_each_camera_waits_in_turn():
+    viewer = Viewer("viewer")
+    viewer.look(None, 320, grid=True)
+    for frame_id in range(4):
+        for camera in ("door", "hall", "yard"):
+            viewer.offer(scene(frame_id, camera))
+    assert [(s.camera, s.header.frame_id) for s in viewer.to_send] == [("door", 0), ("hall", 0)]
+    viewer.to_send.clear()
+    for _ in range(3):
+        viewer.acknowledge()
+    assert [(s.camera, s.header.frame_id) for s in viewer.to_send] == [("yard", 3), ("door", 3), ("hall", 3)]
+
+
+def test_only_pictures_for_the_grid_go_to_it():
+    viewers = Viewers(8)
+    alone, grid = Viewer("viewer", camera="door"), Viewer("viewer", grid=True)
+    viewers.add(alone)
+    viewers.add(grid)
+    assert viewers.offer(scene(1)) == [alone]
+    assert viewers.offer(scene(2), for_grid=True) == [alone, grid]
+    assert viewers.at_grid == [grid]

@@ -38,6 +38,10 @@ Samples = defaultdict[str, list[float]]
 
 def measure(options: argparse.Namespace) -> list[Row]:
     """The rows of `benchmark.py decoder`."""
+    if options.backend in ("all", "sam2", "edgetam"):
+        from tools.bench import mask_models
+
+        return mask_models.measure(options)
     device = choose_device("--device", options.device)
     half = HALF[device.type]
     has_half = device.type == "cuda" or cpu_has_bfloat16()

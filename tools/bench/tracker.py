@@ -20,8 +20,9 @@ from nodes.tracker.pips.network import Pips
 from stream.geometry import Size
 from stream.settings.options import Emit
 from stream.weights.devices import choose_device, cpu_has_bfloat16
-from tools.bench import operations, point_models
-from tools.bench.pips_runs import NEW, Cost, Ours, Plain, Spent, encode_one
+from tools.bench import point_models
+from tools.bench.pips import operations
+from tools.bench.pips.runs import NEW, Cost, Ours, Plain, Spent, encode_one
 from tools.bench.rows import Row, row
 from tools.goldens.weights import pips_weights
 from tools.paper_settings import NEGATIVES, POSITIVES, TRACKER_SIZE

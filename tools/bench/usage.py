@@ -1,4 +1,4 @@
-"""A process and its children in /proc; who they are, the CPU time they took and the memory they hold out."""
+"""A process and its children in /proc; who they are, the CPU time they took, and what they hold."""
 
 from __future__ import annotations
 
@@ -19,6 +19,8 @@ class Usage:
     cpu_s: float  # all of its threads, also those that have ended
     libzmq_s: float  # CPU time of libzmq's own threads, a part of cpu_s
     rss_mb: float
+    descriptors: int
+    threads: int
 
 
 def usage_of_graph(pid: int) -> dict[str, Usage]:
@@ -39,6 +41,8 @@ def usage(pid: int) -> Usage:
         cpu_s=(int(fields[11]) + int(fields[12])) / TICKS_PER_S,
         libzmq_s=sum(_libzmq_s(pid)),
         rss_mb=int(Path(f"/proc/{pid}/statm").read_text().split()[1]) * PAGE_BYTES / 2**20,
+        descriptors=sum(1 for _ in Path(f"/proc/{pid}/fd").iterdir()),
+        threads=int(fields[17]),
     )
 
 
@@ -46,6 +50,20 @@ def _libzmq_s(pid: int) -> Iterator[float]:
     for task in Path(f"/proc/{pid}/task").iterdir():
         if (task / "comm").read_text().startswith(LIBZMQ):
             yield int((task / "schedstat").read_text().split()[0]) / 1e9  # ns on a core: `stat` has only 10 ms ticks
+
+
+def pids_of_graph(pid: int) -> list[int]:
+    """The supervisor `pid` and the processes that it has started."""
+    return [pid, *_children(pid)]
+
+
+def pss_mb(pid: int) -> float:
+    """Memory of a process, each page that others have, too, divided by how many do; 0 when it is gone."""
+    try:
+        lines = Path(f"/proc/{pid}/smaps_rollup").read_text().splitlines()
+    except OSError:
+        return 0.0
+    return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
 def _children(pid: int) -> Iterator[int]:

@@ -35,20 +35,22 @@ WINDOW = {"width": 1280, "height": 720}
 READER = Path(__file__).with_name("frame_code.js")
 PAGE_URL = re.compile(r"the page is at (\S+)")
 
-# What is on the canvas when a frame of the display begins was presented with the one before: late by a frame of the
-# display, never early.
+# A frame is read once, where the next frame of the display begins: by then the one before was presented with it. So the
+# time is late by a frame of the display, never early; and nothing runs while nothing is painted.
 WATCH = """
 (canvas) => {
   const read = READER;
+  const context = canvas.getContext("2d");
+  const drawImage = context.drawImage.bind(context);
   window.painted = [];
-  let last = -1;
   const look = () => {
     const number = read(canvas);
-    if (number >= 0 && number !== last) window.painted.push([number, Date.now()]);
-    last = number;
+    if (number >= 0) window.painted.push([number, Date.now()]);
+  };
+  context.drawImage = (...what) => {
+    drawImage(...what);
     requestAnimationFrame(look);
   };
-  requestAnimationFrame(look);
 }
 """
 

@@ -23,6 +23,7 @@ from nodes.capture.folder import PICTURES, natural_order, visible_entries
 from nodes.capture.label_images import read_labels
 from stream.arrays import Array
 from stream.errors import ConfigError, PromptError, nearest
+from tools.evaluation.mask_lines import find_lines, unpack_lines
 
 VOID = 255  # beside other ids: a pixel that counts for nothing (DAVIS 2017); alone it is the object (DAVIS 2016)
 RESOLUTIONS = ("", "480p", "Full-Resolution")
@@ -96,7 +97,12 @@ def find_truth(folder: Path, names: Sequence[str] = (), *, merge: bool = False) 
 
 
 def find_results(folder: Path, sequence: VideoSequence) -> list[Path]:
-    """A label image for each frame of the sequence; ConfigError names those that are missing."""
+    """A label image for each frame of the sequence; ConfigError names those that are missing.
+
+    Where the results are lines of masks (of a recording), label images are made of them, in a temporary folder.
+    """
+    if (lines := find_lines(folder, sequence.name)) is not None:
+        return unpack_lines(lines, sequence.stems)
     results = next((f for f in (folder / sequence.name, folder / "Annotations" / sequence.name) if f.is_dir()), None)
     if results is None:
         raise ConfigError(

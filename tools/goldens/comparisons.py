@@ -21,6 +21,7 @@ COMPARISONS = {  # pattern of a file's name -> module in this folder, its functi
     "patch_filter*.npz": ("patch_filter", "compare"),
     "reinit*.json": ("reinit", "compare"),
     "tapnet_*.npz": ("trackers.tapnet", "compare"),
+    "superglue_*.npz": ("trackers.superglue", "compare"),
     "raft_*.npz": ("trackers.raft", "compare"),
     "davis_metrics_*.npz": ("davis_metrics", "compare"),
     "sam_prompting*.npz": ("sam_prompting", "compare"),

@@ -42,7 +42,7 @@ class Weights:
         self.folder = folder
         self.pips_file = pips_file
         self.seed = seed
-        self._query_seed = query_seed
+        self.given_query_seed = query_seed
         self.origins: list[str] = []  # where weights and seeds came from, a sentence each
 
     def find_network(
@@ -92,8 +92,8 @@ class Weights:
 
     def query_seed(self, golden: Golden) -> int:
         """The seed of a file's query points: given, or the first that draws the pixels that the file clusters."""
-        if self._query_seed is not None:
-            return self._query_seed
+        if self.given_query_seed is not None:
+            return self.given_query_seed
         case = next((n.partition("/")[0] for n in golden if n.endswith("/pixels_yx")), None)
         if case is None:
             return SEED

@@ -105,7 +105,7 @@ class _Recorder:
 
     def __init__(self, sam: Sam, prompts: Sequence[ObjectPrompt]) -> None:
         self.sam, self.prompts = sam, prompts
-        self.device, self.side = sam.device, sam.side
+        self.device, self.side, self.is_asynchronous = sam.device, sam.side, False
         self.calls: list[list[_Call]] = [[] for _ in prompts]
 
     def encode(self, rgb: Array) -> SamEmbedding:

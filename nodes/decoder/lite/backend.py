@@ -226,7 +226,11 @@ class Lite:
             return False
         x, y, width, height = sighting.window
         rgb, mask = np.zeros((*size, 3), np.uint8), np.zeros(size, np.uint8)
-        rgb[y : y + height, x : x + width], mask[y : y + height, x : x + width] = sighting.rgb, sighting.mask
+        picture, shape = sighting.rgb, sighting.mask
+        if sighting.reduction > 1:
+            picture = cv2.resize(picture, (width, height), interpolation=cv2.INTER_LINEAR)
+            shape = cv2.resize(shape, (width, height), interpolation=cv2.INTER_NEAREST)
+        rgb[y : y + height, x : x + width], mask[y : y + height, x : x + width] = picture, shape
         memory = ObjectMemory.from_mask(rgb, mask)
         memory.count_absent()
         self.memories[object_id] = memory

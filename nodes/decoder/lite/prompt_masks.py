@@ -14,6 +14,7 @@ import cv2
 import numpy as np
 
 from nodes.decoder.lite import fusion
+from nodes.decoder.lite.click_choice import choose_mask
 from nodes.decoder.lite.cues import signed_distance
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from nodes.decoder.lite.kernels import geodesic_distance
@@ -27,9 +28,9 @@ Box = tuple[float, float, float, float]  # x1, y1, x2, y2, frame px
 # of what clicks may mean beside the default: how large an object is looked for, of the size that the clicks suggest,
 # and by how many logits the threshold is lowered (tried on ten DAVIS sequences: docs/lite.md)
 CANDIDATES = ((0.3, 0.0), (0.45, 3.0), (1.0, 0.0), (1.25, 3.0), (1.6, 1.5), (4.0, 0.0))
-# logits by which the threshold is lowered for one click alone: it marks the least of its object (chosen on 189 drawn
-# objects, where two clicks and more want none: docs/lite.md)
-ONE_CLICK_OFFSET = 2.0
+# what one click alone may mean, as CANDIDATES: it says nothing of the object's size, so several are tried, and
+# click_choice.py takes the likeliest; the lowered threshold: one click marks the least of its object (docs/lite.md)
+ONE_CLICK = ((0.7, 0.0), (0.7, 2.0), (1.0, 2.0), (1.4, 2.0), (2.0, 2.0))
 CROP_MARGIN = 0.25  # of the crop's side
 MANY_CLICKS = 8
 CORE_SHARE = 0.35  # of a box: where distances to the object are measured from
@@ -60,8 +61,10 @@ def make_first_mask(
     if old_mask is not None and (old_mask > 0.5).any():
         return _correct_mask(rgb, old_mask, xy, labels) if len(xy) else (old_mask > 0.5).astype(np.uint8)
     if (labels == 1).any():
-        alone = np.count_nonzero(labels == 1) == 1 and prompt.box is None
-        return _cut_from_points(rgb, xy, labels, prompt.box, analysis, offset=ONE_CLICK_OFFSET if alone else 0.0)
+        if np.count_nonzero(labels == 1) == 1 and prompt.box is None:
+            masks = [_cut_from_points(rgb, xy, labels, None, analysis, *setting) for setting in ONE_CLICK]
+            return masks[choose_mask(rgb, masks)]
+        return _cut_from_points(rgb, xy, labels, prompt.box, analysis)
     return _cut_from_box(rgb, prompt.box, analysis) if prompt.box is not None else np.zeros((height, width), np.uint8)
 
 

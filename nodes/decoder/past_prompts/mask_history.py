@@ -13,6 +13,7 @@ from stream.crops import uncrop_mask
 from stream.geometry import Size
 from stream.messages import FrameRef, Masks
 
+MAX_FRAMES = 2000  # 30 s at 60 frames/s; frames without a mask cost bytes as well
 MAX_BYTES = 16 << 20  # of packed masks: 3 objects of 200x200 px for 30 s, 4 s of three that fill a frame of 1920x1080
 
 
@@ -31,12 +32,16 @@ class PastMasks:
 
 
 class MaskHistory:
-    """The masks of as many of the newest frames as fit into `max_bytes`."""
+    """The masks of the newest frames, as many as fit into `max_bytes`, and at most MAX_FRAMES."""
 
     def __init__(self, max_bytes: int = MAX_BYTES) -> None:
         self.max_bytes = max_bytes
         self._frames: deque[PastMasks] = deque()
         self._nbytes = 0
+
+    def __len__(self) -> int:
+        """How many frames are remembered."""
+        return len(self._frames)
 
     def record(self, masks: Masks) -> None:
         """Take in what is published for a frame."""
@@ -44,7 +49,7 @@ class MaskHistory:
         past = PastMasks(FrameRef.of(masks.stamp), masks.size, crops)
         self._frames.append(past)
         self._nbytes += past.nbytes
-        while self._nbytes > self.max_bytes:
+        while self._nbytes > self.max_bytes or len(self._frames) > MAX_FRAMES:
             self._nbytes -= self._frames.popleft().nbytes
 
     def find(self, object_id: int, ref: FrameRef) -> Array | None:

@@ -31,7 +31,10 @@ class HighQuality(nn.Module):
         return fused
 
     def forward(self, up: Tensor, fine: Tensor, token: Tensor) -> Tensor:
-        """(B, h, w) float32 logits, of SAM's upscaled pixels (B, h, w, 32), `fine` and HQ-SAM's token (B, 256)."""
+        """(B, h, w) float32 logits, of SAM's upscaled pixels (B, h, w, 32), `fine` and HQ-SAM's token (B, 256).
+
+        `fine`: (h, w, 32) of the frame that all are on, or (B, h, w, 32).
+        """
         b, h, w, c = up.shape
         x: Tensor = self.conv(up.permute(0, 3, 1, 2)).permute(0, 2, 3, 1)  # (B, h, w, 64), in memory as well
         x = functional.gelu(functional.layer_norm(x, x.shape[3:], self.norm.weight, self.norm.bias, EPS))
@@ -40,6 +43,9 @@ class HighQuality(nn.Module):
         kernel = torch.einsum("bo,oikl->bikl", of_mask, self.last.weight).flip(2, 3).flatten(2)  # (B, 64, 9)
         spread: Tensor = (x.view(b, h * w, -1) @ kernel).transpose(1, 2)
         mask: Tensor = functional.fold(spread, (h, w), kernel_size=3, padding=1)[:, 0]
-        shared: Tensor = (fine.view(h * w, c) @ of_mask.T).T.reshape(b, h, w)
+        if fine.dim() == 4:  # of several frames, a row an object
+            shared: Tensor = (fine.view(b, h * w, c) @ of_mask[:, :, None]).view(b, h, w)
+        else:
+            shared = (fine.view(h * w, c) @ of_mask.T).T.reshape(b, h, w)
         logits: Tensor = mask + shared + (of_mask @ self.last.bias)[:, None, None]
         return logits

@@ -37,7 +37,7 @@ class VitEncoder(nn.Module):
         self.blocks = nn.ModuleList(Block(block, self.grid) for block in vit.blocks)
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (1, 256, grid, grid) of (1, 3, side, side); (1, grid, grid, C) after the first global block."""
+        """Features (B, 256, grid, grid) of (B, 3, side, side); (B, grid, grid, C) after the first global block."""
         x = self.patches(image).permute(0, 2, 3, 1) + self.places
         early = None
         for block in self.blocks:
@@ -68,7 +68,7 @@ class Block(nn.Module):
         self.register_buffer("columns", relative(attention.rel_pos_w.detach(), size), persistent=False)
 
     def forward(self, x: Tensor) -> Tensor:
-        """(1, grid, grid, C) of the same."""
+        """(B, grid, grid, C) of the same."""
         qkv = self.qkv(self.norm1(x))
         attended = self._in_windows(qkv) if self.window else self._everywhere(qkv)
         x = x + self.proj(attended)
@@ -77,25 +77,25 @@ class Block(nn.Module):
 
     def _everywhere(self, qkv: Tensor) -> Tensor:
         """Attention of each patch to all."""
-        g = self.grid
-        q, k, v = qkv.view(1, g * g, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (1, heads, P, c) each
-        at_once = max(1, min(self.heads, BIAS_BYTES[q.device.type] // (g**4 * q.element_size())))
-        bias = q.new_empty(1, at_once, g * g, g, g)  # one piece of memory for all: fresh pages cost half as much again
+        b, g = len(qkv), self.grid
+        q, k, v = qkv.view(b, g * g, 3, self.heads, -1).permute(2, 0, 3, 1, 4)  # (B, heads, P, c) each
+        at_once = max(1, min(self.heads, BIAS_BYTES[q.device.type] // (b * g**4 * q.element_size())))
+        bias = q.new_empty(b, at_once, g * g, g, g)  # one piece of memory for all: fresh pages cost half as much again
         parts = zip(q.split(at_once, 1), k.split(at_once, 1), v.split(at_once, 1), strict=True)
         attended = torch.cat([self._attend(*part, g, bias) for part in parts], dim=1)
-        return attended.transpose(1, 2).reshape(1, g, g, -1)
+        return attended.transpose(1, 2).reshape(b, g, g, -1)
 
     def _in_windows(self, qkv: Tensor) -> Tensor:
         """Attention within windows. Patches beyond the border are zeros, whose projection is the bias alone."""
-        g, s = self.grid, self.window
+        b, g, s = len(qkv), self.grid, self.window
         n = -(-g // s)  # windows a side
-        padded = self.qkv.bias.expand(n * s, n * s, -1).clone()
-        padded[:g, :g] = qkv[0]
-        split = padded.view(n, s, n, s, 3, self.heads, -1).permute(4, 0, 2, 5, 1, 3, 6)
-        q, k, v = split.reshape(3, n * n, self.heads, s * s, -1)
-        bias = q.new_empty(n * n, self.heads, s * s, s, s)
-        attended = self._attend(q, k, v, s, bias).view(n, n, self.heads, s, s, -1)
-        return attended.permute(0, 3, 1, 4, 2, 5).reshape(1, n * s, n * s, -1)[:, :g, :g]
+        padded = self.qkv.bias.expand(b, n * s, n * s, -1).clone()
+        padded[:, :g, :g] = qkv
+        split = padded.view(b, n, s, n, s, 3, self.heads, -1).permute(5, 0, 1, 3, 6, 2, 4, 7)
+        q, k, v = split.reshape(3, b * n * n, self.heads, s * s, -1)
+        bias = q.new_empty(b * n * n, self.heads, s * s, s, s)
+        attended = self._attend(q, k, v, s, bias).view(b, n, n, self.heads, s, s, -1)
+        return attended.permute(0, 1, 4, 2, 5, 3, 6).reshape(b, n * s, n * s, -1)[:, :g, :g]
 
     def _attend(self, q: Tensor, k: Tensor, v: Tensor, size: int, bias: Tensor) -> Tensor:
         """Attention with relative positions; q, k, v (b, heads, size * size, c). The bias is written to `bias`."""

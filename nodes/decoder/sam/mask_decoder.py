@@ -17,6 +17,7 @@ the twelve refinements would start from the rounded logits of the one before.
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,16 @@ class Shared:
     image: Tensor  # (P, 256) the embedding, and the biases that are added to it anyway
     projected: Tensor  # (P, 384) first block: keys, values, queries of the image side, but for the mask input
     fine: Tensor | None  # (4 grid, 4 grid, 32) features of HQ-SAM
+
+
+def stack(parts: Sequence[Shared], counts: Sequence[int]) -> Shared:
+    """Those of several frames with so many objects each, as one row for each object: (B, ...)."""
+
+    def rows(tensors: Sequence[Tensor]) -> Tensor:
+        return torch.cat([t.expand(n, *t.shape) for t, n in zip(tensors, counts, strict=True)])
+
+    fine = [part.fine for part in parts if part.fine is not None]
+    return Shared(rows([p.image for p in parts]), rows([p.projected for p in parts]), rows(fine) if fine else None)
 
 
 @dataclass(frozen=True)
@@ -139,10 +150,11 @@ class PromptDecoder(nn.Module):
         projected = self.projections[0](image[None])[0]
         return Shared(image + self.blocks[0].cross_attn_image_to_token.out_proj.bias, projected, fine)
 
-    def embed(self, xy: Tensor, labels: Tensor, boxes: Tensor) -> Tokens:
+    def embed(self, xy: Tensor, labels: Tensor, boxes: Tensor, *, padded: bool = True) -> Tokens:
         """Prompts as tokens. xy (B, N, 2) and boxes (B, 4; NaN: none) as shares of the input's side; labels (B, N).
 
-        Without a box there is a token that says so; with one, its two corners.
+        Without a box there is a token that says so; with one, its two corners. Nothing is `padded` if every point
+        counts and every object has a box.
         """
         b = len(xy)
         has_box = ~boxes.isnan().any(dim=1)
@@ -151,10 +163,12 @@ class PromptDecoder(nn.Module):
         first = torch.where(has_box[:, None], corners[:, 0], self.kinds[0])
         tokens = torch.cat([points, torch.stack([first, corners[:, 1]], dim=1)], dim=1)
         tokens = torch.cat([self.outputs.expand(b, -1, -1), tokens], dim=1)
+        if not padded:
+            return Tokens(tokens, None)
         allowed = torch.ones(tokens.shape[:2], dtype=torch.bool, device=tokens.device)
         allowed[:, len(self.outputs) : -2] = labels != PADDING
         allowed[:, -1] = has_box
-        return Tokens(tokens, None if allowed.all() else allowed[:, None, None])
+        return Tokens(tokens, allowed[:, None, None])
 
     def forward(
         self, shared: Shared, tokens: Tokens, low_res: Tensor | None, has: Tensor, multimask: bool = False
@@ -165,6 +179,8 @@ class PromptDecoder(nn.Module):
         """
         b = len(tokens.embedded)
         mask = self._mask_channels(low_res, has)  # (B or 1, P, 17)
+        if shared.projected.dim() == 3:  # of several frames, a row an object
+            mask = mask.expand(b, -1, -1)
         read = torch.baddbmm(shared.projected, mask, self.mask_projected.expand(len(mask), -1, -1)).expand(b, -1, -1)
         queries, written = self._block(0, tokens.embedded, tokens, read)
         written = torch.cat([written, mask.expand(b, -1, -1)], dim=2)
@@ -175,6 +191,12 @@ class PromptDecoder(nn.Module):
             block = self.blocks[i]
             image = block.norm4(image.add_(block.cross_attn_image_to_token.out_proj(written)))
 
+        return self._answer(queries, tokens, image, shared, multimask)
+
+    def _answer(
+        self, queries: Tensor, tokens: Tokens, image: Tensor, shared: Shared, multimask: bool
+    ) -> tuple[Tensor, Tensor]:
+        """What `forward` gives, of the tokens (B, T, 256) and the image side (B, P, 256) after all blocks."""
         masks = SEVERAL if multimask else SINGLE
         wanted = [0, *(1 + i for i in masks), *([HQ_TOKEN] if self.hq else [])]
         outputs = self.final_norm(queries[:, wanted] + self._look_again(queries + tokens.embedded, image, wanted))

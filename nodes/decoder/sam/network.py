@@ -6,25 +6,34 @@ boxes alike, so that frames may have any size.
 
 from __future__ import annotations
 
-import contextlib
-from collections.abc import Iterator
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from nodes.decoder.sam.image_encoder import VitEncoder
-from nodes.decoder.sam.mask_decoder import PromptDecoder, Shared
+from nodes.decoder.sam.mask_decoder import PromptDecoder, Shared, stack
 from nodes.decoder.sam.model_registry import TRAINED_SIDE, load_network
 from nodes.decoder.sam.object_threads import ObjectThreads
-from nodes.decoder.sam.protocol import LOW_RES, PADDING, SamAnswer, SamEmbedding, SamPrompts
+from nodes.decoder.sam.prompt_batches import join, runs_of, split
+from nodes.decoder.sam.protocol import (
+    LOW_RES,
+    PADDING,
+    DevicePrompts,
+    SamAnswer,
+    SamEmbedding,
+    SamPrompts,
+    check_numbers,
+)
 from nodes.decoder.sam.tiny_vit import TinyEncoder
 from stream.arrays import Array
-from stream.errors import ConfigError, ModelError
-from stream.weights.devices import choose_device, choose_precision
+from stream.errors import ConfigError
+from stream.weights.devices import choose_device, choose_precision, reporting_memory
 
 PATCH = 16  # px
 MEAN = (123.675, 116.28, 103.53)  # of RGB, 0..255
@@ -71,10 +80,10 @@ class Sam:
         compile: bool = False,
     ) -> None:
         self.device, self.side, self.dtype = device, side, dtype
+        self.is_asynchronous = device.type != "cpu"
         self.grid = side // PATCH  # patches a side; the network's own logits have four times as many px
-        kind = VitEncoder if hasattr(network.image_encoder, "pos_embed") else TinyEncoder
-        encoder = kind(network.image_encoder, side)
-        self.decoder = PromptDecoder(network, self.grid).to(device)
+        encoder, decoder = self._parts(network)
+        self.decoder = decoder.to(device)
         self.encoder: Any = encoder.to(device, dtype)
         if compile:
             self._compile(encoder)
@@ -85,7 +94,12 @@ class Sam:
         self.threads = ObjectThreads()
         self._shared: tuple[Any, Shared] | None = None  # of the newest embedding with prompts
 
-    def _compile(self, encoder: VitEncoder | TinyEncoder) -> None:
+    def _parts(self, network: Any) -> tuple[nn.Module, PromptDecoder]:
+        """The image encoder and the prompt decoder, with the network's weights."""
+        kind = VitEncoder if hasattr(network.image_encoder, "pos_embed") else TinyEncoder
+        return kind(network.image_encoder, self.side), PromptDecoder(network, self.grid)
+
+    def _compile(self, encoder: nn.Module) -> None:
         """Compile the encoder, here and not on the first frame: it takes a minute or more."""
         # Block by block: they are alike, so that two are compiled instead of up to 32.
         for part in encoder.blocks if isinstance(encoder, VitEncoder) else [encoder]:
@@ -101,16 +115,32 @@ class Sam:
 
     def encode(self, rgb: Array) -> SamEmbedding:
         """The embedding of a frame, (H, W, 3) uint8 of any size."""
-        with _reporting_memory("encoding a frame"), torch.inference_mode():
-            features, early = self.encoder(self.prepare(rgb)[None].to(self.dtype))
-            return self.hold(features, rgb.shape[:2], early)
+        [embedding] = self.encode_together([rgb])
+        return embedding
+
+    def encode_together(self, frames: Sequence[Array]) -> list[SamEmbedding]:
+        """The embeddings of frames, perhaps of several cameras and sizes: on a GPU by one run of the encoder.
+
+        A CPU is full with one frame: two together take as long as two apart, and every frame's numbers would depend on
+        which others come with it (docs/benchmarks.md).
+        """
+        at_once = 1 if self.device.type == "cpu" else len(frames)
+        embeddings = []
+        with reporting_memory("encoding a frame"), torch.inference_mode():
+            for start in range(0, len(frames), at_once):
+                part = frames[start : start + at_once]
+                features, early = self.encoder(torch.stack([self.prepare(rgb) for rgb in part]).to(self.dtype))
+                embeddings += [
+                    self.hold(features[i : i + 1], rgb.shape[:2], early[i : i + 1]) for i, rgb in enumerate(part)
+                ]
+        return embeddings
 
     def hold(self, features: Tensor, frame_size: tuple[int, ...], early: Tensor | None = None) -> SamEmbedding:
         """The embedding of a frame (H, W) of its features (1, 256, grid, grid); HQ-SAM needs the early ones as well."""
         height, width = frame_size
-        with _reporting_memory("encoding a frame"), torch.inference_mode():
+        with reporting_memory("encoding a frame"), torch.inference_mode():
             features = features.to(self.device)
-            _check_finite(features)
+            check_numbers(bool(features.isfinite().all()))
             fine = None
             if self.decoder.hq is not None:
                 assert early is not None, "HQ-SAM needs early features"
@@ -131,18 +161,35 @@ class Sam:
 
     def predict(self, embedding: SamEmbedding, prompts: SamPrompts) -> SamAnswer:
         """All prompts in one pass: logits (B, 256, 256) and predicted IoU (B,), three of each with `multimask`."""
-        with _reporting_memory("decoding masks"), torch.inference_mode():
-            shared = self._share(embedding)
-            batches = list(split(prompts, self.at_once))
-            parts = self.threads.each(lambda part: self._pass(shared, embedding, part), batches)
-            low_res, iou = (torch.cat(part) for part in zip(*parts, strict=True))
-            _check_finite(low_res)
-            _check_finite(iou)
-            return SamAnswer(low_res, iou.cpu().numpy())
+        [answer] = self.predict_together([PromptedFrame(embedding, self._share(embedding), prompts)])
+        return answer
+
+    def predict_together(self, frames: Sequence[PromptedFrame]) -> list[SamAnswer]:
+        """The answers for several frames, all with `multimask` or none: on a GPU by one run for all their objects."""
+        with reporting_memory("decoding masks"), torch.inference_mode():
+            pieces = [
+                (i, PromptedFrame(frame.embedding, frame.shared, part))
+                for i, frame in enumerate(frames)
+                for part in split(frame.prompts, self.at_once)
+            ]
+            runs = list(runs_of([len(piece.prompts.labels) for _, piece in pieces], self.at_once))
+            answers = self.threads.each(lambda run: self._pass_together([pieces[k][1] for k in run]), runs)
+            parts: list[list[tuple[Tensor, Tensor]]] = [[] for _ in frames]
+            for run, (low_res, iou) in zip(runs, answers, strict=True):
+                sizes = [len(pieces[k][1].prompts.labels) for k in run]
+                sizes = [n * len(iou) // sum(sizes) for n in sizes]  # three masks an object with `multimask`
+                for k, *part in zip(run, torch.split(low_res, sizes), torch.split(iou, sizes), strict=True):
+                    parts[pieces[k][0]].append((part[0], part[1]))
+            return [_answer(part) for part in parts]
+
+    def predict_unread(self, embedding: SamEmbedding, prompts: DevicePrompts) -> tuple[Tensor, Tensor]:
+        """As `predict`, with nothing read back: logits (B, 256, 256) and predicted IoU (B,), not checked."""
+        with reporting_memory("decoding masks"), torch.inference_mode():
+            return self._pass(self._share(embedding), [(embedding, len(prompts.xy))], prompts)
 
     def upscale(self, low_res: Tensor, embedding: SamEmbedding) -> Tensor:
         """Logits (B, H, W) at frame size of (B, 256, 256): bilinear to the input, its padding cut off, to the frame."""
-        with _reporting_memory("upscaling masks"), torch.inference_mode():
+        with reporting_memory("upscaling masks"), torch.inference_mode():
             logits = functional.interpolate(self._native(low_res)[:, None], (self.side, self.side), mode="bilinear")
             height, width = embedding.input_size
             logits = logits[..., :height, :width]
@@ -152,21 +199,44 @@ class Sam:
 
     def _share(self, embedding: SamEmbedding) -> Shared:
         """What the passes on a frame share; kept for the newest frame only: as large as the embedding itself."""
-        features, fine = embedding.features
         newest = self._shared
         if newest is None or newest[0] is not embedding.features:
-            newest = self._shared = (embedding.features, self.decoder.share(features.float(), fine))
+            newest = self._shared = (embedding.features, self.share(embedding))
         return newest[1]
 
-    def _pass(self, shared: Shared, embedding: SamEmbedding, prompts: SamPrompts) -> tuple[Tensor, Tensor]:
-        (height, width), (h, w) = embedding.frame_size, embedding.input_size
-        # Frame px -> input px (corners on corners, as SAM does) -> shares of its side, of pixel centres.
-        scale = np.array([w / width, h / height])
-        xy = (prompts.xy.astype(np.float64) * scale + 0.5) / self.side
-        boxes = (prompts.boxes.astype(np.float64) * np.tile(scale, 2) + 0.5) / self.side
-        tokens = self.decoder.embed(self._tensor(xy), self._tensor(prompts.labels), self._tensor(boxes))
+    def share(self, embedding: SamEmbedding) -> Shared:
+        """The same, for whoever keeps it himself."""
+        features, fine = embedding.features
+        with reporting_memory("decoding masks"), torch.inference_mode():
+            return self.decoder.share(features.float(), fine)
+
+    def _upload(self, prompts: SamPrompts) -> DevicePrompts:
+        return DevicePrompts(
+            self._tensor(prompts.xy),
+            self._tensor(prompts.labels),
+            self._tensor(prompts.boxes),
+            prompts.low_res,
+            self._tensor(prompts.has_low_res),
+            prompts.multimask,
+            padded=bool((prompts.labels == PADDING).any() or not prompts.has_box.all()),
+        )
+
+    def _pass_together(self, frames: Sequence[PromptedFrame]) -> tuple[Tensor, Tensor]:
+        """The logits and predicted IoUs of the objects of these frames, one after the other."""
+        counts = [len(frame.prompts.labels) for frame in frames]
+        shared = frames[0].shared if len(frames) == 1 else stack([frame.shared for frame in frames], counts)
+        of_frames = [(frame.embedding, count) for frame, count in zip(frames, counts, strict=True)]
+        return self._pass(shared, of_frames, self._upload(join([frame.prompts for frame in frames])))
+
+    def _pass(
+        self, shared: Shared, frames: Sequence[tuple[SamEmbedding, int]], prompts: DevicePrompts
+    ) -> tuple[Tensor, Tensor]:
+        """`frames`: those that the objects are on, and how many are on each."""
+        xy = self._shares_of_side(prompts.xy, frames)
+        boxes = self._shares_of_side(prompts.boxes.view(-1, 2, 2), frames).flatten(1)
+        tokens = self.decoder.embed(xy, prompts.labels, boxes, padded=prompts.padded)
         low_res = None if prompts.low_res is None else self._native(prompts.low_res)
-        logits, iou = self.decoder(shared, tokens, low_res, self._tensor(prompts.has_low_res), prompts.multimask)
+        logits, iou = self.decoder(shared, tokens, low_res, prompts.has_low_res, prompts.multimask)
         # A smaller input has smaller logits: repeated they fit the protocol, and _native() gets the very same back.
         return functional.interpolate(logits[:, None], (LOW_RES, LOW_RES), mode="nearest-exact")[:, 0], iou
 
@@ -179,43 +249,42 @@ class Sam:
             else functional.interpolate(low_res[:, None], (size, size), mode="nearest-exact")[:, 0]
         )
 
+    def _shares_of_side(self, xy: Tensor, frames: Sequence[tuple[SamEmbedding, int]]) -> Tensor:
+        """(B, N, 2) float32 of points (B, N, 2) in px of the frames that the objects are on."""
+        if len(frames) == 1:
+            return self._shares(xy, frames[0][0])
+        parts = zip(torch.split(xy, [count for _, count in frames]), frames, strict=True)
+        return torch.cat([self._shares(part, embedding) for part, (embedding, _) in parts])
+
+    def _shares(self, xy: Tensor, embedding: SamEmbedding) -> Tensor:
+        """(..., 2) float32: frame px -> input px (corners on corners, as SAM does) -> shares of its side."""
+        (height, width), (h, w) = embedding.frame_size, embedding.input_size
+        x, y = xy.double().unbind(-1)
+        return torch.stack([(x * (w / width) + 0.5) / self.side, (y * (h / height) + 0.5) / self.side], dim=-1).float()
+
     def _tensor(self, values: Array) -> Tensor:
         tensor = torch.from_numpy(np.ascontiguousarray(values))
         return tensor.to(self.device, torch.float32 if tensor.is_floating_point() else tensor.dtype)
+
+
+@dataclass(frozen=True)
+class PromptedFrame:
+    """Prompts on a frame, with what all passes on it share."""
+
+    embedding: SamEmbedding
+    shared: Shared
+    prompts: SamPrompts
+
+
+def _answer(parts: Sequence[tuple[Tensor, Tensor]]) -> SamAnswer:
+    low_res, iou = (torch.cat(part) for part in zip(*parts, strict=True))
+    finite = low_res.isfinite().all() & iou.isfinite().all()
+    *values, all_finite = torch.cat([iou, finite[None]]).cpu().numpy()  # read back together
+    check_numbers(bool(all_finite))
+    return SamAnswer(low_res, np.array(values, np.float32))
 
 
 def fitted(frame_size: tuple[int, ...], side: int) -> tuple[int, int]:
     """(h, w) of a frame (H, W) whose longest side is made `side`."""
     scale = side / max(frame_size[:2])
     return max(1, int(frame_size[0] * scale + 0.5)), max(1, int(frame_size[1] * scale + 0.5))
-
-
-def split(prompts: SamPrompts, size: int) -> Iterator[SamPrompts]:
-    """The prompts of so many objects at a time, without points that are padding to all of them."""
-    for start in range(0, len(prompts.labels), size):
-        part = slice(start, start + size)
-        has, used = prompts.has_low_res[part], (prompts.labels[part] != PADDING).any(axis=0)
-        low_res = prompts.low_res[part] if prompts.low_res is not None and has.any() else None
-        xy, labels = prompts.xy[part][:, used], prompts.labels[part][:, used]
-        yield SamPrompts(xy, labels, prompts.boxes[part], low_res, has, prompts.multimask)
-
-
-def _check_finite(values: Tensor) -> None:
-    if not bool(values.isfinite().all()):
-        raise ModelError(
-            "the network gave numbers that are NaN or infinite; weights of another model, or half precision"
-        )
-
-
-@contextlib.contextmanager
-def _reporting_memory(what: str) -> Iterator[None]:
-    """Running out of memory as a ModelError that says what it was for."""
-    try:
-        yield
-    except torch.OutOfMemoryError as error:
-        torch.cuda.empty_cache()
-        raise ModelError(f"out of memory {what}: {str(error).splitlines()[0]}") from None
-    except RuntimeError as error:
-        if "can't allocate memory" not in str(error):
-            raise
-        raise ModelError(f"out of memory {what}") from None

@@ -79,10 +79,10 @@ def run_passes(
     boxes = np.array([prompt.box or (np.nan,) * 4 for prompt in prompts], np.float32).reshape(m, 4)
     iou, passes = np.full(m, -np.inf, np.float32), np.zeros(m, np.int64)
     opening = np.array([2 if prompt.has_negatives else 1 for prompt in prompts])  # passes without a box of our own
-    active = np.flatnonzero([_is_prompted(*both, rules) for both in zip(objects, prompts, strict=True)])
+    active = np.flatnonzero([is_prompted(*both, rules) for both in zip(objects, prompts, strict=True)])
     step = 0
     while len(active):
-        xy, labels = _pad([_points(prompts[i], step) for i in active])
+        xy, labels = pad_points([prompts[i] for i in active], step)
         answer = network.predict(
             embedding,
             SamPrompts(
@@ -158,7 +158,7 @@ def _occupied(masks: torch.Tensor) -> tuple[Array, Array, Array]:
     return flags[:, :height], flags[:, height:-1], flags[:, -1]
 
 
-def _is_prompted(own: ObjectPrompt, whole: ObjectPrompt, rules: PassRules) -> bool:
+def is_prompted(own: ObjectPrompt, whole: ObjectPrompt, rules: PassRules) -> bool:
     """Whether SAM is asked for an object, by its own points and by all of them (with those of the others)."""
     by_negatives = rules.prompt_by_negatives and len(whole.xy) > 0
     return not own.only_for_others and (own.enough or by_negatives)
@@ -171,8 +171,9 @@ def _points(prompt: ObjectPrompt, step: int) -> tuple[Array, Array]:
     return prompt.xy, prompt.labels
 
 
-def _pad(points: Sequence[tuple[Array, Array]]) -> tuple[Array, Array]:
-    """xy (B, N, 2) and labels (B, N) of lists of different lengths."""
+def pad_points(prompts: Sequence[ObjectPrompt], step: int) -> tuple[Array, Array]:
+    """xy (B, N, 2) float32 and labels (B, N) int64 of the objects' points in one of their passes."""
+    points = [_points(prompt, step) for prompt in prompts]
     longest = max(len(labels) for _, labels in points)
     xy = np.zeros((len(points), longest, 2), np.float32)
     labels = np.full((len(points), longest), PADDING, np.int64)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from stream.arrays import Array
+from stream.errors import ModelError
 
 if TYPE_CHECKING:
     import torch
@@ -56,6 +57,19 @@ class SamPrompts:
 
 
 @dataclass(frozen=True)
+class DevicePrompts:
+    """The prompts of B objects on one frame as they are on the device: nobody on the host knows their values."""
+
+    xy: torch.Tensor  # (B, N, 2) float32, frame px
+    labels: torch.Tensor  # (B, N) int64: POSITIVE, NEGATIVE or PADDING
+    boxes: torch.Tensor  # (B, 4) float32, frame px; a row of NaN: none
+    low_res: torch.Tensor | None  # (B, 256, 256) float32
+    has_low_res: torch.Tensor  # (B,) bool: which of them count
+    multimask: bool = False
+    padded: bool = True  # False: every point counts, and every object has a box
+
+
+@dataclass(frozen=True)
 class SamAnswer:
     """The mask of each object, as logits (mask: above 0), and the network's own guess of its quality.
 
@@ -72,6 +86,7 @@ class SamNetwork(Protocol):
 
     device: torch.device
     side: int  # of the square input, px
+    is_asynchronous: bool  # it computes while Python goes on: it is an `AsynchronousSamNetwork`
 
     def encode(self, rgb: Array) -> SamEmbedding:
         """The embedding of a frame, (H, W, 3) uint8 of any size; it stays on the device."""
@@ -81,3 +96,18 @@ class SamNetwork(Protocol):
 
     def upscale(self, low_res: torch.Tensor, embedding: SamEmbedding) -> torch.Tensor:
         """Logits (B, H, W) float32 at frame size of logits (B, 256, 256), bilinear, the padding cut off."""
+
+
+class AsynchronousSamNetwork(SamNetwork, Protocol):
+    """A network on a device of its own: what is read back from it costs a wait."""
+
+    def predict_unread(self, embedding: SamEmbedding, prompts: DevicePrompts) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `predict`: logits (B, 256, 256) and predicted IoU (B,), both on the device and not checked."""
+
+
+def check_numbers(finite: bool) -> None:
+    """ModelError unless all numbers of the network were finite."""
+    if not finite:
+        raise ModelError(
+            "the network gave numbers that are NaN or infinite; weights of another model, or half precision"
+        )

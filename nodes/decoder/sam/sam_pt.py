@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
+from typing import cast
 
 import cv2
 import numpy as np
@@ -23,8 +24,9 @@ from nodes.decoder.mask_model import (
     Verdict,
 )
 from nodes.decoder.sam import prompting
+from nodes.decoder.sam.device_passes import decode_on_device
 from nodes.decoder.sam.prompting import ObjectPrompt, PassRules
-from nodes.decoder.sam.protocol import LOW_RES, SamEmbedding, SamNetwork, SamPrompts
+from nodes.decoder.sam.protocol import LOW_RES, AsynchronousSamNetwork, SamEmbedding, SamNetwork, SamPrompts
 from stream.arrays import Array
 from stream.crops import crop_mask, uncrop_mask
 from stream.messages import Prompt
@@ -79,6 +81,16 @@ class SamPt:
             for i, q in enumerate(queries)
         ]
         rules = self._rules(refinement_passes)
+        decode = self._decode_on_device if self.network.is_asynchronous else self._decode_here
+        answers, passes = decode(embedding, prompts, rules)
+        for i, mask in given_masks.items():
+            answers[i] = _answer_given(mask)
+        return answers, passes
+
+    def _decode_here(
+        self, embedding: SamEmbedding, prompts: Sequence[ObjectPrompt], rules: PassRules
+    ) -> tuple[list[Logits], int]:
+        """The passes on the CPU: an object that is done is left out of the next ones."""
         results = prompting.run_passes(self.network, embedding, prompts, rules, self.rng)
         answers = [_dropped(float(iou)) for iou in results.iou]
         rows = np.flatnonzero(results.has_mask)
@@ -86,9 +98,21 @@ class SamPt:
             if len(part):
                 for i, logits in zip(part, self.network.upscale(results.low_res[part], embedding), strict=True):
                     answers[i] = _cropped(logits, float(results.iou[i]))
-        for i, mask in given_masks.items():
-            answers[i] = _answer_given(mask)
         return answers, int(results.passes.max(initial=0))
+
+    def _decode_on_device(
+        self, embedding: SamEmbedding, prompts: Sequence[ObjectPrompt], rules: PassRules
+    ) -> tuple[list[Logits], int]:
+        """The same on a GPU, which is read back twice."""
+        network = cast(AsynchronousSamNetwork, self.network)
+        answers = []
+        decoded = decode_on_device(network, embedding, prompts, rules, self.rng)
+        for d in decoded:
+            if d.window is None or d.logits is None:
+                answers.append(_dropped(d.iou))
+            else:
+                answers.append(Logits(d.window, d.logits, float(np.clip(d.iou, 0, 1))))
+        return answers, max((d.passes for d in decoded), default=0)
 
     def learn(self, embedding: SamEmbedding, verdicts: Mapping[int, Verdict]) -> None:
         """Nothing: SAM has no memory."""

@@ -32,13 +32,13 @@ class TinyEncoder(nn.Module):
         self.to(memory_format=torch.channels_last)  # type: ignore[call-overload]
 
     def forward(self, image: Tensor) -> tuple[Tensor, Tensor]:
-        """Features (1, 256, grid, grid) of (1, 3, side, side), and the early ones (1, grid, grid, 160)."""
-        g = self.grid
+        """Features (B, 256, grid, grid) of (B, 3, side, side), and the early ones (B, grid, grid, 160)."""
+        b, g = len(image), self.grid
         x = self.patches(image.contiguous(memory_format=torch.channels_last))
         x = self.layers[1](self.layers[0](x))
-        early = x.view(1, g, g, -1)
+        early = x.view(b, g, g, -1)
         x = self.layers[3](self.layers[2](x))
-        return self.neck(x.view(1, g, g, -1).permute(0, 3, 1, 2)).contiguous(), early
+        return self.neck(x.view(b, g, g, -1).permute(0, 3, 1, 2)).contiguous(), early
 
 
 class WindowAttention(nn.Module):

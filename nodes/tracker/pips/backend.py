@@ -17,7 +17,7 @@ import torch
 
 from nodes.tracker.pips.checkpoint import WEIGHTS, load_pips
 from nodes.tracker.pips.correlation import Pyramid
-from nodes.tracker.pips.network import Pips, S
+from nodes.tracker.pips.network import Pips, S, Window
 from nodes.tracker.point_model import Points, Trajectories
 from stream import geometry
 from stream.arrays import Array
@@ -25,7 +25,7 @@ from stream.errors import ModelError
 from stream.geometry import Size
 from stream.settings.config import Tracker, parse_fit_size
 from stream.weights import published
-from stream.weights.devices import choose_device, choose_precision
+from stream.weights.devices import choose_device, choose_precision, reporting_memory
 
 CLEARLY_VISIBLE = np.float32(0.9)  # probability above which a point may start its next window
 THRESHOLD_STEP = np.float32(0.02)  # by so much that is lowered until a frame is found
@@ -50,11 +50,33 @@ class PipsModel:
 
     def encode(self, rgb: Array) -> PipsFeatures:
         """The feature maps of a frame (H, W, 3); ConfigError when it is too small."""
-        frame_size = rgb.shape[0], rgb.shape[1]
-        size = frame_size if self.size is None else geometry.fit(frame_size, self.size, self.network.smallest_px)
-        image = rgb.copy() if size == frame_size else cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_LINEAR)
-        frames_bchw = torch.from_numpy(image).to(self.device).permute(2, 0, 1).unsqueeze(0)
-        return PipsFeatures(self.network.encode(frames_bchw)[0], frame_size, size)
+        [features] = self.encode_together([rgb])
+        return features
+
+    def encode_together(self, frames: Sequence[Array]) -> list[PipsFeatures]:
+        """Those of several frames, perhaps of several cameras; on a GPU frames of one size go together.
+
+        A CPU is full with one frame, and computes it in blocks that fit its cache.
+        """
+        sizes = [self._encoded_size((rgb.shape[0], rgb.shape[1])) for rgb in frames]
+        found: dict[int, PipsFeatures] = {}
+        for group in self._groups(sizes):
+            images = [_fitted(frames[i], sizes[i]) for i in group]
+            frames_bchw = torch.from_numpy(np.stack(images)).to(self.device).permute(0, 3, 1, 2)
+            with reporting_memory("encoding a frame for PIPS"):
+                pyramids = self.network.encode(frames_bchw)
+            for i, pyramid in zip(group, pyramids, strict=True):
+                found[i] = PipsFeatures(pyramid, (frames[i].shape[0], frames[i].shape[1]), sizes[i])
+        return [found[i] for i in range(len(frames))]
+
+    def _encoded_size(self, frame_size: Size) -> Size:
+        return frame_size if self.size is None else geometry.fit(frame_size, self.size, self.network.smallest_px)
+
+    def _groups(self, sizes: Sequence[Size]) -> list[list[int]]:
+        """The indices of frames that are encoded together."""
+        if self.device.type == "cpu":
+            return [[i] for i in range(len(sizes))]
+        return [[i for i, other in enumerate(sizes) if other == size] for size in dict.fromkeys(sizes)]
 
     def describe(self, features: PipsFeatures, xy: Array) -> Array:
         """(N, 128) float32: the map's features at `xy`."""
@@ -86,25 +108,61 @@ class PipsModel:
 
     def track(self, window: Sequence[PipsFeatures], points: Points, earlier: Trajectories | None) -> Trajectories:
         """The trajectories of `points` in the frames of `window`, all of them estimated anew."""
+        if self.is_trivial(window, points):
+            anchor = _anchor_visibility(points, earlier)
+            return Trajectories(np.repeat(points.xy[None], len(window), axis=0), np.repeat(anchor, len(window), axis=0))
+        [trajectories] = self.track_together([(window, points, earlier)])
+        return trajectories
+
+    def is_trivial(self, window: Sequence[PipsFeatures], points: Points) -> bool:
+        """Whether the network has nothing to say: there is no point, or no frame but the anchor."""
         assert 1 <= len(window) <= S, f"PIPS sees at most {S} frames, got {len(window)}"
         sizes = {f.encoded_size for f in window}
         assert len(sizes) == 1, f"the frames of a window have one size, got {sizes}"
-        n = len(points)
-        anchor = np.ones((1, n), np.float32) if earlier is None else earlier.visibility[:1]
-        if n == 0 or len(window) == 1:
-            return Trajectories(np.repeat(points.xy[None], len(window), axis=0), np.repeat(anchor, len(window), axis=0))
-        pyramids = [f.pyramid for f in window] + [window[-1].pyramid] * (S - len(window))
-        estimates = self.network.follow(
-            pyramids,
+        return len(points) == 0 or len(window) == 1
+
+    def track_together(
+        self, questions: Sequence[tuple[Sequence[PipsFeatures], Points, Trajectories | None]]
+    ) -> list[Trajectories]:
+        """The trajectories of windows of several feeds, none of them trivial: on a GPU by one run for all points.
+
+        On a CPU each has a run of its own: the sums of a larger product are rounded otherwise.
+        """
+        windows = [self._window(window, points) for window, points, _ in questions]
+        at_once = 1 if self.device.type == "cpu" else len(windows)
+        trajectories = []
+        for start in range(0, len(windows), at_once):
+            part = questions[start : start + at_once]
+            with reporting_memory("following points by PIPS"):
+                estimates = self.network.follow_together(windows[start : start + at_once])
+            seen = estimates.visibility_logits.sigmoid()
+            found = torch.cat([estimates.iterates[-1], seen[..., None]], dim=2).cpu().numpy()  # one wait
+            ends = np.cumsum([len(points) for _, points, _ in part])[:-1]
+            for question, both in zip(part, np.split(found, ends, axis=1), strict=True):
+                trajectories.append(self._in_frame_px(*question, both))
+        return trajectories
+
+    def _window(self, window: Sequence[PipsFeatures], points: Points) -> Window:
+        return Window(
+            [f.pyramid for f in window] + [window[-1].pyramid] * (S - len(window)),
             torch.from_numpy(_to_encoded_xy(window[0], points.xy)).to(self.device),
             torch.from_numpy(np.array(points.descriptors, np.float32)).to(self.device),
         )
-        xy = estimates.iterates[-1, : len(window)].cpu().numpy()
-        visibility = estimates.visibility_logits[: len(window)].sigmoid().cpu().numpy()
+
+    def _in_frame_px(
+        self,
+        window: Sequence[PipsFeatures],
+        points: Points,
+        earlier: Trajectories | None,
+        found: Array,
+    ) -> Trajectories:
+        """What the network found for a padded window, (S, N, 3) of x, y, visibility, as trajectories in its frames."""
+        found = found[: len(window)]
+        xy, visibility = np.ascontiguousarray(found[..., :2]), np.ascontiguousarray(found[..., 2])
         self._check(xy, visibility)
         to_frame = geometry.rescaling(window[0].encoded_size, window[0].frame_size)
         xy = geometry.apply(to_frame, xy.reshape(-1, 2)).reshape(xy.shape)
-        xy[0], visibility[0] = points.xy, anchor[0]
+        xy[0], visibility[0] = points.xy, _anchor_visibility(points, earlier)[0]
         return Trajectories(xy, visibility)
 
     def _check(self, xy: Array, visibility: Array) -> None:
@@ -125,6 +183,17 @@ def make_pips(config: Tracker) -> PipsModel:
     network = load_pips(checkpoint_path(config)).to(device)
     network.compute_in(dtype)
     return PipsModel(network, parse_fit_size(config.size))
+
+
+def _fitted(rgb: Array, size: Size) -> Array:
+    """A frame of that size (H, W), in memory of its own."""
+    same = size == (rgb.shape[0], rgb.shape[1])
+    return rgb.copy() if same else cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _anchor_visibility(points: Points, earlier: Trajectories | None) -> Array:
+    """(1, N) float32: on the anchor frame, where it is known; else all are seen."""
+    return np.ones((1, len(points)), np.float32) if earlier is None else earlier.visibility[:1]
 
 
 def checkpoint_path(config: Tracker) -> Path:

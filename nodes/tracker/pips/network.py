@@ -47,6 +47,15 @@ class Estimates:
     features: Tensor  # (S, N, 128) float32, after the last iteration
 
 
+@dataclass(frozen=True)
+class Window:
+    """Points and the frames that they are followed over."""
+
+    pyramids: Sequence[Pyramid]  # of 8 frames
+    xy: Tensor  # (N, 2) float32, px of the encoded frame, on the first of them
+    features: Tensor  # (N, 128) float32: what they look like
+
+
 class TimeMixing(nn.Module):
     """8 -> 32 -> 8 numbers over the frames of a point, each channel alike."""
 
@@ -163,16 +172,27 @@ class Pips(nn.Module):
         `watch` is called with `corr`, `flow`, `mixer_in` (S, N, ...), `mixer_out` (N, 1040) and `feature_change`, each
         iteration.
         """
-        assert len(pyramids) == S, f"PIPS sees {S} frames, got {len(pyramids)}"
-        assert xy.shape == (len(features), 2), f"{tuple(xy.shape)} positions for {tuple(features.shape)} features"
+        return self.follow_together([Window(pyramids, xy, features)], iterations, watch)
+
+    @torch.inference_mode()
+    def follow_together(
+        self, windows: Sequence[Window], iterations: int = ITERATIONS, watch: Watch | None = None
+    ) -> Estimates:
+        """The same for windows of several feeds, their points one after the other: only correlations are apart."""
+        for window in windows:
+            xy, features = window.xy, window.features
+            assert len(window.pyramids) == S, f"PIPS sees {S} frames, got {len(window.pyramids)}"
+            assert xy.shape == (len(features), 2), f"{tuple(xy.shape)} positions for {tuple(features.shape)} features"
         watch = watch or (lambda name, value: None)
-        start = xy / self.stride
+        counts = [len(window.xy) for window in windows]
+        start = torch.cat([window.xy for window in windows]) / self.stride
         coords = start.repeat(S, 1, 1)
-        feature = features.repeat(S, 1, 1)
-        times = torch.linspace(0, S, S, device=xy.device).view(S, 1, 1).expand(S, len(xy), 1)  # 8k/7, not k
+        feature = torch.cat([window.features for window in windows]).repeat(S, 1, 1)
+        times = torch.linspace(0, S, S, device=start.device).view(S, 1, 1).expand(S, len(start), 1)  # 8k/7, not k
         iterates = []
         for _ in range(iterations):
-            correlation = correlate(pyramids, feature, coords)
+            parts = zip(windows, torch.split(feature, counts, 1), torch.split(coords, counts, 1), strict=True)
+            correlation = torch.cat([correlate(window.pyramids, f, c) for window, f, c in parts], dim=1)
             flow = torch.cat([coords - coords[:1], times], dim=2)
             tokens = torch.cat([feature, correlation, embed(flow)], dim=2)
             change = self.delta_block(tokens)

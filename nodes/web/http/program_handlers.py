@@ -21,7 +21,14 @@ BODY_S = 10.0  # within which the body of a request has to be there
 SNAPSHOT_S = 5.0  # so long a snapshot waits for the next frame
 WRITE_S = 10.0  # a stream that takes nothing for so long is closed
 BOUNDARY = "frame"
-ERROR_STATUS = {"unknown_method": 404, "forbidden": 403, "too_many_requests": 429, "timeout": 504, "busy": 503}
+ERROR_STATUS = {
+    "unknown_method": 404,
+    "forbidden": 403,
+    "too_many_requests": 429,
+    "timeout": 504,
+    "busy": 503,
+    "unknown_camera": 404,
+}
 
 
 class ProgramHandlers:
@@ -32,10 +39,12 @@ class ProgramHandlers:
         self._metrics = metrics
 
     async def snapshot(self, visitor: Visitor, camera: str) -> web.StreamResponse:
-        """The next frame; with ?masks=1 the masks are drawn into it."""
+        """The next frame, or the one that a paused run shows; with ?masks=1 the masks are drawn into it."""
         if camera not in self._hub.cameras:
             return plain(404, "no such camera")
         with_masks = visitor.request.query.get("masks", "0") == "1"
+        if (held := self._held(camera)) is not None:
+            return await self._as_picture(held, with_masks)
         with self._hub.looking(camera) as (viewer, woken):
             if viewer is None:
                 return plain(503, f"{self._hub.viewers.most} look already; try again later")
@@ -47,6 +56,13 @@ class ProgramHandlers:
             except TimeoutError:
                 return plain(503, f"no frame came within {SNAPSHOT_S:g} s")
             scene = viewer.to_send.popleft()
+        return await self._as_picture(scene, with_masks)
+
+    def _held(self, camera: str) -> WebScene | None:
+        """What pages show of a run that is paused."""
+        return self._hub.newest.get(camera) if self._hub.status(camera).get("state") == "paused" else None
+
+    async def _as_picture(self, scene: WebScene, with_masks: bool) -> web.StreamResponse:
         jpeg = await self._picture(scene, with_masks)
         if jpeg is None:
             return plain(503, "the run's picture can't be read")

@@ -34,6 +34,9 @@ ROUTES = (
     Route("socket", "GET", "/ws", "viewer"),
     Route("snapshot", "GET", "/snapshot/{camera}.jpg", "viewer"),
     Route("mjpeg", "GET", "/mjpeg/{camera}", "viewer"),
+    Route("recordings", "GET", "/recordings", "viewer"),
+    Route("recorded_video", "GET", "/recordings/{camera}/{start}.mp4", "viewer", head=True),
+    Route("recorded_masks", "GET", "/recordings/{camera}/{start}.masks.jsonl", "viewer", head=True),
     Route("api", "POST", "/api/{method}", "viewer", changes=True),  # the methods that change something: operator
     Route("healthz", "GET", "/healthz", "nobody", head=True, any_host=True),
     Route("metrics", "GET", "/metrics", "metrics", head=True),

@@ -18,7 +18,7 @@ const SECTIONS = [
     [["Not this"], "turns every tap into “not this”"],
   ]],
   ["Objects", [
-    [["1", "9"], "select; again: unselect"],
+    [["1", "2", "…"], "select; again: unselect. Two digits quickly: object 12"],
     [["[", "]"], "smaller, larger mask"],
     [["Z"], "take back the last point"],
     [["N"], "name it"],
@@ -31,6 +31,7 @@ const SECTIONS = [
     [["R"], "record, stop recording"],
     [["F"], "find objects by itself"],
     [["C"], "use this page's camera, where the run takes one"],
+    [["G"], "back to all cameras, where there are several; there, 1 to 9 open one"],
   ]],
   ["Tools", [
     [["V"], "point and box"],

@@ -1,9 +1,13 @@
 /** Keys in, calls out; and the table of them that the help shows. */
 
+import { NumberKeys } from "./core/number_keys.js";
+
 const STEP_PX = 4; // of an arrow key, frame px
 const LEAP_PX = 24; // with Shift
 
-/** Handle the keys. `page` has stage, dock, prompter, objects, layers, panel, statusView, help, snapshot. */
+const numberKeys = new NumberKeys();
+
+/** Handle the keys. `page` has stage, dock, prompter, objects, layers, panel, statusView, help, snapshot, views. */
 export function listen(page) {
   addEventListener("keydown", (event) => {
     if (event.ctrlKey || event.metaKey || event.altKey) {
@@ -11,7 +15,9 @@ export function listen(page) {
       return;
     }
     if (event.target.closest("input[type=text], dialog[open]") && event.key !== "?") return;
-    const handler = aimed(event, page) ?? always(event, page) ?? operated(event, page);
+    const handler = page.views.grid
+      ? inGrid(event, page)
+      : (aimed(event, page) ?? always(event, page) ?? operated(event, page));
     if (handler) act(event, handler);
   });
 }
@@ -34,7 +40,15 @@ function aimed(event, { stage }) {
   return null;
 }
 
-function always(event, { layers, help, snapshot, statusView, prompter, dock, stage, camera }) {
+function inGrid({ key }, { views, help, statusView }) {
+  if (/^[1-9]$/.test(key)) return () => views.openNumber(Number(key));
+  if (key === "?" || key === "h") return () => help.toggle();
+  if (key === "i") return () => statusView.toggleDetails();
+  if (key === "Escape") return () => statusView.toggleDetails(false);
+  return null;
+}
+
+function always(event, { layers, help, snapshot, statusView, prompter, objects, dock, stage, camera, views }) {
   const { key } = event;
   // A focused button or slider keeps the keys that work it.
   if (event.target.closest("button, a, summary, input") && (key === " " || key === "Enter" || key.startsWith("Arrow"))) return null;
@@ -50,7 +64,13 @@ function always(event, { layers, help, snapshot, statusView, prompter, dock, sta
       else dock.settle();
     };
   }
-  if (/^[1-9]$/.test(key)) return () => prompter.select(Number(key));
+  if (/^[0-9]$/.test(key)) {
+    return () => {
+      const id = numberKeys.take(key, performance.now(), objects.ids);
+      if (id !== null) prompter.select(id);
+    };
+  }
+  if (key === "g" && views.several) return () => views.open(null);
   if (key === "c") return () => camera();
   return null;
 }

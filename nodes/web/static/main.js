@@ -6,7 +6,8 @@ import { ObjectList } from "./core/objects.js";
 import { PaintTimes } from "./core/paint_times.js";
 import { stallLimit } from "./core/verdict.js";
 import { Dock } from "./dock.js";
-import { element, find, recall, remember, setData, setText, show } from "./dom.js";
+import { element, find, setData, setText, show } from "./dom.js";
+import { Grid } from "./grid.js";
 import { Help } from "./help.js";
 import { listen } from "./keyboard.js";
 import { Layers } from "./layers.js";
@@ -14,11 +15,14 @@ import { notify, speak } from "./notices.js";
 import { Panel } from "./panel.js";
 import { Player } from "./player.js";
 import { Prompter } from "./prompter.js";
+import "./recordings.js";
 import { Stage } from "./stage.js";
 import { StatusView } from "./status_view.js";
 import { exposeForTests } from "./testing.js";
+import { Views } from "./views.js";
 
 const UPDATE_MS = 250; // of chip, banner and panel
+const TILE_PX = 320; // width of the pictures in the grid
 const TITLE = document.querySelector("title");
 const SCHEME = location.protocol === "https:" ? "wss" : "ws";
 
@@ -39,6 +43,13 @@ const player = new Player({
   report: (message) => console.warn(`sam-pt: ${message}`),
 });
 const serverNowS = () => connection.serverNowMs() / 1000;
+const views = new Views(showView);
+const grid = new Grid({
+  open: (name) => views.open(name),
+  acknowledge: () => connection.send({ type: "ack" }),
+  serverNowMs: () => connection.serverNowMs(),
+  report: (message) => console.warn(`sam-pt: ${message}`),
+});
 const prompter = new Prompter({ request, player, objects, serverNowS });
 const layers = new Layers(() => stage.redraw());
 const stage = new Stage({
@@ -89,21 +100,26 @@ player.onScene = ({ header }) => {
 
 /** Ask for pictures, of the size that this screen shows; for none while nobody sees them. */
 function look() {
-  if (!run.camera) return;
-  connection.send({ type: "look", camera: document.hidden ? null : run.camera, max_width: run.maxWidth });
+  const seen = !document.hidden;
+  if (views.grid) connection.send({ type: "look", camera: null, max_width: TILE_PX, grid: seen });
+  else if (run.camera) connection.send({ type: "look", camera: seen ? run.camera : null, max_width: run.maxWidth });
 }
 
-function watch(name) {
-  if (run.camera !== null && run.camera !== name) {
+/** Show one camera, or (null) the grid. */
+function showView(name) {
+  if (name !== run.camera) {
     objects.clear(); // another camera's have the same numbers
     prompter.settle();
+    run.status = null;
+    player.clear();
   }
-  run.camera = name;
-  remember("camera", name);
-  player.clear();
-  find("snapshot").href = `/snapshot/${encodeURIComponent(name)}.jpg?masks=1`;
-  for (const button of find("cameras").children) button.setAttribute("aria-pressed", button.textContent === name);
+  run.camera = player.camera = name;
+  setData(document.body, "view", views.grid ? "grid" : "one");
+  show(grid.element, views.grid);
+  if (name !== null) find("snapshot").href = `/snapshot/${encodeURIComponent(name)}.jpg?masks=1`;
+  for (const button of find("cameras").children) button.setAttribute("aria-pressed", (button.dataset.camera ?? null) === name);
   look();
+  update();
 }
 
 // --- messages ------------------------------------------------------------------------------------------------------------
@@ -126,6 +142,10 @@ const TAKE = {
     objects.takeList(status.objects);
     dock.takeStatus(status);
   },
+  cameras({ cameras }) {
+    grid.takeSummaries(cameras);
+    run.silentSince = null;
+  },
   silence({ since_s: seconds }) {
     run.silentSince = performance.now() - 1000 * seconds;
   },
@@ -138,14 +158,16 @@ const TAKE = {
 function takeCameras(names) {
   run.welcome.cameras = names;
   show(find("cameras"), names.length > 1);
-  find("cameras").replaceChildren(...names.map(cameraButton));
-  const wanted = run.camera ?? recall("camera", null);
-  if (names.length > 0) watch(names.includes(wanted) ? wanted : names[0]);
+  find("cameras").replaceChildren(cameraButton(null, "All"), ...names.map((name) => cameraButton(name, name)));
+  grid.takeCameras(names);
+  views.takeCameras(names);
 }
 
-function cameraButton(name) {
-  const button = element("button", { className: "tool", type: "button", textContent: name, data: { testid: `camera-${name}` } });
-  button.onclick = () => watch(name);
+function cameraButton(name, text) {
+  const testid = name === null ? "all-cameras" : `camera-${name}`;
+  const button = element("button", { className: "tool", type: "button", textContent: text, data: { testid } });
+  if (name !== null) button.dataset.camera = name;
+  button.onclick = () => views.open(name);
   return button;
 }
 
@@ -155,7 +177,8 @@ connection.addEventListener("message", ({ detail }) => {
 });
 connection.addEventListener("picture", ({ detail }) => {
   run.silentSince = null; // but a picture may still come after the word that the run has ended
-  player.take(detail);
+  if (views.grid) grid.take(detail);
+  else player.take(detail);
 });
 connection.addEventListener("state", ({ detail }) => {
   if (detail !== "open") {
@@ -165,6 +188,8 @@ connection.addEventListener("state", ({ detail }) => {
   }
   update();
 });
+stage.element.addEventListener("pointerdown", () => views.stay());
+stage.element.addEventListener("keydown", () => views.stay());
 document.addEventListener("visibilitychange", () => {
   look();
   update();
@@ -213,6 +238,7 @@ function facts() {
   const status = run.status && { ...run.status, state: dock.corrected(run.status.state) };
   if (typeof status?.retry_in_s === "number") status.retry_in_s -= (now - status.receivedAt) / 1000;
   return {
+    grid: views.grid,
     link: connection.state,
     retryInS: (connection.retryAt - now) / 1000,
     everOpen: connection.everOpen,
@@ -241,20 +267,24 @@ function facts() {
 function update() {
   const known = facts();
   statusView.update(known);
+  if (views.grid) grid.update(statusView.verdict.kind === "live");
   panel.update(serverNowS());
   dock.update();
   setData(document.body, "connection", connection.state);
   const live = statusView.verdict.kind === "live";
   show(find("hint"), live && mayAct() && objects.objects.size === 0 && !player.held && prompter.pending.length === 0);
   setText(TITLE, run.camera ? `${run.camera} · SAM-PT Live` : "SAM-PT Live");
+  const { title, detail } = statusView.verdict;
+  setText(find("grid-notice"), views.grid && !live ? `${title}. ${detail}` : "");
 }
 
 listen({
   stage, dock, prompter, objects, layers, panel, statusView, help, mayAct,
   snapshot: () => find("snapshot").click(),
+  views,
   camera: () => run.welcome?.source === "browser" && mayAct() && toggleCamera(),
 });
-exposeForTests({ player, connection, objects, statusView, times, run, prompter, camera });
+exposeForTests({ player, connection, objects, statusView, times, run, prompter, camera, grid });
 setInterval(update, UPDATE_MS);
 update();
 connection.connect();

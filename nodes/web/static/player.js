@@ -39,6 +39,7 @@ class Scene {
 export class Player {
   /** `paint(scene)` draws; `acknowledge()` tells the server that one more message is dealt with. */
   constructor({ paint, acknowledge, report }) {
+    this.camera = null; // whose scenes are taken; null: any camera's
     this.paint = paint;
     this.acknowledge = acknowledge;
     this.report = report;
@@ -88,7 +89,8 @@ export class Player {
       const life = this._life;
       try {
         const scene = await readScene(buffer);
-        if (life === this._life) this._offer(scene);
+        const wanted = this.camera === null || scene.header.camera === this.camera;
+        if (life === this._life && wanted) this._offer(scene);
         else this._pass(scene);
       } catch (error) {
         this.unreadable += 1;
@@ -137,7 +139,8 @@ export class Player {
   }
 }
 
-async function readScene(buffer) {
+/** The Scene of a message; a WireError where it is none. */
+export async function readScene(buffer) {
   const { header, payloads, jpeg } = splitMessage(buffer);
   const decoded = header.objects.map(async (object) => [
     object.id,

@@ -125,6 +125,10 @@ export class Prompter extends EventTarget {
     return this._send("add_object", { box }, this.player.shown);
   }
 
+  refuseThinBox() {
+    this._say("problem", "That box has no width or no height. Drag round the object, or just click it.");
+  }
+
   mask(mask) {
     return this._send("add_object", { mask }, this.player.shown);
   }

@@ -202,6 +202,7 @@ export class Stage {
     else if (intent.kind === "box-preview") {
       this._box = intent.from && [clamped(frame, toFrame(intent.from)), clamped(frame, toFrame(intent.to))];
     } else if (intent.kind === "box") this.prompter.box(boxOf(frame, toFrame(intent.from), toFrame(intent.to)));
+    else if (intent.kind === "thin-box") this.prompter.refuseThinBox();
     else if (intent.kind === "stroke") this._stroke(toFrame(intent.from), toFrame(intent.to), intent.erase);
     else if (intent.kind === "release") this._endGesture();
   }

@@ -59,15 +59,15 @@ export class StatusView {
     if (this._action) setText(find("banner-action"), ACTIONS[this._action]);
   }
 
-  _showChip({ ageMs, usualAgeMs, rateHz, dropped, session, status, heldMs }) {
+  _showChip({ grid, ageMs, usualAgeMs, rateHz, dropped, session, status, heldMs }) {
     const { kind, tone, stale } = this.verdict;
     const light = heldMs !== null && !stale ? "held" : kind === "live" ? "live" : tone;
     setData(find("chip-light"), "state", light);
     setText(find("chip-state"), light === "held" ? "held" : kind.replaceAll("_", " "));
     const age = stale || heldMs !== null ? ageMs : usualAgeMs;
     part("chip-age", age === null ? null : ageWords(age), age > VERY_LATE_MS ? "bad" : age > LATE_MS ? "warn" : "");
-    part("chip-rate", kind === "live" ? `${rateHz.toFixed(rateHz < 10 ? 1 : 0)} fps` : null);
-    part("chip-drops", dropped === null ? null : `${dropped} dropped`);
+    part("chip-rate", kind === "live" && !grid ? `${rateHz.toFixed(rateHz < 10 ? 1 : 0)} fps` : null);
+    part("chip-drops", dropped === null || grid ? null : `${dropped} dropped`);
     part("chip-session", session === null ? null : `session ${session}`);
     const away = nodesAway(status);
     part("chip-nodes", status?.nodes ? (away.length ? `${away.join(", ")} away` : "nodes ok") : null, away.length ? "bad" : "");

@@ -3,7 +3,7 @@
 import { toBase64 } from "./core/brush.js";
 import { packBits } from "./core/wire.js";
 
-export function exposeForTests({ player, connection, objects, statusView, times, run, prompter, camera }) {
+export function exposeForTests({ player, connection, objects, statusView, times, run, prompter, camera, grid }) {
   /** The page in plain values: what is painted, which objects there are, connection, selection, banner, viewer. */
   window.samptState = () => ({
     painted: player.shown && {
@@ -26,6 +26,7 @@ export function exposeForTests({ player, connection, objects, statusView, times,
     stale: statusView.verdict.stale,
     role: run.welcome?.role ?? null,
     camera: run.camera,
+    grid: !grid.element.hidden,
     page_camera: { state: camera.state, sent: camera.sent },
     viewer: run.viewer,
     unreadable: player.unreadable,

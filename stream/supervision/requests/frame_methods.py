@@ -25,7 +25,7 @@ def names_a_frame(call: Call) -> bool:
 
 
 def add_on_frame(call: Call, fields: dict[str, Any]) -> None:
-    """Follow a new object, given by the fields of a Prompt, from a frame of the past on."""
+    """Follow a new object, given by the fields of a Prompt and its label, from a frame of the past on."""
     _check_tracker(call)
     objects = call.session.objects
     object_id, frame, candidate = objects.registry.next_id, _frame(call), _candidate(call)

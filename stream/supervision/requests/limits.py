@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections import OrderedDict
 
+from stream.bucket import Bucket
+
 CLIENTS = 1024  # that are remembered; who has been silent for longest is forgotten first
 
 
@@ -14,15 +16,15 @@ class RequestLimits:
         self.refused = 0
         self._burst = burst
         self._per_s = per_s
-        self._left: OrderedDict[bytes, tuple[float, float]] = OrderedDict()  # client -> requests left, when it was so
+        self._buckets: OrderedDict[bytes, Bucket] = OrderedDict()  # by client
 
     def take(self, client: bytes, now_s: float) -> bool:
         """Whether the client may send a request now; it counts."""
-        left, since_s = self._left.pop(client, (float(self._burst), now_s))
-        left = min(self._burst, left + (now_s - since_s) * self._per_s)
-        allowed = left >= 1
-        self._left[client] = (left - allowed, now_s)
+        bucket = self._buckets.setdefault(client, Bucket(self._burst, self._per_s, now_s))
+        self._buckets.move_to_end(client)
+        allowed = bucket.left(now_s) >= 1
+        bucket.take(allowed)
         self.refused += not allowed
-        if len(self._left) > CLIENTS:
-            self._left.popitem(last=False)
+        if len(self._buckets) > CLIENTS:
+            self._buckets.popitem(last=False)
         return allowed

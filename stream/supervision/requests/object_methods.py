@@ -15,13 +15,14 @@ MAX_FOUND = 1000  # new objects that one request may ask for
 
 def add_object(call: Call) -> dict[str, Any] | None:
     """Follow a new object, from the newest frame on, or from an older one that was seen."""
-    call.accept_only("points", "box", "mask", "frame", "candidate")
+    call.accept_only("points", "box", "mask", "label", "frame", "candidate")
     params, objects = call.params, call.session.objects
     size = objects.frame_size()
     call.check_tracker_has_room()
     xy, labels = point_arrays(params.get("points"))
-    mask = packed_mask(params["mask"], size) if params.get("mask") else None
+    mask = packed_mask(params["mask"], size) if params.get("mask") is not None else None
     fields: dict[str, Any] = {"xy": xy, "labels": labels, "box": _box(params.get("box")), "mask": mask}
+    fields["label"] = params.get("label", "")
     if names_a_frame(call):
         add_on_frame(call, fields)
         return None

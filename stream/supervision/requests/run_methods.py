@@ -1,68 +1,77 @@
-"""The methods about the run: cameras, pause, resume, snapshot, record, stats, shutdown."""
+"""The methods about the run: cameras, stats, reload, shutdown."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 from stream.errors import ControlError
-from stream.supervision.requests.call import Call, Method
+from stream.supervision.requests.run_call import RunCall
+
+STATE = ("state", "reason", "since", "frame_age_s")  # of a camera, in the list
 
 
-def list_cameras(call: Call) -> dict[str, Any]:
-    """The cameras of the run."""
+def list_cameras(call: RunCall) -> dict[str, Any]:
+    """The cameras of the run; of a run of several how each is."""
     call.accept_only()
-    return {"cameras": [call.session.config.capture.camera]}
+    if not call.run.is_fleet:
+        return {"cameras": list(call.run.cameras)}
+    cameras = {name: camera.summary() for name, camera in call.run.cameras.items()}
+    states = {
+        name: {key: summary[key] for key in STATE} | {"captured_hz": summary["recent"]["captured_hz"]}
+        for name, summary in cameras.items()
+    }
+    return {"cameras": list(cameras), "states": states}
 
 
-def pause(call: Call) -> dict[str, Any]:
-    """Hold the feed."""
+def add_camera(call: RunCall) -> dict[str, Any]:
+    """Start one more camera, with what its config lays over that of the run."""
+    call.accept_only("camera", "config")
+    name, overlay = _name(call), call.params.get("config")
+    if overlay is not None and not isinstance(overlay, dict):
+        raise ControlError("bad_params", 'config: needs sections with keys, as in {"capture": {"source": ...}}')
+    return call.run.add_camera(name, overlay)
+
+
+def remove_camera(call: RunCall) -> dict[str, Any]:
+    """End one camera."""
+    call.accept_only("camera")
+    return call.run.remove_camera(_name(call))
+
+
+def reload(call: RunCall) -> dict[str, Any]:
+    """Read the config again, and change what has changed in it."""
     call.accept_only()
-    call.session.pause()
-    return {"paused": True}
+    return call.run.reload()
 
 
-def resume(call: Call) -> dict[str, Any]:
-    """Let the feed go on."""
-    call.accept_only()
-    call.session.resume()
-    return {"paused": False}
+def stats(call: RunCall) -> dict[str, Any]:
+    """The run so far, of one camera or of all."""
+    call.accept_only("camera")
+    if "camera" in call.params or not call.run.is_fleet:
+        return call.take_camera().summary()
+    return call.run.summary()
 
 
-def snapshot(call: Call) -> None:
-    """Have the renderer write the newest frame; it answers with the paths."""
-    call.accept_only()
-    call.session.objects.frame_size()
-    call.session.take_snapshot(call.reply_later("renderer", "no frame came"))
-
-
-def record(call: Call) -> None:
-    """Have the renderer record, or no longer; it answers with the path."""
-    call.accept_only("on")
-    on: Any = call.params.get("on")
-    if not isinstance(on, bool):
-        raise ControlError("bad_params", "on: needs true or false")
-    call.session.record(on, call.reply_later("renderer", "it is being restarted"))
-
-
-def stats(call: Call) -> dict[str, Any]:
-    """The run so far."""
-    call.accept_only()
-    return call.context.summary()
-
-
-def shutdown(call: Call) -> dict[str, Any]:
+def shutdown(call: RunCall) -> dict[str, Any]:
     """End the run; the reply goes out all the same, since the loop carries out the whole outbox first."""
     call.accept_only()
-    call.session.end_run()
+    call.run.stop()
     return {}
 
 
-RUN_METHODS: dict[str, Method] = {
+def _name(call: RunCall) -> str:
+    name = call.params.get("camera")
+    if not isinstance(name, str) or not name:
+        raise ControlError("bad_params", "camera: needs a name")
+    return name
+
+
+RUN_METHODS: dict[str, Callable[[RunCall], dict[str, Any]]] = {
     "list_cameras": list_cameras,
-    "pause": pause,
-    "resume": resume,
-    "snapshot": snapshot,
-    "record": record,
+    "add_camera": add_camera,
+    "remove_camera": remove_camera,
+    "reload": reload,
     "stats": stats,
     "shutdown": shutdown,
 }

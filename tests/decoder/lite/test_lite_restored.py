@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import pytest
 from decoder.lite.textured_square import SIZE, draw, iou, tracks
@@ -59,3 +60,19 @@ def test_a_picture_of_another_frame_size_is_not_used():
     other = Sighting(size=(SIZE[0] * 2, SIZE[1] * 2), window=box, rgb=np.ascontiguousarray(part), mask=crop)
     result = restored(Prompt(object_id=1, kind="restore", mask=mask, sighting=other), [20.0] * 4)
     assert result[-1][0] == "tracked"
+
+
+def test_a_picture_at_a_lower_resolution_finds_the_object_as_well():
+    rgb, mask = draw(20)
+    small = (-(-SIZE[1] // 2), -(-SIZE[0] // 2))
+    sighting = Sighting(
+        size=SIZE,
+        window=(0, 0, SIZE[1], SIZE[0]),
+        rgb=cv2.resize(rgb, small, interpolation=cv2.INTER_AREA),
+        mask=cv2.resize(mask, small, interpolation=cv2.INTER_NEAREST),
+        reduction=2,
+    )
+    prompt = Prompt(object_id=1, kind="restore", mask=mask, seen_unix_ns=1, sighting=sighting)
+    result = restored(prompt, [130.0 + i for i in range(12)])
+    assert result[-1][0] in ("tracked", "reacquired")
+    assert result[-1][1] > 0.9

@@ -11,8 +11,9 @@ from decoder.small_networks import CPU, SIDE, package_answer, package_answers, p
 
 from nodes.decoder.sam.image_encoder import VitEncoder, relative
 from nodes.decoder.sam.model_registry import build_network
-from nodes.decoder.sam.network import Sam, check_side, load_sam, split
+from nodes.decoder.sam.network import Sam, check_side, load_sam
 from nodes.decoder.sam.object_threads import ObjectThreads
+from nodes.decoder.sam.prompt_batches import split
 from stream.errors import CheckpointError, ConfigError, ModelError
 
 FRAME = np.random.default_rng(5).integers(0, 256, (90, 160, 3), np.uint8)  # neither as large as the input nor square

@@ -24,6 +24,10 @@ def options(preset, **keys):
         ("sam_pt_reinit", FILE, "visible", True, True, False, False, None),
         ("sam_pt_reinit", LIVE, "boundary", False, False, True, True, BudgetOptions(None, 12)),
         ("hq_sam_pt", LIVE, "visible", False, False, True, True, BudgetOptions(None, 3)),
+        ("sam2_pt", LIVE, "visible", False, False, True, True, BudgetOptions(None, 3)),
+        ("sam2_pt_reinit", FILE, "visible", True, True, False, False, None),
+        ("sam2_pt_reinit", LIVE, "boundary", False, False, True, True, BudgetOptions(None, 3)),
+        ("edgetam_pt", LIVE, "visible", False, False, True, True, BudgetOptions(None, 3)),
     ],
 )
 def test_backend_and_feed_decide(preset, feed, link, redo, wait, paced, check, budget):

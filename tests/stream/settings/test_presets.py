@@ -31,10 +31,14 @@ def test_every_preset_loads_and_comes_back_from_plain_values(preset):
     [
         ("tracker.horizn", 3, "did you mean 'horizon'"),
         ("trackr.horizon", 3, "did you mean 'tracker'"),
-        ("tracker.horizon", "abc", "tracker.horizon is 'abc': expected `int`"),
-        ("tracker.horizon", 1, "tracker.horizon is 1: expected `int` >= 2"),
-        ("tracker.backend", "pipz", "tracker.backend is 'pipz'; needs lucas_kanade, pips, raft or tapnet"),
-        ("graph.processes", "two", "graph.processes is 'two'; needs node, camera or auto"),
+        ("tracker.horizon", "abc", "tracker.horizon is 'abc'; needs a whole number from 2 to 64"),
+        ("tracker.horizon", 1, "tracker.horizon is 1; needs a whole number from 2 to 64"),
+        (
+            "tracker.backend",
+            "pipz",
+            "tracker.backend is 'pipz'; needs lucas_kanade, pips, raft, tapnet, superglue or lightglue",
+        ),
+        ("graph.processes", "two", "graph.processes is 'two'; needs node, camera, device or auto"),
         ("decoder.budget_ms", -3, "decoder.budget_ms is -3; needs auto, off or a number above 0"),
         ("decoder.check_masks", 1, "decoder.check_masks is 1; needs auto, true or false"),
         ("capture.camera", "a/b", "capture.camera is 'a/b'; needs 1 to 64 characters out of"),

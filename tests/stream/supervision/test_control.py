@@ -62,6 +62,11 @@ def test_a_new_label_goes_to_every_node_that_shows_it(run):
     assert run.actions(SendCommand) == [SendCommand("publisher", SetLabels(labels={}))]
 
 
+def test_an_object_may_begin_with_its_label(run):
+    assert run.request("add_object", {"points": [[5, 5]], "label": "dog"}) == {"object_id": 1}
+    assert run.request("list_objects")["objects"][0]["label"] == "dog"
+
+
 def test_the_feed_is_paused_resumed_and_ended(run):
     assert run.request("pause") == {"paused": True}
     assert run.request("resume", {}) == {"paused": False}
@@ -84,10 +89,10 @@ def test_points_are_taken_back_by_the_tracker_which_answers(run):
     (action,) = run.serve([b'{"id": 5, "method": "undo_point", "params": {"object_id": 1}}'])
     assert action == SendCommand("tracker", UndoPoint(object_id=1, request=1))
     assert [p.kind for p in run.session.registry.prompts()] == ["add"]  # also where it has to be restored now
-    run.handler.on_answer(answer(1))
+    run.requests.on_answer(answer(1))
     assert run.replies() == [{"id": 5, "result": {"object_id": 1}}]
     run.serve([b'{"id": 6, "method": "undo_point", "params": {"object_id": 1}}'])
-    run.handler.on_answer(answer(2, error="nothing is left", code="bad_params"))
+    run.requests.on_answer(answer(2, error="nothing is left", code="bad_params"))
     assert run.replies()[0]["error"]["code"] == "bad_params"
 
 
@@ -136,32 +141,32 @@ def answer(request, **values):
 
 def test_an_answer_goes_to_the_client_that_waits_for_it_and_only_once(waiting):
     for _ in range(2):
-        waiting.handler.on_answer(answer(2, result={"picture": "a.png"}))
+        waiting.requests.on_answer(answer(2, result={"picture": "a.png"}))
     (reply,) = waiting.actions(SendReply)
     assert reply.address == (b"second",)
     assert json.loads(reply.body) == {"id": "second", "result": {"picture": "a.png"}}
 
 
 def test_a_snapshot_that_the_renderer_could_not_write_is_refused(waiting):
-    waiting.handler.on_answer(answer(1, error="the disk is full"))
+    waiting.requests.on_answer(answer(1, error="the disk is full"))
     assert waiting.replies() == [{"id": "first", "error": {"code": "internal", "message": "the disk is full"}}]
 
 
 def test_a_node_names_the_reason_of_its_refusal(waiting):
-    waiting.handler.on_answer(answer(2, error="no such frame", code="frame_gone"))
+    waiting.requests.on_answer(answer(2, error="no such frame", code="frame_gone"))
     assert waiting.replies()[0]["error"] == {"code": "frame_gone", "message": "no such frame"}
 
 
 def test_an_answer_that_nobody_waits_for_is_dropped(waiting):
-    waiting.handler.on_answer(answer(99))
+    waiting.requests.on_answer(answer(99))
     assert waiting.outbox.take() == []
 
 
 def test_a_client_that_has_waited_for_too_long_is_refused_and_no_other(waiting):
     waiting.serve([b'{"id": "third", "method": "snapshot"}'], now_s=2.0)
-    waiting.handler.on_tick(1.0 + TIMEOUT_S)
+    waiting.requests.on_tick(1.0 + TIMEOUT_S)
     assert waiting.replies() == []
-    waiting.handler.on_tick(1.5 + TIMEOUT_S)
+    waiting.requests.on_tick(1.5 + TIMEOUT_S)
     replies = waiting.replies()
     assert [r["id"] for r in replies] == ["first", "second"]
     assert {r["error"]["code"] for r in replies} == {"timeout"}
@@ -169,8 +174,8 @@ def test_a_client_that_has_waited_for_too_long_is_refused_and_no_other(waiting):
 
 
 def test_at_the_end_no_client_is_left_waiting(waiting):
-    waiting.handler.on_end()
-    waiting.handler.on_end()
+    waiting.requests.on_end()
+    waiting.requests.on_end()
     error = {"code": "internal", "message": "the run ends before the renderer has answered"}
     assert waiting.replies() == [{"id": name, "error": error} for name in ("first", "second")]
 
@@ -180,7 +185,7 @@ def test_a_recording_is_switched_by_the_renderer_which_names_the_file(run):
     (start, action) = run.serve([b'{"id": 5, "method": "record", "params": {"on": true}}'])
     assert start.command == Start()
     assert action == SendCommand("renderer", Record(on=True, request=1))
-    run.handler.on_answer(answer(1, result={"recording": True, "path": "a.mp4"}))
+    run.requests.on_answer(answer(1, result={"recording": True, "path": "a.mp4"}))
     assert run.replies() == [{"id": 5, "result": {"recording": True, "path": "a.mp4"}}]
 
 
@@ -191,7 +196,7 @@ def test_a_restarted_renderer_records_again_and_answers_who_still_waits(run):
         run.session.on_hello("renderer", 0.0)
         commands = [a.command for a in run.actions(SendCommand)]
         assert commands == [Start(restarts=restarts), Record(on=True, request=1)]
-        run.handler.on_answer(answer(1, result={"recording": True, "path": "a.mp4"}))
+        run.requests.on_answer(answer(1, result={"recording": True, "path": "a.mp4"}))
         replies += run.replies()
     assert [r["id"] for r in replies] == [5]
 
@@ -212,6 +217,8 @@ def test_a_restarted_renderer_records_again_and_answers_who_still_waits(run):
         ("add_object", {"box": [1, 2, 3]}, "bad_params"),
         ("add_object", {"box": [1, 2, 3, "x"]}, "bad_params"),
         ("add_object", {"mask": {"bbox": "x"}}, "bad_params"),
+        ("add_object", {"mask": {}}, "bad_params"),
+        ("add_object", {"points": [[1, 1]], "label": "two\nlines"}, "bad_params"),
         ("refine_object", {"object_id": 1, "points": [[1, 1]]}, "unknown_object"),
         ("refine_object", {"object_id": True}, "unknown_object"),
         ("rename_object", {"object_id": 1, "label": "cat"}, "unknown_object"),
@@ -265,6 +272,6 @@ def test_random_requests_each_get_exactly_one_reply(run):
         keys = rng.sample(["points", "box", "mask", "object_id", "other"], rng.randint(0, 4))
         params = {key: rng.choice(values) for key in keys}
         actions = run.serve([json.dumps({"id": 1, "method": method, "params": params}).encode()])
-        run.handler.on_tick(TIMEOUT_S + 1)  # nobody answers a snapshot
+        run.requests.on_tick(TIMEOUT_S + 1)  # nobody answers a snapshot
         (reply,) = [a for a in (*actions, *run.outbox.take()) if isinstance(a, SendReply)]
         assert json.loads(reply.body).get("error", {}).get("code") != "internal"

@@ -39,7 +39,7 @@ def ask(run, method, params, now_s=0.0):
 
 def answer(run, request, **fields):
     """The reply that a node's answer leads to."""
-    run.handler.on_answer(Answer(node="tracker", pid=1, request=request, **fields))
+    run.requests.on_answer(Answer(node="tracker", pid=1, request=request, **fields))
     (reply,) = run.replies()
     return reply.get("result", reply.get("error"))
 
@@ -62,7 +62,7 @@ def test_a_frame_that_is_gone_is_a_typed_error_and_the_object_is_not_followed(ru
 
 def test_a_tracker_that_does_not_answer_follows_nothing(run):
     command = ask(run, "add_object", ADD, now_s=1.0)
-    run.handler.on_tick(1.1 + TIMEOUT_S)
+    run.requests.on_tick(1.1 + TIMEOUT_S)
     actions = run.outbox.take()
     [removed] = [a.command for a in actions if isinstance(a, SendCommand)]
     assert removed == RemoveObject(object_id=1)
@@ -93,7 +93,7 @@ def test_what_brings_an_object_back_after_a_restart_names_no_frame(run):
 def test_a_prompt_that_does_not_fit_is_refused_at_once_and_only_once(run):
     error = run.request("add_object", {"points": [[500, 5]], "frame": SEEN})
     assert error["code"] == "outside_frame"
-    run.handler.on_tick(100.0)
+    run.requests.on_tick(100.0)
     assert run.replies() == []
 
 
@@ -138,9 +138,9 @@ def test_a_slow_mask_model_has_half_a_minute_for_a_candidate(run):
     run.request("add_object", {"points": [[5, 5]]})
     run.outbox.take()
     ask(run, "choose_candidate", {"object_id": 1, "step": 1})
-    run.handler.on_tick(CHOICE_S)
+    run.requests.on_tick(CHOICE_S)
     assert run.replies() == []
-    run.handler.on_tick(CHOICE_S + 0.1)
+    run.requests.on_tick(CHOICE_S + 0.1)
     [refused] = run.replies()
     assert refused["error"]["code"] == "timeout"
     assert "within 30 s" in refused["error"]["message"]

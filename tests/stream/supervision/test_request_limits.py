@@ -62,7 +62,7 @@ def test_only_so_many_clients_are_remembered():
     limits = RequestLimits(burst=1, per_s=0.001)
     for i in range(10 * CLIENTS):
         assert limits.take(str(i).encode(), 0.0)
-    assert len(limits._left) == CLIENTS
+    assert len(limits._buckets) == CLIENTS
 
 
 def test_prompts_are_refused_while_too_many_wait_for_the_tracker():

@@ -12,9 +12,21 @@ from supervision_fakes import SIZE, FakeConnections, FakeRunning, SilentDashboar
 from stream.commands import DecoderRestarted, GivePrompt, Pause, PublishStatus, Start, StartTracker, Stop, TakeSnapshot
 from stream.errors import NodeError, SourceError, StreamError
 from stream.reports import Answer, Bound, Done, Failure, Health, Hello
+from stream.supervision.fleet.camera_run import OBSERVE_S, STATUS_S, CameraRun
+from stream.supervision.fleet.cameras import Cameras
+from stream.supervision.fleet.clients import RunClients
+from stream.supervision.fleet.node_group import NodeHost
 from stream.supervision.journal import Journal
-from stream.supervision.supervisor import OBSERVE_S, STATUS_S, Supervisor
+from stream.supervision.launching import nodes_by_process
+from stream.supervision.supervisor import Supervisor
 from stream.topology import SUPERVISOR, wiring
+
+
+class NoMaker:
+    """Makes no further cameras."""
+
+    def close(self):
+        pass
 
 
 class Run:
@@ -25,23 +37,24 @@ class Run:
         self.connections = FakeConnections()
         self.connections.script = list(script)
         self.launched = []
+        graph, clients, clock = wiring(self.config), RunClients(self.connections), self.connections.clock
+        host = NodeHost(self.connections, nodes_by_process(self.config, graph), self.launch, self.plan, clock)
+        self.cameras = Cameras(self.config, NoMaker(), clients, clock=clock)
+        self.camera = CameraRun(self.config, graph, list(prompts), journal, host, clients)
+        self.cameras.cameras["camera"] = self.camera
         self.supervisor = Supervisor(
-            self.config,
-            wiring(self.config),
-            list(prompts),
-            journal,
-            self.connections,
-            self.launch,
-            SilentDashboard(),
-            self.connections.clock,
+            self.config, self.cameras, clients, self.connections, SilentDashboard(), self.cameras, clock
         )
         self.connections.supervisor = self.supervisor
 
-    def launch(self, name):
+    def launch(self, name, config, graph, stages):
         process = FakeRunning(name)
         process.terminate = lambda: ending(process)
         self.launched.append(process)
         return process
+
+    def plan(self, config, graph, stages):
+        return stages
 
     def named(self, name):
         return [p for p in self.launched if p.name == name]
@@ -82,7 +95,7 @@ def test_every_process_is_started_and_told_to_stop_at_the_end():
 def test_nodes_share_a_process_or_have_a_thread_each_as_the_config_says(keys, names):
     run = Run(**keys).run()
     assert [p.name for p in run.launched] == names
-    assert {n for p in run.supervisor.processes for n in (node.name for node in p.nodes)} == set(run.supervisor.nodes)
+    assert {n for p in run.camera.processes for n in (node.name for node in p.nodes)} == set(run.camera.nodes)
 
 
 def test_a_node_that_says_hello_gets_the_commands_of_this_incarnation():
@@ -163,13 +176,13 @@ def test_a_process_that_dies_is_restarted_and_its_node_told_where_to_begin(caplo
 
 def test_a_process_with_several_nodes_is_restarted_as_a_whole(caplog):
     run = Run(graph__processes="camera", capture__camera="door")
-    hellos = [hello(n) for n in run.supervisor.nodes]
+    hellos = [hello(n) for n in run.camera.nodes]
     run.connections.script = [[*hellos, opened()], ends(run, "door", 1), hellos]
     run.run()
     assert "door ended with exit code 1; it is restarted (restart 1)" in caplog.text
     assert len(run.launched) == 2
     restarts = {n: v["restarts"] for n, v in run.supervisor.summary()["nodes"].items() if n != SUPERVISOR}
-    assert restarts == dict.fromkeys(run.supervisor.nodes, 1)
+    assert restarts == dict.fromkeys(run.camera.nodes, 1)
     assert run.sent(StartTracker) == ["tracker", "tracker"]
 
 
@@ -194,7 +207,7 @@ def test_restarts_long_ago_are_forgiven():
 
     def pass_a_minute():
         run.connections.now_s += 60
-        run.connections.reports.extend(health(n) for n in run.supervisor.nodes)
+        run.connections.reports.extend(health(n) for n in run.camera.nodes)
 
     run.connections.script = [ends(run, "decoder", 1), pass_a_minute, ends(run, "decoder", 1), []]
     run.run()

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import socket
 import time
 from dataclasses import replace
 
 import pytest
 import zmq
 from running import until
-from zmtp_client import RawClient, frame, ping
+from zmtp_client import GREETING, RawClient, frame, ping, ready
 
 from stream.transport import service_sockets
 from stream.transport.service_sockets import PREFIXES, SUBSCRIPTION_BYTES, Broadcast, Listener
@@ -185,5 +186,32 @@ def test_nodes_of_the_run_listen_at_an_endpoint_of_their_own_where_the_system_ch
         return all(listener.recv(10) for listener in listeners)
 
     until(both_hear, "a message at both endpoints")
-    for socket in (*listeners, broadcast):
-        socket.close()
+    for opened in (*listeners, broadcast):
+        opened.close()
+
+
+def test_a_subscriber_gets_in_while_hundreds_come_and_break_off(context):
+    broadcast = Broadcast(context, "tcp://127.0.0.1:0", 8)
+    hostile = [RawClient(broadcast.endpoint, "SUB", mute=True) for _ in range(200)]
+    for client in hostile:
+        client.socket.sendall(GREETING + ready("SUB"))
+    honest = Listener(context, broadcast.endpoint, ["masks/door"])
+    for client in hostile:
+        client.reset()
+    assert received(broadcast, honest, "masks/door") == [b"masks/door", b"x"]
+    honest.close()
+    broadcast.close()
+
+
+def test_a_subscriber_from_elsewhere_gets_a_place_of_a_host_that_took_them_all(context, monkeypatch):
+    monkeypatch.setattr(service_sockets, "SUBSCRIBING", replace(service_sockets.SUBSCRIBING, clients=3))
+    broadcast = Broadcast(context, "tcp://127.0.0.1:0", 8)
+    greedy = [RawClient(broadcast.endpoint, "SUB") for _ in range(3)]
+    port = broadcast.endpoint.rpartition(":")[2]
+    with socket.create_connection(("127.0.0.1", int(port)), PATIENCE_S, ("127.0.0.2", 0)) as elsewhere:
+        elsewhere.sendall(GREETING + ready("SUB"))
+        assert elsewhere.recv(1) == GREETING[:1]
+        assert greedy[2].socket.recv(4096) == b"", "the newest of the greedy host's gives way"
+    for client in greedy:
+        client.reset()
+    broadcast.close()

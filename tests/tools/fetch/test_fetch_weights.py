@@ -59,6 +59,7 @@ def test_the_list_tells_what_is_there_partial_and_missing(
     assert "there, but 3 bytes: verify it" in lines["mobile_sam"]
     assert "partial: 20 MiB" in lines["sam_vit_b"]
     assert lines["pips"].split()[1:6] == ["328", "MiB", "MIT", "not", "there"]
+    assert all("(for non-commercial research only)" in lines[name] for name in ("superpoint", "superglue"))
     assert lines["folder:"] == f"folder: {table}"
 
 

@@ -74,7 +74,7 @@ def test_each_new_frame_revises_the_window():
 @pytest.mark.parametrize("emit", ["frame", "horizon"])
 def test_whole_windows_of_the_live_tracker_are_the_offline_numbers(emit):
     net, pictures = model(horizon=8), clip(6)
-    options = TrackerOptions(horizon=8, emit=emit, reinit=False, link="visible", wait_for_seed=False)
+    options = TrackerOptions(horizon=8, emit=emit, reinit=False, link="visible", wait_for_seed=False, revises=True)
     tracker = PointTracker(net, options)
     tracker.add(Prompt(object_id=1, xy=XY, labels=np.ones(3, np.uint8)))
     answers = []
@@ -87,6 +87,8 @@ def test_whole_windows_of_the_live_tracker_are_the_offline_numbers(emit):
     other = model()
     offline = other.follow([other.encode(rgb) for rgb in pictures], np.column_stack([np.zeros(3), XY]))
     got = np.stack([a.objects[0].xy for a in tracks])
+    final = [a.objects[0].points_final for a in tracks]
+    assert final == ([True] * 6 if emit == "horizon" else [True, *[False] * 5])  # the first frame is the query's own
     if emit == "horizon":
         np.testing.assert_allclose(got, offline.xy, atol=1e-4)
     else:  # what went out at once was revised later; the newest frame was not

@@ -39,11 +39,11 @@ test("a drag shows its box while it grows, and means it at the end", () => {
   assert.deepEqual(gestures.up({ id: 1, at: [60, 70] }), [{ kind: "box", from: [10, 20], to: [60, 70] }, { kind: "release" }]);
 });
 
-test("a drag that comes back to a line is no box and no click", () => {
+test("a drag that comes back to a line is no box and no click, and is told to be none", () => {
   const gestures = new Gestures();
   gestures.down(mouse([10, 20]));
   gestures.move({ id: 1, at: [50, 60] });
-  assert.deepEqual(kinds(gestures.up({ id: 1, at: [80, 20] })), ["release"]);
+  assert.deepEqual(kinds(gestures.up({ id: 1, at: [80, 20] })), ["thin-box", "release"]);
 });
 
 test("a drag with the right button means nothing", () => {

@@ -4,6 +4,7 @@
  *   {kind: "hold"}                       a gesture begins: the picture must stay
  *   {kind: "point", at, label}           1 on the object, 0 not on it
  *   {kind: "box-preview", from, to}, {kind: "box", from, to}
+ *   {kind: "thin-box"}                   what was drawn has no height or no width
  *   {kind: "stroke", from, to, erase}    a stretch of a brush stroke
  *   {kind: "release"}                    the gesture is over: the picture may go on
  */
@@ -50,7 +51,7 @@ export class Gestures {
     const intents = [...last];
     if (this.tool === "point" && !press.spent) {
       if (!press.dragging) intents.push({ kind: "point", at: press.from, label: this._label(press) });
-      else if (press.button === 0 && isBox(press.from, at)) intents.push({ kind: "box", from: press.from, to: at });
+      else if (press.button === 0) intents.push(isBox(press.from, at) ? { kind: "box", from: press.from, to: at } : { kind: "thin-box" });
     }
     return [...intents, { kind: "release" }];
   }

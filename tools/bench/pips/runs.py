@@ -24,7 +24,7 @@ from stream.crops import crop_mask
 from stream.geometry import Size
 from stream.messages import Frame, Prompt, PromptOnFrame, Seed, Seeds, Stamp
 from stream.settings.options import Emit, TrackerOptions
-from tools.bench.plain_pips import plain_features, plain_maps, plain_window
+from tools.bench.pips.plain import plain_features, plain_maps, plain_window
 from tools.paper_settings import NEGATIVES
 
 NEW = S - 1  # frames that a window adds

@@ -1,0 +1,56 @@
+"""A network of the SAM family that decoders of several cameras share: as if each camera had its own.
+
+Encodes and passes are requests to the network's thread, where those of several cameras go together if that pays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Hashable
+
+import torch
+
+from nodes.decoder.sam.mask_decoder import Shared
+from nodes.decoder.sam.network import PromptedFrame, Sam
+from nodes.decoder.sam.protocol import SamAnswer, SamEmbedding, SamPrompts
+from stream.arrays import Array
+from stream.scheduling.camera_client import CameraClient
+
+MOST_FRAMES = 16  # encoded at once: attention of vit_h takes 1 GiB a frame
+
+
+class SharedSam:
+    """A `SamNetwork` of one camera. Each pass is read back, also from a GPU: the network's thread measures its cost."""
+
+    is_asynchronous = False
+
+    def __init__(self, network: Sam, key: Hashable, client: CameraClient) -> None:
+        """`key`: what tells this network from others: model, weights, side, precision."""
+        self.device, self.side = network.device, network.side
+        self._network = network
+        self._client = client
+        self._encode, self._pass = (key, "encode"), (key, "pass")
+        self._shared: tuple[object, Shared] | None = None  # of the newest embedding with prompts
+        client.model.serve(self._encode, network.encode_together, MOST_FRAMES)
+        for multimask in (False, True):
+            client.model.serve((self._pass, multimask), network.predict_together)
+
+    def encode(self, rgb: Array) -> SamEmbedding:
+        """The embedding of a frame; DeclinedError where its time is over."""
+        embedding: SamEmbedding = self._client.ask(self._encode, rgb)
+        return embedding
+
+    def predict(self, embedding: SamEmbedding, prompts: SamPrompts) -> SamAnswer:
+        """All prompts in one pass of the mask decoder; each has the masks that it would have alone."""
+        frame = PromptedFrame(embedding, self._share(embedding), prompts)
+        answer: SamAnswer = self._client.ask((self._pass, prompts.multimask), frame, units=len(prompts.labels))
+        return answer
+
+    def upscale(self, low_res: torch.Tensor, embedding: SamEmbedding) -> torch.Tensor:
+        """Logits (B, H, W) float32 at frame size of logits (B, 256, 256), bilinear, the padding cut off."""
+        return self._network.upscale(low_res, embedding)
+
+    def _share(self, embedding: SamEmbedding) -> Shared:
+        newest = self._shared
+        if newest is None or newest[0] is not embedding.features:
+            newest = self._shared = (embedding.features, self._network.share(embedding))
+        return newest[1]

@@ -1,0 +1,1 @@
+"""The proxy node: one endpoint for what the publishers of several cameras say."""

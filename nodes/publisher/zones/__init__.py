@@ -1,0 +1,1 @@
+"""Zones and lines: masks of a frame in, what objects did out."""

@@ -1,0 +1,1 @@
+"""DISK's keypoints, matched by LightGlue: a matcher whose weights are free."""

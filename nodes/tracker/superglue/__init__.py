@@ -1,0 +1,1 @@
+"""SuperPoint's keypoints, matched by SuperGlue."""

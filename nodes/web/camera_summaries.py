@@ -1,0 +1,15 @@
+"""A camera's status in, the few values of it that the grid shows out."""
+
+from __future__ import annotations
+
+from typing import Any
+
+KEYS = ("state", "reason", "retry_in_s")
+
+
+def summarise(status: dict[str, Any]) -> dict[str, Any]:
+    """State, reason, when it is tried again, how many objects there are and how many of them are lost."""
+    listed = status.get("objects")
+    objects = [o for o in listed if isinstance(o, dict)] if isinstance(listed, list) else []
+    lost = sum(o.get("state") == "lost" for o in objects)
+    return {key: status.get(key) for key in KEYS} | {"objects": len(objects), "lost": lost}

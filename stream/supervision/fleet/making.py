@@ -1,0 +1,90 @@
+"""Makes the groups of nodes of a run: their graphs, sockets, journals, and what launches their processes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TypeVar
+
+from msgspec import structs
+
+from stream.messages import Prompt
+from stream.settings.cameras import common_config
+from stream.settings.config import Config, FleetConfig
+from stream.supervision.connections import Connections
+from stream.supervision.fleet.camera_run import CameraRun
+from stream.supervision.fleet.clients import ClientsOfSeveral, RunClients
+from stream.supervision.fleet.common_nodes import CommonNodes
+from stream.supervision.fleet.node_group import NodeHost
+from stream.supervision.fleet.node_sockets import NodeSockets
+from stream.supervision.journal import find_journal
+from stream.supervision.launching import Launcher, RunNode, make_plan, nodes_by_process
+from stream.topology import Graph, common_wiring, wiring
+
+C = TypeVar("C", bound=Config)
+
+
+class GroupMaker:
+    """Makes cameras and the common nodes."""
+
+    def __init__(
+        self, connections: Connections, clients: RunClients, run_node: RunNode, write_line: Callable[[str], None]
+    ) -> None:
+        self._connections = connections
+        self._clients = clients
+        self._launcher = Launcher(connections, run_node, write_line)
+        self._cameras = 0  # made so far
+
+    def camera(self, config: Config, prompts: Sequence[Prompt] = (), *, in_fleet: bool = False) -> CameraRun:
+        """A camera with its sockets open and its journal locked; ConfigError where that can't be."""
+        graph = wiring(config, in_fleet=in_fleet)
+        graph.check()
+        journal = find_journal(config)
+        self._cameras += 1  # a name may be longer than the path of a socket bears
+        sockets = self._connections.open_node_sockets(graph, str(self._cameras) if in_fleet else "")
+        try:
+            if journal is not None:
+                journal.lock()
+            clients = ClientsOfSeveral(self._clients) if in_fleet else self._clients
+            host = self._host(config, graph, sockets)
+            return CameraRun(self.with_bound_endpoints(config), graph, prompts, journal, host, clients)
+        except Exception:
+            sockets.close()
+            if journal is not None:
+                journal.close()
+            raise
+
+    def common_nodes(self, config: FleetConfig) -> CommonNodes:
+        """The nodes that a run of several cameras has once."""
+        if not config.supervisor.threads:
+            self._launcher.fork_from_now_on()
+        own, graph = self.common_config(config)
+        sockets = self._connections.open_node_sockets(graph)
+        return CommonNodes(own, graph, self._host(own, graph, sockets))
+
+    def common_config(self, config: FleetConfig) -> tuple[FleetConfig, Graph]:
+        """What the common nodes are told of the config, and their graph."""
+        own = common_config(self.with_bound_endpoints(config))
+        return own, common_wiring(own)
+
+    def _host(self, config: Config, graph: Graph, sockets: NodeSockets) -> NodeHost:
+        return NodeHost(
+            sockets,
+            nodes_by_process(config, graph),
+            lambda name, config, graph, stages: self._launcher.launch(name, config, graph, sockets.base, stages),
+            lambda config, graph, stages: make_plan(config, graph, sockets.base, stages),
+        )
+
+    def close(self) -> None:
+        """End what launches processes."""
+        self._launcher.close()
+
+    def with_bound_endpoints(self, config: C) -> C:
+        """The config for our nodes: where the sockets to the outside are."""
+        if not config.graph.host:
+            return config
+        publish = config.publisher.endpoint or self._connections.publish_endpoint
+        return structs.replace(
+            config,
+            publisher=structs.replace(config.publisher, endpoint=publish),
+            control=structs.replace(config.control, endpoint=self._connections.control_endpoint),
+        )

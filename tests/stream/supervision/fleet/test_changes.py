@@ -1,0 +1,67 @@
+from __future__ import annotations
+
+import pytest
+
+from stream.errors import ConfigError
+from stream.settings.presets import build, load
+from stream.supervision.fleet.changes import changed_stages, check_changes
+from stream.topology import wiring
+
+CAMERA = {"capture.source": "rtsp://10.0.0.7/cam"}
+
+
+def changed(**keys):
+    before = load("lite", CAMERA)
+    after = load("lite", {**CAMERA, **{key.replace("__", "."): value for key, value in keys.items()}})
+    check_changes(before, after)
+    return changed_stages((before, wiring(before)), (after, wiring(after)))
+
+
+@pytest.mark.parametrize(
+    ("keys", "stages"),
+    [
+        ({}, set()),
+        ({"tracker__positive_points": 9}, {"tracker"}),
+        ({"tracker__horizon": 6}, {"tracker", "decoder"}),
+        ({"decoder__lost_after_frames": 3}, {"decoder"}),
+        ({"capture__read_timeout_s": 9.0}, {"capture"}),
+        ({"renderer__trail": 3}, {"renderer"}),
+        ({"renderer__record": "x.mp4"}, {"renderer", "decoder"}),  # which has to wait for it from now on
+        ({"publisher__codec": "png"}, {"publisher"}),
+        ({"publisher__frames": True}, {"publisher", "capture"}),  # a new reader
+        ({"control__max_objects": 3}, set()),
+        ({"supervisor__max_restarts": 3}, set()),
+    ],
+)
+def test_the_nodes_whose_config_has_changed_are_restarted_and_no_others(keys, stages):
+    assert changed(**keys) == stages
+
+
+def test_another_kind_of_feed_restarts_every_node():
+    assert changed(capture__source="lavfi:testsrc2") == {"capture", "tracker", "decoder", "renderer", "publisher"}
+
+
+@pytest.mark.parametrize(
+    ("key", "value"),
+    [
+        ("graph__processes", "node"),
+        ("log__level", "debug"),
+        ("control__endpoint", "tcp://127.0.0.1:5557"),
+        ("publisher__endpoint", "tcp://127.0.0.1:5556"),
+        ("supervisor__journal", "x.json"),
+    ],
+)
+def test_what_cannot_change_is_refused_by_its_key(key, value):
+    with pytest.raises(ConfigError, match=f"^{key.replace('__', '.')} can't change while the run goes on"):
+        changed(**{key: value})
+
+
+def test_a_page_neither_comes_nor_goes():
+    with pytest.raises(ConfigError, match=r"^web.endpoint can't come or go"):
+        changed(web__endpoint="127.0.0.1:0")
+
+
+def test_one_camera_stays_one_camera():
+    one = load("lite")
+    with pytest.raises(ConfigError, match="a run of one camera can't become one of several"):
+        check_changes(one, build({"cameras": {"door": {}}}))

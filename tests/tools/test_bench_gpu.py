@@ -1,0 +1,107 @@
+"""`benchmark.py gpu` on tiny input and the CPU: every part runs, so that it works on the day that a GPU is there."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+
+from tools import benchmark
+from tools.bench.gpu.networks import write_still_pips
+from tools.bench.gpu.parts import BUDGET_S, Measurement, Outcome, run_part
+
+CPU = torch.device("cpu")
+
+
+def measured(tmp_path: Path, part: str) -> tuple[dict[str, Any], str]:
+    """The report of one part, and its table."""
+    out, table = tmp_path / "out.json", tmp_path / "out.md"
+    options = ["gpu", "--quick", "--device", "cpu", "--part", part, "--json", str(out), "--table", str(table)]
+    assert benchmark.main(options) == 0
+    return json.loads(out.read_text()), table.read_text()
+
+
+def test_golden_compares_every_precision_with_the_cpu(tmp_path: Path) -> None:
+    report, table = measured(tmp_path, "golden")
+    errors = {(r["part"], r["measure"]): r for r in report["rows"]}
+    exact, rounded = (errors["PIPS", f"{name}, trajectories"] for name in ("float32", "bfloat16"))
+    assert exact["met"] == "yes"
+    assert rounded["value"] > exact["value"]
+    assert (
+        errors["SAM ViT-B", "bfloat16, embedding"]["value"] > 0.1 > errors["SAM ViT-B", "float32, embedding"]["value"]
+    )
+    assert errors["SAM ViT-B", "2 objects together against one by one, logits"]["met"] == "yes"
+    assert report["device"]["device"] == "cpu"
+    assert report["not_measured"] == {}
+    assert "| PIPS | float32, trajectories |" in table
+
+
+def test_decoder_times_encodes_and_frames_and_keeps_a_profile(tmp_path: Path) -> None:
+    report, _ = measured(tmp_path, "decoder")
+    values = {r["measure"]: r["value"] for r in report["rows"]}
+    assert values["float32, all passes of 5 objects"] > values["float32, all passes of 1 objects"] > 0
+    assert 0 < values["float32, a frame of 5 objects, operators"] <= 100
+    profiles = sorted(tmp_path.glob("out-*.txt"))
+    assert len(profiles) == len(report["profiles"]) == 2
+    assert "aten::" in profiles[0].read_text()
+
+
+def test_pipeline_runs_the_graph_with_deterministic_weights(tmp_path: Path) -> None:
+    report, _ = measured(tmp_path, "pipeline")
+    values = {r["measure"]: r["value"] for r in report["rows"]}
+    assert values["masks"] > 0
+    assert values["capture to publish, p50"] <= values["capture to publish, p99"]
+
+
+def test_tracker_measures_point_trackers(tmp_path: Path) -> None:
+    report, _ = measured(tmp_path, "tracker")
+    assert {r["part"].partition(",")[0] for r in report["rows"]} >= {"pips", "lucas_kanade"}
+
+
+def test_what_fails_or_needs_a_gpu_is_told_and_the_rest_is_measured() -> None:
+    def broken() -> list[Any]:
+        raise torch.OutOfMemoryError("CUDA out of memory. Tried to allocate 2 GiB\nmore")
+
+    rows = [{"part": "x"}]
+    outcome = Outcome()
+    parts = [Measurement("a", broken), Measurement("b", lambda: rows), Measurement("c", lambda: rows, needs_gpu="slow")]
+    run_part("decoder", parts, CPU, outcome)
+    assert outcome.rows == rows
+    assert outcome.not_measured == {
+        "decoder: a": "OutOfMemoryError: CUDA out of memory. Tried to allocate 2 GiB",
+        "decoder: c": "slow",
+    }
+
+
+def test_a_part_begins_nothing_when_its_time_is_over() -> None:
+    now = iter([0.0, 1.0, BUDGET_S + 1])
+    outcome = Outcome()
+    run_part("tracker", [Measurement(name, lambda: [{}]) for name in "ab"], CPU, outcome, clock=lambda: next(now))
+    assert len(outcome.rows) == 1
+    assert list(outcome.not_measured) == ["tracker: b"]
+
+
+def test_a_gpu_that_is_not_there_is_one_message(capsys: pytest.CaptureFixture[str]) -> None:
+    if torch.cuda.is_available():
+        pytest.skip("this machine has one")
+    assert benchmark.main(["gpu", "--device", "cuda"]) == 2
+    assert "PyTorch finds no GPU here" in capsys.readouterr().err
+
+
+def test_points_of_the_still_pips_stay_in_sight(tmp_path: Path) -> None:
+    import numpy as np
+
+    from nodes.tracker.pips.backend import PipsModel
+    from nodes.tracker.pips.checkpoint import load_pips
+    from nodes.tracker.point_model import Points
+
+    model = PipsModel(load_pips(write_still_pips(tmp_path)))
+    frames = [np.random.default_rng(i).integers(0, 255, (64, 96, 3), np.uint8) for i in range(3)]
+    features, xy = [model.encode(frame) for frame in frames], np.array([[20, 30], [70, 40]], np.float32)
+    points = Points(xy, np.ones(2, np.uint8), np.ones(2, np.int32), model.describe(features[0], xy))
+    found = model.track(features, points, None)
+    assert np.abs(found.xy - xy).max() < 1e-3
+    assert found.visibility.min() > 0.9

@@ -1,0 +1,99 @@
+"""The networks of the SAM family on the device: an encode, a frame of 1, 5 and 20 objects, waits, and a profile."""
+
+from __future__ import annotations
+
+import argparse
+from collections.abc import Callable
+from functools import partial
+
+import numpy as np
+import torch
+
+from nodes.decoder.mask_model import Query
+from nodes.decoder.sam.network import Sam
+from nodes.decoder.sam.sam_pt import SamPt
+from stream.messages import ObjectTrack
+from tools.bench.decoder_runs import Prompted, frame_of, network_of, predictor_of, seconds
+from tools.bench.gpu.networks import SAM_NETWORKS, SamName, sam_names
+from tools.bench.gpu.parts import Measurement
+from tools.bench.gpu.profiling import profile
+from tools.bench.gpu.variants import FLOAT32, computing_in, variants
+from tools.bench.gpu.waits import WaitCounter
+from tools.bench.rows import Row, row
+from tools.paper_settings import NEGATIVES, POSITIVES
+
+REPEAT = 20
+SIDES = (1024, 512)
+OBJECTS = (1, 5, 20)
+MOST_WAITS = 3  # a frame
+
+
+def measurements(options: argparse.Namespace, device: torch.device, profiles: dict[str, str]) -> list[Measurement]:
+    """A measurement a network."""
+    return [
+        Measurement(SAM_NETWORKS[name], partial(_measure, name, options.quick, device, profiles))
+        for name in sam_names(options.quick)
+    ]
+
+
+def _measure(name: SamName, quick: bool, device: torch.device, profiles: dict[str, str]) -> list[Row]:
+    part, rgb = SAM_NETWORKS[name], frame_of()
+    repeat = 1 if quick else REPEAT
+    sides = (256,) if quick else SIDES if name[1] != "vit_tiny" else SIDES[:1]  # TinyViT has one side
+    rows = []
+    if not quick:
+        package = partial(predictor_of(name[0], network_of(*name, tiny=False).to(device)).set_image, rgb)
+        rows.append(_timed(part, "encode, package, float32, 1024 px", package, device, repeat))
+    for variant in variants(device):
+        for side in sides:
+            with computing_in(variant):
+                sam = Sam(network_of(*name, tiny=quick), device, variant.dtype, side)
+                rows.append(
+                    _timed(part, f"encode, {variant.name}, {side} px", partial(sam.encode, rgb), device, repeat)
+                )
+                if side == sides[0] and variant in (FLOAT32, variants(device)[-1]):
+                    rows += _frames(part, variant.name, sam, quick, device, profiles)
+    return rows
+
+
+def _frames(
+    part: str, variant: str, sam: Sam, quick: bool, device: torch.device, profiles: dict[str, str]
+) -> list[Row]:
+    """All passes of a frame, by the number of objects; how often the host waits; where the time goes."""
+    rows, model, rgb = [], SamPt(sam, iou_threshold=0.0), frame_of()
+    refinements = 1 if quick else model.refinement_passes
+    for count in OBJECTS[:2] if quick else OBJECTS:
+        asked = queries(count)
+        embedding = sam.encode(rgb)
+        decode: Callable[[], object] = partial(model.decode_sparingly, embedding, asked, refinements)
+        rows.append(_timed(part, f"{variant}, all passes of {count} objects", decode, device, 1 if quick else REPEAT))
+
+        def step(asked: list[Query] = asked) -> None:
+            model.decode_sparingly(sam.encode(rgb), asked, refinements)
+
+        with WaitCounter() as waited:
+            step()
+        bound = MOST_WAITS if sam.is_asynchronous else None
+        rows.append(row(part, f"{variant}, waits of a frame of {count} objects", "", [waited.waits], at_most=bound))
+        if count == 5:
+            shares, text = profile(step, device)
+            profiles[f"{part}, {variant}, {count} objects"] = text
+            rows += [
+                row(part, f"{variant}, a frame of {count} objects, {what}", "% of time", [v])
+                for what, v in shares.items()
+            ]
+    return rows
+
+
+def queries(count: int) -> list[Query]:
+    """Objects as the tracker shows them to the decoder."""
+    xy = Prompted(count).xy[:, : POSITIVES + NEGATIVES]
+    labels = np.repeat(np.array([1, 0], np.uint8), [POSITIVES, NEGATIVES])
+    seen = np.ones(len(labels), np.float32)
+    tracks = [ObjectTrack(object_id=i, xy=at, visibility=seen, labels=labels) for i, at in enumerate(xy, 1)]
+    return [Query(track) for track in tracks]
+
+
+def _timed(part: str, measure: str, run: Callable[[], object], device: torch.device, repeat: int) -> Row:
+    run()  # kernels are chosen and memory is taken once
+    return row(part, measure, "ms", [1e3 * seconds(run, device) for _ in range(repeat)])

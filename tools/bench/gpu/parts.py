@@ -1,0 +1,70 @@
+"""The parts of `benchmark.py gpu`: each is a list of measurements, done in order until the part's time is over."""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import sys
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+
+import torch
+
+from stream.errors import StreamError
+from tools.bench.rows import Row
+from tools.benchmark import GPU_PARTS
+
+BUDGET_S = 440.0  # of a part; what has begun by then is finished
+
+
+@dataclass(frozen=True)
+class Measurement:
+    """Something that one part measures."""
+
+    name: str
+    take: Callable[[], list[Row]]
+    needs_gpu: str = ""  # why there is no point in it on a CPU; empty: it is measured there as well
+
+
+@dataclass
+class Outcome:
+    """What a run of the benchmark has found."""
+
+    rows: list[Row] = field(default_factory=list)
+    profiles: dict[str, str] = field(default_factory=dict)  # text by name
+    not_measured: dict[str, str] = field(default_factory=dict)  # the reason by measurement
+
+
+def measure(options: argparse.Namespace, device: torch.device) -> Outcome:
+    """The parts that the options ask for."""
+    outcome = Outcome()
+    for part in GPU_PARTS if options.part == "all" else (options.part,):
+        module = importlib.import_module(f"tools.bench.gpu.{part}_part")
+        run_part(part, module.measurements(options, device, outcome.profiles), device, outcome)
+    return outcome
+
+
+def run_part(
+    part: str,
+    measurements: list[Measurement],
+    device: torch.device,
+    outcome: Outcome,
+    clock: Callable[[], float] = time.monotonic,
+) -> None:
+    """Take the measurements of a part in their order; one that fails keeps no other from being taken."""
+    ends_s = clock() + BUDGET_S
+    for m in measurements:
+        name = f"{part}: {m.name}"
+        if m.needs_gpu and device.type == "cpu":
+            outcome.not_measured[name] = m.needs_gpu
+        elif clock() > ends_s:
+            outcome.not_measured[name] = f"the {BUDGET_S:g} s of the part were over"
+        else:
+            print(f"gpu: {name}", file=sys.stderr)
+            try:
+                outcome.rows += m.take()
+            except (StreamError, RuntimeError, ImportError) as error:  # torch's errors are RuntimeErrors
+                outcome.not_measured[name] = f"{type(error).__name__}: {str(error).splitlines()[0]}"
+        if device.type == "cuda":
+            torch.cuda.empty_cache()

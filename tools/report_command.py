@@ -1,0 +1,53 @@
+"""What the commands that measure have in common: errors as one line with their exit code, a report as JSON."""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+from collections.abc import Callable, Sequence
+from typing import Any
+
+from stream.errors import ConfigError, StreamError
+
+Report = dict[str, Any]
+
+
+def exit_code_of(name: str, act: Callable[[], int]) -> int:
+    """What `act` answers, or the exit code of the error that it ends with, which is told in one line."""
+    try:
+        return act()
+    except StreamError as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        return error.exit_code
+    except OSError as error:
+        print(f"{name}: error: {error}", file=sys.stderr)
+        return 1
+    except KeyboardInterrupt:
+        return 130
+
+
+def run_report(
+    name: str,
+    options: argparse.Namespace,
+    run: Callable[[argparse.Namespace], Report],
+    show: Callable[[Report], None],
+    outputs: Sequence[str] = ("json",),
+) -> int:
+    """Run, write the report to --json and show it; the exit code.
+
+    `outputs`: the options that name files; one whose folder does not exist is refused before the run.
+    """
+
+    def act() -> int:
+        for output in outputs:
+            path = getattr(options, output, None)
+            if path and not path.parent.is_dir():
+                raise ConfigError(f"--{output} {path}: the folder does not exist; make it first")
+        report = run(options)
+        if options.json:
+            options.json.write_text(json.dumps(report, indent=1) + "\n")
+        show(report)
+        return 0
+
+    return exit_code_of(name, act)
