@@ -24,7 +24,7 @@ from stream.arrays import Array
 from stream.errors import ConfigError, StreamError
 from stream.settings.config import parse_size
 from tools.clips.clip import draw_clip
-from tools.roll_outs import FIRST_UNSEEN_SEED, MIN_START_PX
+from tools.fitting.roll_outs import FIRST_UNSEEN_SEED, MIN_START_PX
 
 QUALITY = 95  # of the JPEG files: the clips have been through a codec already
 

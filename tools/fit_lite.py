@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
-"""Fit the lite preset's weights: drawn clips in, fusion_weights.json or window_network.onnx out.
+"""Fit the lite preset's pixel networks: drawn clips in, fusion_weights.json out.
 
-python tools/fit_lite.py                                   the pixel networks, about ten minutes on two quiet cores
-python tools/fit_lite.py --windows                         then the window network on top of them (needs PyTorch)
-python tools/fit_lite.py --clips 12 --out quick.json       a quick look
+python tools/fit_lite.py                               about ten minutes on two quiet cores
+python tools/fit_lite.py --clips 12 --out quick.json   a quick look
+python tools/fit_windows.py --out DIR                  then: the window network on top of them (needs PyTorch)
 
 The network that follows objects: imitation with short roll-outs. Round 0: the model runs with a hand-set formula,
 restarted from the true mask every few frames, and the cues of pixels are stored with their true labels; the network is
@@ -18,7 +18,6 @@ import argparse
 import json
 import os
 import sys
-import tempfile
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ProcessPoolExecutor
@@ -33,18 +32,17 @@ os.environ.setdefault("OMP_NUM_THREADS", "1")  # a process a core: threads below
 import cv2
 import numpy as np
 
-from nodes.decoder.lite import fusion, window_network
+from nodes.decoder.lite import fusion
 from nodes.decoder.lite.cues import Cues
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from nodes.decoder.lite.prompt_masks import collect_box_cues, collect_point_cues
 from stream.arrays import Array
 from stream.errors import ConfigError, StreamError
 from tools.clips.clip import Clip
-from tools.evaluation.first_prompts import tight_box
-from tools.network_fitting import BATCH, Samples, fit_network, join_samples, network_to_json, sample_pixels
-from tools.roll_outs import (
+from tools.evaluation.first_prompts import make_prompt, tight_box
+from tools.fitting.pixel_fitting import BATCH, Samples, fit_network, join_samples, network_to_json, sample_pixels
+from tools.fitting.roll_outs import (
     MIN_START_PX,
-    draw_clicks,
     draw_training_clip,
     follow_unseen_clip,
     roll_out,
@@ -112,6 +110,23 @@ def sample_prompts(clip: Clip, rng: np.random.Generator) -> dict[str, Samples]:
     return {kind: join_samples(p) for kind, p in parts.items()}
 
 
+def draw_clicks(truth: Array, rgb: Array, rng: np.random.Generator) -> tuple[Array, Array]:
+    """(N, 2) positions, (N,) labels: eight clicks spread over the object and one beside, or a few somewhere on it."""
+    if rng.random() < 0.5:
+        spread = make_prompt("points", 1, truth, rgb)
+        assert spread.xy is not None, "clicks have positions"
+        assert spread.labels is not None, "clicks have labels"
+        return spread.xy, spread.labels
+    depth = cv2.distanceTransform(truth, cv2.DIST_L2, 3)
+    beside = (truth == 0) & (cv2.blur(truth * 255, (41, 41)) > 0)
+    clicks = []
+    for allowed, count in ((depth > 0.3 * depth.max(), rng.integers(1, 6)), (beside, rng.integers(0, 3))):
+        rows, columns = np.nonzero(allowed)
+        at = rng.integers(0, len(rows), int(count) if len(rows) else 0)
+        clicks.append(np.stack([columns[at], rows[at]], axis=1).astype(np.float32))
+    return np.concatenate(clicks), np.repeat(np.array([1, 0], np.uint8), [len(c) for c in clicks])
+
+
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Draw, prompt, follow and fit; the networks as JSON holds them."""
     seeds = range(options.seed * 1000, options.seed * 1000 + (options.clips or CLIPS))
@@ -134,18 +149,6 @@ def run(options: argparse.Namespace) -> dict[str, object]:
     if scores:
         print(f"mean J of {len(scores)} unseen clips: {100 * np.nanmean(scores):.1f}")
     return {"follow": network_to_json(network), **out}
-
-
-def run_windows(options: argparse.Namespace) -> bytes:
-    """The window network as an ONNX file."""
-    try:
-        from tools.window_rounds import fit_windows
-    except ModuleNotFoundError as error:
-        raise ConfigError(f"--windows needs PyTorch ({error}); install requirements.txt") from error
-    if options.keep:
-        return fit_windows(options, options.keep)
-    with tempfile.TemporaryDirectory(prefix="fit_lite-") as folder:
-        return fit_windows(options, Path(folder))
 
 
 def fit_named(name: str, parts: Sequence[Samples]) -> fusion.FusionNetwork:
@@ -173,12 +176,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
-    parser.add_argument("--windows", action="store_true", help="fit the network that sees a whole window")
-    parser.add_argument(
-        "--keep", type=Path, metavar="DIR", help="with --windows: store windows here, and go on from them"
-    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="where the weights go (where lite reads them)")
-    parser.add_argument("--clips", type=int, metavar="N", help="to fit to (160; of windows: as many as shipped)")
+    parser.add_argument("--clips", type=int, metavar="N", help="to fit to (160)")
     parser.add_argument("--check", type=int, default=8, metavar="N", help="unseen clips to measure on (8)")
     parser.add_argument("--seed", type=int, default=0, help="another one draws other clips (0)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (all cores)")
@@ -192,10 +191,10 @@ def main(argv: Sequence[str] | None = None) -> int:
             or not 0 <= options.seed < 90
         ):
             raise ConfigError("--clips and --jobs must be 1 or more, --check 0 or more, --seed 0 to 89")
-        out = options.out or (window_network.WEIGHTS if options.windows else fusion.WEIGHTS)
+        out = options.out or fusion.WEIGHTS
         if not out.absolute().parent.is_dir():
             raise ConfigError(f"--out {out}: the folder does not exist; make it first")
-        out.write_bytes(run_windows(options) if options.windows else json.dumps(run(options)).encode() + b"\n")
+        out.write_text(json.dumps(run(options)) + "\n")
     except StreamError as error:
         print(f"fit_lite: error: {error}", file=sys.stderr)
         return error.exit_code

@@ -29,15 +29,16 @@ STRIDE = 8  # the smallest scale inside the network is 1/8; fewer sizes let Open
 class WindowNetwork:
     """Fitted weights of a network with input (1, C, H, W) and output (1, SHRINK^2, H / SHRINK, W / SHRINK)."""
 
-    def __init__(self, weights: Path) -> None:
+    def __init__(self, weights: Path, share: float = 1.0) -> None:
         self._net = cv2.dnn.readNetFromONNX(str(weights))
+        self._share = np.float32(share)  # of what it adds, that is used
 
     def __call__(self, cues: Cues) -> Array:
         """(h, w) raw logits."""
         logits = fuse_pixels(cues)
         h, w = logits.shape
         self._net.setInput(fill_up(cues.planes, logits)[None])
-        return np.asarray(logits + spread_outputs(self._net.forward()[0])[:h, :w])
+        return np.asarray(logits + self._share * spread_outputs(self._net.forward()[0])[:h, :w])
 
 
 def fill_up(planes: Array, logits: Array) -> Array:

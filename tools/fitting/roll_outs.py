@@ -19,7 +19,6 @@ from nodes.decoder.lite.object_memory import ObjectMemory
 from nodes.decoder.lite.view import make_view, pad_window, shrink_mask
 from stream.arrays import Array
 from tools.clips.clip import Clip, draw_clip
-from tools.evaluation.first_prompts import make_prompt
 
 FRAMES = 20  # of a clip
 SIZES = {3: (360, 640), 11: (854, 480)}  # of every 16th clip; all others are 854x480
@@ -85,37 +84,21 @@ def step(memory: ObjectMemory, analysis: FrameAnalysis, fuse: CueFusion) -> Arra
     return mask
 
 
-def draw_clicks(truth: Array, rgb: Array, rng: np.random.Generator) -> tuple[Array, Array]:
-    """(N, 2) positions, (N,) labels: eight clicks spread over the object and one beside, or a few somewhere on it."""
-    if rng.random() < 0.5:
-        spread = make_prompt("points", 1, truth, rgb)
-        assert spread.xy is not None, "clicks have positions"
-        assert spread.labels is not None, "clicks have labels"
-        return spread.xy, spread.labels
-    depth = cv2.distanceTransform(truth, cv2.DIST_L2, 3)
-    beside = (truth == 0) & (cv2.blur(truth * 255, (41, 41)) > 0)
-    clicks = []
-    for allowed, count in ((depth > 0.3 * depth.max(), rng.integers(1, 6)), (beside, rng.integers(0, 3))):
-        rows, columns = np.nonzero(allowed)
-        at = rng.integers(0, len(rows), int(count) if len(rows) else 0)
-        clicks.append(np.stack([columns[at], rows[at]], axis=1).astype(np.float32))
-    return np.concatenate(clicks), np.repeat(np.array([1, 0], np.uint8), [len(c) for c in clicks])
-
-
 def follow_unseen_clip(index: int, fuse: CueFusion) -> float:
     """Mean IoU of the first object of an unseen clip, given on its first frame and followed to its end."""
     clip = draw_training_clip(FIRST_UNSEEN_SEED + index)
-    if not startable_objects(clip):
-        return float("nan")
-    truths = [(labels == startable_objects(clip)[0]).astype(np.uint8) for labels in clip.labels]
-    memory, analysis, scores = (
-        ObjectMemory.from_mask(clip.frames[0], truths[0]),
-        FrameAnalysis(clip.frames[0], None),
-        [],
-    )
+    labels = startable_objects(clip)
+    return float(np.mean(follow_to_end(clip, labels[0], fuse))) if labels else float("nan")
+
+
+def follow_to_end(clip: Clip, label: int, fuse: CueFusion) -> list[float]:
+    """IoU on each frame after the first, on which the object's true mask was given."""
+    truths = [(labels == label).astype(np.uint8) for labels in clip.labels]
+    memory, analysis = ObjectMemory.from_mask(clip.frames[0], truths[0]), FrameAnalysis(clip.frames[0], None)
+    scores = []
     for rgb, truth in zip(clip.frames[1:], truths[1:], strict=True):
         analysis = FrameAnalysis(rgb, analysis.gray)
         mask = step(memory, analysis, fuse)
         union = np.count_nonzero(mask | truth)
         scores.append(np.count_nonzero(mask & truth) / union if union else 1.0)
-    return float(np.mean(scores))
+    return scores
