@@ -4,6 +4,7 @@ An object that left may be followed by another that looks like it. Looks decide 
 
     the match is close, and closer still where the object has been away for long: anything may have come since;
     most of the template is in sight: a part of one thing looks like a part of many;
+    (neither is asked of what comes out, after a short absence, where it went in, as from behind another object)
     nothing that was in sight together with the object looks nearly as much like it.
 
 And what looks now as it did while the object was in sight elsewhere is not the object: it was there all along.
@@ -27,6 +28,7 @@ from stream.arrays import Array
 
 SURE_MISMATCH, SURE_MISMATCH_LATER = 0.2, 0.12  # at most, of a certain return; after a long absence
 LONG_ABSENCE = 75  # frames; 3 s at 25 frames/s
+EXPECTED_SHARE = 0.5  # of the template's longer side, from where the object should be by now
 SURE_VISIBLE = 0.5  # of the template, at least; where it is less, the match has to be as close as
 SURE_MISMATCH_PARTLY = 0.05
 RIVAL_SHARE = 0.5  # of the mismatch of what looked most like the object beside it: a certain return is below
@@ -78,13 +80,23 @@ class Sighting:
         return float((difference**2).sum(axis=1).mean()) < UNCHANGED * variance
 
 
-def doubt_of(match: TemplateMatch, sighting: Sighting, absent_frames: int) -> str:
-    """What speaks against a match being the object, in a few words; empty: nothing does."""
+def is_expected(distance_px: float, own: Template, absent_frames: int) -> bool:
+    """Whether an object comes out where it went in: a match lies near the place where it should be by now."""
+    return absent_frames <= LONG_ABSENCE and distance_px <= EXPECTED_SHARE * own.side
+
+
+def doubt_of(match: TemplateMatch, sighting: Sighting, absent_frames: int, expected: bool = False) -> str:
+    """What speaks against a match being the object, in a few words; empty: nothing does.
+
+    `expected`: it comes out where it went in, so that a part of it is enough.
+    """
     if match.mismatch > RIVAL_SHARE * sighting.rival_mismatch:
         return LOOKALIKE
-    if match.visible < SURE_VISIBLE and match.mismatch > SURE_MISMATCH_PARTLY:
+    if match.visible < SURE_VISIBLE and match.mismatch > SURE_MISMATCH_PARTLY and not expected:
         return PARTLY_SEEN
     close = SURE_MISMATCH if absent_frames <= LONG_ABSENCE else SURE_MISMATCH_LATER
+    if expected:
+        close = template.MAX_MISMATCH  # no more than a search asks for
     return "" if match.mismatch < close else NOT_ALIKE_ENOUGH
 
 

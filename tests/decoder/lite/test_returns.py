@@ -10,7 +10,7 @@ from decoder.lite.textured_square import BACKGROUND, SIZE, SPRITE, draw, texture
 from nodes.decoder.lite import returns
 from nodes.decoder.lite.backend import Lite
 from nodes.decoder.lite.returns import Sighting, doubt_of
-from nodes.decoder.lite.template import TemplateMatch
+from nodes.decoder.lite.template import TemplateMatch, cut_template
 from nodes.decoder.segmentation import Segmenter
 from stream import geometry
 from stream.messages import Prompt
@@ -43,11 +43,24 @@ def test_a_match_counts_where_it_is_close_and_mostly_in_sight(found, absent_fram
     assert doubt_of(found, Sighting.of_frame(RGB, MASK), absent_frames) == doubt
 
 
+@pytest.mark.parametrize("found", [match(0.25), match(0.1, visible=0.3)])
+def test_what_comes_out_where_it_went_in_needs_to_be_less_close(found):
+    assert doubt_of(found, Sighting.of_frame(RGB, MASK), 20, expected=True) == ""
+
+
+@pytest.mark.parametrize(
+    ("distance_px", "absent_frames", "expected"), [(10, 20, True), (60, 20, False), (10, 200, False)]
+)
+def test_only_after_a_short_absence_and_near_its_place_a_return_is_expected(distance_px, absent_frames, expected):
+    own = cut_template(RGB, MASK, geometry.IDENTITY)  # 50 px large
+    assert returns.is_expected(distance_px, own, absent_frames) == expected
+
+
 def test_a_twin_beside_the_object_makes_every_return_doubtful():
     twins = RGB.copy()
     twins[50:100, 140:190] = SPRITE
     assert Sighting.of_frame(twins, MASK).rival_mismatch < 0.1
-    assert doubt_of(match(0.1), Sighting.of_frame(twins, MASK), 20) == returns.LOOKALIKE
+    assert doubt_of(match(0.1), Sighting.of_frame(twins, MASK), 20, expected=True) == returns.LOOKALIKE
     assert not np.isfinite(Sighting.of_frame(np.zeros_like(RGB), np.zeros(SIZE, np.uint8)).rival_mismatch)
 
 
