@@ -48,7 +48,7 @@ class Device:
     step_s: float  # roughly
 
 
-CPU, GPU = Device("cpu", 2, 50, 4, 0.3), Device("cuda", 1, 200, 16, 0.02)
+CPU, GPU = Device("cpu", 2, 50, 4, 0.3), Device("cuda", 1, 200, 16, 0.03)
 
 
 @dataclass(frozen=True)

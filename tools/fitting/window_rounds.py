@@ -38,7 +38,7 @@ FIRST_VALIDATION_CLIP = 200_000
 VALIDATION_FRAMES = 40
 ENOUGH_S, ENDING_S = 15.0, 5.0  # a round with less time than this is left out; what is left at the end
 CLIP_S = 3.5  # of one process, roughly: to draw a clip, or to follow its objects for three seeds
-CLIPS_MAY = 1.4  # times their share of the time: fits are mostly faster than planned
+MAY_TAKE = 1.5  # times its share of the time that is left, a part of the work may take
 FIRST_SHARE = 0.8  # of what a network adds, until one is chosen
 WAYS = {"plain": False, "disturbed": True}  # how the last fit goes
 
@@ -65,7 +65,7 @@ SIZES = {
     "tiny": Size((Round(1, 2, 1e-3), Round(1, 2, 1e-3)), 1, 10),
     "small": Size((Round(120, 1500, 2e-3), Round(90, 1500, 1.5e-3), Round(40, 700, 1e-3)), 12, 120),
     "full": Size(
-        (Round(200, 1800, 2e-3), Round(160, 1800, 1.5e-3), Round(130, 1800, 1e-3), Round(100, 2400, 1e-3)), 28, 80
+        (Round(200, 700, 2e-3), Round(160, 700, 1.5e-3), Round(120, 700, 1e-3), Round(80, 2500, 1e-3)), 28, 80
     ),
 }
 
@@ -141,10 +141,10 @@ class WindowTraining:
             if i and self._left_s() < ENOUGH_S:
                 _log(f"round {i}: left out, as there is no time for it")
                 break
-            self._follow(i, drawn, time.monotonic() + CLIPS_MAY * follow_share * self._left_s())
+            self._follow(i, drawn, time.monotonic() + min(1.0, MAY_TAKE * follow_share) * self._left_s())
             seed, last = seed + plan.clips, i == len(rounds) - 1
             drawn = self._draw_validation() if last else self._draw(seed, rounds[i + 1].clips)
-            self._fit(i, plan, list(WAYS) if last else ["plain"], fit_share * self._left_s())
+            self._fit(i, plan, list(WAYS) if last else ["plain"], min(1.0, MAY_TAKE * fit_share) * self._left_s())
         else:
             return self._choose(drawn)
         return self._choose(self._draw_validation())
