@@ -6,6 +6,7 @@ When those of a camera have ended, a line of the output says so; the others go o
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Sequence
 from typing import Any
@@ -15,6 +16,8 @@ from stream.console.device_lines import ended_line
 from stream.runtime import StopFlag
 from stream.scheduling.shared_models import SharedModels
 from stream.transport.sockets import Context
+
+log = logging.getLogger(__name__)
 
 TICK_S = 0.05  # how soon the end is seen
 
@@ -38,9 +41,12 @@ class DeviceNodes:
             self.models.release(name)
 
     def run(self) -> int:
-        """Serve until the stop signal; the exit code."""
+        """Serve until the stop signal; the exit code. A lost device ends the process: a new one may have it again."""
         waiting = threading.Event()
         while not self._stop.is_set():
+            if self.models.lost:
+                log.error("the device is lost (%s); this process ends, so that another takes over", self.models.lost)
+                return 1
             waiting.wait(TICK_S)
         self.models.close()  # nobody waits for an answer any more
         for camera in list(self._cameras.values()):

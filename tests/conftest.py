@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 if TYPE_CHECKING:
+    import torch
     from running import Run
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -49,6 +50,19 @@ def start(tmp_path: Path) -> Iterator[Callable[..., Run]]:
     yield begin
     for run in runs:
         run.close()
+
+
+@pytest.fixture
+def gpu() -> torch.device:
+    """The GPU whose answers are compared with the CPU's; GPU_TEST_DEVICE=cpu tries these tests where there is none."""
+    torch = pytest.importorskip("torch")
+    name = os.environ.get("GPU_TEST_DEVICE", "cuda")
+    if name != "cpu" and not torch.cuda.is_available():
+        pytest.skip("no GPU; GPU_TEST_DEVICE=cpu compares the CPU with itself")
+    from stream.weights.devices import allow_tf32
+
+    allow_tf32(False)
+    return torch.device(name)
 
 
 @pytest.fixture(scope="session")

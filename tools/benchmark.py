@@ -43,7 +43,7 @@ SUBJECTS = {  # name -> what it measures, default of --frames, default of --repe
 }
 
 
-GPU_PARTS = ("golden", "tracker", "decoder", "pipeline")
+GPU_PARTS = ("device", "golden", "tracker", "decoder", "pipeline", "cameras", "train")
 
 
 def main(argv: list[str] | None = None) -> int:
@@ -112,6 +112,13 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
             p.add_argument("--compile", action="store_true", help="compile the encoder first, for minutes")
         if name == "gpu":
             p.add_argument("--part", default="all", choices=("all", *GPU_PARTS), help="what is measured (all)")
+            p.add_argument(
+                "--budget",
+                type=_above_zero,
+                default=440.0,
+                metavar="S",
+                help="a part begins nothing after so long (440)",
+            )
             p.add_argument("--table", type=Path, metavar="OUT.md", help="write the table, and each profile beside it")
         if name in ("tracker", "decoder", "sharing", "gpu"):
             p.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (auto)")

@@ -6,11 +6,13 @@ python tools/golden.py DIR --only 'tracker_*'        those of files whose names 
 python tools/golden.py DIR --pips-weights FILE.pth   with these weights; else those in DIR, else --seed N, else the seed
                                                      (0 to 63) whose weights fit the golden numbers is found
 python tools/golden.py DIR --query-seed N            query points drawn with this seed; else it is found from the file
+python tools/golden.py DIR --device cuda             networks on the GPU (auto: on the GPU where there is one)
 What a file holds is told by its name, whatever the clip in it is called: pips_functions*.npz, pips_random*.npz,
 pips_window_*.npz, tracker_*.npz, query_points_*.npz and more (tools/goldens/comparisons.py); frames of windows and of
-the tracker come from clip_NAME_*.npz. Everything is computed in float32 on the CPU. The exit code is 0 when every error
-is within its tolerance, 1 when one is beyond, 2 for a folder without golden numbers or a file that can't be compared, 3
-for weights that can't be read.
+the tracker come from clip_NAME_*.npz. Everything is computed in float32, on a GPU without TF32; query points, the patch
+filter, re-initialisation and the measures of DAVIS need no network and always run on the CPU. The exit code is 0 when
+every error is within its tolerance, 1 when one is beyond, 2 for a folder without golden numbers, a file that can't be
+compared or a device that is not there, 3 for weights that can't be read.
 """
 
 from __future__ import annotations
@@ -50,6 +52,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     )
     parser.add_argument("--seed", type=int, metavar="N", help="the seed of these weights")
     parser.add_argument("--query-seed", type=int, metavar="N", help="the seed that the query points were drawn with")
+    parser.add_argument(
+        "--device", default="cpu", choices=("cpu", "cuda", "auto"), help="where the networks compute (default: cpu)"
+    )
     return parser.parse_args(argv)
 
 
@@ -58,10 +63,13 @@ def run(options: argparse.Namespace) -> int:
     from stream.errors import StreamError
 
     compared, not_compared = find(options.folder, options.only, options.skip)
+    from stream.weights.devices import choose_device, choose_precision
     from tools.goldens.comparisons import comparison
     from tools.goldens.folder_weights import Weights
 
-    weights = Weights(options.folder, options.pips_weights, options.seed, options.query_seed)
+    device = choose_device("--device", options.device)
+    choose_precision("--device", "float32", device)  # which switches TF32 off
+    weights = Weights(options.folder, options.pips_weights, options.seed, options.query_seed, device)
     table: Table = {}
     failed: list[StreamError] = []
     for path in compared:
@@ -72,7 +80,7 @@ def run(options: argparse.Namespace) -> int:
             table[path.name] = compare(path, options.folder, weights)
         except StreamError as error:
             failed.append(error)
-    show(table, weights.origins, [f.name for f in not_compared])
+    show(table, [*weights.origins, weights.computed_on()], [f.name for f in not_compared])
     for message in dict.fromkeys(str(error) for error in failed):
         print(f"golden: error: {message}", file=sys.stderr)
     beyond = any(not row.ok for rows in table.values() for row in rows)
@@ -95,8 +103,8 @@ def find(folder: Path, only: str, skip: str = "") -> tuple[list[Path], list[Path
     return compared, not_compared
 
 
-def show(table: Table, origins: list[str], not_compared: list[str]) -> None:
-    """Print the table, where the weights came from, and what was not compared."""
+def show(table: Table, notes: list[str], not_compared: list[str]) -> None:
+    """Print the table, where the weights came from and what computed, and what was not compared."""
     from rich.box import SIMPLE
     from rich.console import Console
     from rich.markup import escape
@@ -114,7 +122,7 @@ def show(table: Table, origins: list[str], not_compared: list[str]) -> None:
                 "" if i else escape(name), escape(row.quantity), f"{row.error:.3g}", f"{row.tolerance:g}", verdict
             )
     console.print(printed)
-    for sentence in origins:
+    for sentence in notes:
         console.print(sentence, markup=False, soft_wrap=True)
     if not_compared:
         console.print(f"not compared: {', '.join(not_compared)}", markup=False, soft_wrap=True)

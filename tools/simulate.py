@@ -5,6 +5,7 @@ python tools/simulate.py                                       8 cameras on one 
 python tools/simulate.py --cameras 64 --devices 4 --scenario hogs
 python tools/simulate.py --plan --json plan.json               8 to 10,000 cameras on 1 to 200 devices (docs/scaling.md)
 python tools/simulate.py --profile sam-cpu --costs sharing.json    with what `benchmark.py sharing --json` measured here
+python tools/simulate.py --profile sam-gpu --costs cameras.json    with what `benchmark.py gpu --part cameras` measured
 
 Costs of the profiles sam-gpu and mobile-gpu are assumed, not measured; so is every price.
 """
@@ -43,7 +44,9 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     parser.add_argument("--plan", action="store_true", help="every size from 8 cameras to 10,000 instead")
     parser.add_argument("--scenario", choices=(*SCENARIOS, "all"), default="all", help="what happens (all)")
     parser.add_argument("--profile", choices=tuple(PROFILES), default="sam-gpu", help="model and device (sam-gpu)")
-    parser.add_argument("--costs", type=Path, metavar="FILE", help="measured costs: JSON of `benchmark.py sharing`")
+    parser.add_argument(
+        "--costs", type=Path, metavar="FILE", help="measured costs: JSON of `benchmark.py sharing` or `gpu`"
+    )
     parser.add_argument("--fps", type=_positive, default=10.0, metavar="HZ", help="of each camera (10)")
     parser.add_argument("--objects", type=_count, default=1, metavar="N", help="of each camera (1)")
     parser.add_argument("--budget", type=_positive, default=0.5, metavar="S", help="capture to masks (0.5)")

@@ -45,12 +45,12 @@ def exclusive(size: tuple[int, int], answers: Sequence[Logits]) -> list[Array]:
         x, y, width, height = answer.window
         inside = (slice(y, y + height), slice(x, x + width))
         wins = answer.logits > best[inside]
-        best[inside][wins] = answer.logits[wins]
-        owner[inside][wins] = i
+        np.maximum(best[inside], answer.logits, out=best[inside])
+        np.copyto(owner[inside], i, where=wins)
     masks = []
     for i, answer in enumerate(answers, start=1):
         x, y, width, height = answer.window
-        masks.append((owner[y : y + height, x : x + width] == i).astype(np.uint8))
+        masks.append((owner[y : y + height, x : x + width] == i).view(np.uint8))
     return masks
 
 

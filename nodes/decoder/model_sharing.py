@@ -45,6 +45,8 @@ def sharing_gauges(client: CameraClient) -> dict[str, float]:
     _, ratio = client.model.camera_figures(client.camera)
     return {
         "shared_ratio": ratio,
+        "shared_batches": device.batches,
+        "shared_busy_ms": 1e3 * device.busy_s,
         "shared_occupancy": device.batch_occupancy,
         "shared_jain_index": device.jain_index,
         "shared_queue_p50_ms": device.queue_p50_ms,

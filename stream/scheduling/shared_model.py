@@ -54,6 +54,7 @@ class SharedModel:
         self._lock = threading.Condition()
         self._closed = False
         self._thread: threading.Thread | None = None
+        self.lost = ""  # what the device said when it was lost: this process can't use it any more
 
     @property
     def clock(self) -> Callable[[], float]:
@@ -137,6 +138,8 @@ class SharedModel:
                     return
                 run = self._runs[batch.requests[0].group]
             answers, error = _run(run, batch.requests)
+            if error is not None and is_lost(error):
+                self.lost = str(error).partition("\n")[0]
             with self._lock:
                 self._scheduler.finish(batch, self._clock(), failed=error is not None)
             self._hand_out(batch, answers, error, run)
@@ -170,6 +173,14 @@ class SharedModel:
             ticket = self._tickets.pop(one.request, None)
             if ticket is not None:
                 ticket.fail(DeclinedError(one.reason))
+
+
+def is_lost(error: BaseException) -> bool:
+    """Whether a GPU has failed in a way that leaves the process without it (`cudaErrorUnknown` and the like).
+
+    Running out of memory is none: it is a `ModelError` here (stream/weights/devices.py).
+    """
+    return isinstance(error, RuntimeError) and "CUDA error" in str(error)
 
 
 def _run(run: Run, requests: Sequence[Request]) -> tuple[Sequence[Any], BaseException | None]:

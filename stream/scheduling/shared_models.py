@@ -41,6 +41,11 @@ class SharedModels:
                 self._devices[name] = SharedModel(name)
             return self._devices[name]
 
+    @property
+    def lost(self) -> str:
+        """What a device said when it was lost; empty while there are all of them."""
+        return next((device.lost for device in self._all() if device.lost), "")
+
     def release(self, camera: str) -> None:
         """A camera is about to go: nothing that it waits for holds it back."""
         for device in self._all():

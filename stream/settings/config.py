@@ -87,6 +87,8 @@ class Tracker(Section, frozen=True):
     # float32 is the reference; only pips and raft compute in another
     precision: Literal["float32", "bfloat16", "float16"] = "float32"
     device: Device = "auto"  # of the point model; auto takes a GPU where there is one
+    # pips: torch.compile, up to a minute at the start, faster afterwards; auto: on a GPU, but for float32
+    compile: Literal["auto"] | bool = "auto"
 
 
 class Decoder(Section, frozen=True):
@@ -100,7 +102,8 @@ class Decoder(Section, frozen=True):
     side: Annotated[int, Meta(ge=256, le=1024, multiple_of=64)] = 1024
     precision: Literal["float32", "bfloat16", "float16"] = "float32"  # of the image encoder; float32 is the reference
     device: Device = "auto"  # auto takes a GPU where there is one
-    compile: bool = False  # torch.compile the image encoder: a minute or more at the start, faster afterwards
+    # torch.compile: up to a minute at the start, faster afterwards; auto: on a GPU, but for float32
+    compile: Literal["auto"] | bool = "auto"
     refinement_passes: Natural = 12  # further passes with the box and the logits of the one before (paper, table 2)
     iou_threshold: Share = 0.7  # a mask that SAM itself rates lower is none
     others_as_negatives: bool = True  # the visible positives of the other objects

@@ -104,7 +104,9 @@ def _sharing(counters: Mapping[str, float], gauges: Mapping[str, float]) -> dict
         "used_ms": round(counters.get("shared_used_ms", 0.0), 1),
         "service_ratio": round(gauges["shared_ratio"], 3),
         "device": {
-            "batch_occupancy": round(gauges["shared_occupancy"], 2),
+            "batches": int(gauges["shared_batches"]),
+            "busy_ms": round(gauges["shared_busy_ms"], 1),
+            "batch_occupancy": round(gauges["shared_occupancy"], 3),
             "jain_index": round(gauges["shared_jain_index"], 3),
             "queue_age_ms": {q: round(gauges[f"shared_queue_{q}_ms"], 1) for q in ("p50", "p99")},
         },

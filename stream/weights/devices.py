@@ -7,8 +7,11 @@ import logging
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 import torch
+from torch import Tensor
 
+from stream.arrays import Array
 from stream.errors import ConfigError, ModelError
 
 log = logging.getLogger(__name__)
@@ -52,6 +55,25 @@ def allow_tf32(allowed: bool) -> None:
     else:
         torch.backends.cuda.matmul.allow_tf32 = allowed
         torch.backends.cudnn.allow_tf32 = allowed
+
+
+def upload(values: Array, device: torch.device) -> Tensor:
+    """A copy of an array on the device. A GPU fetches it by itself from pinned memory, while Python goes on."""
+    if device.type != "cuda":
+        return torch.tensor(np.ascontiguousarray(values), device=device)
+    on_host = torch.empty(values.shape, dtype=getattr(torch, values.dtype.name), pin_memory=True)
+    on_host.numpy()[...] = values
+    return on_host.to(device, non_blocking=True)  # PyTorch gives its memory to nobody before it was fetched
+
+
+def download(values: Tensor) -> Array:
+    """The values of a tensor, read back; a GPU writes them to pinned memory, at several times the rate."""
+    if values.device.type != "cuda":
+        return np.asarray(values.numpy())
+    on_host = torch.empty(values.shape, dtype=values.dtype, pin_memory=True)
+    on_host.copy_(values, non_blocking=True)
+    torch.cuda.current_stream(values.device).synchronize()
+    return np.asarray(on_host.numpy())
 
 
 @contextlib.contextmanager

@@ -9,6 +9,8 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
+from simulated_gpu import simulated_gpu  # noqa: E402
+
 from nodes.tracker.medoids import kmedoids  # noqa: E402
 from nodes.tracker.pips.correlation import build_pyramids, correlate, look_up  # noqa: E402
 from nodes.tracker.pips.network import embed  # noqa: E402
@@ -120,6 +122,35 @@ def test_a_file_that_lacks_an_array_is_2_and_names_it(folder: Path, capsys):
     np.savez(folder / "pips_functions_a.npz", **arrays)
     assert tool.main([str(folder)]) == 2
     assert "has no array 'corr_coords'" in capsys.readouterr().err
+
+
+def test_a_device_that_is_not_there_is_2_and_says_so(folder: Path, capsys, monkeypatch):
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    assert tool.main([str(folder), "--device", "cuda"]) == 2
+    assert "--device is cuda, and PyTorch finds no GPU here" in capsys.readouterr().err
+    assert tool.main([str(folder), "--device", "auto"]) == 0
+    assert "computed in float32 on the CPU" in capsys.readouterr().out
+
+
+def test_the_numbers_of_a_gpu_are_compared_and_nothing_is_left_on_the_cpu(folder: Path, monkeypatch):
+    name = "pips_functions_of_ours.npz"
+    with simulated_gpu(monkeypatch) as device:
+        weights = Weights(folder, seed=0, device=device)
+        rows = comparison(name)(folder / name, folder, weights)
+        assert [row.ok for row in rows] == [True] * 3
+        assert weights.pips().norm.weight.device == device
+
+
+def test_a_simulated_gpu_refuses_what_a_gpu_refuses(monkeypatch):
+    with simulated_gpu(monkeypatch) as device:
+        there = torch.arange(3.0, device=device)
+        assert (2 * there)[1:].cpu().tolist() == [2.0, 4.0]
+        assert there[[2, 0]].device == device
+        with pytest.raises(RuntimeError, match="same device"):
+            there + torch.ones(3)
+        with pytest.raises(RuntimeError, match=r"numpy"):
+            np.asarray(there)
+        assert farthest("q", there, [0.0, 1.0, 2.5], 0.5) == Row("q", 0.5, 0.5)
 
 
 def test_help_says_how_to_use_it(capsys):

@@ -9,7 +9,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -106,10 +106,8 @@ def _measure_mode(mode: str, options: argparse.Namespace, folder: Path) -> Row:
     }
 
 
-@contextmanager
-def _run(mode: str, cameras: list[str], options: argparse.Namespace, folder: Path) -> Iterator[FleetRun]:
+def _run(mode: str, cameras: list[str], options: argparse.Namespace, folder: Path) -> AbstractContextManager[FleetRun]:
     """A run of these cameras; without `cameras:` where each has a run of its own."""
-    name = f"{mode}-{cameras[0]}"
     capture = {"source": "demo", "realtime": True, "demo_fps": options.fps, "demo_size": SIZE, "demo_objects": False}
     tree: dict[str, Any] = {"base": options.config, "capture": {**capture, "demo_frames": 1_000_000}}
     if mode == "runs":
@@ -118,6 +116,12 @@ def _run(mode: str, cameras: list[str], options: argparse.Namespace, folder: Pat
         tree["cameras"] = {camera: {"capture": {"demo_seed": i}} for i, camera in enumerate(cameras)}
         tree["graph"] = {"processes": "auto" if mode == "threads" else mode}
         tree["supervisor"] = {"threads": mode == "threads"}
+    return fleet_run(f"{mode}-{cameras[0]}", cameras, tree, folder)
+
+
+@contextmanager
+def fleet_run(name: str, cameras: list[str], tree: dict[str, Any], folder: Path) -> Iterator[FleetRun]:
+    """A run of the config that the tree is, ended with the `with` block; its files are in the folder."""
     config, control, log = folder / f"{name}.yaml", f"ipc://{folder}/{name}.control", folder / f"{name}.log"
     config.write_text(json.dumps(tree))
     with log.open("wb") as output:

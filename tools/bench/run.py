@@ -14,8 +14,9 @@ from typing import Any
 
 from stream.errors import MessageError, StreamError
 from stream.public_wire.messages import Received, unpack_masks
-from stream.transport.service_sockets import Listener
+from stream.transport.service_sockets import Listener, RequestClient
 from stream.transport.sockets import Context
+from stream.transport.wire import from_json, to_json
 from tools.bench.usage import Usage, usage_of_graph
 
 COMMAND = (sys.executable, str(Path(__file__).resolve().parents[2] / "run_stream.py"))
@@ -32,7 +33,9 @@ class GraphRun:
         self.folder = Path(self._folder.name)
         self._socket = self.folder / "masks"
         self._log = (self.folder / "log").open("w+b")
+        self.control = f"ipc://{self.folder / 'control'}"
         own = ["--no-dashboard", "--publish", f"ipc://{self._socket}", "--summary", str(self.folder / "summary.json")]
+        own += ["--set", f"control.endpoint={self.control}"]
         self.started_ns = time.monotonic_ns()
         self.process = subprocess.Popen(
             [*COMMAND, *arguments, *own], stdin=subprocess.DEVNULL, stdout=self._log, stderr=subprocess.STDOUT
@@ -80,6 +83,10 @@ class GraphRun:
             elif now_s - received_s > SILENCE_S:
                 raise StreamError(f"no masks came for {SILENCE_S:g} s; its log ends: {self._log_end()}")
 
+    def ask(self, method: str, **params: Any) -> dict[str, Any]:
+        """The result of a request; an error's code under `error`."""
+        return ask(self.control, method, **params)
+
     def log(self) -> str:
         """What the run has written to its log up to now."""
         return (self.folder / "log").read_text(errors="replace")
@@ -109,6 +116,20 @@ class GraphRun:
 
     def _log_end(self) -> str:
         return self.log()[-800:].strip()
+
+
+def ask(control: str, method: str, **params: Any) -> dict[str, Any]:
+    """The result of a request to a run's control endpoint; an error's code under `error`."""
+    client = RequestClient(control)
+    try:
+        client.send(to_json({"id": 1, "method": method, "params": params}))
+        body = client.recv(10_000)
+    finally:
+        client.close()
+    if body is None:
+        return {"error": "timeout"}
+    reply: dict[str, Any] = from_json(body)
+    return {"error": reply["error"]["code"]} if "error" in reply else reply["result"]
 
 
 def _unpacked(parts: Sequence[bytes]) -> Received:

@@ -19,7 +19,8 @@ from stream.arrays import Array
 from tools.fitting.window_data import WindowRef, read_window
 from tools.fitting.window_model import WindowModel
 
-DECAY, CLIP = 1e-4, 1.0
+RATE, DECAY, CLIP = 2e-3, 1e-4, 1.0
+BATCH = 4  # windows a step, of one process on a CPU
 FIRST_STEPS = 10  # of a segment: they take longer, and are not timed
 READERS, AHEAD = 3, 8  # threads that read windows for a GPU, and batches that they are ahead
 FORGOTTEN, GAIN_SPREAD = 0.06, 0.15  # of inputs, where a fit is disturbed: share left out, and how strengths differ
@@ -48,7 +49,7 @@ class Device:
     step_s: float  # roughly
 
 
-CPU, GPU = Device("cpu", 2, 50, 4, 0.3), Device("cuda", 1, 200, 16, 0.03)
+CPU, GPU = Device("cpu", 2, 50, BATCH, 0.3), Device("cuda", 1, 200, 16, 0.03)
 
 
 @dataclass(frozen=True)

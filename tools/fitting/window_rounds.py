@@ -29,7 +29,7 @@ from stream.errors import ConfigError
 from tools.clips.layered_scene import Variety
 from tools.fitting.roll_outs import FRAMES
 from tools.fitting.window_data import StoredClip, WindowRef, store_clip, store_windows
-from tools.fitting.window_fitting import GPU, Device, Fit, Plan, fit_in_parallel, load_model, start_fit, warm_up
+from tools.fitting.window_fitting import GPU, RATE, Device, Fit, Plan, fit_in_parallel, load_model, start_fit, warm_up
 from tools.fitting.window_validation import SHARES, Figures, judge_on_clip
 
 T = TypeVar("T")
@@ -63,9 +63,9 @@ class Size:
 
 SIZES = {
     "tiny": Size((Round(1, 2, 1e-3), Round(1, 2, 1e-3)), 1, 10),
-    "small": Size((Round(120, 1500, 2e-3), Round(90, 1500, 1.5e-3), Round(40, 700, 1e-3)), 12, 120),
+    "small": Size((Round(120, 1500, RATE), Round(90, 1500, 1.5e-3), Round(40, 700, 1e-3)), 12, 120),
     "full": Size(
-        (Round(200, 700, 2e-3), Round(160, 700, 1.5e-3), Round(120, 700, 1e-3), Round(80, 2500, 1e-3)), 28, 80
+        (Round(200, 700, RATE), Round(160, 700, 1.5e-3), Round(120, 700, 1e-3), Round(80, 2500, 1e-3)), 28, 80
     ),
 }
 

@@ -14,7 +14,7 @@ from typing import TypeVar
 
 import numpy as np
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 from torch.nn import functional
 
 from nodes.tracker.pips.checkpoint import load_pips
@@ -29,17 +29,27 @@ from tools.paper_settings import SEED
 SEEDS = range(64)
 QUERY_SEEDS = range(256)  # a draw costs a millisecond
 CLOSE = 1e-4  # two seeds differ by about 1
-N = TypeVar("N")  # a network
+N = TypeVar("N", bound=nn.Module)
+CPU = torch.device("cpu")
 FIRST = "enc_conv1_sub"  # of frame 0, every 8th channel, every 16th row and column
 
 
 class Weights:
-    """The weights of a folder's golden files, found when the first comparison asks for them."""
+    """The weights of a folder's golden files, found when the first comparison asks for them.
+
+    They are looked for on the CPU, and compared on `device`.
+    """
 
     def __init__(
-        self, folder: Path, pips_file: Path | None = None, seed: int | None = None, query_seed: int | None = None
+        self,
+        folder: Path,
+        pips_file: Path | None = None,
+        seed: int | None = None,
+        query_seed: int | None = None,
+        device: torch.device = CPU,
     ) -> None:
         self.folder = folder
+        self.device = device
         self.pips_file = pips_file
         self.seed = seed
         self.given_query_seed = query_seed
@@ -56,7 +66,7 @@ class Weights:
     ) -> N:
         """A network that a golden file was made with: from the folder, of the seed given, or of the first that fits.
 
-        `fits` says what of it fits the file, "" where it does not; ConfigError when no seed does.
+        `fits` says what of a network on the CPU fits the file, "" where nothing does; ConfigError when no seed does.
         """
         for file in sorted(self.folder.glob(f"*{ending}")):
             try:
@@ -64,15 +74,15 @@ class Weights:
             except CheckpointError:
                 continue  # of another network
             self.note(f"{name}: {file}")
-            return network
+            return network.to(self.device)
         if self.seed is not None:
             self.note(f"{name}: seed {self.seed}, as given")
-            return make(self.seed)
+            return make(self.seed).to(self.device)
         for seed in SEEDS:
             network = make(seed)
             if what := fits(network):
                 self.note(f"{name}: seed {seed}, whose {what} fits {golden.name}")
-                return network
+                return network.to(self.device)
         raise ConfigError(
             f"no seed of {SEEDS.start} to {SEEDS.stop - 1} gives the weights that {golden} was made with: put them "
             f"there as a {ending} file, or name their seed with --seed N"
@@ -83,12 +93,18 @@ class Weights:
         if origin not in self.origins:
             self.origins.append(origin)
 
+    def computed_on(self) -> str:
+        """A sentence: what the networks compute on."""
+        if self.device.type == "cpu":
+            return "computed in float32 on the CPU"
+        return f"networks computed in float32, without TF32, on {torch.cuda.get_device_name(self.device)}"
+
     def pips(self, stride: int = 4) -> Pips:
-        """The network at a stride: the weights fit any."""
+        """The network at a stride, on the device: the weights fit any."""
         with torch.device("meta"):
             network = Pips(stride)
         network.load_state_dict(self._pips, strict=True, assign=True)
-        return network.eval()
+        return network.eval().to(self.device)
 
     def query_seed(self, golden: Golden) -> int:
         """The seed of a file's query points: given, or the first that draws the pixels that the file clusters."""

@@ -39,7 +39,7 @@ def compare_functions(path: Path, folder: Path, weights: Weights) -> list[Row]:
     golden = Golden(path)
 
     def tensor(name: str) -> Tensor:
-        return torch.from_numpy(golden[name])
+        return torch.from_numpy(golden[name]).to(weights.device)
 
     lookup, *_ = build_pyramids(tensor("lookup_map").unsqueeze(0))
     correlation = correlate(build_pyramids(tensor("corr_fmaps")), tensor("corr_targets"), tensor("corr_coords"))
@@ -62,9 +62,10 @@ def compare(path: Path, folder: Path, weights: Weights) -> list[Row]:
 
 
 def _window(golden: Golden, prefix: str, frames: Array, network: Pips) -> list[Row]:
-    frames_bchw = torch.from_numpy(frames).permute(0, 3, 1, 2)
+    device = network.norm.weight.device
+    frames_bchw = torch.from_numpy(frames).to(device).permute(0, 3, 1, 2)
     pyramids = network.encode(frames_bchw)
-    xy = torch.from_numpy(golden[f"{prefix}xys"])
+    xy = torch.from_numpy(golden[f"{prefix}xys"]).to(device)
     features = network.describe(pyramids[0], xy)
     inside: dict[str, Tensor] = {}
 

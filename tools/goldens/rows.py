@@ -29,9 +29,14 @@ class Row:
         return self.error <= self.tolerance
 
 
+def on_host(values: ArrayLike) -> ArrayLike:
+    """The same, for NumPy to read: a tensor of another device is copied here."""
+    return values.cpu() if hasattr(values, "cpu") else values  # torch is not loaded for those who need none of it
+
+
 def farthest(quantity: str, our_values: ArrayLike, golden_values: ArrayLike, tolerance: float) -> Row:
     """The largest difference of two arrays; infinities and NaN must be in the same places."""
-    ours, theirs = np.asarray(our_values, np.float64), np.asarray(golden_values, np.float64)
+    ours, theirs = np.asarray(on_host(our_values), np.float64), np.asarray(golden_values, np.float64)
     if ours.shape != theirs.shape:
         return Row(f"{quantity} {ours.shape}, golden {theirs.shape}", math.inf, tolerance)
     same = (ours == theirs) | (np.isnan(ours) & np.isnan(theirs))
@@ -48,7 +53,7 @@ def relative(quantity: str, our_value: float, golden_value: float, tolerance: fl
 
 def differing(quantity: str, our_values: ArrayLike, golden_values: ArrayLike) -> Row:
     """How many entries differ of two arrays that must be equal."""
-    ours, theirs = np.asarray(our_values), np.asarray(golden_values)
+    ours, theirs = np.asarray(on_host(our_values)), np.asarray(golden_values)
     if ours.shape != theirs.shape:
         return Row(f"{quantity} {ours.shape}, golden {theirs.shape}", math.inf, 0.0)
     return Row(quantity, float(np.count_nonzero(ours != theirs)), 0.0)

@@ -19,7 +19,7 @@ def compare(path: Path, folder: Path, weights: Weights) -> list[Row]:
     (frame,) = (golden[name] for name in golden if name.startswith("frame_") and not name.endswith("_sub"))
     rgb = shown_at(frame)
     embedding = sam.encode(rgb)
-    features = embedding.features[0][0].float().numpy()  # (256, 64, 64)
+    features = embedding.features[0][0].float().cpu().numpy()  # (256, 64, 64)
     channels = features.reshape(len(features), -1)
     mean, deviation = channels.mean(axis=1), channels.std(axis=1, ddof=1)
     rows = [

@@ -1,6 +1,7 @@
 """`sam_prompting*.npz`: every call of SAM that the reference makes for a case, against ours on the same fake embedding.
 
-We prompt all objects of a case together, the reference one after the other: calls are matched by their points.
+We prompt all objects of a case together, the reference one after the other: calls are matched by their points. On a GPU
+live masks come from `device_passes.py`, which reads nothing back between passes: there its masks are compared as well.
 """
 
 from __future__ import annotations
@@ -16,9 +17,10 @@ import torch
 
 from nodes.decoder.combining import exclusive
 from nodes.decoder.mask_model import Logits
+from nodes.decoder.sam.device_passes import DecodedCrop, decode_on_device
 from nodes.decoder.sam.network import Sam
 from nodes.decoder.sam.prompting import ObjectPrompt, PassResults, PassRules, run_passes
-from nodes.decoder.sam.protocol import PADDING, SamAnswer, SamEmbedding, SamPrompts
+from nodes.decoder.sam.protocol import PADDING, DevicePrompts, SamAnswer, SamEmbedding, SamPrompts
 from stream.arrays import Array
 from stream.geometry import Size
 from tools.goldens.folder_weights import Weights
@@ -62,6 +64,23 @@ def worst(rows: Sequence[Row]) -> list[Row]:
 
 def compare_case(golden: Golden, case: str, sam: Sam, embedding: SamEmbedding) -> tuple[list[Row], Array]:
     """The rows of one case, and the logits of its objects (M, H, W)."""
+    prompts, rules = _asked(golden, case)
+    recorder = _Recorder(sam, prompts)
+    results = run_passes(recorder, embedding, prompts, rules, np.random.default_rng(0))
+    calls = [call for of_object in recorder.calls for call in of_object]
+    logits = sam.upscale(results.low_res, embedding).cpu().numpy()
+    logits[~results.has_mask] = -np.inf
+    rows = [differing(f"{case}: calls", len(calls), golden[f"{case}/n_calls"])]
+    if rows[0].ok and calls:
+        rows += _compare_calls(golden, case, calls, sam, embedding)
+    rows += _compare_final(golden, case, results, logits)
+    if sam.is_asynchronous:
+        rows += compare_device_passes(golden, case, sam, embedding)
+    return rows, logits
+
+
+def _asked(golden: Golden, case: str) -> tuple[list[ObjectPrompt], PassRules]:
+    """The objects of a case, and how their passes are run."""
     config = json.loads(str(golden[f"{case}/config"]))
     positives, negatives = config.get("positive_points_per_mask", 8), config.get("negative_points_per_mask", 1)
     labels = np.repeat(np.array([1, 0], np.uint8), [positives, negatives])
@@ -76,15 +95,7 @@ def compare_case(golden: Golden, case: str, sam: Sam, embedding: SamEmbedding) -
         max_others=config.get("max_other_objects_positive_points"),
         prompt_by_negatives=True,
     )
-    recorder = _Recorder(sam, prompts)
-    results = run_passes(recorder, embedding, prompts, rules, np.random.default_rng(0))
-    calls = [call for of_object in recorder.calls for call in of_object]
-    logits = sam.upscale(results.low_res, embedding).numpy()
-    logits[~results.has_mask] = -np.inf
-    rows = [differing(f"{case}: calls", len(calls), golden[f"{case}/n_calls"])]
-    if rows[0].ok and calls:
-        rows += _compare_calls(golden, case, calls, sam, embedding)
-    return rows + _compare_final(golden, case, results, logits), logits
+    return prompts, rules
 
 
 @dataclass(frozen=True)
@@ -118,8 +129,7 @@ class _Recorder:
 
     def predict(self, embedding: SamEmbedding, prompts: SamPrompts) -> SamAnswer:
         """The answer, with the box unscaled as in the reference; it only shows where frames have another size."""
-        unscaled = max(embedding.frame_size) / REFERENCE_SIDE
-        answer = self.sam.predict(embedding, replace(prompts, boxes=prompts.boxes * np.float32(unscaled)))
+        answer = self.sam.predict(embedding, replace(prompts, boxes=prompts.boxes * np.float32(unscaled(embedding))))
         for row, labels in enumerate(prompts.labels):
             used = labels != PADDING
             xy, own = prompts.xy[row][used], self.calls[self._object(prompts.xy[row][used])]
@@ -136,6 +146,11 @@ class _Recorder:
         return next(m for m, prompt in enumerate(self.prompts) if not (prompt.labels == 1).any())
 
 
+def unscaled(embedding: SamEmbedding) -> float:
+    """What a box in frame px is multiplied with to end up where the reference puts it."""
+    return max(embedding.frame_size) / REFERENCE_SIDE
+
+
 def _compare_calls(golden: Golden, case: str, calls: Sequence[_Call], sam: Sam, embedding: SamEmbedding) -> list[Row]:
     longest = golden[f"{case}/call_points"].shape[1]
     scale = np.array(embedding.input_size[::-1]) / np.array(embedding.frame_size[::-1])
@@ -145,7 +160,7 @@ def _compare_calls(golden: Golden, case: str, calls: Sequence[_Call], sam: Sam, 
         xy[i, : len(call.xy)], labels[i, : len(call.labels)] = call.xy * scale, call.labels
     opening = np.array([call.pass_ < OPENING for call in calls])
     ious, low_res = np.array([c.iou for c in calls]), torch.stack([c.low_res for c in calls])
-    sub, areas = low_res[:, ::8, ::8].numpy(), _areas(sam, low_res, embedding)
+    sub, areas = low_res[:, ::8, ::8].cpu().numpy(), _areas(sam, low_res, embedding)
     rows = [
         farthest(f"{case}: points, px", xy, golden[f"{case}/call_points"], POINT_PX),
         differing(f"{case}: labels", labels, golden[f"{case}/call_labels"]),
@@ -161,13 +176,59 @@ def _compare_calls(golden: Golden, case: str, calls: Sequence[_Call], sam: Sam, 
 
 
 def _compare_final(golden: Golden, case: str, results: PassResults, logits: Array) -> list[Row]:
-    refined = bool((results.passes > OPENING).any())
-    tolerance = REFINED if refined else CLOSE
+    tolerance = _final_tolerance(results.passes)
     return [
         farthest(f"{case}: final logits", logits[:, ::16, ::16], golden[f"{case}/final_logits_sub"], tolerance),
         farthest(f"{case}: final score", results.iou, golden[f"{case}/final_scores"], tolerance),
         _areas_row(f"{case}: final area, share", (logits > 0).sum(axis=(1, 2)), golden[f"{case}/final_area"]),
     ]
+
+
+def _final_tolerance(passes: Array) -> float:
+    return REFINED if bool((passes > OPENING).any()) else CLOSE
+
+
+class _UnscalingSam:
+    """SAM as `decode_on_device` calls it, with the box unscaled as in the reference."""
+
+    def __init__(self, sam: Sam) -> None:
+        self.sam, self.device, self.side, self.is_asynchronous = sam, sam.device, sam.side, True
+        self.encode, self.predict, self.upscale = sam.encode, sam.predict, sam.upscale
+        self.recordings, self.shared_tensors = sam.recordings, sam.shared_tensors
+
+    def predict_unread(
+        self, shared: Sequence[torch.Tensor], embedding: SamEmbedding, prompts: DevicePrompts
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As it is, but for the box."""
+        return self.sam.predict_unread(shared, embedding, replace(prompts, boxes=prompts.boxes * unscaled(embedding)))
+
+
+def compare_device_passes(golden: Golden, case: str, sam: Sam, embedding: SamEmbedding) -> list[Row]:
+    """What the passes that read nothing back end with; of the logits, those in each mask's window."""
+    prompts, rules = _asked(golden, case)
+    decoded = decode_on_device(_UnscalingSam(sam), embedding, prompts, rules, np.random.default_rng(0))
+    passes = np.array([one.passes for one in decoded])
+    tolerance, theirs = _final_tolerance(passes), golden[f"{case}/final_logits_sub"]
+    ours = np.stack([_in_window(one, embedding.frame_size, sub) for one, sub in zip(decoded, theirs, strict=True)])
+    areas = np.array([0 if one.logits is None else np.count_nonzero(one.logits > 0) for one in decoded])
+    return [
+        differing(f"{case}: calls, on the device", passes.sum(), golden[f"{case}/n_calls"]),
+        farthest(f"{case}: final logits, on the device", ours, theirs, tolerance),
+        farthest(
+            f"{case}: final score, on the device", [o.iou for o in decoded], golden[f"{case}/final_scores"], tolerance
+        ),
+        _areas_row(f"{case}: final area, share, on the device", areas, golden[f"{case}/final_area"]),
+    ]
+
+
+def _in_window(decoded: DecodedCrop, size: Size, golden: Array) -> Array:
+    """Every 16th px of an object's logits; where they stayed on the device, the golden ones, but at most 0."""
+    inside = np.full(size, np.nan)
+    if decoded.window is not None and decoded.logits is not None:  # else the mask is empty, or was dropped
+        x, y, width, height = decoded.window
+        inside[y : y + height, x : x + width] = decoded.logits
+    sub = inside[::16, ::16]
+    return np.asarray(np.where(np.isnan(sub), np.minimum(golden, 0), sub))
 
 
 def _compare_combined(golden: Golden, logits: Array) -> list[Row]:

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from functools import lru_cache
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -72,15 +73,19 @@ def synthetic_embedding(seed: int) -> Tensor:
 
 
 def find_sam(weights: Weights) -> Sam:
-    """The network of a folder's SAM goldens; looked for once, and `weights.origins` says where it came from."""
-    sam, origin = _find(weights.folder, weights.seed)
-    if origin not in weights.origins:
-        weights.origins.append(origin)
+    """SAM of a folder's goldens, on the device; looked for once, and `weights.origins` says where it came from."""
+    sam, origin = _find(weights.folder, weights.seed, weights.device)
+    weights.note(origin)
     return sam
 
 
 @lru_cache(maxsize=1)
-def _find(folder: Path, seed: int | None) -> tuple[Sam, str]:
+def _find(folder: Path, seed: int | None, device: torch.device) -> tuple[Sam, str]:
+    network, origin = _network_of(folder, seed)
+    return Sam(network, device), origin
+
+
+def _network_of(folder: Path, seed: int | None) -> tuple[Any, str]:
     for file in sorted(folder.glob("*.pth")):
         try:
             return _network(read_tensors(file, "sam_vit_b"), file), f"SAM: {file}"
@@ -96,19 +101,19 @@ def _find(folder: Path, seed: int | None) -> tuple[Sam, str]:
         )
     golden = Golden(files[0])
     for guess in SEEDS:
-        sam = _network(sam_weights(guess), folder)
-        if _fits(sam, golden):
-            return sam, f"SAM: seed {guess}, whose predicted IoUs fit {files[0].name}"
+        network = _network(sam_weights(guess), folder)
+        if _fits(Sam(network, torch.device("cpu")), golden):
+            return network, f"SAM: seed {guess}, whose predicted IoUs fit {files[0].name}"
     raise ConfigError(
         f"no seed of {SEEDS.start} to {SEEDS.stop - 1} gives the weights that {files[0]} was made with: put them there "
         "as a .pth file, or name their seed with --seed N"
     )
 
 
-def _network(tensors: dict[str, Tensor], source: Path) -> Sam:
+def _network(tensors: dict[str, Tensor], source: Path) -> Any:
     network = build_network("sam", "vit_b")
     load_strictly(network, tensors, source, "sam_vit_b")
-    return Sam(network.eval(), torch.device("cpu"))
+    return network.eval()
 
 
 def _fits(sam: Sam, golden: Golden) -> bool:

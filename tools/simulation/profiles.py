@@ -11,8 +11,10 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
+from typing import Any
 
 from stream.errors import ConfigError
 
@@ -103,15 +105,33 @@ PROFILES = {
 
 
 def with_measured_costs(profile: Profile, path: Path) -> Profile:
-    """The profile with the costs that `benchmark.py sharing --json` wrote; ConfigError where the file has none."""
+    """The profile with costs that were measured: by `benchmark.py sharing`, or `gpu --part cameras`, with `--json`.
+
+    ConfigError where the file has none.
+    """
     try:
         rows = json.loads(path.read_text())["rows"]
-        measured = {
-            row["part"]: (row["fixed_ms"] / 1e3, row["unit_ms"] / 1e3) for row in rows if row["part"] in profile.costs
-        }
+        measured = _by_sharing(rows, profile) or _by_gpu(rows, profile)
     except (OSError, ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"--costs {path}: {error}; it needs what `benchmark.py sharing --json` writes") from None
+        raise ConfigError(
+            f"--costs {path}: {error}; it needs what `benchmark.py sharing --json` or `benchmark.py gpu --json` writes"
+        ) from None
     if not measured:
-        raise ConfigError(f"--costs {path}: no row is of {', '.join(profile.costs)}")
+        raise ConfigError(f"--costs {path}: no row is of {', '.join(profile.costs)} (profile {profile.name})")
     missing = profile.costs.keys() - measured.keys()
     return replace(profile, costs=profile.costs | measured, assumed=profile.assumed and bool(missing))
+
+
+def _by_sharing(rows: Sequence[dict[str, Any]], profile: Profile) -> dict[str, Cost]:
+    """Of rows with a kind of work each."""
+    return {row["part"]: (row["fixed_ms"] / 1e3, row["unit_ms"] / 1e3) for row in rows if row["part"] in profile.costs}
+
+
+def _by_gpu(rows: Sequence[dict[str, Any]], profile: Profile) -> dict[str, Cost]:
+    """Of rows with a number each, those of this profile."""
+    values = {row["measure"]: row["value"] / 1e3 for row in rows if row["part"] == f"costs, {profile.name}"}
+    return {
+        group: (values[f"{group}, fixed"], values[f"{group}, each"])
+        for group in profile.costs
+        if f"{group}, fixed" in values
+    }

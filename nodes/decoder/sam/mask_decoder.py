@@ -10,8 +10,9 @@ differs:
 - Only what ends in the answer is computed: of four mask tokens one, or three, and the last attention for these alone.
 - Transposed convolutions whose stride is their kernel are matrix products, one a pixel; pixels move once, at the end.
 
-Everything is float32, whatever the precision of the image encoder: a pass costs a hundredth of an encode, and each of
-the twelve refinements would start from the rounded logits of the one before.
+On a CPU everything is float32, whatever the precision of the image encoder: a pass costs a hundredth of an encode, and
+each of the twelve refinements would start from the rounded logits of the one before. On a GPU, fourteen passes in
+float32 cost more than the encode: they are computed in its precision; positions, logits and IoUs stay float32.
 """
 
 from __future__ import annotations
@@ -114,6 +115,17 @@ class PromptDecoder(nn.Module):
         self._keep_image_side(prompts)
         self._keep_upscaling(masks.output_upscaling)
 
+    @property
+    def dtype(self) -> torch.dtype:
+        """What passes are computed in."""
+        return self.outputs.dtype
+
+    def compute_in(self, dtype: torch.dtype) -> None:
+        """Compute passes in another precision, but for the angles of positions."""
+        frequencies = self.frequencies
+        self.to(dtype)
+        self.frequencies = frequencies
+
     def _keep(self, name: str, value: Tensor) -> None:
         self.register_buffer(name, value.detach().clone().contiguous(), persistent=False)
 
@@ -149,6 +161,11 @@ class PromptDecoder(nn.Module):
         image = features[0].flatten(1).T + self.mask_bias
         projected = self.projections[0](image[None])[0]
         return Shared(image + self.blocks[0].cross_attn_image_to_token.out_proj.bias, projected, fine)
+
+    def shared_of(self, tensors: Sequence[Tensor]) -> Shared:
+        """A `Shared` of its tensors, in their order."""
+        image, projected, *fine = tensors
+        return Shared(image, projected, fine[0] if fine else None)
 
     def embed(self, xy: Tensor, labels: Tensor, boxes: Tensor, *, padded: bool = True) -> Tokens:
         """Prompts as tokens. xy (B, N, 2) and boxes (B, 4; NaN: none) as shares of the input's side; labels (B, N).
@@ -199,8 +216,9 @@ class PromptDecoder(nn.Module):
         """What `forward` gives, of the tokens (B, T, 256) and the image side (B, P, 256) after all blocks."""
         masks = SEVERAL if multimask else SINGLE
         wanted = [0, *(1 + i for i in masks), *([HQ_TOKEN] if self.hq else [])]
-        outputs = self.final_norm(queries[:, wanted] + self._look_again(queries + tokens.embedded, image, wanted))
-        iou = self.iou_head(outputs[:, 0])[:, masks]
+        again = self._look_again(_columns(queries + tokens.embedded, wanted), image)
+        outputs = self.final_norm(_columns(queries, wanted) + again)
+        iou = _columns(self.iou_head(outputs[:, 0]).float(), masks)
         of_masks = torch.stack([self.mask_mlps[i](outputs[:, 1 + n]) for n, i in enumerate(masks)], dim=2)
         if self.hq is not None and multimask:
             iou, best = iou.max(dim=1, keepdim=True)
@@ -229,13 +247,13 @@ class PromptDecoder(nn.Module):
         back = block.cross_attn_image_to_token
         return queries, self._attend(asking, back.k_proj(queries + embedded), back.v_proj(queries), tokens.allowed)
 
-    def _look_again(self, queries: Tensor, image: Tensor, wanted: list[int]) -> Tensor:
-        """The last attention to the image, for the tokens wanted alone: (B, wanted, 256).
+    def _look_again(self, queries: Tensor, image: Tensor) -> Tensor:
+        """The last attention to the image, for the tokens wanted alone: (B, wanted, 256) of the same.
 
         They are so few that to project them into the space of the image is an eighth of the work of the reverse.
         """
         final, heads = self.final, self.heads
-        q = final.q_proj(queries[:, wanted]).unflatten(2, (heads, -1)).transpose(1, 2)  # (B, heads, wanted, c)
+        q = final.q_proj(queries).unflatten(2, (heads, -1)).transpose(1, 2)  # (B, heads, wanted, c)
         n, c = q.shape[2:]
         k_weight, v_weight = (layer.weight.view(heads, c, -1) for layer in (final.k_proj, final.v_proj))
         scores = (q @ k_weight).flatten(1, 2) @ image.transpose(1, 2)  # (B, heads * wanted, P)
@@ -254,12 +272,12 @@ class PromptDecoder(nn.Module):
     def _mask_channels(self, low_res: Tensor | None, has: Tensor) -> Tensor:
         """(B, P, 17): the mask input's channels, the last 1 where there is none; (1, P, 17) if no object has one."""
         if low_res is None:
-            nothing = torch.zeros(1, self.grid * self.grid, 17, device=self.outputs.device)
+            nothing = torch.zeros(1, self.grid * self.grid, 17, device=self.outputs.device, dtype=self.dtype)
             nothing[..., 16] = 1
             return nothing
-        channels = self.mask_features(low_res[:, None]).flatten(2)
+        channels = self.mask_features(low_res[:, None].to(self.dtype)).flatten(2)
         channels = torch.where(has[:, None, None], channels, 0)
-        flag = (~has).float()[:, None, None].expand(-1, 1, channels.shape[2])
+        flag = (~has).to(self.dtype)[:, None, None].expand(-1, 1, channels.shape[2])
         return torch.cat([channels, flag], dim=1).transpose(1, 2)
 
     def _masks(self, image: Tensor, of_masks: Tensor, of_hq: Tensor, shared: Shared) -> Tensor:
@@ -275,12 +293,17 @@ class PromptDecoder(nn.Module):
         if self.hq is not None:
             assert shared.fine is not None, "an embedding without HQ-SAM's features"
             mask = mask + self.hq(_in_place(up, g), shared.fine, of_hq)
-        return mask
+        return mask.float()
 
     def _waves(self, xy: Tensor) -> Tensor:
-        """(..., 256) the positional encoding of (..., 2) positions as shares of the input's side."""
+        """(..., 256) the positional encoding of (..., 2) positions as shares of the side; angles are float32."""
         turns = (2 * xy - 1) @ self.frequencies * (2 * math.pi)
-        return torch.cat([turns.sin(), turns.cos()], dim=-1)
+        return torch.cat([turns.sin(), turns.cos()], dim=-1).to(self.dtype)
+
+
+def _columns(x: Tensor, wanted: list[int]) -> Tensor:
+    """Those of the second axis. A list as an index would be a tensor that is copied to the device, and waited for."""
+    return torch.stack([x[:, i] for i in wanted], dim=1)
 
 
 def _in_place(pixels: Tensor, g: int) -> Tensor:

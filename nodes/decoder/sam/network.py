@@ -7,7 +7,7 @@ boxes alike, so that frames may have any size.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +33,9 @@ from nodes.decoder.sam.protocol import (
 from nodes.decoder.sam.tiny_vit import TinyEncoder
 from stream.arrays import Array
 from stream.errors import ConfigError
-from stream.weights.devices import choose_device, choose_precision, reporting_memory
+from stream.weights.compiling import Wish, compile_parts, is_wished
+from stream.weights.cuda_graphs import recordings_for
+from stream.weights.devices import choose_device, choose_precision, reporting_memory, upload
 
 PATCH = 16  # px
 MEAN = (123.675, 116.28, 103.53)  # of RGB, 0..255
@@ -48,7 +50,7 @@ def load_sam(
     device: str = "auto",
     precision: str = "float32",
     side: int = TRAINED_SIDE,
-    compile: bool = False,
+    compile: Wish = False,
 ) -> Sam:
     """The network that `decoder.backend` and `decoder.model` name, with the weights of a checkpoint.
 
@@ -77,41 +79,50 @@ class Sam:
         device: torch.device,
         dtype: torch.dtype = torch.float32,
         side: int = TRAINED_SIDE,
-        compile: bool = False,
+        compile: Wish = False,
     ) -> None:
         self.device, self.side, self.dtype = device, side, dtype
         self.is_asynchronous = device.type != "cpu"
         self.grid = side // PATCH  # patches a side; the network's own logits have four times as many px
         encoder, decoder = self._parts(network)
         self.decoder = decoder.to(device)
+        if device.type != "cpu":
+            self.decoder.compute_in(dtype)
         self.encoder: Any = encoder.to(device, dtype)
-        if compile:
-            self._compile(encoder)
+        self._encodes = recordings_for(device, "encoder")
+        self.recordings = recordings_for(device, "passes")
         self.mean, self.std = (torch.tensor(v, device=device).view(3, 1, 1) for v in (MEAN, STD))
         # A GPU is only full with all objects at once. On a CPU each has a thread of its own, and its tensors stay in
         # the cache: a tenth to a quarter less work an object than with five at once.
         self.at_once = 1 if device.type == "cpu" else 64
         self.threads = ObjectThreads()
         self._shared: tuple[Any, Shared] | None = None  # of the newest embedding with prompts
+        if is_wished(compile, device, dtype):
+            self._compile(compile)
 
     def _parts(self, network: Any) -> tuple[nn.Module, PromptDecoder]:
         """The image encoder and the prompt decoder, with the network's weights."""
         kind = VitEncoder if hasattr(network.image_encoder, "pos_embed") else TinyEncoder
         return kind(network.image_encoder, self.side), PromptDecoder(network, self.grid)
 
-    def _compile(self, encoder: nn.Module) -> None:
-        """Compile the encoder, here and not on the first frame: it takes a minute or more."""
-        # Block by block: they are alike, so that two are compiled instead of up to 32.
-        for part in encoder.blocks if isinstance(encoder, VitEncoder) else [encoder]:
-            part.compile()
-        try:
-            with torch.inference_mode():
-                encoder(torch.zeros(1, 3, self.side, self.side, device=self.device, dtype=self.dtype))
-        except RuntimeError as error:  # no compiler, or none that works
-            first = str(error).partition("\n")[0]
-            raise ConfigError(
-                f"decoder.compile is true, and PyTorch can't compile here: {first}; set it to false"
-            ) from None
+    def _compile(self, wish: Wish) -> None:
+        """Compile encoder and passes. Blocks of a ViT are alike, so that two are compiled instead of up to 32."""
+        encoder = self.encoder
+        parts = list(encoder.blocks) if isinstance(encoder, VitEncoder) else [encoder]
+        black = torch.zeros(1, 3, self.side, self.side, device=self.device, dtype=self.dtype)
+        compile_parts("decoder.compile", wish, parts, lambda: encoder(black))
+        if self.recordings is not None:
+            embedding = self.encode(np.zeros((self.side, self.side, 3), np.uint8))
+
+            def pass_twice() -> None:
+                for objects in (2, 3):  # the second time for any number of them, and of points
+                    low_res = torch.zeros(objects, LOW_RES, LOW_RES, device=self.device)
+                    at = torch.zeros(objects, 16 * objects, 2, device=self.device)
+                    no = torch.zeros(objects, dtype=torch.bool, device=self.device)
+                    prompts = DevicePrompts(at, at[..., 0].long(), low_res[:, 0, :4], low_res, no)
+                    self.predict_unread(self.shared_tensors(embedding), embedding, prompts)
+
+            compile_parts("decoder.compile", wish, [self.decoder], pass_twice)
 
     def encode(self, rgb: Array) -> SamEmbedding:
         """The embedding of a frame, (H, W, 3) uint8 of any size."""
@@ -129,23 +140,39 @@ class Sam:
         with reporting_memory("encoding a frame"), torch.inference_mode():
             for start in range(0, len(frames), at_once):
                 part = frames[start : start + at_once]
-                features, early = self.encoder(torch.stack([self.prepare(rgb) for rgb in part]).to(self.dtype))
+                levels = self._encode(part)
                 embeddings += [
-                    self.hold(features[i : i + 1], rgb.shape[:2], early[i : i + 1]) for i, rgb in enumerate(part)
+                    self._hold(tuple(level[i : i + 1] for level in levels), rgb.shape[:2]) for i, rgb in enumerate(part)
                 ]
         return embeddings
 
+    def _encode(self, frames: Sequence[Array]) -> tuple[Tensor, ...]:
+        """What the encoder gives for frames; from a GPU it is not read back, and so not checked."""
+        if self._encodes is None:
+            levels: tuple[Tensor, ...] = self.encoder(torch.stack([self.prepare(rgb) for rgb in frames]).to(self.dtype))
+            check_numbers(bool(torch.stack([level.isfinite().all() for level in levels]).all()))
+            return levels
+
+        def encode(*images: Tensor) -> tuple[Tensor, ...]:
+            return tuple(self.encoder(torch.stack([self.fit(image) for image in images]).to(self.dtype)))
+
+        return self._encodes.run("encode", encode, [upload(rgb, self.device) for rgb in frames])
+
     def hold(self, features: Tensor, frame_size: tuple[int, ...], early: Tensor | None = None) -> SamEmbedding:
         """The embedding of a frame (H, W) of its features (1, 256, grid, grid); HQ-SAM needs the early ones as well."""
+        check_numbers(bool(features.isfinite().all()))
+        levels = [features] if early is None else [features, early]
+        return self._hold([level.to(self.device) for level in levels], frame_size)
+
+    def _hold(self, levels: Sequence[Tensor], frame_size: tuple[int, ...]) -> SamEmbedding:
+        """The embedding of what the encoder gives for one frame."""
         height, width = frame_size
         with reporting_memory("encoding a frame"), torch.inference_mode():
-            features = features.to(self.device)
-            check_numbers(bool(features.isfinite().all()))
             fine = None
             if self.decoder.hq is not None:
-                assert early is not None, "HQ-SAM needs early features"
-                fine = self.decoder.hq.fuse(features.float(), early.to(self.device).float())
-            return SamEmbedding((height, width), fitted((height, width), self.side), self.side, (features, fine))
+                features, early = (level.to(self.decoder.dtype) for level in levels)
+                fine = self.decoder.hq.fuse(features, early)
+            return SamEmbedding((height, width), fitted((height, width), self.side), self.side, (levels[0], fine))
 
     def prepare(self, rgb: Array) -> Tensor:
         """(3, side, side) float32: the frame, its longest side fitted, normalised, padded at the right and below."""
@@ -154,8 +181,13 @@ class Sam:
             from PIL import Image  # the very resizing that SAM was trained and is published with
 
             rgb = np.asarray(Image.fromarray(rgb).resize((width, height), Image.Resampling.BILINEAR))
-        image = torch.tensor(np.ascontiguousarray(rgb), device=self.device).permute(2, 0, 1).float()
-        if image.shape[1:] != (height, width):  # a GPU does it in no time; at most one of 255 levels beside Pillow's
+        return self.fit(upload(rgb, self.device))
+
+    def fit(self, image: Tensor) -> Tensor:
+        """The same of a frame (H, W, 3) uint8 on the device; resized, at most one of 255 levels beside Pillow's."""
+        height, width = fitted(tuple(image.shape[:2]), self.side)
+        image = image.permute(2, 0, 1).float()
+        if image.shape[1:] != (height, width):
             image = functional.interpolate(image[None], (height, width), mode="bilinear", antialias=True)[0].round()
         return functional.pad((image - self.mean) / self.std, (0, self.side - width, 0, self.side - height))
 
@@ -182,10 +214,21 @@ class Sam:
                     parts[pieces[k][0]].append((part[0], part[1]))
             return [_answer(part) for part in parts]
 
-    def predict_unread(self, embedding: SamEmbedding, prompts: DevicePrompts) -> tuple[Tensor, Tensor]:
-        """As `predict`, with nothing read back: logits (B, 256, 256) and predicted IoU (B,), not checked."""
+    def shared_tensors(self, embedding: SamEmbedding) -> tuple[Tensor, ...]:
+        """What all passes on a frame read of it, on the device."""
+        shared = self._share(embedding)
+        values = (getattr(shared, field.name) for field in fields(shared))
+        return tuple(value for value in values if value is not None)
+
+    def predict_unread(
+        self, shared: Sequence[Tensor], embedding: SamEmbedding, prompts: DevicePrompts
+    ) -> tuple[Tensor, Tensor]:
+        """As `predict`, with nothing read back: logits (B, 256, 256) and predicted IoU (B,), not checked.
+
+        `shared`: of `shared_tensors`; of the embedding, only the sizes are read.
+        """
         with reporting_memory("decoding masks"), torch.inference_mode():
-            return self._pass(self._share(embedding), [(embedding, len(prompts.xy))], prompts)
+            return self._pass(self.decoder.shared_of(shared), [(embedding, len(prompts.xy))], prompts)
 
     def upscale(self, low_res: Tensor, embedding: SamEmbedding) -> Tensor:
         """Logits (B, H, W) at frame size of (B, 256, 256): bilinear to the input, its padding cut off, to the frame."""
@@ -208,7 +251,7 @@ class Sam:
         """The same, for whoever keeps it himself."""
         features, fine = embedding.features
         with reporting_memory("decoding masks"), torch.inference_mode():
-            return self.decoder.share(features.float(), fine)
+            return self.decoder.share(features.to(self.decoder.dtype), fine)
 
     def _upload(self, prompts: SamPrompts) -> DevicePrompts:
         return DevicePrompts(

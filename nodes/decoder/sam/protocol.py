@@ -15,7 +15,11 @@ from stream.arrays import Array
 from stream.errors import ModelError
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     import torch
+
+    from stream.weights.cuda_graphs import Recordings
 
 LOW_RES = 256  # side of the low-resolution logits, which are also what a mask input has to be
 POSITIVE, NEGATIVE, PADDING = 1, 0, -1  # labels of points
@@ -101,8 +105,18 @@ class SamNetwork(Protocol):
 class AsynchronousSamNetwork(SamNetwork, Protocol):
     """A network on a device of its own: what is read back from it costs a wait."""
 
-    def predict_unread(self, embedding: SamEmbedding, prompts: DevicePrompts) -> tuple[torch.Tensor, torch.Tensor]:
-        """As `predict`: logits (B, 256, 256) and predicted IoU (B,), both on the device and not checked."""
+    recordings: Recordings | None  # that passes are replayed by; None: they are launched kernel by kernel
+
+    def shared_tensors(self, embedding: SamEmbedding) -> tuple[torch.Tensor, ...]:
+        """What all passes on a frame read of it, on the device."""
+
+    def predict_unread(
+        self, shared: Sequence[torch.Tensor], embedding: SamEmbedding, prompts: DevicePrompts
+    ) -> tuple[torch.Tensor, torch.Tensor]:
+        """As `predict`: logits (B, 256, 256) and predicted IoU (B,), both on the device and not checked.
+
+        `shared`: of `shared_tensors`; of the embedding, only the sizes are read.
+        """
 
 
 def check_numbers(finite: bool) -> None:

@@ -24,7 +24,7 @@ from nodes.decoder.mask_model import (
     Verdict,
 )
 from nodes.decoder.sam import prompting
-from nodes.decoder.sam.device_passes import decode_on_device
+from nodes.decoder.sam.device_passes import FrameDecoder, decode_on_device
 from nodes.decoder.sam.prompting import ObjectPrompt, PassRules
 from nodes.decoder.sam.protocol import LOW_RES, AsynchronousSamNetwork, SamEmbedding, SamNetwork, SamPrompts
 from stream.arrays import Array
@@ -104,9 +104,12 @@ class SamPt:
         self, embedding: SamEmbedding, prompts: Sequence[ObjectPrompt], rules: PassRules
     ) -> tuple[list[Logits], int]:
         """The same on a GPU, which is read back twice."""
-        network = cast(AsynchronousSamNetwork, self.network)
         answers = []
-        decoded = decode_on_device(network, embedding, prompts, rules, self.rng)
+        if isinstance(self.network, FrameDecoder):
+            decoded = self.network.decode_frame(embedding, prompts, rules, self.rng)
+        else:
+            network = cast(AsynchronousSamNetwork, self.network)
+            decoded = decode_on_device(network, embedding, prompts, rules, self.rng)
         for d in decoded:
             if d.window is None or d.logits is None:
                 answers.append(_dropped(d.iou))

@@ -11,6 +11,7 @@ SAM 2's mask decoder is SAM's, and is computed as SAM's is (nodes/decoder/sam/ma
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from types import SimpleNamespace
 from typing import Any
@@ -83,6 +84,11 @@ class LevelsDecoder(PromptDecoder):
             own.image, own.projected, None, ordered.reshape(4 * g * g, -1), finest.reshape(16 * g * g, -1)
         )
 
+    def shared_of(self, tensors: Sequence[Tensor]) -> LevelsShared:
+        """A `LevelsShared` of its tensors, in their order."""
+        image, projected, middle, finest = tensors
+        return LevelsShared(image, projected, None, middle, finest)
+
     def embed(self, xy: Tensor, labels: Tensor, boxes: Tensor, *, padded: bool = True) -> Tokens:
         """As SAM's, but for "no further point": it follows a box as well, and is there twice without points and box."""
         b, has_box = len(xy), ~boxes.isnan().any(dim=1)
@@ -103,16 +109,16 @@ class LevelsDecoder(PromptDecoder):
     def _answer(
         self, queries: Tensor, tokens: Tokens, image: Tensor, shared: Shared, multimask: bool
     ) -> tuple[Tensor, Tensor]:
-        wanted = list(range(1 + MASKS))
-        outputs = self.final_norm(queries[:, wanted] + self._look_again(queries + tokens.embedded, image, wanted))
-        iou = self.iou_head(outputs[:, 0])  # (B, 4)
+        wanted = slice(1 + MASKS)
+        outputs = self.final_norm(queries[:, wanted] + self._look_again((queries + tokens.embedded)[:, wanted], image))
+        iou = self.iou_head(outputs[:, 0]).float()  # (B, 4)
         of_masks = torch.stack([mlp(outputs[:, 1 + i]) for i, mlp in enumerate(self.mask_mlps)], dim=2)  # (B, 32, 4)
         pixels = self._pixels(image, shared)
         if multimask:
             masks, iou = pixels @ of_masks[:, :, 1:], iou[:, 1:]
         else:
             masks, iou = self._choose(pixels, of_masks, iou)
-        return _in_place(masks, self.grid).permute(0, 3, 1, 2).flatten(0, 1), iou.flatten()
+        return _in_place(masks, self.grid).permute(0, 3, 1, 2).flatten(0, 1).float(), iou.flatten()
 
     def _choose(self, pixels: Tensor, of_masks: Tensor, iou: Tensor) -> tuple[Tensor, Tensor]:
         """The single mask (B, 16 P, 1) and its IoU (B, 1), or the best rated of the three where that is not stable."""

@@ -10,7 +10,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from torch import Tensor, nn
 from torch.nn import functional
@@ -24,7 +23,8 @@ from nodes.decoder.sam2.mask_decoder import LevelsDecoder
 from nodes.decoder.sam2.model_registry import TRAINED_SIDE
 from stream.arrays import Array
 from stream.errors import ConfigError
-from stream.weights.devices import choose_device, choose_precision, reporting_memory
+from stream.weights.compiling import Wish
+from stream.weights.devices import choose_device, choose_precision, reporting_memory, upload
 
 COARSEST = 32  # px: the side is a multiple of it
 
@@ -36,7 +36,7 @@ def load_sam2(
     device: str = "auto",
     precision: str = "float32",
     side: int = TRAINED_SIDE,
-    compile: bool = False,
+    compile: Wish = False,
 ) -> Sam2:
     """The network that `decoder.backend` and `decoder.model` name, with the weights of a checkpoint.
 
@@ -56,33 +56,30 @@ class Sam2(Sam):
     def _parts(self, network: Any) -> tuple[nn.Module, PromptDecoder]:
         return PyramidEncoder(network), LevelsDecoder(network, self.grid)
 
-    def encode_together(self, frames: Sequence[Array]) -> list[SamEmbedding]:
-        """The embeddings of frames of any sizes: three levels of features each; on a GPU by one run of the encoder."""
-        at_once, embeddings = 1 if self.device.type == "cpu" else len(frames), []
-        with reporting_memory("encoding a frame"), torch.inference_mode():
-            for start in range(0, len(frames), at_once):
-                part = frames[start : start + at_once]
-                coarse, middle, fine = self.encoder(torch.stack([self.prepare(rgb) for rgb in part]).to(self.dtype))
-                embeddings += [
-                    self.hold_levels((coarse[i : i + 1], middle[i : i + 1], fine[i : i + 1]), rgb.shape[:2])
-                    for i, rgb in enumerate(part)
-                ]
-        return embeddings
-
-    def hold_levels(self, levels: tuple[Tensor, Tensor, Tensor], frame_size: tuple[int, ...]) -> SamEmbedding:
+    def _hold(self, levels: Sequence[Tensor], frame_size: tuple[int, ...]) -> SamEmbedding:
         """The embedding of a frame (H, W) of its features: (1, 256, g, g), (1, 2 g, 2 g, 64), (1, 4 g, 4 g, 32)."""
+        return SamEmbedding((frame_size[0], frame_size[1]), (self.side, self.side), self.side, tuple(levels))
+
+    def hold_levels(self, levels: Sequence[Tensor], frame_size: tuple[int, ...]) -> SamEmbedding:
+        """The same, of features that somebody else has computed."""
         check_numbers(bool(torch.stack([level.isfinite().all() for level in levels]).all()))
-        return SamEmbedding((frame_size[0], frame_size[1]), (self.side, self.side), self.side, levels)
+        return self._hold(levels, frame_size)
 
     def prepare(self, rgb: Array) -> Tensor:
         """(3, side, side) float32: the frame, stretched to the square and normalised."""
         size = (self.side, self.side)
-        image = torch.tensor(np.ascontiguousarray(rgb), device=self.device).permute(2, 0, 1)
+        image = upload(rgb, self.device)
+        if self.device.type == "cpu" and image.shape[:2] != size:  # levels as they are, as the package does it
+            resized = functional.interpolate(image.permute(2, 0, 1)[None], size, mode="bilinear", antialias=True)
+            image = resized[0].permute(1, 2, 0)
+        return self.fit(image)
+
+    def fit(self, image: Tensor) -> Tensor:
+        """The same of a frame (H, W, 3) uint8 on the device: a GPU can't resize levels, and rounds afterwards."""
+        size, image = (self.side, self.side), image.permute(2, 0, 1).float()
         if image.shape[1:] != size:
-            # A CPU resizes levels as they are, as the package does; a GPU can't, and rounds afterwards, as it does.
-            levels = image if self.device.type == "cpu" else image.float()
-            image = functional.interpolate(levels[None], size, mode="bilinear", antialias=True)[0]
-        return (image.float().round() - self.mean) / self.std
+            image = functional.interpolate(image[None], size, mode="bilinear", antialias=True)[0].round()
+        return (image - self.mean) / self.std
 
     def upscale(self, low_res: Tensor, embedding: SamEmbedding) -> Tensor:
         """Logits (B, H, W) at frame size of (B, 256, 256), bilinear."""
@@ -94,7 +91,7 @@ class Sam2(Sam):
         """What the passes on a frame share."""
         assert isinstance(self.decoder, LevelsDecoder)
         with reporting_memory("decoding masks"), torch.inference_mode():
-            features, middle, fine = (level.float() for level in embedding.features)
+            features, middle, fine = (level.to(self.decoder.dtype) for level in embedding.features)
             return self.decoder.share_levels(features, middle, fine)
 
     def predict_together(self, frames: Sequence[PromptedFrame]) -> list[SamAnswer]:

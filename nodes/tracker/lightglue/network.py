@@ -17,6 +17,7 @@ from torch import Tensor
 from nodes.tracker.matching.matcher import NO_MATCHES, Keypoints, Matches
 from stream.arrays import Array
 from stream.errors import ModelError
+from stream.weights.devices import reporting_memory
 from stream.weights.torchvision_ops import prepare_torchvision
 
 CHANNELS = 128  # of DISK's descriptors
@@ -39,6 +40,7 @@ class LightGlue:
         self.most_keypoints = most_keypoints  # of a picture, the strongest; 0: all
         self.device: torch.device = next(disk.parameters()).device
 
+    @reporting_memory("finding keypoints by DISK")
     @torch.inference_mode()
     def detect(self, rgb: Array) -> Keypoints:
         """The keypoints of a picture (H, W, 3) uint8, row by row, on whole px."""
@@ -48,6 +50,7 @@ class LightGlue:
         xy = found.keypoints.cpu().numpy().astype(np.float32)
         return Keypoints(xy, DiskLooks(found.keypoints, found.descriptors), (rgb.shape[0], rgb.shape[1]))
 
+    @reporting_memory("matching keypoints by LightGlue")
     @torch.inference_mode()
     def match(self, before: Keypoints, after: Keypoints) -> Matches:
         """The pairs that are each other's best, with a score above 0.1."""

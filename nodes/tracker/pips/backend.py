@@ -14,20 +14,25 @@ from pathlib import Path
 import cv2
 import numpy as np
 import torch
+from torch import Tensor
+from torch.nn import functional
 
 from nodes.tracker.pips.checkpoint import WEIGHTS, load_pips
-from nodes.tracker.pips.correlation import Pyramid
-from nodes.tracker.pips.network import Pips, S, Window
+from nodes.tracker.pips.correlation import CHANNELS, Pyramid, level_sizes
+from nodes.tracker.pips.network import Estimates, Pips, S, Window
 from nodes.tracker.point_model import Points, Trajectories
 from stream import geometry
 from stream.arrays import Array
-from stream.errors import ModelError
+from stream.errors import ConfigError, ModelError
 from stream.geometry import Size
 from stream.settings.config import Tracker, parse_fit_size
 from stream.weights import published
-from stream.weights.devices import choose_device, choose_precision, reporting_memory
+from stream.weights.compiling import Wish, compile_parts, is_wished
+from stream.weights.cuda_graphs import recordings_for
+from stream.weights.devices import choose_device, choose_precision, download, reporting_memory, upload
 
 CLEARLY_VISIBLE = np.float32(0.9)  # probability above which a point may start its next window
+TRIED_SIZE: Size = (576, 1024)  # of a frame that compiled parts are tried with
 THRESHOLD_STEP = np.float32(0.02)  # by so much that is lowered until a frame is found
 
 
@@ -47,6 +52,23 @@ class PipsModel:
         self.network = network
         self.size = size  # px that frames are fitted into; None: they are taken as they are
         self.device = next(network.parameters()).device
+        self._encodes = recordings_for(self.device, "PIPS, frames")
+        self._follows = recordings_for(self.device, "PIPS, windows")
+        self._rows: dict[tuple[Size, ...], Tensor] = {}  # (8, P, 128): the pyramids of the window that is recorded
+
+    def compile(self, wish: Wish) -> None:
+        """Compile the encoder, and an iteration for any number of points."""
+        network, size = self.network, self.size or TRIED_SIZE
+        black = torch.zeros(1, 3, *size, dtype=torch.uint8, device=self.device)
+        compile_parts("tracker.compile", wish, [network.fnet], lambda: network.encode(black))
+
+        def follow_twice() -> None:
+            [pyramid] = network.encode(black)
+            for n in (16, 32):
+                xy, features = torch.zeros(n, 2, device=self.device), torch.zeros(n, CHANNELS, device=self.device)
+                network.follow([pyramid] * S, xy, features, iterations=1)
+
+        compile_parts("tracker.compile", wish, [network.iteration], follow_twice)
 
     def encode(self, rgb: Array) -> PipsFeatures:
         """The feature maps of a frame (H, W, 3); ConfigError when it is too small."""
@@ -61,13 +83,25 @@ class PipsModel:
         sizes = [self._encoded_size((rgb.shape[0], rgb.shape[1])) for rgb in frames]
         found: dict[int, PipsFeatures] = {}
         for group in self._groups(sizes):
-            images = [_fitted(frames[i], sizes[i]) for i in group]
-            frames_bchw = torch.from_numpy(np.stack(images)).to(self.device).permute(0, 3, 1, 2)
             with reporting_memory("encoding a frame for PIPS"):
-                pyramids = self.network.encode(frames_bchw)
+                pyramids = self._encode([frames[i] for i in group], sizes[group[0]])
             for i, pyramid in zip(group, pyramids, strict=True):
                 found[i] = PipsFeatures(pyramid, (frames[i].shape[0], frames[i].shape[1]), sizes[i])
         return [found[i] for i in range(len(frames))]
+
+    @torch.inference_mode()
+    def _encode(self, frames: Sequence[Array], size: Size) -> list[Pyramid]:
+        """The pyramids of frames that are encoded at one size."""
+        if self._encodes is None:
+            images = torch.from_numpy(np.stack([_fitted(rgb, size) for rgb in frames])).to(self.device)
+            return self.network.encode(images.permute(0, 3, 1, 2))
+
+        def encode(*images: Tensor) -> tuple[Tensor, ...]:
+            pyramids = self.network.encode(torch.cat([_resized(image, size) for image in images]))
+            return tuple(pyramid.rows for pyramid in pyramids)
+
+        rows = self._encodes.run(size, encode, [upload(rgb, self.device) for rgb in frames])
+        return [Pyramid(of_frame, level_sizes(size, self.network.stride)) for of_frame in rows]
 
     def _encoded_size(self, frame_size: Size) -> Size:
         return frame_size if self.size is None else geometry.fit(frame_size, self.size, self.network.smallest_px)
@@ -134,13 +168,32 @@ class PipsModel:
         for start in range(0, len(windows), at_once):
             part = questions[start : start + at_once]
             with reporting_memory("following points by PIPS"):
-                estimates = self.network.follow_together(windows[start : start + at_once])
-            seen = estimates.visibility_logits.sigmoid()
-            found = torch.cat([estimates.iterates[-1], seen[..., None]], dim=2).cpu().numpy()  # one wait
+                found = download(self._follow(windows[start : start + at_once]))  # one wait
             ends = np.cumsum([len(points) for _, points, _ in part])[:-1]
             for question, both in zip(part, np.split(found, ends, axis=1), strict=True):
                 trajectories.append(self._in_frame_px(*question, both))
         return trajectories
+
+    @torch.inference_mode()
+    def _follow(self, windows: Sequence[Window]) -> Tensor:
+        """(S, N, 3) float32: x, y, visibility of the points of windows, px of the encoded frames."""
+        if self._follows is None or len(windows) > 1:
+            return _answer(self.network.follow_together(windows))
+        [window] = windows
+        sizes, n = window.pyramids[0].sizes, len(window.xy)
+        if sizes not in self._rows:
+            self._rows = {sizes: torch.stack([pyramid.rows for pyramid in window.pyramids])}
+        rows = self._rows[sizes]
+        for own, pyramid in zip(rows, window.pyramids, strict=True):
+            own.copy_(pyramid.rows)
+        pyramids = [Pyramid(own, sizes) for own in rows]
+
+        def follow(xy: Tensor, features: Tensor) -> tuple[Tensor]:
+            return (_answer(self.network.follow(pyramids, xy, features)),)
+
+        more = _round_up(n) - n  # points that nobody asked for, so that few recordings serve all
+        inputs = [functional.pad(values, (0, 0, 0, more)) for values in (window.xy, window.features)]
+        return self._follows.run(sizes, follow, inputs)[0][:, :n]
 
     def _window(self, window: Sequence[PipsFeatures], points: Points) -> Window:
         return Window(
@@ -182,13 +235,37 @@ def make_pips(config: Tracker) -> PipsModel:
     dtype = choose_precision("tracker.precision", config.precision, device)
     network = load_pips(checkpoint_path(config)).to(device)
     network.compute_in(dtype)
-    return PipsModel(network, parse_fit_size(config.size))
+    model = PipsModel(network, parse_fit_size(config.size))
+    if config.compile is True and device.type == "cpu":
+        raise ConfigError("tracker.compile is true, and on the CPU PIPS has loops of its own; set it to auto or false")
+    if is_wished(config.compile, device, dtype):
+        model.compile(config.compile)
+    return model
 
 
 def _fitted(rgb: Array, size: Size) -> Array:
     """A frame of that size (H, W), in memory of its own."""
     same = size == (rgb.shape[0], rgb.shape[1])
     return rgb.copy() if same else cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_LINEAR)
+
+
+def _resized(image: Tensor, size: Size) -> Tensor:
+    """(1, 3, H, W) float32 of that size, of a frame (H, W, 3) uint8: at most one of 255 levels beside `_fitted`."""
+    frame_bchw = image.permute(2, 0, 1)[None].float()
+    if frame_bchw.shape[2:] == size:
+        return frame_bchw
+    return functional.interpolate(frame_bchw, size, mode="bilinear").round()
+
+
+def _answer(estimates: Estimates) -> Tensor:
+    """(S, N, 3): the last positions, and how likely the points are seen."""
+    return torch.cat([estimates.iterates[-1], estimates.visibility_logits.sigmoid()[..., None]], dim=2)
+
+
+def _round_up(points: int) -> int:
+    """A number of points that is recorded: a multiple of 16, and of 64 from 128 on."""
+    step = 16 if points <= 128 else 64
+    return -(-points // step) * step
 
 
 def _anchor_visibility(points: Points, earlier: Trajectories | None) -> Array:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 
 import torch
 from torch import Tensor
@@ -25,11 +26,14 @@ POINTS_IN_CACHE = (
 SMALLEST = 2 * 2 ** (LEVELS - 1)  # 16: px a side of a map whose coarsest level has 2 x 2
 
 
+Levels = tuple[Tensor, Tensor, Tensor, Tensor]  # of a pyramid: `levels_of`
+
+
 @dataclass(frozen=True)
 class Pyramid:
     """The feature map of a frame at four sizes, every pixel a row, so that reading a pixel is reading 512 bytes."""
 
-    rows: Tensor  # (P, C) float32: the levels fine to coarse, each row by row
+    rows: Tensor  # (P, C) float32, or float16 on a GPU: the levels fine to coarse, each row by row
     sizes: tuple[tuple[int, int], ...]  # (h, w) of each level
 
     def level(self, index: int) -> Tensor:
@@ -49,58 +53,79 @@ def build_pyramids(maps_bchw: Tensor) -> list[Pyramid]:
     return [Pyramid(frame.contiguous(), sizes) for frame in rows]
 
 
+def level_sizes(frame_size: tuple[int, int], stride: int) -> tuple[tuple[int, int], ...]:
+    """(h, w) of each level of the pyramid of a frame (H, W)."""
+    h, w = (side // stride for side in frame_size)
+    return tuple((h >> level, w >> level) for level in range(LEVELS))
+
+
 def look_up(pyramid: Pyramid, xy: Tensor) -> Tensor:
     """(N, C): the finest level at `xy` (N, 2), map px, between its pixels; outside, its border."""
     finest = pyramid.level(0)
-    limit = xy.new_tensor([finest.shape[1] - 1, finest.shape[0] - 1])
-    inside = torch.minimum(xy.clamp(min=0), limit)
+    last = finest.shape[1] - 1, finest.shape[0] - 1
+    inside = torch.stack([v.clamp(0, limit) for v, limit in zip(xy.unbind(1), last, strict=True)], dim=1)
     low = inside.floor()
     fx, fy = (inside - low).unsqueeze(-1).unbind(1)
     x0, y0 = low.long().unbind(1)
-    x1, y1 = torch.minimum(low + 1, limit).long().unbind(1)
+    x1, y1 = ((v + 1).clamp(max=limit) for v, limit in zip((x0, y0), last, strict=True))
     upper = finest[y0, x0] * (1 - fx) + finest[y0, x1] * fx
     lower = finest[y1, x0] * (1 - fx) + finest[y1, x1] * fx
     return upper * (1 - fy) + lower * fy
 
 
-def correlate(pyramids: Sequence[Pyramid], features: Tensor, coords: Tensor) -> Tensor:
+def correlate(pyramids: Sequence[Pyramid], features: Tensor, coords: Tensor, levels: Levels | None = None) -> Tensor:
     """(S, N, 196): how alike the points' features (S, N, C) and the maps of the S frames are around `coords` (S, N, 2).
 
-    `coords` in px of the finest level. Of each level's 49 numbers, 7 * i + j lies at x + (i - 3), y + (j - 3).
+    `coords` in px of the finest level; `levels`: of the maps' sizes, for whoever has them. Of each level's 49 numbers,
+    7 * i + j lies at x + (i - 3), y + (j - 3).
     """
     # All 49 samples share their fraction of a pixel: 8 x 8 dot products with whole pixels, then one interpolation.
-    pixels, inside, fraction = _neighbours(pyramids[0].sizes, coords)
+    pixels, inside, fraction = _neighbours(levels or levels_of(pyramids[0].sizes, coords.device), coords)
     n, channels = features.shape[1:]
-    around = pixels.shape[-3] * pixels.shape[-2] * pixels.shape[-1]  # LEVELS * 8 * 8
-    together = min(n, POINTS_IN_CACHE) if features.device.type == "cpu" else n
-    patches = features.new_empty(together * around, channels)
-    whole = features.new_empty(len(pyramids), n, around)
-    for pyramid, feature, pixel, dots in zip(pyramids, features, pixels, whole, strict=True):
-        for at in range(0, n, together):
-            row = pixel[at : at + together].reshape(-1)
-            torch.index_select(pyramid.rows, 0, row, out=patches[: len(row)])
-            patch = patches[: len(row)].view(-1, around, channels).transpose(1, 2)
-            torch.bmm(feature[at : at + together].unsqueeze(1), patch, out=dots[at : at + together].unsqueeze(1))
-    whole = whole.view(inside.shape) * inside / math.sqrt(channels)
+    pixels = pixels.reshape(len(pyramids), n, -1)  # (S, N, LEVELS * 8 * 8)
+    if pyramids[0].rows.dtype == torch.float16:
+        dots = _dots_with_whole_maps(pyramids, features / math.sqrt(channels), pixels)
+        whole = dots.view(inside.shape) * inside
+    else:
+        dots = _dots_with_neighbours(pyramids, features, pixels)
+        whole = dots.view(inside.shape) * inside / math.sqrt(channels)
     fx, fy = fraction[..., 0, None, None], fraction[..., 1, None, None]
     across = torch.lerp(whole[..., :-1], whole[..., 1:], fx)  # (S, N, LEVELS, 8 down, 7 across)
     both = torch.lerp(across[..., :-1, :], across[..., 1:, :], fy)
     return both.transpose(-1, -2).reshape(*coords.shape[:2], -1)
 
 
-def _neighbours(sizes: tuple[tuple[int, int], ...], coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+def _dots_with_neighbours(pyramids: Sequence[Pyramid], features: Tensor, pixels: Tensor) -> Tensor:
+    """(S, N, K): the products of features (S, N, C) and those of K pixels each."""
+    n, around = pixels.shape[1:]
+    together = min(n, POINTS_IN_CACHE) if features.device.type == "cpu" else n
+    patches = features.new_empty(together * around, features.shape[2])
+    dots = features.new_empty(pixels.shape)
+    for pyramid, feature, pixel, out in zip(pyramids, features, pixels, dots, strict=True):
+        for at in range(0, n, together):
+            row = pixel[at : at + together].reshape(-1)
+            torch.index_select(pyramid.rows, 0, row, out=patches[: len(row)])
+            patch = patches[: len(row)].view(-1, around, features.shape[2]).transpose(1, 2)
+            torch.bmm(feature[at : at + together].unsqueeze(1), patch, out=out[at : at + together].unsqueeze(1))
+    return dots
+
+
+def _dots_with_whole_maps(pyramids: Sequence[Pyramid], features: Tensor, pixels: Tensor) -> Tensor:
+    """The same from all products of a map: a GPU's matrix units make 200 of them before it has read a row."""
+    each = zip(pyramids, features.to(pyramids[0].rows.dtype), pixels, strict=True)
+    return torch.stack([(feature @ pyramid.rows.T).gather(1, pixel) for pyramid, feature, pixel in each]).float()
+
+
+def _neighbours(levels: Levels, coords: Tensor) -> tuple[Tensor, Tensor, Tensor]:
     """The 8 x 8 pixels around each point on every level.
 
     Their rows in a pyramid and whether they lie inside, both (S, N, LEVELS, 8 down, 8 across), and the fractions of a
     pixel (S, N, LEVELS, 2) that are left.
     """
-    size = coords.new_tensor([(w, h) for h, w in sizes])  # (LEVELS, 2)
-    areas = [h * w for h, w in sizes]
-    start = torch.tensor([sum(areas[:i]) for i in range(LEVELS)], device=coords.device)
-    at = coords.unsqueeze(2) * coords.new_tensor([0.5**i for i in range(LEVELS)]).unsqueeze(1)
+    size, start, scales, steps = levels
+    at = coords.unsqueeze(2) * scales
     # A point far outside reads only zeros: clamp it, so that its position fits an integer.
     low = torch.minimum(at.floor().clamp(min=-2 * SIDE), size + SIDE)
-    steps = torch.arange(-RADIUS, RADIUS + 2, device=coords.device)
     pixels = low.long().unsqueeze(-1) + steps  # (S, N, LEVELS, 2, 8)
     last = (size.long() - 1).unsqueeze(-1)
     inside = (pixels >= 0) & (pixels <= last)
@@ -110,3 +135,17 @@ def _neighbours(sizes: tuple[tuple[int, int], ...], coords: Tensor) -> tuple[Ten
     rows = (start.unsqueeze(1) + y * width).unsqueeze(-1) + x.unsqueeze(-2)
     within = inside[..., 1, :].unsqueeze(-1) & inside[..., 0, :].unsqueeze(-2)
     return rows, within, at - at.floor()
+
+
+@lru_cache(maxsize=32)
+def levels_of(sizes: tuple[tuple[int, int], ...], device: torch.device) -> Levels:
+    """What `correlate` reads of a pyramid's sizes, on the device: a copy from the host would wait for it.
+
+    Widths and heights (LEVELS, 2) and scales (LEVELS, 1) float32, the first row (LEVELS,) and the steps (8,) int64.
+    """
+    areas = [h * w for h, w in sizes]
+    with torch.inference_mode(False):  # whoever wants gradients reads them as well
+        size = torch.tensor([(w, h) for h, w in sizes], dtype=torch.float32, device=device)
+        start = torch.tensor([sum(areas[:i]) for i in range(LEVELS)], device=device)
+        scales = torch.tensor([0.5**i for i in range(LEVELS)], device=device).unsqueeze(1)
+        return size, start, scales, torch.arange(-RADIUS, RADIUS + 2, device=device)

@@ -63,8 +63,7 @@ class Encoder(nn.Module):
         """
         layers = self._layers(frames_bchw)
         if isinstance(layers, WholeMaps):
-            with torch.backends.cudnn.flags(enabled=True, allow_tf32=False):  # float32 has 23 bits, on GPUs as well
-                return self._encode(frames_bchw, layers, None)
+            return self._encode(frames_bchw, layers, None)
         maps = [self._encode(frame, layers, None) for frame in frames_bchw.unsqueeze(1)]
         return maps[0] if len(maps) == 1 else torch.cat(maps)
 

@@ -22,7 +22,17 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from nodes.tracker.pips.correlation import CHANNELS, CORRELATIONS, SMALLEST, Pyramid, build_pyramids, correlate, look_up
+from nodes.tracker.pips.correlation import (
+    CHANNELS,
+    CORRELATIONS,
+    SMALLEST,
+    Levels,
+    Pyramid,
+    build_pyramids,
+    correlate,
+    levels_of,
+    look_up,
+)
 from nodes.tracker.pips.feature_encoder import Encoder
 from stream.errors import ConfigError
 
@@ -67,7 +77,7 @@ class TimeMixing(nn.Module):
     def forward(self, x: Tensor) -> Tensor:
         """(S, N, WIDTH) to the same."""
         (into, into_bias), (out, out_bias) = _parameters(self.fn["0"]), _parameters(self.fn["3"])
-        y = self.norm(x).view(S, -1)  # a convolution of one tap is a matrix product
+        y = self.norm(x).to(into.dtype).view(S, -1)  # a convolution of one tap is a matrix product
         y = functional.gelu(torch.addmm(into_bias.unsqueeze(1), into.squeeze(2), y))
         return x + torch.addmm(out_bias.unsqueeze(1), out.squeeze(2), y).view_as(x)
 
@@ -108,11 +118,62 @@ class Mixer(nn.Module):
     def compute_in(self, dtype: torch.dtype) -> None:
         """Mix channels in another precision: 97 % of the work. All else, and all sums, stay float32.
 
-        Time mixing in bfloat16 as well would save nothing that can be measured and add half to the error.
+        Time mixing in bfloat16 as well would save nothing that can be measured and add half to the error. In float16,
+        which GPUs alone compute in, the error is an eighth of that, and float32 takes a fifth of a window.
         """
+        parts = (ChannelMixing, TimeMixing) if dtype == torch.float16 else (ChannelMixing,)
         for part in self.modules():
-            if isinstance(part, ChannelMixing):
+            if isinstance(part, parts):
                 part.fn.to(dtype)
+
+
+@dataclass(frozen=True)
+class Maps:
+    """The pyramids of a window, and what correlations read of their sizes."""
+
+    pyramids: Sequence[Pyramid]
+    levels: Levels
+    points: int
+
+    @staticmethod
+    def of(window: Window) -> Maps:
+        """Those of a window."""
+        pyramids = window.pyramids
+        return Maps(pyramids, levels_of(pyramids[0].sizes, window.xy.device), len(window.xy))
+
+
+class Iteration(nn.Module):
+    """A better guess of positions and features; its weights are those of the network that it belongs to."""
+
+    def __init__(self, network: Pips) -> None:
+        super().__init__()
+        self._network = [network]  # in a list: it is no part of this one
+
+    def forward(
+        self, maps: Sequence[Maps], feature: Tensor, coords: Tensor, start: Tensor, times: Tensor, watch: Watch | None
+    ) -> tuple[Tensor, Tensor]:
+        """Features (S, N, 128) and positions (S, N, 2), map px, of the same."""
+        [network] = self._network
+        counts = [m.points for m in maps]
+        if len(maps) == 1:
+            correlation = correlate(maps[0].pyramids, feature, coords, maps[0].levels)
+        else:
+            parts = zip(maps, torch.split(feature, counts, 1), torch.split(coords, counts, 1), strict=True)
+            correlation = torch.cat([correlate(m.pyramids, f, c, m.levels) for m, f, c in parts], dim=1)
+        flow = torch.cat([coords - coords[:1], times], dim=2)
+        tokens = torch.cat([feature, correlation, embed(flow)], dim=2)
+        change = network.delta_block(tokens)
+        coord_change, feature_change = change.view(-1, S, CHANGE).transpose(0, 1).split([2, CHANNELS], dim=2)
+        norm = network.norm
+        feature_change = network.ffeat_updater(
+            functional.layer_norm(feature_change, (CHANNELS,), norm.weight, norm.bias, norm.eps)
+        )
+        if watch is not None:
+            values = (correlation, flow, tokens, change, feature_change)
+            for name, value in zip(("corr", "flow", "mixer_in", "mixer_out", "feature_change"), values, strict=True):
+                watch(name, value)
+        moved = coords + coord_change
+        return feature + feature_change, torch.cat([start[None], moved[1:]])
 
 
 class Pips(nn.Module):
@@ -127,6 +188,7 @@ class Pips(nn.Module):
         self.norm = nn.GroupNorm(1, CHANNELS)
         self.ffeat_updater = nn.Sequential(nn.Linear(CHANNELS, CHANNELS), nn.GELU())
         self.vis_predictor = nn.Sequential(nn.Linear(CHANNELS, 1))
+        self.iteration = Iteration(self)
         self.requires_grad_(False)
 
     @property
@@ -149,14 +211,16 @@ class Pips(nn.Module):
                 f"{self.smallest_px} or more a side: give tracker.size a larger one"
             )
         frames = 2 * (frames_bchw.to(self.norm.weight.device, torch.float32) / 255) - 1
-        with torch.autocast(frames.device.type, self.precision, enabled=self.precision != torch.float32):
+        # Without autocast's cache: the weights that it holds would be those of another run, and a recording reads them.
+        enabled = self.precision != torch.float32
+        with torch.autocast(frames.device.type, self.precision, enabled=enabled, cache_enabled=False):
             maps = self.fnet(frames)
-        return build_pyramids(maps.float())
+        return build_pyramids(maps.to(torch.float16 if self.precision == torch.float16 else torch.float32))
 
     @torch.inference_mode()
     def describe(self, pyramid: Pyramid, xy: Tensor) -> Tensor:
         """(N, 128): the features of points `xy` (N, 2), px, on the frame of a pyramid."""
-        return look_up(pyramid, xy / self.stride)
+        return look_up(pyramid, xy / self.stride).float()
 
     @torch.inference_mode()
     def follow(
@@ -183,31 +247,16 @@ class Pips(nn.Module):
             xy, features = window.xy, window.features
             assert len(window.pyramids) == S, f"PIPS sees {S} frames, got {len(window.pyramids)}"
             assert xy.shape == (len(features), 2), f"{tuple(xy.shape)} positions for {tuple(features.shape)} features"
-        watch = watch or (lambda name, value: None)
-        counts = [len(window.xy) for window in windows]
+        maps = [Maps.of(window) for window in windows]
         start = torch.cat([window.xy for window in windows]) / self.stride
         coords = start.repeat(S, 1, 1)
         feature = torch.cat([window.features for window in windows]).repeat(S, 1, 1)
         times = torch.linspace(0, S, S, device=start.device).view(S, 1, 1).expand(S, len(start), 1)  # 8k/7, not k
+        # What is compiled has the shape of one feed's windows; several feeds' change with every batch.
+        iterate = self.iteration if len(maps) == 1 and watch is None else self.iteration.forward
         iterates = []
         for _ in range(iterations):
-            parts = zip(windows, torch.split(feature, counts, 1), torch.split(coords, counts, 1), strict=True)
-            correlation = torch.cat([correlate(window.pyramids, f, c) for window, f, c in parts], dim=1)
-            flow = torch.cat([coords - coords[:1], times], dim=2)
-            tokens = torch.cat([feature, correlation, embed(flow)], dim=2)
-            change = self.delta_block(tokens)
-            watch("corr", correlation)
-            watch("flow", flow)
-            watch("mixer_in", tokens)
-            watch("mixer_out", change)
-            coord_change, feature_change = change.view(-1, S, CHANGE).transpose(0, 1).split([2, CHANNELS], dim=2)
-            feature_change = self.ffeat_updater(
-                functional.layer_norm(feature_change, (CHANNELS,), self.norm.weight, self.norm.bias, self.norm.eps)
-            )
-            watch("feature_change", feature_change)
-            feature = feature + feature_change
-            coords = coords + coord_change
-            coords[0] = start
+            feature, coords = iterate(maps, feature, coords, start, times, watch)
             iterates.append(coords * self.stride)
         return Estimates(torch.stack(iterates), self.vis_predictor(feature).squeeze(2), feature)
 

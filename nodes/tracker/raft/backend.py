@@ -27,7 +27,7 @@ from stream.errors import ModelError
 from stream.geometry import Size
 from stream.settings.config import Tracker, parse_fit_size
 from stream.weights import published
-from stream.weights.devices import choose_device, choose_precision
+from stream.weights.devices import choose_device, choose_precision, reporting_memory
 
 
 @dataclass(eq=False)
@@ -56,8 +56,9 @@ class RaftModel:
         frame_size = rgb.shape[0], rgb.shape[1]
         size = frame_size if self.size is None else geometry.fit(frame_size, self.size, SMALLEST)
         image = rgb.copy() if size == frame_size else cv2.resize(rgb, size[::-1], interpolation=cv2.INTER_LINEAR)
-        padded = self.network.encode(torch.from_numpy(image))
-        return RaftFeatures(padded, self.network.features(padded), frame_size, size)
+        with reporting_memory("encoding a frame for RAFT"):
+            padded = self.network.encode(torch.from_numpy(image))
+            return RaftFeatures(padded, self.network.features(padded), frame_size, size)
 
     def describe(self, features: RaftFeatures, xy: Array) -> Array:
         """(N, 0): a point is where the flow takes it, whatever it looks like."""
@@ -88,9 +89,10 @@ class RaftModel:
         flow = after.flows.get(before)
         if flow is None:
             assert before.encoded_size == after.encoded_size, "the frames of a window have one size"
-            if before.context is None:
-                before.context = self.network.context(before.image)
-            padded = self.network.flow(before.maps, before.context, after.maps).cpu().numpy()
+            with reporting_memory("computing the flow of RAFT"):  # all pairs of px: 450 MiB at 576x1024
+                if before.context is None:
+                    before.context = self.network.context(before.image)
+                padded = self.network.flow(before.maps, before.context, after.maps).cpu().numpy()
             left, _, top, _ = padding(before.encoded_size)
             height, width = before.encoded_size
             flow = np.ascontiguousarray(padded[:, top : top + height, left : left + width].transpose(1, 2, 0))

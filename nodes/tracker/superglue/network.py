@@ -24,6 +24,7 @@ from torch import Tensor
 from nodes.tracker.matching.matcher import NO_MATCHES, Keypoints, Matches
 from stream.arrays import Array
 from stream.errors import ModelError
+from stream.weights.devices import reporting_memory
 from stream.weights.torchvision_ops import prepare_torchvision
 
 STRIDE = 8  # px a cell of SuperPoint's maps
@@ -56,6 +57,7 @@ class SuperGlue:
         self.device: torch.device = next(module.parameters()).device
         self._functions = _package("modeling_superglue")
 
+    @reporting_memory("finding keypoints by SuperPoint")
     @torch.inference_mode()
     def detect(self, rgb: Array) -> Keypoints:
         """The keypoints of a picture (H, W, 3) uint8, row by row, on whole px."""
@@ -73,6 +75,7 @@ class SuperGlue:
         looks = SuperPointLooks(xy, scores, descriptors)
         return Keypoints(xy.cpu().numpy().astype(np.float32), looks, (rgb.shape[0], rgb.shape[1]))
 
+    @reporting_memory("matching keypoints by SuperGlue")
     def match(self, before: Keypoints, after: Keypoints) -> Matches:
         """The pairs that are each other's best, with a score above 0.2."""
         if not (len(before) and len(after)):

@@ -25,7 +25,7 @@ from stream.geometry import Size
 from stream.messages import VISIBLE
 from stream.settings.config import Tracker
 from stream.weights import published
-from stream.weights.devices import choose_device
+from stream.weights.devices import choose_device, choose_precision, reporting_memory
 
 REACH = 4  # frames before and after that a frame's features depend on: one a block that shifts
 WINDOWS = 4  # whose grids are held: 1 MiB a frame
@@ -52,9 +52,10 @@ class TapNetModel:
     @torch.inference_mode()
     def encode(self, rgb: Array) -> TapFeatures:
         """The picture of a frame (H, W, 3), whatever its shape, at 256x256."""
-        image = torch.from_numpy(rgb.copy()).to(self.device).permute(2, 0, 1).unsqueeze(0).float() / 255
-        image = functional.interpolate(image, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
-        return TapFeatures(2 * image[0] - 1, (rgb.shape[0], rgb.shape[1]))
+        with reporting_memory("encoding a frame for TapNet"):
+            image = torch.from_numpy(rgb.copy()).to(self.device).permute(2, 0, 1).unsqueeze(0).float() / 255
+            image = functional.interpolate(image, (SIDE, SIDE), mode="bilinear", align_corners=False, antialias=True)
+            return TapFeatures(2 * image[0] - 1, (rgb.shape[0], rgb.shape[1]))
 
     def describe(self, features: TapFeatures, xy: Array) -> Array:
         """(N, 0): what a point looks like depends on the frames after it, too; each window finds it out."""
@@ -95,11 +96,12 @@ class TapNetModel:
         height, width = window[0].frame_size
         scale = np.array([SIDE / width, SIDE / height], np.float32)
         queries_tyx = np.column_stack([queries[:, 0], (queries[:, 1:] * scale)[:, ::-1]]).astype(np.float32)
-        grid = self._grid(window)
-        features = self.network.describe(grid, torch.from_numpy(queries_tyx).to(self.device))
-        positions, logits = self.network.follow(grid, features)
-        xy = positions.transpose(0, 1).cpu().numpy() / scale
-        visibility = (1 - logits.sigmoid()).T.cpu().numpy()
+        with reporting_memory("following points by TapNet"):
+            grid = self._grid(window)
+            features = self.network.describe(grid, torch.from_numpy(queries_tyx).to(self.device))
+            positions, logits = self.network.follow(grid, features)
+            xy = positions.transpose(0, 1).cpu().numpy() / scale
+            visibility = (1 - logits.sigmoid()).T.cpu().numpy()
         if not (np.isfinite(xy).all() and np.isfinite(visibility).all()):
             raise ModelError("TapNet lost points to NaN or infinity: its weights are broken")
         at = np.rint(queries[:, 0]).astype(int)
@@ -128,4 +130,5 @@ class TapNetModel:
 def make_tapnet(config: Tracker) -> TapNetModel:
     """The point model that the config asks for, on its device."""
     device = choose_device("tracker.device", config.device)
+    choose_precision("tracker.precision", "float32", device)  # a GPU would round by itself: TF32
     return TapNetModel(load_tapnet(published.find(WEIGHTS, config.checkpoint)).to(device), config.horizon)

@@ -7,12 +7,16 @@ import pytest
 import torch
 from decoder.disc_sam import DiscSam
 from decoder.small_networks import small_sam
+from repeated_recordings import repeated_recordings
 
 from nodes.decoder.mask_model import Query
 from nodes.decoder.sam.protocol import SamPrompts
 from nodes.decoder.sam.sam_pt import SamPt
+from nodes.decoder.sam.shared_network import SharedSam
 from stream.errors import ModelError
 from stream.messages import ObjectTrack, Prompt
+from stream.scheduling.camera_client import CameraClient
+from stream.scheduling.shared_model import SharedModel
 from tools.bench.gpu.waits import WaitCounter
 
 SIZE = (150, 200)
@@ -66,6 +70,35 @@ def test_masks_scores_and_passes_are_those_of_the_passes_that_look_at_their_numb
         assert np.abs(one.logits - other.logits).max(initial=0) < 1e-3 * max(1, np.abs(other.logits).max(initial=0))
 
 
+@pytest.mark.parametrize("kind", ["sam", "hq_sam"])
+def test_replayed_passes_give_the_same_and_are_recorded_for_few_numbers_of_objects_and_points(kind, monkeypatch):
+    options = {"refinement_passes": 3, "iou_threshold": -1.0}
+    sam = asynchronous(small_sam(kind))
+    sam.recordings = repeated_recordings(monkeypatch)
+    for count in (1, 2, 7, 8):  # 1 is computed as 2 are, and 7 as 8
+        expected, passes = decode(asynchronous(small_sam(kind)), queries(count), **options)
+        found, passes_there = decode(sam, queries(count), **options)
+        assert passes_there == passes
+        for one, other in zip(found, expected, strict=True):
+            assert one.window == other.window
+            assert one.score == pytest.approx(other.score, abs=1e-4)
+            assert np.abs(one.logits - other.logits).max(initial=0) < 1e-3 * max(1, np.abs(other.logits).max(initial=0))
+    assert len({key[2][0] for key in sam.recordings._recordings}) == 2
+
+
+def test_a_shared_network_is_asked_once_for_all_passes_of_a_frame_and_gives_the_same():
+    model, requests = SharedModel("cuda"), []
+    submit = model.submit
+    model.submit = lambda request: requests.append(request) or submit(request)
+    shared = SharedSam(asynchronous(small_sam()), "sam", CameraClient(model, "door", "decoder"))
+    options = {"refinement_passes": 3, "iou_threshold": -1.0}
+    found, _ = decode(shared, queries(3), **options)
+    model.close()
+    expected, _ = decode(asynchronous(small_sam()), queries(3), **options)
+    assert [(one.window, one.score) for one in found] == [(one.window, one.score) for one in expected]
+    assert [(request.group[1], request.units) for request in requests] == [("encode", 1), ("frame", 3 * 5)]
+
+
 @pytest.mark.parametrize("count", [1, 5, 20])
 def test_the_host_waits_at_most_three_times_a_frame_however_many_objects_and_passes(count):
     model = SamPt(asynchronous(small_sam()), iou_threshold=-1.0)
@@ -89,9 +122,12 @@ def test_the_count_of_waits_sees_what_reads_a_value_back():
 class DeviceDiscs(DiscSam):
     """Discs as tensors; the IoU of each pass is given."""
 
-    is_asynchronous = True
+    is_asynchronous, recordings = True, None
 
-    def predict_unread(self, embedding, prompts):
+    def shared_tensors(self, embedding):
+        return ()
+
+    def predict_unread(self, shared, embedding, prompts):
         no = np.zeros(len(prompts.xy), bool)
         known = SamPrompts(prompts.xy.numpy(), prompts.labels.numpy(), prompts.boxes.numpy(), None, no)
         answer = self.predict(embedding, known)

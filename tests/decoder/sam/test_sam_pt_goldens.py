@@ -31,6 +31,14 @@ def test_every_pass_of_sam_is_prompted_as_the_reference_does(golden, case):
     assert failing(rows) == []
 
 
+@pytest.mark.parametrize("case", ["two_objects", "frame_480x854", "all_hidden"])
+def test_the_passes_that_read_nothing_back_end_as_the_reference_does(golden, case):
+    numbers, sam = Golden(golden / "sam_prompting.npz"), find_sam(Weights(golden, seed=0))
+    height, width = numbers[f"{case}/original_size"].tolist()
+    embedding = embedding_of(sam, int(numbers[f"{case}/embedding_seed"]), (height, width))
+    assert failing(sam_prompting.compare_device_passes(numbers, case, sam, embedding)) == []
+
+
 def test_the_windows_of_all_variants_are_those_of_the_reference(golden):
     (file,) = golden.glob("reinit*.json")
     assert failing(reinit.compare(file, golden, Weights(golden))) == []

@@ -8,6 +8,7 @@ import time
 import pytest
 from running import until
 
+from nodes.device import DeviceNodes
 from stream.errors import ModelError
 from stream.scheduling.camera_client import CameraClient
 from stream.scheduling.fair_shares import jain_index
@@ -214,3 +215,28 @@ def test_seven_equal_cameras_beside_a_hog_are_served_alike_in_real_time():
     equal = [served[f"c{i}"] for i in range(7)]
     assert jain_index(equal) >= 0.95
     model.close()
+
+
+@pytest.mark.parametrize(
+    ("error", "lost"),
+    [
+        (RuntimeError("CUDA error: unknown error\nCompile with more to see"), "CUDA error: unknown error"),
+        (ModelError("out of memory decoding masks: CUDA out of memory"), ""),
+        (RuntimeError("mat1 and mat2 shapes cannot be multiplied"), ""),
+    ],
+)
+def test_a_lost_device_is_said_and_ends_its_process(error, lost):
+    def fail(payloads):
+        raise error
+
+    models = SharedModels()
+    model = models.device("cuda")
+    model.serve("double", fail)
+    with pytest.raises(type(error)):
+        model.submit(Request("door", "double", payload=1))
+    assert models.lost == lost
+    if lost:
+        nodes = DeviceNodes.__new__(DeviceNodes)  # without a node: what it does when the device is gone
+        nodes.models, nodes._stop, nodes._cameras = models, threading.Event(), {}
+        assert nodes.run() == 1
+    models.close()

@@ -9,13 +9,17 @@ import cv2
 import numpy as np
 import pytest
 import torch
+from repeated_recordings import repeated_recordings
 from tracker.small_pips import SIZE, clip, network, query
+from tracker.weights_by_rule import checkpoint_of
 
-from nodes.tracker.pips.backend import PipsModel
+from nodes.tracker.pips.backend import PipsModel, _fitted, _resized, make_pips
+from nodes.tracker.pips.correlation import build_pyramids, correlate
 from nodes.tracker.point_model import Trajectories
 from stream import geometry
 from stream.errors import ConfigError, ModelError
-from stream.settings.config import parse_fit_size
+from stream.settings.config import Tracker, parse_fit_size
+from stream.weights.devices import choose_precision
 
 XY = [[20, 30], [50.5, 11.25], [0, 0], [90, 60], [70, 40]]
 
@@ -208,10 +212,22 @@ def test_every_point_is_linked_for_itself_as_by_search(model):
     assert model.link(np.ones((8, 0), np.float32)).shape == (0,)
 
 
+def test_frames_are_encoded_whole_after_tf32_was_switched_off():
+    choose_precision("tracker.precision", "float32", torch.device("cuda"))
+    frames = torch.from_numpy(np.stack(clip(1))).permute(0, 3, 1, 2).float() / 128 - 1
+    encoder = network().fnet
+    with torch.inference_mode():
+        in_blocks = encoder(frames)
+    with torch.enable_grad():  # then maps are whole, as on a GPU
+        whole = encoder(frames)
+    np.testing.assert_allclose(whole.numpy(), in_blocks.numpy(), atol=1e-3)
+
+
 @pytest.mark.gpu
 @pytest.mark.skipif(not torch.cuda.is_available(), reason="needs a GPU")
 @pytest.mark.parametrize(("precision", "most_px"), [("float32", 0.01), ("bfloat16", 0.5)])
 def test_the_gpu_says_what_the_cpu_says(model, features, precision, most_px):
+    choose_precision("tracker.precision", "float32", torch.device("cuda"))
     net = copy.deepcopy(network()).cuda()
     net.compute_in(getattr(torch, precision))
     there = PipsModel(net)
@@ -219,3 +235,41 @@ def test_the_gpu_says_what_the_cpu_says(model, features, precision, most_px):
     said = there.track(window, query(there, window[0], XY), None)
     expected = model.track(features, query(model, features[0], XY), None)
     assert np.abs(said.xy - expected.xy).max() < most_px
+
+
+def test_what_is_replayed_is_what_is_computed(model, monkeypatch):
+    size, frames = (64, 96), clip(8)
+    plain, replayed = PipsModel(network(), size), PipsModel(network(), size)
+    replayed._encodes, replayed._follows = repeated_recordings(monkeypatch), repeated_recordings(monkeypatch)
+    answers = []
+    for net in (plain, replayed):
+        window = [net.encode(frame) for frame in frames]
+        answers += [
+            net.track(window, query(net, window[0], XY), None),
+            net.track(window, query(net, window[0], XY[:2]), None),
+        ]
+    for expected, found in zip(answers[:2], answers[2:], strict=True):
+        assert np.abs(found.xy - expected.xy).max() < 0.2  # frames are resized by another library: a level apart
+        assert np.abs(found.visibility - expected.visibility).max() < 0.02
+    assert len(replayed._follows._recordings) == 1  # 5 points and 2 are computed as 16
+
+
+def test_a_frame_is_resized_on_the_device_as_on_the_host_but_for_a_level():
+    rgb = cv2.GaussianBlur(np.random.default_rng(0).integers(0, 256, (90, 160, 3), np.uint8), (0, 0), 1.5)
+    for size in ((72, 128), (120, 200), (90, 160)):
+        there = _resized(torch.from_numpy(rgb), size)[0].permute(1, 2, 0).numpy()
+        assert np.abs(there - _fitted(rgb, size).astype(np.float32)).max() <= 1
+
+
+def test_products_with_whole_maps_are_those_with_the_neighbours_but_for_rounding():
+    maps = torch.randn(1, 128, 32, 40, generator=torch.Generator().manual_seed(0))
+    [exact], [rounded] = build_pyramids(maps), build_pyramids(maps.half())
+    features, coords = torch.randn(1, 7, 128), 40 * torch.rand(1, 7, 2)
+    found = correlate([rounded], features, coords)
+    assert found.dtype == torch.float32
+    assert (found - correlate([exact], features, coords)).abs().max() < 0.02
+
+
+def test_compiling_is_refused_where_the_cpu_has_loops_of_its_own(tmp_path):
+    with pytest.raises(ConfigError, match=r"tracker\.compile is true.*auto or false"):
+        make_pips(Tracker(backend="pips", checkpoint=checkpoint_of("pips", tmp_path), device="cpu", compile=True))

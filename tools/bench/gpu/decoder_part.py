@@ -16,8 +16,9 @@ from stream.messages import ObjectTrack
 from tools.bench.decoder_runs import Prompted, frame_of, network_of, predictor_of, seconds
 from tools.bench.gpu.networks import SAM_NETWORKS, SamName, sam_names
 from tools.bench.gpu.parts import Measurement
+from tools.bench.gpu.peak import flops_of, matrix_peak, share_of_peak
 from tools.bench.gpu.profiling import profile
-from tools.bench.gpu.variants import FLOAT32, computing_in, variants
+from tools.bench.gpu.variants import FLOAT32, Variant, computing_in, variants
 from tools.bench.gpu.waits import WaitCounter
 from tools.bench.rows import Row, row
 from tools.paper_settings import NEGATIVES, POSITIVES
@@ -47,13 +48,32 @@ def _measure(name: SamName, quick: bool, device: torch.device, profiles: dict[st
     for variant in variants(device):
         for side in sides:
             with computing_in(variant):
-                sam = Sam(network_of(*name, tiny=quick), device, variant.dtype, side)
-                rows.append(
-                    _timed(part, f"encode, {variant.name}, {side} px", partial(sam.encode, rgb), device, repeat)
-                )
-                if side == sides[0] and variant in (FLOAT32, variants(device)[-1]):
+                as_live = side == sides[0] and variant == variants(device)[-1]
+                # Compiled as a run does it, but only what the frames are measured with: it takes up to a minute.
+                sam = Sam(network_of(*name, tiny=quick), device, variant.dtype, side, as_live and "auto")
+                encode = partial(sam.encode, rgb)
+                what = f"encode, {variant.name}, {side} px{', compiled' if as_live and device.type == 'cuda' else ''}"
+                rows.append(_timed(part, what, encode, device, repeat))
+                if as_live and device.type == "cuda":
+                    rows += _share(part, name, rows[-1], variant, device)
+                if side == sides[0] and (as_live or variant == FLOAT32):
                     rows += _frames(part, variant.name, sam, quick, device, profiles)
     return rows
+
+
+def _share(part: str, name: SamName, encode: Row, variant: Variant, device: torch.device) -> list[Row]:
+    """Which part of the device's matrix peak an encode reaches; its operations are counted in the plain code."""
+    plain = Sam(network_of(*name, tiny=False), device, variant.dtype)
+    image = plain.prepare(frame_of())[None].to(variant.dtype)
+    with torch.inference_mode():
+        flops = flops_of(lambda: plain.encoder(image))
+    peak = matrix_peak(device, variant.dtype)
+    return [
+        row(part, f"encode, {variant.name}", "TFLOP", [flops / 1e12]),
+        row(
+            part, f"encode, {variant.name}", "% of the matrix peak", [share_of_peak(flops, encode["value"] / 1e3, peak)]
+        ),
+    ]
 
 
 def _frames(

@@ -41,7 +41,8 @@ def measure(options: argparse.Namespace, device: torch.device) -> Outcome:
     outcome = Outcome()
     for part in GPU_PARTS if options.part == "all" else (options.part,):
         module = importlib.import_module(f"tools.bench.gpu.{part}_part")
-        run_part(part, module.measurements(options, device, outcome.profiles), device, outcome)
+        measurements = module.measurements(options, device, outcome.profiles)
+        run_part(part, measurements, device, outcome, options.budget)
     return outcome
 
 
@@ -50,16 +51,17 @@ def run_part(
     measurements: list[Measurement],
     device: torch.device,
     outcome: Outcome,
+    budget_s: float = BUDGET_S,
     clock: Callable[[], float] = time.monotonic,
 ) -> None:
     """Take the measurements of a part in their order; one that fails keeps no other from being taken."""
-    ends_s = clock() + BUDGET_S
+    ends_s = clock() + budget_s
     for m in measurements:
         name = f"{part}: {m.name}"
         if m.needs_gpu and device.type == "cpu":
             outcome.not_measured[name] = m.needs_gpu
         elif clock() > ends_s:
-            outcome.not_measured[name] = f"the {BUDGET_S:g} s of the part were over"
+            outcome.not_measured[name] = f"the {budget_s:g} s of the part were over"
         else:
             print(f"gpu: {name}", file=sys.stderr)
             try:

@@ -9,9 +9,9 @@ from __future__ import annotations
 
 import argparse
 import sys
-from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 
 import numpy as np
 import torch
@@ -40,23 +40,46 @@ def measure(options: argparse.Namespace) -> list[Row]:
     device = choose_device("--device", options.device)
     cameras = CAMERAS[:2] if options.quick else CAMERAS
     repeat = 1 if options.quick else options.repeat
-    kinds = {**_sam(device, options), **_pips(device, quick=options.quick)}
-    times: dict[tuple[str, int], list[float]] = defaultdict(list)
+    network = network_of("sam" if options.quick else options.backend, options.model, options.quick)
+    sam = Sam(network, device, side=QUICK_SIDE if options.quick else SIDE)
+    pips = Pips()
+    pips.load_state_dict(pips_weights(0))
+    kinds = kinds_of_work(sam, PipsModel(pips.to(device), QUICK_SIZE if options.quick else PIPS_SIZE))
+    return [_row(part, times) for part, times in time_batches(kinds, cameras, repeat, device).items()]
+
+
+def kinds_of_work(sam: Sam, pips: PipsModel) -> dict[str, Work]:
+    """What a shared model does for a frame of each of some cameras, by name."""
+    return {**_sam(sam), **_pips(pips)}
+
+
+def time_batches(
+    kinds: Mapping[str, Work], sizes: Sequence[int], repeat: int, device: torch.device
+) -> dict[str, dict[int, list[float]]]:
+    """Seconds that each kind of work took for so many cameras at once; in turn, so that a pause hits all alike."""
+    times: dict[str, dict[int, list[float]]] = {kind: {n: [] for n in sizes} for kind in kinds}
     for work in kinds.values():
-        work(1)  # warm
+        for n in sizes if device.type == "cuda" else sizes[:1]:  # a GPU chooses kernels for each size
+            work(n)
     for i in range(repeat):
-        print(f"sharing: repetition {i + 1} of {repeat}", file=sys.stderr)
-        for part, work in kinds.items():
-            for n in cameras:
-                times[part, n].append(seconds(lambda work=work, n=n: work(n), device))  # type: ignore[misc]
-    return [_row(part, {n: times[part, n] for n in cameras}) for part in kinds]
+        print(f"batches: repetition {i + 1} of {repeat}", file=sys.stderr)
+        for kind, work in kinds.items():
+            for n in sizes:
+                times[kind][n].append(seconds(partial(work, n), device))
+    return times
 
 
-def _row(part: str, times: dict[int, list[float]]) -> Row:
+def fit_costs(times: Mapping[int, Sequence[float]]) -> CostModel:
+    """What a batch costs by its size, as the scheduler fits it."""
     model = CostModel()
     for n, durations in times.items():
         for duration in durations:
             model.add(n, duration)
+    return model
+
+
+def _row(part: str, times: Mapping[int, Sequence[float]]) -> Row:
+    model = fit_costs(times)
     saved = 1 - model.estimate_s(2) / (2 * model.estimate_s(1))
     return {
         "part": part,
@@ -70,17 +93,15 @@ def _row(part: str, times: dict[int, list[float]]) -> Row:
     }
 
 
-def _sam(device: torch.device, options: argparse.Namespace) -> dict[str, Work]:
+def _sam(sam: Sam) -> dict[str, Work]:
     """Encodes of a frame, and passes for one object a camera."""
-    network = network_of("sam" if options.quick else options.backend, options.model, options.quick)
-    sam = Sam(network, device, side=QUICK_SIDE if options.quick else SIDE)
     rgb = frame_of()
     embedding = sam.encode(rgb)
     rng = np.random.default_rng(0)
     xy = rng.uniform(100, 500, (1, POINTS, 2)).astype(np.float32)
     labels = np.ones((1, POINTS), np.int64)
     box = np.array([[100, 100, 500, 400]], np.float32)
-    low_res = torch.zeros(1, 256, 256, device=device)
+    low_res = torch.zeros(1, 256, 256, device=sam.device)
     prompts = SamPrompts(xy, labels, box, low_res, np.ones(1, bool))
     frame = PromptedFrame(embedding, sam.share(embedding), prompts)
     return {
@@ -89,11 +110,8 @@ def _sam(device: torch.device, options: argparse.Namespace) -> dict[str, Work]:
     }
 
 
-def _pips(device: torch.device, *, quick: bool) -> dict[str, Work]:
+def _pips(model: PipsModel) -> dict[str, Work]:
     """Encodes of a frame, and windows of one object a camera."""
-    network = Pips()
-    network.load_state_dict(pips_weights(0))
-    model = PipsModel(network.to(device), QUICK_SIZE if quick else PIPS_SIZE)
     rgb = frame_of()
     features = model.encode(rgb)
     xy = np.random.default_rng(1).uniform(100, 500, (POINTS, 2)).astype(np.float32)

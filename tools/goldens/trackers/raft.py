@@ -102,7 +102,7 @@ def inside(golden: Golden, kind: str, frames: Array, module: Any) -> list[Row]:
     flows["flow01_low_iters"] = torch.stack([watch["low"][i - 1][0] for i in golden[f"{kind}/low_iters"].tolist()])
     return [
         differing(f"{kind}/pad_lrtb", padding((height, width)), golden[f"{kind}/pad_lrtb"]),
-        *(farthest(f"{kind}/{n}", v.numpy(), golden[f"{kind}/{n}"], INSIDE) for n, v in values.items()),
+        *(farthest(f"{kind}/{n}", v, golden[f"{kind}/{n}"], INSIDE) for n, v in values.items()),
         differing(f"{kind}/corr_shape", watch["correlation"][0].shape, golden[f"{kind}/corr_shape"]),
-        *(farthest(f"{kind}/{n}", v.numpy(), golden[f"{kind}/{n}"], FLOW) for n, v in flows.items()),
+        *(farthest(f"{kind}/{n}", v, golden[f"{kind}/{n}"], FLOW) for n, v in flows.items()),
     ]

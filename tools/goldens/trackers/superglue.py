@@ -218,7 +218,7 @@ def _maps(module: Any, rgb: Array) -> dict[str, torch.Tensor]:
     """SuperPoint's maps of a picture."""
     detector = module.keypoint_detector
     encoder, heads, looks = detector.encoder, detector.keypoint_decoder, detector.descriptor_decoder
-    gray = to_gray(torch.from_numpy(rgb))[None, None].float() / 255
+    gray = to_gray(torch.from_numpy(rgb)).to(module.bin_score.device)[None, None].float() / 255
     maps = encoder(gray).last_hidden_state
     logits = heads.conv_score_b(heads.conv_score_a(maps).relu())[0]
     height, width = logits.shape[1:]

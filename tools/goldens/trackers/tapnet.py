@@ -38,7 +38,7 @@ def find_tapnet(golden: Golden, rgb: Array, weights: Weights) -> TapNet:
     """The network of a golden file: lying in its folder, of the seed given, or of the first seed whose stem fits."""
 
     def fits(network: TapNet) -> str:
-        stem = network.stages(_images(rgb[:1]))["stem"].permute(0, 2, 3, 1)
+        stem = network.stages(_images(rgb[:1], network))["stem"].permute(0, 2, 3, 1)
         return "stem" if farthest("", stem[0, ::8, ::8, ::8], golden["stage_stem_sub"][0], CLOSE).ok else ""
 
     return weights.find_network(
@@ -48,7 +48,7 @@ def find_tapnet(golden: Golden, rgb: Array, weights: Weights) -> TapNet:
 
 def network_rows(golden: Golden, rgb: Array, network: TapNet) -> list[Row]:
     """Stages, features, heads and tracks of the 256x256 clip."""
-    stages = network.stages(_images(rgb))
+    stages = network.stages(_images(rgb, network))
     rows = []
     for name in ("stem", "unit_0", "unit_1", "unit_2"):
         stage = stages[name].permute(0, 2, 3, 1)
@@ -95,7 +95,7 @@ def network_rows(golden: Golden, rgb: Array, network: TapNet) -> list[Row]:
 def _cut_rows(golden: Golden, rgb: Array, network: TapNet, grid: torch.Tensor) -> list[Row]:
     """How far the features change when the clip is cut: not at all more than four frames before its end."""
     theirs = golden["cut8_diff_per_frame"]
-    cut = network.encode(_images(rgb[: len(theirs)]))
+    cut = network.encode(_images(rgb[: len(theirs)], network))
     return [farthest("cut8_diff_per_frame", (cut - grid[: len(cut)]).abs().amax((1, 2, 3)), theirs, FEATURE)]
 
 
@@ -122,14 +122,14 @@ def _followed(
     network: TapNet, grid: torch.Tensor, queries_tyx: Array, watch: dict[str, torch.Tensor] | None = None
 ) -> tuple[torch.Tensor, Array, torch.Tensor]:
     """Features, tracks (N, T, 2) with the query on its own frame, and occlusion logits."""
-    features = network.describe(grid, torch.from_numpy(queries_tyx.astype(np.float32)))
+    features = network.describe(grid, torch.from_numpy(queries_tyx.astype(np.float32)).to(grid.device))
     positions, logits = network.follow(grid, features, watch)
-    xy = positions.numpy().copy()
+    xy = np.array(positions.cpu().numpy())
     xy[np.arange(len(xy)), np.rint(queries_tyx[:, 0]).astype(int)] = queries_tyx[:, :0:-1]
     return features, xy, logits
 
 
-def _images(rgb: Array) -> torch.Tensor:
-    """(T, 3, 256, 256) in -1..1."""
+def _images(rgb: Array, network: TapNet) -> torch.Tensor:
+    """(T, 3, 256, 256) in -1..1, on the network's device."""
     assert rgb.shape[1:3] == (SIDE, SIDE)
-    return 2 * (torch.from_numpy(rgb).permute(0, 3, 1, 2).float() / 255) - 1
+    return 2 * (torch.from_numpy(rgb).to(network.stem.weight.device).permute(0, 3, 1, 2).float() / 255) - 1
