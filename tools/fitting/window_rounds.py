@@ -38,7 +38,7 @@ FIRST_VALIDATION_CLIP = 200_000
 VALIDATION_FRAMES = 40
 ENOUGH_S, ENDING_S = 15.0, 5.0  # a round with less time than this is left out; what is left at the end
 CLIP_S = 3.5  # of one process, roughly: to draw a clip, or to follow its objects for three seeds
-MAY_TAKE = 1.5  # times its share of the time that is left, a part of the work may take
+MAY_TAKE = 2.0  # times its share of the time that is left, a part of the work may take
 FIRST_SHARE = 0.8  # of what a network adds, until one is chosen
 WAYS = {"plain": False, "disturbed": True}  # how the last fit goes
 
