@@ -41,6 +41,7 @@ from stream.messages import Prompt
 
 DOUBTFUL_SCORE = 0.4  # at most, of what may be another thing: not clear
 NOT_CONFIRMED = "not confirmed since a restart"  # it may never have been where its restored mask lies
+OWNED_LOGIT = 4.0  # of another object's pixels: what it holds less surely may be the object that comes out behind it
 LOOK_AGAIN = 4  # frames between two looks at a doubted return
 SURE_SCORE = 0.9  # drawn scenes, points hidden: 1 of 56 masks rated higher was wrong, 11 of 18 rated lower
 GIVEN_LOGIT = 5.0  # of a mask that a prompt gave, and minus that outside it
@@ -271,7 +272,7 @@ class Lite:
         countable = np.ones(analysis.size, np.uint8)
         for answer in others:
             x, y, width, height = answer.window
-            countable[y : y + height, x : x + width][answer.logits > 0] = 0
+            countable[y : y + height, x : x + width][answer.logits > OWNED_LOGIT] = 0
         estimate = search_lost(analysis.rgb, countable, self.memories[object_id], self.working_px)
         return None if estimate is None else self._answer(object_id, estimate)
 
