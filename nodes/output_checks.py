@@ -6,7 +6,7 @@ from nodes.renderer.sinks import check_sinks
 from stream.errors import ConfigError
 from stream.settings.cameras import camera_configs
 from stream.settings.config import Config, FleetConfig
-from stream.topology import wiring
+from stream.topology import listeners, wiring
 from stream.transport.listening import check_free
 
 
@@ -25,8 +25,12 @@ def check_outputs(config: Config) -> None:
             check_free("control.endpoint", control)
         if publish and publish == control and not publish.endswith((":0", ":*")):  # those the system chooses
             raise ConfigError(f"publisher.endpoint and control.endpoint are both {control}; each needs its own")
-    has_page = config.graph.host if in_fleet else any("web" in g.nodes and g.nodes["web"].here for _, g in graphs)
-    if config.web.endpoint and has_page:
+    here = [s for s in listeners(config) if in_fleet or any(g.nodes[s].here for _, g in graphs)]
+    if "web" in here:
         from nodes.web.door import check_page
 
         check_page(config.web)
+    if "mqtt" in here:
+        from nodes.mqtt.client import check_tls
+
+        check_tls(config.mqtt)

@@ -70,6 +70,13 @@ def _parser() -> _Parser:
     g.add_argument("--publish", metavar="ENDPOINT", help="where masks are published, for example tcp://127.0.0.1:5556")
     g.add_argument("--record", metavar="FILE.mp4", help="record the picture with its masks; FOLDER/: segments")
     g.add_argument("--save-masks", metavar="DIR", help="write a label image for each frame: 00000.png (DAVIS layout)")
+    g.add_argument("--rtsp-push", metavar="URL", help="push the picture with its masks to an RTSP server (H.264)")
+    g.add_argument(
+        "--mqtt", metavar="URL", help="tell an MQTT broker, and Home Assistant there: mqtt(s)://[USER:PASSWORD@]HOST"
+    )
+    g.add_argument(
+        "--webhook", action="append", metavar="URL", help="send events there, signed by webhooks.secret (repeatable)"
+    )
     g.add_argument(
         "--web",
         nargs="?",
@@ -101,6 +108,9 @@ _KEYS = {  # argument -> config key
     "publish": "publisher.endpoint",
     "record": "renderer.record",
     "save_masks": "renderer.save_masks",
+    "rtsp_push": "renderer.rtsp_push",
+    "mqtt": "mqtt.url",
+    "webhook": "webhooks.urls",
     "web": "web.endpoint",
     "window": "renderer.window",
     "replay_masks": "recording.replay_masks",

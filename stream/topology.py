@@ -5,11 +5,12 @@
                            +-------seeds-------+                (frames and scenes go there too, if it publishes them)
     web --uploads--> capture (where a page's own camera is the source)
     publisher --PUB--> web (where it is asked for) --requests--> supervisor
+    publisher --PUB--> mqtt, webhooks (where they are asked for)
     supervisor --commands--> every node --reports--> supervisor
 
 Where a run has several cameras, each has a graph of its own, and the run has some nodes once:
 
-    every camera's publisher --PUB--> proxy --PUB--> web, programs outside
+    every camera's publisher --PUB--> proxy --PUB--> web, mqtt, webhooks, programs outside
 
 Frames travel down the chain with what was found in them, so that no reader ever has to match two streams.
 
@@ -98,9 +99,12 @@ STAGES = {
     "renderer": Stage({"scenes": EVERY}, (), feed="scenes"),
     "publisher": Stage({"masks": EVERY, "frames": NEWEST, "scenes": NEWEST}, (), feed="masks"),
     "web": Stage({}, ()),  # hears of the feed as programs outside do, and asks for things as they do
+    "mqtt": Stage({}, ()),  # hears of the feed as programs outside do, and tells a broker
+    "webhooks": Stage({}, ()),  # likewise, and sends events to receivers
     "proxy": Stage({}, ()),  # passes on what the publishers of several cameras say
 }
-OPTIONAL = ("web", "proxy")  # stages that are there only where the config asks for them
+LISTENERS = ("web", "mqtt", "webhooks")  # stages that read what the publisher tells the world, and nothing else
+OPTIONAL = (*LISTENERS, "proxy")  # stages that are there only where the config asks for them
 SUPERVISOR = "supervisor"
 
 
@@ -201,8 +205,9 @@ def wiring(config: Config, *, in_fleet: bool = False) -> Graph:
     for topic in config.graph.endpoints:
         if topic not in TOPICS:
             raise ConfigError(f"graph.endpoints: no topic {topic!r}; {nearest(topic, TOPICS)}")
-    if in_fleet or not config.web.endpoint:
-        stages.remove("web")
+    for stage in LISTENERS:
+        if in_fleet or stage not in listeners(config):
+            stages.remove(stage)
     nodes = {stage: _node(stage, config, in_fleet) for stage in stages}
     nodes[SUPERVISOR] = _supervisor(config, {"masks": NEWEST, "reports": EVERY})
     return Graph(nodes, _edges(nodes), config.graph.endpoints, in_fleet)
@@ -210,7 +215,7 @@ def wiring(config: Config, *, in_fleet: bool = False) -> Graph:
 
 def common_wiring(config: FleetConfig) -> Graph:
     """The nodes that a run of several cameras has once."""
-    stages = ("proxy", "web") if config.web.endpoint else ("proxy",)
+    stages = ("proxy", *listeners(config))
     nodes = {
         stage: Node(
             camera="",
@@ -226,6 +231,12 @@ def common_wiring(config: FleetConfig) -> Graph:
     }
     nodes[SUPERVISOR] = _supervisor(config, {"reports": EVERY})
     return Graph(nodes, _edges(nodes), {}, in_fleet=True)
+
+
+def listeners(config: Config) -> tuple[str, ...]:
+    """The stages of `LISTENERS` that a config asks for."""
+    on = {"web": config.web.endpoint, "mqtt": config.mqtt.url, "webhooks": config.webhooks.urls}
+    return tuple(stage for stage in LISTENERS if on[stage])
 
 
 def run_wiring(config: Config) -> list[Graph]:

@@ -87,6 +87,7 @@ class OnlineGraph:
                 elif isinstance(message, Seeds):
                     self.seeds.append(message)
                     self.tracker_node.give(self.tracker, message)
+                    until(self._drawn, "the points of these seeds")
                 elif isinstance(message, Masks):
                     self.masks[message.stamp.frame_id] = message
                 else:
@@ -99,6 +100,11 @@ class OnlineGraph:
         """Hand over what the decoder follows beside the feed, if it is ready."""
         self.decoder.on_idle()
         return not self.decoder.catching_up.busy
+
+    def _drawn(self) -> bool:
+        """Let the tracker have the points that are drawn beside the feed, if they are."""
+        self.tracker.on_idle()
+        return self.tracker.background is None or not self.tracker.background.busy
 
     def seed_mask(self, object_id: int, frame_id: int) -> Array:
         """(H, W) bool: the newest mask that the decoder made of an object on a frame for the tracker."""

@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 import pytest
 from running import reserved_port
@@ -59,6 +60,19 @@ class Camera:
         self.url = f"rtsp://{credentials}127.0.0.1:{port}/cam"
         self._count_file = count_file
 
+    @property
+    def push_url(self) -> str:
+        """Where a stream may be pushed, if it was started to take one."""
+        return self.url.removesuffix("/cam") + "/live"
+
+    def taken(self) -> list[dict[str, Any]]:
+        """What was pushed until now, an entry a push: pictures, size (width, height), rgb (mean)."""
+        try:
+            taken: list[dict[str, Any]] = json.loads(self._count_file.read_text())["taken"]
+        except FileNotFoundError:
+            return []
+        return taken
+
     def sent(self) -> list[int]:
         """Frames sent to each client until now; up to 0.2 s old while the server runs, exact after `stop`."""
         try:
@@ -97,9 +111,18 @@ class Camera:
 
 @contextmanager
 def start_rtsp_server(
-    port: int = 0, *, user: str = "", password: str = "", file: str = "", size: str = "640x360", fps: int = 25
+    port: int = 0,
+    *,
+    user: str = "",
+    password: str = "",
+    file: str = "",
+    size: str = "640x360",
+    fps: int = 25,
+    take: bool = False,
 ) -> Iterator[Camera]:
     """A camera that listens on 127.0.0.1:`port` until the block ends; a user must be named then.
+
+    `take`: it also takes a stream that is pushed to it.
 
     0 is any free port. It stays this camera's own until the block ends, so that another can come back on it.
     """
@@ -119,6 +142,7 @@ def start_rtsp_server(
             "--count-file",
             str(count_file),
             "--take-orders",
+            *(["--take"] if take else []),
         ]
         process = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
         try:

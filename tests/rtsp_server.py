@@ -6,6 +6,9 @@ client was sent: {"clients": [frames of the first, frames of the second, ...], "
 
 A line on standard input changes what is sent from then on: a pattern of videotestsrc (`ball`, `black`, `white`, whose
 pictures are identical), or what happens to the encoded pictures (`whole`, `corrupt`, `undecodable`).
+
+With --take, rtsp://127.0.0.1:PORT/live takes a stream that somebody pushes (RECORD). It is decoded; the count file then
+also says `taken`: for each push {"pictures", "size", "rgb": the mean colour of a recent picture}.
 """
 
 from __future__ import annotations
@@ -26,6 +29,7 @@ gi.require_version("GstRtspServer", "1.0")
 from gi.repository import GLib, Gst, GstRtspServer  # noqa: E402
 
 MOUNT = "/cam"
+TAKING = "/live"
 COUNT_EVERY_MS = 200
 START_CODES = "video/x-h264,stream-format=byte-stream"  # by which units are found
 
@@ -61,6 +65,35 @@ class Cameras(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]
             return Gst.PadProbeReturn.OK
 
         encoder.get_static_pad("src").add_probe(Gst.PadProbeType.BUFFER, count)
+        GstRtspServer.RTSPMediaFactory.do_configure(self, media)
+
+
+class Taker(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]
+    """Takes what is pushed, decodes it, and counts the pictures."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
+        self.set_latency(0)
+        self.set_launch(
+            "( rtph264depay name=depay0 ! h264parse ! avdec_h264 ! videoconvert ! video/x-raw,format=RGB "
+            "! fakesink name=sink sync=false signal-handoffs=true )"
+        )
+        self.taken: list[dict[str, Any]] = []  # one entry a push
+
+    def do_configure(self, media: Any) -> None:
+        push: dict[str, Any] = {"pictures": 0, "size": None, "rgb": None}
+        self.taken.append(push)
+
+        def count(_sink: Any, buffer: Any, pad: Any) -> None:
+            form = pad.get_current_caps().get_structure(0)
+            push["size"] = [form.get_value("width"), form.get_value("height")]
+            if push["pictures"] % 5 == 0:
+                data = buffer.extract_dup(0, buffer.get_size())
+                push["rgb"] = [round(sum(data[i::3]) / len(data[i::3])) for i in range(3)]
+            push["pictures"] += 1
+
+        media.get_element().get_by_name("sink").connect("handoff", count)
         GstRtspServer.RTSPMediaFactory.do_configure(self, media)
 
 
@@ -152,6 +185,7 @@ def main() -> int:
     parser.add_argument("--size", default="640x360")
     parser.add_argument("--fps", type=int, default=25)
     parser.add_argument("--count-file", default="")
+    parser.add_argument("--take", action="store_true", help="take a stream that is pushed to /live")
     parser.add_argument("--take-orders", action="store_true", help="read lines from standard input")
     own = parser.parse_args()
 
@@ -164,6 +198,9 @@ def main() -> int:
     if own.user:
         require_password(server, cameras, own.user, own.password)
     server.get_mount_points().add_factory(MOUNT, cameras)
+    taker = Taker() if own.take else None
+    if taker is not None:
+        server.get_mount_points().add_factory(TAKING, taker)
     if server.attach(None) == 0:
         print(f"port {own.port} is taken", file=sys.stderr)
         return 1
@@ -171,7 +208,8 @@ def main() -> int:
     def write_counts() -> bool:
         if own.count_file:
             with open(own.count_file + ".part", "w", encoding="utf-8") as file:
-                json.dump({"clients": cameras.sent, "total": sum(cameras.sent)}, file)
+                taken = {} if taker is None else {"taken": taker.taken}
+                json.dump({"clients": cameras.sent, "total": sum(cameras.sent), **taken}, file)
             os.replace(own.count_file + ".part", own.count_file)  # a reader never sees half a file
         return True
 

@@ -16,7 +16,7 @@ from running import Run
 from nodes.decoder import backends as decoders
 from nodes.decoder.sam.prompting import PassRules
 from nodes.tracker import backends as trackers
-from nodes.tracker import query_points
+from nodes.tracker.sampling import query_points
 from stream.settings.presets import load
 from tools.goldens.sam_weights import sam_weights
 from tools.goldens.weights import pips_weights

@@ -18,10 +18,10 @@ from typing import Literal
 
 from msgspec.structs import replace
 
-from nodes.capture.backoff import Backoff
 from nodes.capture.pace import Pace
 from nodes.capture.picture_watch import PictureWatch
 from nodes.capture.source import NothingToOpenError, Picture, Source, SourceInfo
+from stream.backoff import Backoff
 from stream.commands import StartCapture
 from stream.errors import SourceError, StreamError
 from stream.geometry import MAX_PIXELS, MAX_SIDE, Size, can_travel

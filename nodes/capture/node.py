@@ -5,10 +5,10 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
-from nodes.capture.backoff import Backoff
 from nodes.capture.feed import Feed
 from nodes.capture.page_camera import UploadBox
 from nodes.capture.sources import demo_scene, make_source
+from stream.backoff import Backoff
 from stream.commands import Command, Pause, Record, RepeatPicture, Resume, StartCapture
 from stream.messages import Frame, Masks, Message, Prompt, Upload
 from stream.node import NodeContext, Stage

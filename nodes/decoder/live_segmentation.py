@@ -23,11 +23,11 @@ from nodes.decoder.model_sharing import ModelSharing
 from nodes.decoder.propagation import Propagator
 from nodes.decoder.segmentation import Decoded, Job, Segmenter
 from nodes.decoder.turns import Candidate, Turns
-from nodes.decoder.worker import SlicedTask, Worker
 from stream.crops import crop_mask
 from stream.errors import ModelError
 from stream.messages import Masks, ObjectMask, ObjectTrack, Origin, Seeds, Stamp, State, Tracks
 from stream.scheduling.requests import DeclinedError
+from stream.scheduling.worker import SlicedTask, Worker
 from stream.timing import FramePeriod
 
 log = logging.getLogger(__name__)

@@ -14,11 +14,11 @@ from nodes.decoder.segmentation import Segmenter
 from nodes.decoder.truth import TruthScore
 from nodes.decoder.turn_taking import TurnTaking
 from nodes.decoder.turns import Turns
-from nodes.decoder.worker import SlicedTask, ThreadWorker
 from stream.messages import DiscoverObjects, Masks, Message, PromptOnFrame, ReinitRequest, Scene, Seeds, Tracks
 from stream.node import NodeContext, Stage
 from stream.reports import Progress
 from stream.scheduling.camera_client import CameraClient
+from stream.scheduling.worker import SlicedTask, ThreadWorker
 from stream.settings.config import Config
 from stream.settings.options import BudgetOptions, TurnOptions, resolve
 
@@ -49,7 +49,7 @@ class DecoderStage(Stage):
         self.past_prompts = PromptsOnFrames(
             self.segmenter, node.send, node.report, None if carrying is None else carrying.keep
         )
-        self.catching_up = CatchingUp(ThreadWorker(node.wake))
+        self.catching_up = CatchingUp(ThreadWorker(node.wake, "decoder-model"))
         self.auto = config.decoder.auto > 0  # objects have other ids than a scene's truth
         self.discovery: ObjectDiscovery | None = None
         if options.discovery is not None:
@@ -117,7 +117,7 @@ class DecoderStage(Stage):
     def _beside_the_feed(self, model: MaskModel, options: BudgetOptions) -> LiveSegmenter:
         assert isinstance(model, SparingModel), "only such a model has a budget"
         budget = Budget(budget_ms=options.budget_ms, refinement_passes=options.refinement_passes)
-        worker: ThreadWorker[Timed | bool] = ThreadWorker(self.node.wake)
+        worker: ThreadWorker[Timed | bool] = ThreadWorker(self.node.wake, "decoder-model")
         sharing = None if self.client is None else ModelSharing(self.client, budget.max_age_ms / 1e3)
         return LiveSegmenter(self.segmenter, model, budget, worker, sharing=sharing)
 

@@ -14,11 +14,11 @@ from typing import Protocol
 
 import numpy as np
 
-from nodes.decoder.worker import SlicedTask
 from stream.arrays import Array
 from stream.errors import ModelError
 from stream.messages import DiscoverObjects, Frame, Masks, Tracks
 from stream.reports import Found, Proposal
+from stream.scheduling.worker import SlicedTask
 from stream.settings.options import DiscoveryOptions
 
 log = logging.getLogger(__name__)

@@ -1,7 +1,7 @@
 """Proxy: what each camera's publisher says in, the one PUB socket of the run out; subscriptions go the other way.
 
 Each publisher is subscribed to for what somebody outside subscribes to, topic by topic: so nobody makes pictures that
-nobody looks at, and no program outside can make a publisher keep more than its four topics.
+nobody looks at, and no program outside can make a publisher keep more than its five topics.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ from stream.public_wire.messages import pack_status
 from stream.reports import Progress
 from stream.settings.config import Config
 
-ROOMS = ("masks", "scenes", "status", "frames")
+ROOMS = ("masks", "scenes", "status", "frames", "events")
 CHOOSE_S = 0.05  # how soon a new subscription is passed on
 AT_ONCE = 256  # messages that are passed on in a round, so that commands and new subscribers have their turn
 

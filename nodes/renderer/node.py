@@ -18,13 +18,14 @@ from stream.drawing.painter import Painter
 from stream.errors import ConfigError
 from stream.messages import Message, Scene, Stamp
 from stream.node import NodeContext, Stage
-from stream.reports import Answer, Progress
+from stream.reports import Answer, Progress, SinkState
 from stream.settings.config import Config
 from stream.settings.recordings import recording_node
 from stream.topology import has_sinks
 
 if TYPE_CHECKING:
     from nodes.renderer.folder_recorder import FolderRecorder
+    from nodes.renderer.rtsp_push.pusher import Pusher
 
 FPS_MEMORY = 0.9  # of the shown rate: a mean over about ten frames
 
@@ -49,6 +50,7 @@ class RendererStage(Stage):
         self._recorder = Recorder(replace(own, record="") if recording_node(config) else own, config.capture.camera)
         self._label_images = LabelImages(own.save_masks) if own.save_masks else None
         self._picture = StillPicture(own.picture, own.picture_frame) if own.picture else None
+        self._pusher = _make_pusher(config, node)
         self._requests = ControlRequests(node.open_control()) if own.window else None
         self._window: Window | None = None
         if self._requests:
@@ -75,9 +77,9 @@ class RendererStage(Stage):
                 self._labels = command.labels
 
     def wants(self, topic: str) -> bool:
-        """Scenes are drawn for the sinks, for snapshots, and while a recording is on."""
+        """Scenes are drawn for the sinks, to be pushed, for snapshots, and while a recording is on."""
         recorder = self._folder_recorder or self._recorder
-        return self._wants_every_scene or recorder.on or bool(self._snapshot_requests)
+        return self._wants_every_scene or self._pusher is not None or recorder.on or bool(self._snapshot_requests)
 
     def step(self, message: Message) -> bool:
         """Draw a scene into every sink that is on."""
@@ -89,14 +91,18 @@ class RendererStage(Stage):
         recorder = self._folder_recorder
         if recorder and not recorder.drawn:
             recorder.write(scene.frame.rgb, scene.masks, self._play_ns(stamp), scene.frame.pixel_aspect)
+        if self._pusher and not self._own.push_overlay:
+            self._push(scene, scene.frame.rgb)
         draws = self._recorder.on or self._window or self._snapshot_requests or self._picture
-        if draws or (recorder and recorder.drawn):
+        if draws or (recorder and recorder.drawn) or (self._pusher and self._own.push_overlay):
             self._draw(scene)
         self._frame_id = stamp.frame_id
         return True
 
     def on_idle(self) -> None:
-        """Keep the window alive between frames."""
+        """Keep the window alive between frames, and see that what pushes does not hang."""
+        if self._pusher:
+            self._pusher.check()
         if self._window and self._requests:
             self._window.poll()
             for request, reply in self._requests.replies():
@@ -111,6 +117,8 @@ class RendererStage(Stage):
         self._recorder.close()
         if self._folder_recorder:
             self._folder_recorder.close()
+        if self._pusher:
+            self._pusher.close()
         if self._picture:
             self._picture.close()
         if self._window:
@@ -126,12 +134,13 @@ class RendererStage(Stage):
         if self._folder_recorder:
             gauges = self._folder_recorder.gauges()
         sinks = {"record": recorder, "picture": self._picture, "save_masks": self._label_images}
-        return Progress(
-            frame_id=self._frame_id,
-            counters={f"{key}_written": sink.written for key, sink in sinks.items() if sink},
-            gauges=gauges,
-            sinks={key: sink.state() for key, sink in sinks.items() if sink},
-        )
+        counters: dict[str, float] = {f"{key}_written": sink.written for key, sink in sinks.items() if sink}
+        states = {key: sink.state() for key, sink in sinks.items() if sink}
+        if self._pusher:
+            counters |= self._pusher.counters()
+            gauges["push_connected"] = float(self._pusher.connected)
+            states["rtsp_push"] = SinkState(error=self._pusher.error)
+        return Progress(frame_id=self._frame_id, counters=counters, gauges=gauges, sinks=states)
 
     def _draw(self, scene: Scene) -> None:
         stamp = scene.frame.stamp
@@ -140,6 +149,8 @@ class RendererStage(Stage):
         self._recorder.write(drawn, self._play_ns(stamp), scene.frame.pixel_aspect)
         if (recorder := self._folder_recorder) and recorder.drawn:
             recorder.write(drawn, scene.masks, self._play_ns(stamp), scene.frame.pixel_aspect)
+        if self._pusher and self._own.push_overlay:
+            self._push(scene, drawn)
         if self._window:
             self._window.show(drawn, masks, scene.frame.pixel_aspect)
         if self._picture:
@@ -147,6 +158,12 @@ class RendererStage(Stage):
         for request in self._snapshot_requests:
             self._write_snapshot(request, scene, drawn)
         self._snapshot_requests.clear()
+
+    def _push(self, scene: Scene, rgb: Array) -> None:
+        from nodes.renderer.rtsp_push.pictures import Picture
+
+        assert self._pusher is not None
+        self._pusher.offer(Picture(rgb, scene.frame.stamp.captured_ns, scene.frame.pixel_aspect))
 
     def _record(self, command: Record) -> None:
         """Switch the recording, and answer with its path."""
@@ -204,3 +221,12 @@ def _make_folder_recorder(config: Config) -> FolderRecorder | None:
     from nodes.renderer.folder_recorder import FolderRecorder  # what is off is not loaded
 
     return FolderRecorder(config)
+
+
+def _make_pusher(config: Config, node: NodeContext) -> Pusher | None:
+    """What pushes pictures to an RTSP server, where the config names one."""
+    if not config.renderer.rtsp_push:
+        return None
+    from nodes.renderer.rtsp_push.pusher import Pusher  # what is off is not loaded
+
+    return Pusher(config.renderer.rtsp_push, node.now_s)

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from functools import partial
 
 from nodes.tracker.backends import make_client, make_model
+from nodes.tracker.background_seeds import BackgroundSeeds
 from nodes.tracker.pacing import Pacer
 from nodes.tracker.tracking import PointTracker
 from stream.commands import (
@@ -29,6 +30,7 @@ from stream.node import NodeContext, Stage
 from stream.reports import Answer, Progress
 from stream.scheduling.camera_client import CameraClient
 from stream.scheduling.requests import Urgency
+from stream.scheduling.worker import ThreadWorker
 from stream.settings.config import Config
 from stream.settings.options import resolve
 
@@ -60,6 +62,8 @@ class TrackerStage(Stage):
         self.node = node
         self.tracker = tracker
         self.pacer = pacer  # None: a lossless feed, which leaves nothing out
+        # draws points while a live feed goes on; None: a lossless feed waits for them, and is the same each time
+        self.background = None if pacer is None else BackgroundSeeds(tracker, ThreadWorker(node.wake, "tracker-points"))
         self.client = client  # of a model that other cameras use, too, on a live feed
         self.seeds_timeout_s = seeds_timeout_s  # a decoder that takes longer is hung, and is restarted
         self.waiting_since_s: float | None = None
@@ -120,10 +124,16 @@ class TrackerStage(Stage):
             case Frame():
                 return self._take_frame(message)
             case Seeds():
-                if self.pacer is not None:
-                    self.pacer.masks_came(message.frame_id, self.node.now_s())
-                self.tracker.reseed(message)
+                if self.background is None:
+                    self.tracker.reseed(message)
+                else:
+                    self._taken(self.background.add(message))
         return False
+
+    def on_idle(self) -> None:
+        """Let the tracker have the points that have been drawn beside the feed."""
+        if self.background is not None:
+            self._taken(self.background.collect())
 
     def finish(self) -> None:
         """The feed has ended: send what waits for the boundary."""
@@ -138,6 +148,12 @@ class TrackerStage(Stage):
         )
 
     # --- parts ------------------------------------------------------------------------------------------------------
+
+    def _taken(self, seeds: Sequence[Seeds]) -> None:
+        """The tracker has taken the masks of these frames."""
+        if self.pacer is not None:
+            for s in seeds:
+                self.pacer.masks_came(s.frame_id, self.node.now_s())
 
     def _give(self, prompt: Prompt, request: int) -> None:
         if prompt.frame is not None or prompt.candidate is not None:

@@ -16,6 +16,9 @@ from stream.timing import FramePeriod
 
 MARGIN = 1.15  # steps vary by some per cent: a stride that just fits would be missed every second time
 QUICK_STEPS, MUCH_TOO_LONG = 3, 2  # so many steps in a row that would fit twice into the stride end it
+# Steps longer than OUTLIER times the median leave a gap, since a stride for them would halve the rate or worse, unless
+# they are more than this share of all.
+OUTLIER, FEW = 2, 1 / 4
 OVERDUE = 2  # of a stride's own time: a frame is taken then, wherever the count is
 
 
@@ -36,7 +39,7 @@ class Pacer:
         self.in_step = False  # the last frame's step is not over
         self.period = FramePeriod()
         self.step_times_s: list[float] = []  # of each frame of this window, from taking it to being ready for the next
-        self.slowest_s = 0.0  # in the window before
+        self.earlier_times_s: list[float] = []  # the same of the window before
         self.masks_s = 0.0  # how long the masks of a boundary take to come: the next window may not end earlier
         self.awaited_masks: tuple[int, float] | None = None  # frame_id whose masks are on their way, and since when
         self.warmed_up = False  # the first step is over, whose time says nothing: caches fill, libraries load
@@ -84,7 +87,7 @@ class Pacer:
         """A window ends: choose the stride of the next."""
         if self.step_times_s:
             self._choose()
-            self.timed_a_window, self.slowest_s = True, max(self.step_times_s)
+            self.timed_a_window, self.earlier_times_s = True, self.step_times_s
         self.step_times_s = []
 
     def _shorten(self) -> None:
@@ -94,16 +97,22 @@ class Pacer:
         """
         lately = self.step_times_s[-QUICK_STEPS:]
         if self.stride > 1 and len(lately) == QUICK_STEPS and MARGIN * max(lately) < self.stride_s / MUCH_TOO_LONG:
-            self.step_times_s, self.slowest_s = lately, max(lately)
+            self.step_times_s, self.earlier_times_s = lately, lately
             self._choose()
 
     def _choose(self) -> None:
-        """Every frame, while most steps are quick enough; else by the slowest of this window and the one before."""
+        """Every frame, while most steps are quick enough; else by the slowest of this window and the one before.
+
+        A few outliers are left out: where one step in seven takes eight times as long as the others, a stride for it
+        would pass seven frames of eight over for good, and one for the others leaves a gap of eight once a window.
+        """
         if not (period_s := self.period.s):
             return
         step_s = sorted(self.step_times_s)[len(self.step_times_s) // 2]
         if MARGIN * step_s > period_s:  # a frame that is missed breaks the spacing; one that waits costs little
-            step_s = max(*self.step_times_s, self.slowest_s)
+            times_s = [*self.step_times_s, *self.earlier_times_s]
+            usual_s = [t for t in times_s if t <= OUTLIER * step_s]
+            step_s = max(usual_s if len(times_s) - len(usual_s) <= FEW * len(times_s) else times_s)
         step_s = max(step_s, self.masks_s / self.steps)
         self.stride = max(1, math.ceil(MARGIN * step_s / period_s))
         self.stride_s = self.stride * period_s

@@ -19,8 +19,8 @@ from nodes.tracker.frame_buffer import BufferedFrame, FrameBuffer
 from nodes.tracker.linking import BoundaryLinking
 from nodes.tracker.past_frames import PastFrames, Pin, thin, unchanged
 from nodes.tracker.point_model import PointModel
-from nodes.tracker.point_sampling import PointSampler
 from nodes.tracker.point_set import PointSet
+from nodes.tracker.sampling.point_sampling import PointSampler
 from nodes.tracker.tracked_object import TrackedObject
 from stream.arrays import Array
 from stream.errors import PromptError

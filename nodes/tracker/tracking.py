@@ -15,8 +15,7 @@ visible`; docs/sam_pt.md, b.5). Then `emit: horizon` answers with the frames tha
 
 from __future__ import annotations
 
-import logging
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 
 from nodes.tracker import windows
@@ -25,17 +24,16 @@ from nodes.tracker.frame_buffer import BufferedFrame, FrameBuffer
 from nodes.tracker.linking import make_linking
 from nodes.tracker.past_frames import PastFrames
 from nodes.tracker.point_model import PointModel
-from nodes.tracker.point_sampling import PointSampler, RandomSources
-from nodes.tracker.point_set import PointSet, lacks_region
+from nodes.tracker.point_set import PointSet
 from nodes.tracker.prompt_queue import PromptQueue
 from nodes.tracker.prompts_on_frames import PastPoints, PastPrompts
+from nodes.tracker.sampling.point_sampling import DrawnPoints, PointSampler, RandomSources
+from nodes.tracker.seed_targets import SeedTargets
 from nodes.tracker.tracked_object import TrackedObject
 from stream.crops import uncrop_mask
 from stream.errors import PromptError
 from stream.messages import Frame, Prompt, PromptOnFrame, ReinitRequest, Seeds, Tracks
 from stream.settings.options import TrackerOptions
-
-log = logging.getLogger(__name__)
 
 BUFFER_HORIZONS = 2  # how long Seeds may be on their way and still be caught up, in horizons
 
@@ -61,6 +59,7 @@ class PointTracker:
         self.past = PastFrames(BUFFER_HORIZONS * options.horizon)
         self.past_points = PastPoints(model, self.buffer, self.past, self.linking, options.horizon)
         self.past_prompts = PastPrompts(self.past, self.past_points, self.sampler, options, self.together)
+        self.seed_targets = SeedTargets(model, self.past_points, options.reinit)
         self.reset()
 
     def reset(self) -> None:
@@ -191,29 +190,31 @@ class PointTracker:
         self.linking.reach(self._point_sets(self.objects), self.pending.newest_id)
         return [*self.pending.take(self.pending.newest_id, self.objects, [])]
 
-    def reseed(self, seeds: Seeds) -> None:
-        """Take the decoder's answer: new points on the frame it belongs to, caught up by the next step."""
+    def reseed(self, seeds: Seeds, drawn: Mapping[int, DrawnPoints] | None = None) -> None:
+        """Take the decoder's answer: new points on the frame it belongs to, caught up by the next step.
+
+        `drawn`: where the points of an object, by its id, have been drawn before.
+        """
         self.awaited_seeds = {i for i in self.awaited_seeds if i > seeds.frame_id}
         self.past_prompts.awaited.discard(seeds.frame_id)
         for seed in seeds.objects:
-            frame_id = seeds.frame_id if seed.frame_id < 0 else seed.frame_id
-            chain = self.past_points.chain_from(frame_id, seeds.epoch)
-            if not chain or chain[0].frame.size != seeds.size:
-                log.info("seeds of frame %d came too late; the old points stay", frame_id)
+            target = self.seed_targets.find(seeds, seed, self.objects)
+            if target is None:
                 continue
-            tracked = self.objects.get(seed.object_id)
-            prompted = tracked is not None and frame_id == tracked.prompt_frame
-            if tracked is None or (frame_id < tracked.mask_frame and not prompted) or seed.bbox[2] == 0:
-                continue
-            tracked.keep_mask(seed, chain[0].frame)
-            if self.goes_back and not prompted and tracked.anchor is not None and frame_id < tracked.anchor:
+            tracked, frame_id = target.tracked, target.frame_id
+            tracked.keep_mask(seed, target.frame)
+            if self.goes_back and not target.prompted and tracked.anchor is not None and frame_id < tracked.anchor:
                 for o in self.objects.values() if self.together else [tracked]:
                     o.go_back([i for i in self.buffer.ids if i >= frame_id], self.horizon)
-            redraws = (prompted and tracked.redraws) or lacks_region(self.model, tracked.point_sets)
-            if self.reinit or not tracked.point_sets or redraws:
-                mask = uncrop_mask(seed.bbox, seed.mask, seeds.size)
-                draw = partial(self.sampler.sample, object_id=seed.object_id, mask=mask, objects=len(self.objects))
-                tracked.replace_points([self.past_points.draw(chain, draw, tracked.window_ends)])
+            if target.draws:
+                draw = partial(
+                    self.sampler.sample,
+                    object_id=seed.object_id,
+                    mask=uncrop_mask(seed.bbox, seed.mask, seeds.size),
+                    objects=len(self.objects),
+                    drawn=(drawn or {}).get(seed.object_id),
+                )
+                tracked.replace_points([self.past_points.draw(target.chain, draw, tracked.window_ends)])
 
     # --- parts of a step --------------------------------------------------------------------------------------------
 

@@ -16,6 +16,7 @@ from prometheus_client.registry import Collector
 
 from nodes.web.counts import Counts
 from nodes.web.hub import Hub
+from nodes.web.integration_metrics import integration_families
 
 STATES = ("starting", "running", "degraded", "interrupted", "paused", "ended")
 OBJECT_STATES = ("starting", "tracked", "uncertain", "lost", "reacquired")
@@ -60,6 +61,7 @@ class RunCollector(Collector):
         yield from self._nodes(runs)
         yield from self._objects(runs)
         yield from self._sharing(runs)
+        yield from integration_families(runs)
         yield self._latency()
 
     def _frames(self, runs: dict[str, dict[str, Any]]) -> Iterator[Family]:

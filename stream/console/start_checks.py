@@ -10,6 +10,7 @@ from stream.errors import ConfigError, SourceError
 from stream.settings.addresses import source_kind, source_path
 from stream.settings.cameras import camera_configs
 from stream.settings.config import Config, FleetConfig
+from stream.settings.integrations import check_mqtt_files, check_mqtt_packages
 from stream.settings.options import MASK_BACKENDS, POINT_BACKENDS
 from stream.settings.web_access import check_web_files, check_web_packages
 from stream.transport.descriptors import raise_descriptor_limit
@@ -21,17 +22,20 @@ if TYPE_CHECKING:
 def check_start(config: Config) -> None:
     """Refuse what can't work before anything is started: nodes out of reach of each other, a file that is not there."""
     raise_descriptor_limit(threads=config.supervisor.threads)
-    from stream.topology import wiring
+    from stream.topology import listeners, wiring
 
     in_fleet = isinstance(config, FleetConfig)
     for name, own in camera_configs(config).items():
         graph = wiring(own, in_fleet=in_fleet)
         graph.check()
         check_camera(own, f"cameras.{name}: " if in_fleet else "", graph)
-        has_page = bool(config.web.endpoint) if in_fleet else "web" in graph.nodes and graph.nodes["web"].here
-    if has_page:
+        here = [stage for stage in listeners(config) if in_fleet or graph.nodes[stage].here]
+    if "web" in here:
         check_web_packages()
         check_web_files(config.web)
+    if "mqtt" in here:
+        check_mqtt_packages()
+        check_mqtt_files(config.mqtt)
 
 
 def check_camera(config: Config, where: str = "", graph: Graph | None = None) -> None:

@@ -1,1 +1,1 @@
-"""A model that several cameras share: whose request is served when, with whom, and which are answered at once."""
+"""A model that several cameras share: whose request is served when, with whom; the thread that works beside a feed."""

@@ -20,6 +20,8 @@ NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _KEY = re.compile(r"cameras\.([A-Za-z0-9._-]{1,64})\.(\w+)\.(\w+)")
 ONCE = {  # section -> its keys that are one for all cameras; None: all
     "web": None,
+    "mqtt": None,
+    "webhooks": None,
     "log": None,
     "graph": None,
     "publisher": ("endpoint",),
@@ -31,6 +33,7 @@ WRITTEN = (  # paths that two cameras would spoil for each other
     ("renderer", "record"),
     ("renderer", "save_masks"),
     ("renderer", "picture"),
+    ("renderer", "rtsp_push"),
 )
 
 Build = Callable[[dict[str, Any]], Config]

@@ -27,6 +27,8 @@ def words_of(kind: Any) -> tuple[str, ...]:
     """The words that a value of this type may be; none where it takes no words."""
     if get_origin(kind) is Literal:
         return get_args(kind)
+    if get_origin(kind) is tuple:  # words in a list are no value themselves
+        return ()
     return tuple(word for part in get_args(kind) for word in words_of(part))
 
 
@@ -50,7 +52,8 @@ def _beside_words(kind: Any) -> list[str]:
     if origin in (Union, UnionType):
         return [text for part in get_args(kind) for text in _beside_words(part)]
     if origin is tuple:
-        return ["a list of texts, such as [a, b]"]
+        words = words_of(get_args(kind)[0])
+        return [f"a list out of {', '.join(words)}" if words else "a list of texts, such as [a, b]"]
     if origin is dict:
         return ["names with texts, such as {a: b}"]
     return ["text"] if kind is str else [_number(kind, [])]

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from msgspec import Meta
 
 from stream.settings.addresses import LIVE_KINDS, source_kind
+from stream.settings.integrations import Mqtt, Webhooks
 from stream.settings.section import Section as Section  # others take it from here
 from stream.settings.zones import Zones
 
@@ -129,6 +130,8 @@ class Renderer(Section, frozen=True):
     # of a file: a new recording after so long, named by its time; 0: one file
     segment_s: Annotated[float, Meta(ge=0)] = 0.0
     save_masks: str = ""  # folder for label images
+    rtsp_push: str = ""  # rtsp://... of a server that takes a stream; empty: off
+    push_overlay: bool = True  # masks are drawn into what is pushed; false: the picture as it came
     window: bool = False  # in a preset also auto: a window where there is a screen, else the page (web.endpoint)
     snapshots: str = "."  # folder that snapshots are written to
     picture: str = ""  # PNG of one frame with its masks, written at the end
@@ -233,11 +236,14 @@ class Config(Section, frozen=True):
     log: Log = Log()
     recording: Recording = Recording()
     zones: Zones = Zones()
+    mqtt: Mqtt = Mqtt()
+    webhooks: Webhooks = Webhooks()
 
     @property
     def publishes_scenes(self) -> bool:
-        """Whether pictures go out together with their masks: where it is asked for, and where the page shows them."""
-        return self.publisher.scenes or bool(self.web.endpoint)
+        """Whether pictures go out together with their masks: where it is asked for, and where something shows them."""
+        shown = self.web.endpoint or (self.mqtt.url and self.mqtt.snapshot_s)
+        return self.publisher.scenes or bool(shown)
 
     @property
     def live(self) -> bool:

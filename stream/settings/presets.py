@@ -18,6 +18,7 @@ from stream.settings.addresses import check_endpoint, check_rtsp, source_kind
 from stream.settings.cameras import add_cameras, camera_key, lay_over
 from stream.settings.choices import needed, type_of, words_of
 from stream.settings.config import Config, Section, Tracker, parse_fit_size, parse_size
+from stream.settings.integrations import check_mqtt, check_rtsp_push, check_webhooks
 from stream.settings.options import POINT_BACKENDS
 from stream.settings.screen import choose_page, choose_screen
 from stream.settings.secrets import redact, remember
@@ -222,6 +223,9 @@ def _check(config: Config) -> None:
         raise ConfigError("--window needs a process of its own; leave out --threads")
     _check_tracker(config.tracker)
     check_web(config.web, insecure=config.graph.insecure)
+    check_mqtt(config.mqtt)
+    check_webhooks(config.webhooks)
+    check_rtsp_push(config.renderer.rtsp_push)
     for name in ("demo_size", "camera_size"):
         text = getattr(c, name)
         if text and min(parse_size(text)) < 64:

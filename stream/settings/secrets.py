@@ -20,11 +20,16 @@ _NAMED = re.compile(r"(?i)\b((?:user(?:name)?|login|pass(?:word|wd)?|pwd|token|s
 # All up to the last @ may be user and password: a password may hold an @ or a / itself (help texts are let alone).
 _CREDENTIALS = re.compile(r"(\b[A-Za-z][A-Za-z0-9+.-]*://)(?!\[?USER:PASSWORD)(?!\*\*\*@)[^\s\"']*@")
 
+# a key of the config, on a command line, whose value is a secret by itself
+_SECRET_KEY = re.compile(r"(?:--set=)?(?:webhooks\.secret)=(.+)", re.DOTALL)
+
 _remembered: dict[str, str] = {}  # what to hide -> what to show instead
 
 
 def remember(text: str) -> None:
-    """Hide the credentials of the address in `text`, if there is one, in all that is redacted from now on."""
+    """Hide the credentials of the address in `text`, if there is one, and a secret of the config in it, from now on."""
+    if secret := _SECRET_KEY.match(text):
+        remember_secret(secret[1])
     scheme = _SCHEME.search(text)
     if scheme is None:
         return
@@ -40,6 +45,12 @@ def remember(text: str) -> None:
             _hide(value, HIDDEN)
 
 
+def remember_secret(text: str) -> None:
+    """Hide a secret that is no address in all that is redacted from now on."""
+    if len(text) >= SHORTEST:
+        _hide(text, HIDDEN)
+
+
 def redact(text: str) -> str:
     """`text` without the user names, passwords and tokens of the addresses in it."""
     for secret, shown in _remembered.items():
@@ -48,7 +59,9 @@ def redact(text: str) -> str:
 
 
 def has_credentials(text: str) -> bool:
-    """Whether an address in `text` holds something to hide."""
+    """Whether `text` holds something to hide: a secret of the config, or an address with one."""
+    if _SECRET_KEY.match(text):
+        return True
     scheme = _SCHEME.search(text)
     return scheme is not None and ("@" in text[scheme.end() :] or _NAMED.search(text[scheme.end() :]) is not None)
 

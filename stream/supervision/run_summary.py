@@ -18,6 +18,11 @@ SINKS = ("record", "picture", "save_masks")  # keys of the renderer's config
 DAMAGE = ("damaged_packets", "corrupt_pictures", "too_large")  # what came of the source and was no whole picture
 REFUSED = ("keys", "connections", "requests")  # that are not allowed; that find no room; that come too often
 SHARED = ("frames", "served", "late", "replaced", "misses")  # asked for; answered; too late; gave way; overdue
+INTEGRATIONS = {  # node -> its counters, and its gauges
+    "mqtt": (("connections", "published", "dropped_events"), ("connected",)),
+    "webhooks": (("delivered", "dead_letters", "dropped", "failed_attempts"), ("waiting", "failing")),
+}
+PUSHED = ("pushed", "passed_over", "connections")  # pictures to an RTSP server; those that gave way to newer ones
 BUDGET = ("frame_ms", "encode_ms", "refinement_passes")  # what a frame may cost, what it costs, what it gets
 
 
@@ -93,7 +98,25 @@ def summarise(
             for key in sinks
             if key in states and written[key] and states[key].path
         }
-    return summary
+    if session.config.renderer.rtsp_push:
+        pushed, now = counters["renderer"], gauges["renderer"]
+        summary["rtsp_push"] = {
+            "connected": bool(now.get("push_connected")),
+            **{key: int(pushed.get(f"push_{key}", 0)) for key in PUSHED},
+            "error": states["rtsp_push"].error if "rtsp_push" in states else "",
+        }
+    return summary | integration_entries(nodes)
+
+
+def integration_entries(nodes: Mapping[str, SupervisedNode]) -> dict[str, dict[str, int]]:
+    """What the nodes that tell other systems say of it: those of them that there are."""
+    found = {}
+    for stage, (counters, gauges) in INTEGRATIONS.items():
+        if (node := nodes.get(stage)) is not None:
+            totals, now = node.counters.totals(node.health), node.health.progress.gauges if node.health else {}
+            found[stage] = {key: int(totals.get(key, 0)) for key in counters}
+            found[stage] |= {key: int(now.get(key, 0)) for key in gauges}
+    return found
 
 
 def _sharing(counters: Mapping[str, float], gauges: Mapping[str, float]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import ctypes
 import logging
 from collections.abc import Iterator
 from typing import Any
@@ -62,7 +63,8 @@ def upload(values: Array, device: torch.device) -> Tensor:
     if device.type != "cuda":
         return torch.tensor(np.ascontiguousarray(values), device=device)
     on_host = torch.empty(values.shape, dtype=getattr(torch, values.dtype.name), pin_memory=True)
-    on_host.numpy()[...] = values
+    whole = np.ascontiguousarray(values)
+    ctypes.memmove(on_host.data_ptr(), whole.ctypes.data, whole.nbytes)
     return on_host.to(device, non_blocking=True)  # PyTorch gives its memory to nobody before it was fetched
 
 

@@ -40,7 +40,8 @@ def test_messages_are_passed_on_as_they_are(proxy):
     [
         ({"masks/"}, {"masks/door", "masks/hall"}),
         ({"scenes/hall"}, {"scenes/hall"}),
-        ({""}, {f"{room}/{name}" for room in ("masks", "scenes", "status", "frames") for name in CAMERAS}),
+        ({"events/"}, {"events/door", "events/hall"}),
+        ({""}, {f"{room}/{name}" for room in ("masks", "scenes", "status", "frames", "events") for name in CAMERAS}),
         ({"nonsense"}, set()),
     ],
 )

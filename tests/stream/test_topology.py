@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 
 from stream.errors import ConfigError
-from stream.settings.presets import load
-from stream.topology import OPTIONAL, STAGES, TOPICS, Delivery, wiring
+from stream.settings.presets import build, load
+from stream.topology import OPTIONAL, STAGES, TOPICS, Delivery, common_wiring, wiring
 
 
 def graph(preset="lite", **keys):
@@ -118,8 +118,33 @@ def test_an_endpoint_of_the_config_moves_a_topic_off_the_run_folder():
     assert moved.endpoint("frames", "ipc:///run/") == "ipc:///run/frames"
 
 
-def test_the_web_node_is_there_where_the_config_names_its_address_and_reads_nothing_of_the_feed():
-    assert "web" not in graph().nodes
-    made = graph(web__endpoint="127.0.0.1:0")
-    assert made.supervised == (*ALWAYS, "web")
-    assert [edge.topic for edge in made.inputs("web")] == ["commands"]
+ASKED_FOR = {
+    "web": {"web__endpoint": "127.0.0.1:0"},
+    "mqtt": {"mqtt__url": "mqtt://127.0.0.1"},
+    "webhooks": {"webhooks__urls": ["http://127.0.0.1/hook"], "webhooks__secret": "0123456789abcdef"},
+}
+
+
+@pytest.mark.parametrize("stage", ASKED_FOR)
+def test_a_node_that_listens_is_there_where_it_is_asked_for_and_reads_nothing_of_the_feed(stage):
+    assert stage not in graph().nodes
+    made = graph(**ASKED_FOR[stage])
+    assert made.supervised == (*ALWAYS, stage)
+    assert [edge.topic for edge in made.inputs(stage)] == ["commands"]
+
+
+def test_a_run_of_several_cameras_has_each_of_them_once():
+    keys = {key.replace("__", "."): value for keys in ASKED_FOR.values() for key, value in keys.items()}
+    tree = {}
+    for key, value in keys.items():
+        section, name = key.split(".")
+        tree.setdefault(section, {})[name] = value
+    fleet = build({**tree, "cameras": {"door": {}, "hall": {}}})
+    assert common_wiring(fleet).supervised == ("proxy", *ASKED_FOR)
+    assert wiring(fleet.cameras["door"], in_fleet=True).supervised == ALWAYS
+
+
+def test_pictures_go_to_the_publisher_where_a_broker_is_to_have_some():
+    broker = ASKED_FOR["mqtt"]
+    assert "scenes" not in reads("publisher", **broker)
+    assert reads("publisher", **broker, mqtt__snapshot_s=5.0)["scenes"] == "newest"

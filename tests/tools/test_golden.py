@@ -11,9 +11,9 @@ torch = pytest.importorskip("torch")
 
 from simulated_gpu import simulated_gpu  # noqa: E402
 
-from nodes.tracker.medoids import kmedoids  # noqa: E402
 from nodes.tracker.pips.correlation import build_pyramids, correlate, look_up  # noqa: E402
 from nodes.tracker.pips.network import embed  # noqa: E402
+from nodes.tracker.sampling.medoids import kmedoids  # noqa: E402
 from stream.errors import ConfigError  # noqa: E402
 from tools import golden as tool  # noqa: E402
 from tools.goldens import folder_weights  # noqa: E402

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+from running import until
 from tracker.small_pips import textured
 
 from nodes.tracker.node import make_stage
@@ -33,8 +34,8 @@ class LiveFeed:
 
     def run(self, frames: int) -> None:
         """So many frames more."""
-        until = self.frame_id + frames
-        while self.frame_id < until:
+        last = self.frame_id + frames
+        while self.frame_id < last:
             newest = int(self.node.time_s / PERIOD_S)
             if newest <= self.frame_id:
                 newest = self.frame_id + 1
@@ -84,3 +85,9 @@ class LiveFeed:
             objects = tuple(Seed(object_id=i, bbox=MASK, mask=mask) for i in tracks.seeds_for)
             stamp = tracks.frame.stamp
             self.node.give(self.stage, Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=SIZE, objects=objects))
+            until(self._drawn, "the points of these seeds")
+
+    def _drawn(self) -> bool:
+        """Let the tracker have the points that are drawn beside the feed, if they are."""
+        self.stage.on_idle()
+        return not self.stage.background.busy

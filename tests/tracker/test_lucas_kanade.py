@@ -9,7 +9,7 @@ import numpy as np
 
 from nodes.tracker.lucas_kanade import LucasKanade
 from nodes.tracker.point_model import Points
-from nodes.tracker.query_points import draw_positives
+from nodes.tracker.sampling.query_points import draw_positives
 
 
 def texture(seed: int, size: tuple[int, int]) -> np.ndarray:

@@ -126,3 +126,16 @@ def test_a_stall_of_the_network_does_not_thin_the_windows_that_follow():
 def test_a_window_paced_by_one_very_slow_step_is_shortened_while_it_lasts():
     taken = follow(lambda i: 4.0 if i in (15, 17) else 0.5 if 15 < i < 22 else 0.01, frames=80)
     assert (np.diff(taken) > 50).sum() <= 4  # the two slow steps themselves, and two before it is noticed
+
+
+@pytest.mark.parametrize("slow_s", [0.3, 0.5])
+def test_one_step_in_seven_that_takes_many_times_as_long_leaves_a_gap_of_its_own_length_alone(slow_s):
+    taken = follow(lambda i: slow_s if i % 7 == 3 else 0.05, frames=100)
+    for spacing in gaps(taken)[3:]:
+        assert sorted(spacing)[:-1] == [2] * 6
+        assert max(spacing) <= slow_s / PERIOD_S + 1
+
+
+def test_many_slow_steps_among_quick_ones_do_not_break_the_spacing():
+    spacing = gaps(follow(lambda i: 0.3 if i % 7 in (1, 3, 5) else 0.05, frames=100))
+    assert all(len(set(g)) == 1 for g in spacing[3:]), spacing

@@ -25,6 +25,9 @@ STATUS = {
         "service_ratio": 0.9,
         "device": {"batch_occupancy": 2.5, "jain_index": 0.98, "queue_age_ms": {"p50": 10.0, "p99": 250.0}},
     },
+    "mqtt": {"connections": 2, "published": 90, "dropped_events": 3, "connected": 1},
+    "webhooks": {"delivered": 7, "dead_letters": 1, "dropped": 2, "failed_attempts": 5, "waiting": 4, "failing": 1},
+    "rtsp_push": {"connected": True, "pushed": 80, "passed_over": 6, "connections": 1, "error": ""},
     "reconnects": 2,
     "damage": {"damaged_packets": 5, "corrupt_pictures": 4, "too_large": 0},
     "objects": [{"id": 1, "state": "tracked"}, {"id": 2, "state": "lost"}, {"id": 3, "state": "tracked"}],
@@ -95,6 +98,10 @@ def test_the_numbers_of_the_run_and_of_the_page_are_there():
             assert value("sam_pt_shared_model_seconds_total", camera=CAMERA) == 2.5
             assert value("sam_pt_shared_jain_index", camera=CAMERA) == 0.98
             assert value("sam_pt_shared_queue_age_seconds", camera=CAMERA) == 0.25
+            assert value("sam_pt_push_pictures_total", camera=CAMERA, outcome="passed_over") == 6
+            assert value("sam_pt_mqtt_connected") == 1
+            assert value("sam_pt_webhook_events_total", outcome="dead_letters") == 1
+            assert value("sam_pt_webhook_waiting") == 4
             assert value("sam_pt_node_restarts_total", camera=CAMERA, node="tracker") == 1
             assert value("sam_pt_node_memory_bytes", camera=CAMERA, node="tracker") == 100 * 2**20
             assert value("sam_pt_node_memory_bytes", camera=CAMERA, node="supervisor") == 40 * 2**20

@@ -8,6 +8,8 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
+import cv2
+
 
 def describe() -> dict[str, Any]:
     """CPU, cores, memory, and the versions that matter for speed."""
@@ -19,7 +21,7 @@ def describe() -> dict[str, Any]:
         "system": f"{platform.system()} {platform.release()}",
         "python": platform.python_version(),
         "numpy": version("numpy"),
-        "opencv": version("opencv-python"),
+        "opencv": cv2.__version__,  # by whatever name it was installed
         "av": version("av"),
         "pyzmq": version("pyzmq"),
         **_torch(),

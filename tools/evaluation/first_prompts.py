@@ -6,7 +6,7 @@ from typing import Literal
 
 import numpy as np
 
-from nodes.tracker.query_points import draw_negatives, draw_positives
+from nodes.tracker.sampling.query_points import draw_negatives, draw_positives
 from stream.arrays import Array
 from stream.crops import crop_mask
 from stream.messages import Prompt

@@ -19,7 +19,7 @@ from torch.nn import functional
 
 from nodes.tracker.pips.checkpoint import load_pips
 from nodes.tracker.pips.network import Pips
-from nodes.tracker.query_points import by_random
+from nodes.tracker.sampling.query_points import by_random
 from stream.errors import CheckpointError, ConfigError
 from tools.goldens.recorded_choices import TorchSource
 from tools.goldens.rows import Golden, clip_of, unpack

@@ -6,8 +6,8 @@ from pathlib import Path
 
 import numpy as np
 
-from nodes.tracker import query_points as rules
-from nodes.tracker.medoids import distance_sum, kmedoids
+from nodes.tracker.sampling import query_points as rules
+from nodes.tracker.sampling.medoids import distance_sum, kmedoids
 from stream.arrays import Array
 from stream.errors import ConfigError
 from tools.goldens.folder_weights import Weights

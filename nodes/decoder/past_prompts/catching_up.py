@@ -13,8 +13,8 @@ from __future__ import annotations
 from collections.abc import Set
 from typing import Protocol
 
-from nodes.decoder.worker import Worker
 from stream.messages import Frame
+from stream.scheduling.worker import Worker
 
 AT_ONCE = 2  # frames that are left: they are followed on the loop's thread
 ROUNDS = 4  # on the thread; what is left then is thinned

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from typing import Any, Protocol
 
@@ -66,6 +66,7 @@ class CameraRun(NodeGroup):
         self._observe_at_s = 0.0
         self._status_at_s = 0.0
         self._tick_at_s = 0.0
+        self._integrations: Mapping[str, Any] = {}  # of the run, where it has several cameras
 
     def configure(self, config: Config, graph: Graph, stages: Collection[str]) -> None:
         """Go on with this config."""
@@ -120,8 +121,13 @@ class CameraRun(NodeGroup):
         self._condition.judge(self._signs(now_s), now_s)
         summary |= describe(self._condition, self._signs(now_s), now_s, time.time())
         summary |= describe_failure(self.error)
+        summary |= self._integrations
         summary["nodes"]["supervisor"] = measure_supervisor()
         return summary
+
+    def take_integrations(self, entries: Mapping[str, Any]) -> None:
+        """What the run tells other systems of all cameras, for this one's status."""
+        self._integrations = entries
 
     def close(self) -> None:
         """Let go of the journal and the sockets."""

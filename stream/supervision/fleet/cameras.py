@@ -195,6 +195,7 @@ class Cameras:
             malformed={**self._clients.malformed(), **self.common.malformed},
             refused=_added(self._clients.refused(), self.common.refused()),
             elapsed_s=now_s - self._began_s,
+            integrations=self.common.integrations(),
         )
 
     def _tell_cameras(self) -> None:
@@ -203,11 +204,12 @@ class Cameras:
             self.common.set_cameras({name: c.sockets.base + "publish" for name, c in self.cameras.items()})
 
     def _publish_ended(self, common: CommonNodes) -> None:
-        """Publish the status of cameras that have ended, in place of their publishers."""
+        """Publish the status of cameras that have ended, in place of their publishers; tell all of the run's own."""
         if self._clock() < self._status_at_s:
             return
         self._status_at_s = self._clock() + STATUS_S
         for name, camera in self.cameras.items():
+            camera.take_integrations(common.integrations())
             if camera.ending and camera.over:
                 common.publish_status(name, camera.summary())
 

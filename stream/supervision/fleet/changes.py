@@ -7,7 +7,7 @@ from typing import Any
 from stream.errors import ConfigError
 from stream.settings.config import Config, FleetConfig
 from stream.settings.options import resolve
-from stream.topology import SUPERVISOR, Graph
+from stream.topology import SUPERVISOR, Graph, listeners
 
 # section -> keys that a run goes on with as it began; None: all
 FIXED: dict[str, tuple[str, ...] | None] = {
@@ -30,8 +30,9 @@ def check_changes(old: Config, new: Config, where: str = "") -> None:
                 )
     if isinstance(old, FleetConfig) != isinstance(new, FleetConfig):
         raise ConfigError("a run of one camera can't become one of several; end it, and start it again")
-    if bool(old.web.endpoint) != bool(new.web.endpoint):
-        raise ConfigError("web.endpoint can't come or go while the run goes on; end it, and start it again")
+    for stage, key in (("web", "web.endpoint"), ("mqtt", "mqtt.url"), ("webhooks", "webhooks.urls")):
+        if (stage in listeners(old)) != (stage in listeners(new)):
+            raise ConfigError(f"{key} can't come or go while the run goes on; end it, and start it again")
 
 
 def changed_stages(old: tuple[Config, Graph], new: tuple[Config, Graph]) -> set[str]:
@@ -56,6 +57,8 @@ def _seen_by(stage: str, config: Config, graph: Graph) -> list[Any]:
         "renderer": [config.renderer],
         "publisher": [config.publisher],
         "web": [config.web],
+        "mqtt": [config.mqtt],
+        "webhooks": [config.webhooks],
     }
     edges = [edge for edge in graph.edges if stage in (edge.reader, edge.writer)]
     return [graph.nodes[stage], edges, config.live, *seen.get(stage, [])]

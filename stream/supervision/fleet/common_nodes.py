@@ -1,4 +1,4 @@
-"""The nodes that a run of several cameras has once: the proxy, and the page where it is asked for."""
+"""The nodes that a run of several cameras has once: the proxy; the page, MQTT and webhooks where they are asked for."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from stream.reports import Bound, Report
 from stream.settings.config import Config
 from stream.supervision.fleet.node_group import NodeGroup, NodeHost
 from stream.supervision.lifecycle import SupervisedNode
-from stream.supervision.run_summary import node_entries
+from stream.supervision.run_summary import integration_entries, node_entries
 from stream.topology import Graph
 from stream.transport.wire import to_json
 
@@ -44,6 +44,10 @@ class CommonNodes(NodeGroup):
     def summary(self, now_s: float) -> dict[str, Any]:
         """The entry of each node, as among the nodes of a camera."""
         return node_entries(self.nodes, self.processes, now_s)
+
+    def integrations(self) -> dict[str, dict[str, int]]:
+        """What the nodes that tell other systems say of it."""
+        return integration_entries(self.nodes)
 
     def refused(self) -> dict[str, int]:
         """How many their sockets to the outside have not let in, by the reason."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 from stream.supervision.run_summary import measure_supervisor
@@ -17,6 +18,7 @@ def summarise_fleet(
     malformed: Mapping[str, int],
     refused: Mapping[str, int],
     elapsed_s: float,
+    integrations: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
     """`malformed` and `refused` are of the supervisor's own sockets to the outside."""
     own = list(cameras.values())
@@ -36,4 +38,5 @@ def summarise_fleet(
         "malformed": dict(malformed),
         "refused": dict(refused),
         "elapsed_s": round(elapsed_s, 3),
+        **integrations,
     }

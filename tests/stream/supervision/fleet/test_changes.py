@@ -56,9 +56,17 @@ def test_what_cannot_change_is_refused_by_its_key(key, value):
         changed(**{key: value})
 
 
-def test_a_page_neither_comes_nor_goes():
-    with pytest.raises(ConfigError, match=r"^web.endpoint can't come or go"):
-        changed(web__endpoint="127.0.0.1:0")
+@pytest.mark.parametrize(
+    ("key", "keys"),
+    [
+        ("web.endpoint", {"web__endpoint": "127.0.0.1:0"}),
+        ("mqtt.url", {"mqtt__url": "mqtt://127.0.0.1"}),
+        ("webhooks.urls", {"webhooks__urls": ["http://127.0.0.1/hook"], "webhooks__secret": "0123456789abcdef"}),
+    ],
+)
+def test_a_page_a_broker_and_webhooks_neither_come_nor_go(key, keys):
+    with pytest.raises(ConfigError, match=rf"^{key} can't come or go"):
+        changed(**keys)
 
 
 def test_one_camera_stays_one_camera():

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nodes.tracker import query_points
-from nodes.tracker.query_points import SeededSource
+from nodes.tracker.sampling import query_points
+from nodes.tracker.sampling.query_points import SeededSource
 
 
 def disc(radius: int = 20, size: tuple[int, int] = (80, 100)) -> np.ndarray:

@@ -1,6 +1,6 @@
-"""One thread that runs the model beside the feed: a job in, its outcome out when it is ready.
+"""One thread that works beside the feed: a job in, its outcome out when it is ready.
 
-Work that takes much longer than a frame is a `SlicedTask`: each slice is a job, so that frames come between.
+A model's work that takes much longer than a frame is a `SlicedTask`: each slice is a job, so that frames come between.
 """
 
 from __future__ import annotations
@@ -39,14 +39,15 @@ class SlicedTask(Protocol):
 
 
 class ThreadWorker(Generic[T]):
-    """A `Worker` on a thread. The model's own code leaves Python's lock alone while it computes.
+    """A `Worker` on a thread. The code of models, numpy and OpenCV leaves Python's lock alone while it computes.
 
     One thread for all jobs, since glibc gives a new one memory of its own. It ends where no job comes, and dies with
-    the process: a stop never waits for a model.
+    the process: a stop never waits for a job.
     """
 
-    def __init__(self, wake: Callable[[], None]) -> None:
+    def __init__(self, wake: Callable[[], None], name: str) -> None:
         self.wake = wake  # called when a job is ready, from the thread
+        self.name = name  # of the thread: NODE-something, so that log lines name the node
         self._busy = False
         self._jobs: queue.SimpleQueue[Callable[[], T]] = queue.SimpleQueue()
         self._thread: threading.Thread | None = None
@@ -67,7 +68,7 @@ class ThreadWorker(Generic[T]):
         with self._guard:
             self._jobs.put(job)
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="decoder-model", daemon=True)
+                self._thread = threading.Thread(target=self._run, name=self.name, daemon=True)
                 self._thread.start()
 
     def take(self, wait_s: float = 0.0) -> tuple[T | None, BaseException | None] | None:

@@ -6,7 +6,7 @@ import random
 
 import pytest
 
-from nodes.capture.backoff import Backoff
+from stream.backoff import Backoff
 
 
 def test_waits_double_up_to_the_longest():

@@ -3,22 +3,32 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 
 import numpy as np
 
-from nodes.tracker import query_points
 from nodes.tracker.frame_buffer import BufferedFrame
 from nodes.tracker.patch_filter import PatchFilter, patches
 from nodes.tracker.point_model import PointModel
 from nodes.tracker.point_set import PointSet, new_point_set
-from nodes.tracker.query_points import RandomSource, SeededSource
+from nodes.tracker.sampling import query_points
+from nodes.tracker.sampling.query_points import RandomSource, SeededSource
 from stream.arrays import Array
+from stream.messages import Frame
 from stream.settings.options import TrackerOptions
 
 LEAST_POINTS = 3  # positive ones of an object, where many share the tracker: what a similarity needs
 LEAST_PIXELS = 200  # of a mask, that they are chosen from by k-medoids: 1800 cost 7 ms, 200 cost 1 ms
 
 RandomSources = Callable[[int, int], RandomSource]  # object_id, frame_id -> where the random choices come from
+
+
+@dataclass(frozen=True)
+class DrawnPoints:
+    """Where new points of an object lie on a frame."""
+
+    xy: Array  # (N, 2) float32, frame px
+    labels: Array  # (N,) uint8, 1 positive, 0 negative
 
 
 class PointSampler:
@@ -33,20 +43,28 @@ class PointSampler:
         self.seed = options.seed
         self.random_sources = random_sources or self._seeded_source
 
-    def sample(self, buffered: BufferedFrame, object_id: int, mask: Array, objects: int = 1) -> PointSet:
-        """New points from a mask: positives by k-medoids, negatives by the mixed rule (paper, sections 3.1 and 4.2).
+    def sample(
+        self, buffered: BufferedFrame, object_id: int, mask: Array, objects: int = 1, drawn: DrawnPoints | None = None
+    ) -> PointSet:
+        """New points from a mask, which `draw` finds, or has found before."""
+        if drawn is None:
+            drawn = self.draw(buffered.frame, object_id, mask, objects)
+        return self.place(buffered, object_id, drawn.xy, drawn.labels, mask)
+
+    def draw(self, frame: Frame, object_id: int, mask: Array, objects: int = 1) -> DrawnPoints:
+        """Positives by k-medoids, negatives by the mixed rule (paper, sections 3.1 and 4.2); any thread may ask.
 
         `objects`: how many are followed; many of them get fewer points each, of fewer pixels.
         """
-        source = self.random_sources(object_id, buffered.frame_id)
+        source = self.random_sources(object_id, frame.stamp.frame_id)
         count, pixels = self.positive_points, query_points.KMEDOIDS_SUBSET
         if 0 < self.most_points < objects * count:
             share = self.most_points / (objects * count)
             count, pixels = max(LEAST_POINTS, int(share * count)), max(LEAST_PIXELS, int(share * pixels))
         positives = query_points.by_kmedoids(mask, min(count, self.positive_points), source, pixels)
-        negatives = query_points.draw_negatives(mask, buffered.frame.rgb, self.negative_points, source)
+        negatives = query_points.draw_negatives(mask, frame.rgb, self.negative_points, source)
         labels = np.repeat(np.array([1, 0], np.uint8), [len(positives), len(negatives)])
-        return self.place(buffered, object_id, np.concatenate([positives, negatives]), labels, mask)
+        return DrawnPoints(np.concatenate([positives, negatives]), labels)
 
     def place(
         self, buffered: BufferedFrame, object_id: int, xy: Array, labels: Array, mask: Array | None = None

@@ -1,4 +1,4 @@
-"""The thread that runs a mask model: one job at a time, all on one thread, which ends where no job comes."""
+"""The thread that works beside a feed: one job at a time, all on one thread, which ends where no job comes."""
 
 from __future__ import annotations
 
@@ -7,8 +7,10 @@ import threading
 import pytest
 from running import PATIENCE_S, until
 
-from nodes.decoder import worker
-from nodes.decoder.worker import ThreadWorker
+from stream.scheduling import worker
+from stream.scheduling.worker import ThreadWorker
+
+NAME = "decoder-model"
 
 
 def done(own: ThreadWorker[int]) -> tuple[int | None, BaseException | None]:
@@ -19,7 +21,7 @@ def done(own: ThreadWorker[int]) -> tuple[int | None, BaseException | None]:
 
 def test_jobs_run_one_after_the_other_on_one_thread():
     woken = threading.Semaphore(0)
-    own: ThreadWorker[int] = ThreadWorker(woken.release)
+    own: ThreadWorker[int] = ThreadWorker(woken.release, NAME)
     assert own.take() is None
     threads = set()
     for number in range(5):
@@ -33,7 +35,7 @@ def test_jobs_run_one_after_the_other_on_one_thread():
 
 
 def test_what_a_job_raises_is_its_outcome_and_the_next_one_runs():
-    own: ThreadWorker[int] = ThreadWorker(lambda: None)
+    own: ThreadWorker[int] = ThreadWorker(lambda: None, NAME)
     own.start(lambda: 1 // 0)
     value, error = done(own)
     assert value is None
@@ -44,15 +46,15 @@ def test_what_a_job_raises_is_its_outcome_and_the_next_one_runs():
 
 def test_the_thread_ends_without_jobs_and_begins_with_the_next(monkeypatch):
     monkeypatch.setattr(worker, "IDLE_S", 0.01)
-    own: ThreadWorker[int] = ThreadWorker(lambda: None)
+    own: ThreadWorker[int] = ThreadWorker(lambda: None, NAME)
     for number in range(3):
         own.start(lambda number=number: number)
         assert done(own) == (number, None)
-        until(lambda: not any(t.name == "decoder-model" and t.is_alive() for t in threading.enumerate()), "its end")
+        until(lambda: not any(t.name == NAME and t.is_alive() for t in threading.enumerate()), "its end")
 
 
 def test_two_jobs_at_once_are_refused():
-    own: ThreadWorker[int] = ThreadWorker(lambda: None)
+    own: ThreadWorker[int] = ThreadWorker(lambda: None, NAME)
     own.start(lambda: 1)
     with pytest.raises(AssertionError):
         own.start(lambda: 2)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nodes.tracker.medoids import cheap_sums, distance_sum, kmedoids
+from nodes.tracker.sampling.medoids import cheap_sums, distance_sum, kmedoids
 
 
 def blob(pixels: int, seed: int = 0) -> np.ndarray:

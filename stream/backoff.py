@@ -1,4 +1,4 @@
-"""How long to wait before a lost source is tried again."""
+"""How long to wait before something that was lost is tried again: a source, a broker, a receiver, a server."""
 
 from __future__ import annotations
 

@@ -14,7 +14,7 @@ from typing import Protocol
 import cv2
 import numpy as np
 
-from nodes.tracker.medoids import kmedoids
+from nodes.tracker.sampling.medoids import kmedoids
 from stream.arrays import Array
 
 KMEDOIDS_SUBSET = 1800  # px; of a larger mask a random subset is clustered
@@ -51,43 +51,52 @@ def draw_negatives(mask: Array, rgb: Array, n: int, source: RandomSource | np.ra
     return by_mixed((mask == 0).astype(np.uint8), rgb, n, _as_source(source))
 
 
-def by_random(mask: Array, n: int, source: RandomSource) -> Array:
-    """(n, 2): the first n of a random permutation of the mask's pixels."""
-    inside = np.flatnonzero(mask != 0)
+def by_random(mask: Array, n: int, source: RandomSource, inside: Array | None = None) -> Array:
+    """(n, 2): the first n of a random permutation of the mask's pixels, whose places are `inside` if they are there."""
+    inside = places(mask) if inside is None else inside
     if len(inside) < n:
         return _repeat(mask, inside, n)
     return _xy(mask, inside[source.first(len(inside), n)])
 
 
-def by_kmedoids(mask: Array, n: int, source: RandomSource, subset: int = KMEDOIDS_SUBSET) -> Array:
+def by_kmedoids(
+    mask: Array, n: int, source: RandomSource, subset: int = KMEDOIDS_SUBSET, inside: Array | None = None
+) -> Array:
     """(n, 2): the medoids of n clusters of (a random subset of) the mask's pixels."""
-    inside = np.flatnonzero(mask != 0)
-    if len(inside) < n:
-        return _repeat(mask, inside, n)
     if n == 0:
         return np.zeros((0, 2), np.float32)  # nothing is drawn either
+    inside = places(mask) if inside is None else inside
+    if len(inside) < n:
+        return _repeat(mask, inside, n)
     pixels = _xy(mask, inside[source.first(len(inside), min(len(inside), subset))])
     return np.asarray(pixels[kmedoids(pixels, n)])
 
 
-def by_shi_tomasi(mask: Array, rgb: Array, n: int, source: RandomSource) -> Array:
+def by_shi_tomasi(mask: Array, rgb: Array, n: int, source: RandomSource, inside: Array | None = None) -> Array:
     """(n, 2): the strongest corners inside the mask, strongest first, missing ones filled by k-medoids."""
-    if np.count_nonzero(mask) < n:
-        return _repeat(mask, np.flatnonzero(mask != 0), n)
+    inside = places(mask) if inside is None else inside
+    if len(inside) < n:
+        return _repeat(mask, inside, n)
     found = corners(mask, rgb, n)
-    return np.concatenate([found, by_kmedoids(mask, n - len(found), source, FILL_SUBSET)])
+    return np.concatenate([found, by_kmedoids(mask, n - len(found), source, FILL_SUBSET, inside)])
 
 
 def by_mixed(mask: Array, rgb: Array, n: int, source: RandomSource) -> Array:
     """(n, 2): n // 4 by k-medoids, n // 3 by Shi-Tomasi, the rest random (n = 1: one random)."""
     clustered, strong = n // 4, n // 3
+    inside = places(mask)  # 1.3 ms for what surrounds an object at 1280x720
     return np.concatenate(
         [
-            by_kmedoids(mask, clustered, source),
-            by_shi_tomasi(mask, rgb, strong, source),
-            by_random(mask, n - clustered - strong, source),
+            by_kmedoids(mask, clustered, source, inside=inside),
+            by_shi_tomasi(mask, rgb, strong, source, inside),
+            by_random(mask, n - clustered - strong, source, inside),
         ]
     )
+
+
+def places(mask: Array) -> Array:
+    """(P,) int: the places of a mask's pixels in the flat mask."""
+    return np.flatnonzero(mask if mask.dtype == bool else mask != 0)
 
 
 def corners(mask: Array, rgb: Array, n: int) -> Array:
