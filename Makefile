@@ -57,7 +57,8 @@ $(VENV)/.web: requirements-web.txt $(VENV)/.lite
 	@$(pip) $<
 	@touch $@
 
-$(VENV)/.dev: requirements-dev.txt requirements.txt requirements-mqtt.txt requirements-trackers.txt requirements-sam2.txt $(VENV)/.web
+$(VENV)/.dev: requirements-dev.txt requirements.txt requirements-mqtt.txt requirements-trackers.txt \
+		requirements-sam2.txt requirements-ray.txt $(VENV)/.web
 	@echo "installing $< into $(VENV)"
 	@$(pip) $<
 	@touch $@

@@ -15,7 +15,7 @@ def check_outputs(config: Config) -> None:
     in_fleet = isinstance(config, FleetConfig)
     graphs = [(own, wiring(own, in_fleet=in_fleet)) for own in camera_configs(config).values()]
     for own, graph in graphs:
-        if graph.nodes["renderer"].here:
+        if graph.nodes["renderer"].here and not graph.outside:  # else the files are on another host
             check_sinks(own.renderer)
     publish, control = config.publisher.endpoint, config.control.endpoint
     if publish and any(graph.nodes["publisher"].here for _, graph in graphs):

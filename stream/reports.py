@@ -78,10 +78,11 @@ class Opened(Report, frozen=True, kw_only=True):
 
 
 class Bound(Report, frozen=True, kw_only=True):
-    """The node has opened its socket for programs outside."""
+    """The node has opened a socket that others have to be told of."""
 
-    schema: ClassVar[str] = "bound/1"
+    schema: ClassVar[str] = "bound/2"
     endpoint: str  # as bound: where port 0 was asked for, the system has chosen one
+    topic: str = "publish"  # what is sent there: to programs outside, or to the proxy; else for a reader elsewhere
 
 
 class Done(Report, frozen=True, kw_only=True):

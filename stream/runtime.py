@@ -84,7 +84,9 @@ class Runtime:
         self._outlet = Outlet(context, self._endpoint("reports"))
         self._subscribers = {e.topic: Subscriber(context, self._endpoint(e.topic), e) for e in graph.inputs(node)}
         self._publishers = {
-            topic: Publisher(context, self._endpoint(topic), topic, edges, graph.beside(node))
+            topic: Publisher(
+                context, self._endpoint(topic), topic, edges, graph.beside(node), graph.outside.get(topic, "")
+            )
             for topic, edges in graph.outputs(node).items()
         }
         self._topic_of = {kind: topic for topic in self._publishers for kind in TOPICS[topic].kinds}
@@ -152,7 +154,12 @@ class Runtime:
     def open_broadcast(self) -> Broadcast:
         """The PUB sockets for programs outside; a camera among several is heard by the proxy alone."""
         if self.graph.in_fleet and "publisher" in self.graph.nodes:
-            broadcast = Broadcast(self.context, self._endpoint("publish"), TOPICS["masks"].depth, in_run_only=True)
+            outside = self.graph.outside.get("publish", "")
+            broadcast = Broadcast(
+                self.context, self._endpoint("publish"), TOPICS["masks"].depth, in_run_only=True, outside=outside
+            )
+            if outside:
+                self.report(Bound(endpoint=broadcast.endpoint))
             self._broadcasts.append(broadcast)
             return broadcast
         endpoint = self.config.publisher.endpoint or self._endpoint("publish")
@@ -192,6 +199,9 @@ class Runtime:
         All topics wait for the start command and while a reader that is waited for is behind; commands never wait.
         """
         self._heartbeat.start(stage.progress)
+        for publisher in self._publishers.values():
+            if publisher.outside:
+                self.report(Bound(endpoint=publisher.outside, topic=publisher.topic))
         self.report(Hello(incarnation=self._subscribers["commands"].incarnation))
         while not self.stop.is_set():
             stage.on_idle()

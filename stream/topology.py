@@ -145,6 +145,8 @@ class Graph:
     edges: tuple[Edge, ...]
     endpoints: dict[str, str] = field(default_factory=dict)  # topic -> tcp endpoint, where it leaves this host
     in_fleet: bool = False  # one of several graphs of the run: what its publisher says goes to the proxy
+    # topic -> where its writer binds, too, for readers on another host; the system chooses the port, and it is reported
+    outside: dict[str, str] = field(default_factory=dict)
 
     def inputs(self, node: str) -> list[Edge]:
         """What a node reads, reports aside."""
@@ -210,6 +212,10 @@ def wiring(config: Config, *, in_fleet: bool = False) -> Graph:
             stages.remove(stage)
     nodes = {stage: _node(stage, config, in_fleet) for stage in stages}
     nodes[SUPERVISOR] = _supervisor(config, {"masks": NEWEST, "reports": EVERY})
+    if config.graph.engine == "ray" and in_fleet:
+        anywhere = f"tcp://{config.graph.address}:0"
+        ends = {**dict.fromkeys(("commands", "reports"), anywhere), **config.graph.endpoints}  # both are bound here
+        return Graph(nodes, _edges(nodes), ends, in_fleet, dict.fromkeys(("masks", "publish"), anywhere))
     return Graph(nodes, _edges(nodes), config.graph.endpoints, in_fleet)
 
 

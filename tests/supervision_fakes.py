@@ -124,6 +124,7 @@ class FakeRunning:
         self.name, self.pid = name, 7
         self.code = None
         self.error = None
+        self.placed, self.where = True, {}
         self.calls = []
 
     def exit_code(self):

@@ -114,7 +114,7 @@ def test_the_yaml_of_the_pages_loads(tmp_path: Path, monkeypatch: pytest.MonkeyP
     for name in ("DOOR_PASSWORD", "MQTT_PASSWORD", "HOOK_SECRET"):
         monkeypatch.setenv(name, "p#ss of the tests")
     pages = [block for page in GUIDES for block in blocks(page.read_text(), "yaml")]
-    assert len(pages) == 8
+    assert len(pages) == 9
     for page in pages:
         (tmp_path / "page.yaml").write_text(page)
         load(str(tmp_path / "page.yaml"))

@@ -48,6 +48,7 @@ DOORS = {
     "aiohttp": {"nodes/web"},
     "aiomqtt": {"nodes/mqtt"},
     "paho": set(),
+    "ray": {"stream/supervision/placing/ray_driver.py"},
     "prometheus_client": {"nodes/web"},
     "httpx2": {"tools/fetch/transfer.py"},
     "playwright": {"tools/chromium.py", "tools/make_web_pictures.py"},
@@ -151,7 +152,8 @@ def test_transformers_is_named_by_its_doors_alone():  # they import its modules 
 @pytest.mark.parametrize(
     ("module", "unwanted"),
     [
-        ("stream.supervision.supervisor", ("cv2", "av", "torch")),
+        ("stream.supervision.supervisor", ("cv2", "av", "torch", "ray")),
+        ("stream.supervision.placing.agent", ("cv2", "av", "torch", "ray")),
         ("stream.supervision.session", ("zmq", "cv2", "av", "torch")),
         ("stream.messages", ("zmq", "cv2", "av", "torch")),
         ("stream.arrays", ("msgspec", "zmq", "cv2", "av", "torch")),

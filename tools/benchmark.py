@@ -77,7 +77,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
             p.add_argument("--seconds", type=_above_zero, default=15.0, metavar="S", help="that are measured (15)")
             p.add_argument("--warm-up", type=_above_zero, default=10.0, metavar="S", help="before that (10)")
             p.add_argument(
-                "--modes", default="runs,node,camera,threads", metavar="LIST", help="(runs,node,camera,threads)"
+                "--modes", default="runs,node,camera,threads", metavar="LIST", help="(runs,node,camera,threads); device"
             )
         if name == "soak":
             p.add_argument("--minutes", type=_above_zero, default=5.0, metavar="M", help="of the run (5)")

@@ -65,12 +65,15 @@ class ProxyStage(Stage):
         return Progress(counters={"passed_on": self._passed_on})
 
     def _listen_to(self, endpoints: dict[str, str]) -> None:
-        """Connect to the publishers of cameras that are new, and let go of those that are gone."""
+        """Connect to the publishers of cameras that are new, and let go of those that are gone.
+
+        One on another host has no endpoint before it has reported it.
+        """
         for camera, endpoint in self._endpoints.items():
-            if endpoints.get(camera) != endpoint:
+            if endpoint and endpoints.get(camera) != endpoint:
                 self._publishers.disconnect(endpoint)
         for camera, endpoint in endpoints.items():
-            if self._endpoints.get(camera) != endpoint:
+            if endpoint and self._endpoints.get(camera) != endpoint:
                 self._publishers.connect(endpoint)
         self._endpoints = dict(endpoints)
         self._choose_topics()

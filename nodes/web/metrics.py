@@ -18,7 +18,7 @@ from nodes.web.counts import Counts
 from nodes.web.hub import Hub
 from nodes.web.integration_metrics import integration_families
 
-STATES = ("starting", "running", "degraded", "interrupted", "paused", "ended")
+STATES = ("starting", "running", "degraded", "interrupted", "paused", "ended", "failed")
 OBJECT_STATES = ("starting", "tracked", "uncertain", "lost", "reacquired")
 SHARED = ["camera", "outcome"]
 CONTENT_TYPE = CONTENT_TYPE_LATEST

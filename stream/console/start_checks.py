@@ -6,6 +6,7 @@ import importlib.util
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from stream.console.cluster_checks import check_cluster, check_placement
 from stream.errors import ConfigError, SourceError
 from stream.settings.addresses import source_kind, source_path
 from stream.settings.cameras import camera_configs
@@ -24,6 +25,7 @@ def check_start(config: Config) -> None:
     raise_descriptor_limit(threads=config.supervisor.threads)
     from stream.topology import listeners, wiring
 
+    check_cluster(config)
     in_fleet = isinstance(config, FleetConfig)
     for name, own in camera_configs(config).items():
         graph = wiring(own, in_fleet=in_fleet)
@@ -44,6 +46,9 @@ def check_camera(config: Config, where: str = "", graph: Graph | None = None) ->
     from stream.weights.published import check_there
 
     graph = graph or wiring(config)
+    if config.graph.engine == "ray":  # files, weights and GPUs are those of a host that is not chosen yet
+        check_placement(config, where)
+        return
     for section in ("tracker", "decoder"):
         if graph.nodes[section].here:
             check_gpu(f"{where}{section}.device", getattr(config, section).device)

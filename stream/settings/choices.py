@@ -55,7 +55,8 @@ def _beside_words(kind: Any) -> list[str]:
         words = words_of(get_args(kind)[0])
         return [f"a list out of {', '.join(words)}" if words else "a list of texts, such as [a, b]"]
     if origin is dict:
-        return ["names with texts, such as {a: b}"]
+        numbers = get_args(kind)[1] is float
+        return ["names with numbers, such as {a: 1}" if numbers else "names with texts, such as {a: b}"]
     return ["text"] if kind is str else [_number(kind, [])]
 
 

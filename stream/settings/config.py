@@ -210,6 +210,19 @@ class Graph(Section, frozen=True):
     endpoints: dict[str, str] = {}  # topic -> tcp://host:port, where it leaves ipc
     keys: str = ""  # folder with graph.key (public) and graph.key_secret: CURVE on every tcp endpoint
     insecure: bool = False  # allow tcp beyond loopback without keys
+    engine: Literal["local", "ray"] = "local"  # ray: the cameras' processes are placed on a cluster (docs/cluster.md)
+    address: str = "127.0.0.1"  # ray: of this host, in numbers, as the other hosts of the cluster reach it
+    cluster: str = "auto"  # ray: HOST:PORT of the cluster's head; auto: of the cluster that this host is in
+    place_within_s: Positive = 30.0  # ray: a camera that has no place by then is told why, and has failed if it is new
+
+
+class Placement(Section, frozen=True):
+    """What a camera's process takes of a host, where `graph.engine` is ray."""
+
+    cpus: Positive = 1.0
+    cameras_per_gpu: Natural = 0  # that share a GPU, each with 1/n of it; 0: it needs none
+    resources: dict[str, float] = {}  # named when a host joins the cluster: the network of a camera, for example
+    threads: Natural = 0  # of the libraries that compute; 0: as many as cpus
 
 
 class Log(Section, frozen=True):
@@ -233,6 +246,7 @@ class Config(Section, frozen=True):
     control: Control = Control()
     supervisor: Supervisor = Supervisor()
     graph: Graph = Graph()
+    placement: Placement = Placement()
     log: Log = Log()
     recording: Recording = Recording()
     zones: Zones = Zones()

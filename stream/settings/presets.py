@@ -233,6 +233,7 @@ def _check(config: Config) -> None:
     for key, endpoint in (
         ("publisher.endpoint", config.publisher.endpoint),
         ("control.endpoint", config.control.endpoint),
+        ("graph.address", f"tcp://{config.graph.address}:0" if config.graph.engine == "ray" else ""),
         *((f"graph.endpoints.{t}", e) for t, e in config.graph.endpoints.items()),
     ):
         if endpoint:
@@ -241,5 +242,5 @@ def _check(config: Config) -> None:
                 endpoint,
                 secured=bool(config.graph.keys),
                 insecure=config.graph.insecure,
-                any_port=not key.startswith("graph."),
+                any_port=not key.startswith("graph.endpoints."),
             )

@@ -1,7 +1,8 @@
 """What this host launches for a graph, and how: processes, or for `--threads` a thread for each node.
 
 A process is told what it runs in one line of JSON: {"parts": [{"config", "in_fleet", "base", "stages"}, ...]}, a part
-for each graph that it runs nodes of. `nodes/__main__.py` reads it.
+for each graph that it runs nodes of. `nodes/__main__.py` reads it. With `graph.engine: ray` the processes of cameras
+are on other hosts (`placing/`), and the line goes there.
 """
 
 from __future__ import annotations
@@ -12,11 +13,14 @@ from collections.abc import Callable, Sequence
 
 from stream.console.device_lines import DEVICE
 from stream.runtime import StopFlag
-from stream.settings.config import Config
+from stream.settings.config import Config, FleetConfig
 from stream.settings.presets import plain
 from stream.supervision.connections import Connections
 from stream.supervision.fleet.device_processes import DeviceMember, DeviceProcess
 from stream.supervision.forking import ForkServer
+from stream.supervision.placing.agent_links import AgentLinks
+from stream.supervision.placing.cluster import Cluster
+from stream.supervision.placing.placed_process import PlacedProcess
 from stream.supervision.processes import NodeProcess, NodeThread, environment
 from stream.topology import Graph
 from stream.transport.sockets import Context
@@ -51,6 +55,7 @@ class Launcher:
         self._write_line = write_line
         self._fork_server: ForkServer | None = None
         self._devices: dict[str, DeviceProcess] = {}  # by name
+        self._cluster: Cluster | None = None  # from when the first process is placed
 
     def fork_from_now_on(self) -> None:
         """Have processes forked from one that has their packages loaded, where this system can do it."""
@@ -61,7 +66,9 @@ class Launcher:
             log.warning("processes can't share their packages' memory here: %s", error)
 
     def close(self) -> None:
-        """End the fork server, and wait for the processes of devices."""
+        """End the fork server, leave the cluster, and wait for the processes of devices."""
+        if self._cluster is not None:
+            self._cluster.close()
         for device in self._devices.values():
             device.process.close()
         if self._fork_server is not None:
@@ -69,9 +76,11 @@ class Launcher:
 
     def launch(
         self, name: str, config: Config, graph: Graph, base: str, stages: Sequence[str]
-    ) -> NodeProcess | NodeThread | DeviceMember:
+    ) -> NodeProcess | NodeThread | DeviceMember | PlacedProcess:
         """Start a process of that name, which runs stages of one graph; that of a device is there once."""
         connections = self._connections
+        if config.graph.engine == "ray" and not isinstance(config, FleetConfig):
+            return self._place(name, config, make_plan(config, graph, base, stages))
         if name.startswith(DEVICE) and not config.supervisor.threads:
             return self._join_device(name, config.capture.camera, make_plan(config, graph, base, stages))
         if config.supervisor.threads:
@@ -82,6 +91,12 @@ class Launcher:
         process = NodeProcess(name, folder, plan, self._write_line, server)
         log.debug("%s started, pid %d", name, process.pid)
         return process
+
+    def _place(self, name: str, config: Config, plan: str) -> PlacedProcess:
+        if self._cluster is None:
+            links = AgentLinks(self._connections.context, f"tcp://{config.graph.address}:0")
+            self._cluster = Cluster(links, config.graph, self._write_line)
+        return self._cluster.launch(name, plan, config.placement)
 
     def _join_device(self, name: str, camera: str, plan: str) -> DeviceMember:
         device = self._devices.get(name)

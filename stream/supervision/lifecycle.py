@@ -13,6 +13,7 @@ from stream.reports import Health
 from stream.settings.config import Config
 from stream.supervision.fleet.device_processes import DeviceMember
 from stream.supervision.lifetime_counters import LifetimeCounters, RecentCounters
+from stream.supervision.placing.placed_process import PlacedProcess
 from stream.supervision.processes import NodeProcess, NodeThread
 from stream.supervision.restart_policy import RestartPolicy
 
@@ -20,7 +21,7 @@ log = logging.getLogger(__name__)
 
 LOAD_TIMEOUT_S = 120.0  # a node that has not said hello by then hangs while loading
 
-Running = NodeProcess | NodeThread | DeviceMember
+Running = NodeProcess | NodeThread | DeviceMember | PlacedProcess
 
 
 class SupervisedNode:
@@ -133,6 +134,9 @@ class SupervisedProcess:
             self.running.close()
             self.running = None
             return ended
+        if not self.running.placed:
+            for node in self.nodes:
+                node.begin(now_s)  # its time to load has not begun
         if now_s >= self._kill_at_s and not self._killed:
             log.warning("%s did not stop in %g s; it is killed", self.name, self._limits.stop_timeout_s)
             self._killed = True

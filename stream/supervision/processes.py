@@ -44,6 +44,8 @@ class NodeProcess:
     """A process with the nodes that the graph puts into it, from its start to its end."""
 
     error: StreamError | None = None  # its nodes report theirs
+    placed = True  # it has a host: this one
+    where: dict[str, str] = {}  # which host, where it is another one
 
     def __init__(
         self,
@@ -135,6 +137,9 @@ class NodeProcess:
 
 class NodeThread:
     """A node in a thread of this process (`--threads`), from its start to its end."""
+
+    placed = True
+    where: dict[str, str] = {}
 
     def __init__(self, name: str, run: Callable[[StopFlag], None]) -> None:
         self.name = name

@@ -165,8 +165,8 @@ class Supervisor:
         self.cameras.take_errors()
         self.cameras.take_reports()
         alive = [p for p in self.cameras.processes if p.running is not None and p.running.exit_code() is None]
+        self.cameras.close()  # agents on other hosts are still told to leave
         self._connections.close(in_use=bool(alive))
-        self.cameras.close()
 
     def _wait_for_end(self) -> None:
         """Pass a moment of the end: what nodes still report counts."""

@@ -11,7 +11,7 @@ from stream.errors import ControlError, MessageError
 from stream.messages import Message
 from stream.transport.gate import Gate
 from stream.transport.relay import Allowance
-from stream.transport.sockets import Context, Members
+from stream.transport.sockets import Context, Members, bound_endpoint
 from stream.transport.wire import from_parts, to_parts
 
 log = logging.getLogger(__name__)
@@ -30,6 +30,7 @@ class Inlet:
 
     def __init__(self, context: Context, endpoint: str, kinds: Sequence[type[Message]]) -> None:
         self.socket = context.socket(zmq.PULL, bind=endpoint, queue=1000)
+        self.endpoint = bound_endpoint(self.socket)  # as bound
         self.kinds = kinds
         self.malformed = 0
 
@@ -78,11 +79,19 @@ class Broadcast:
     """
 
     def __init__(
-        self, context: Context, endpoint: str, queue: int, *, inner: str = "", in_run_only: bool = False
+        self,
+        context: Context,
+        endpoint: str,
+        queue: int,
+        *,
+        inner: str = "",
+        in_run_only: bool = False,
+        outside: str = "",
     ) -> None:
         """`inner`: a second endpoint, for nodes of this run: they can't know the port that the system chooses.
 
-        `in_run_only`: the first endpoint, too, is for nodes of this run, which need no gate.
+        `in_run_only`: the first endpoint, too, is for nodes of this run, which need no gate; so is `outside`, which is
+        bound then, too, for nodes on another host.
         """
         self._in_run_only = in_run_only
         self._members = Members()
@@ -92,6 +101,8 @@ class Broadcast:
         self.endpoint = self._bind(context, endpoint, queue)
         if inner and inner != endpoint:
             self._bind(context, inner, queue)
+        if outside:
+            self.endpoint = context.attach(self._sockets[0], bind=outside)
 
     def _bind(self, context: Context, endpoint: str, queue: int) -> str:
         """Open an endpoint; its address as bound."""
@@ -195,10 +206,11 @@ class Collector(_Subscriber):
     def __init__(self, context: Context, queue: int) -> None:
         """`queue`: messages of each Broadcast that wait here."""
         super().__init__(context.open(zmq.SUB, queue=queue))
+        self._context = context
 
     def connect(self, endpoint: str) -> None:
         """Listen to one more; it need not be there yet."""
-        self.socket.connect(endpoint)
+        self._context.attach(self.socket, connect=endpoint)
 
     def disconnect(self, endpoint: str) -> None:
         """Listen to one no longer."""

@@ -73,6 +73,11 @@ class Context:
         socket = self.open(kind, queue=queue)
         if name:
             socket.routing_id = name
+        self.attach(socket, bind=bind, connect=connect)
+        return socket
+
+    def attach(self, socket: zmq.Socket[bytes], *, bind: str = "", connect: str = "") -> str:
+        """Bind a socket to an endpoint, or connect it; the endpoint as bound. ConfigError, and the socket is closed."""
         endpoint = bind or connect
         if endpoint.startswith("tcp://"):
             socket.ipv6 = int("[" in endpoint)
@@ -89,7 +94,7 @@ class Context:
         except zmq.ZMQError as error:
             socket.close()
             raise ConfigError(why_not_bound(endpoint, error.errno, error.strerror)) from None
-        return socket
+        return bound_endpoint(socket) if bind else endpoint
 
     def open(self, kind: int, *, queue: int) -> zmq.Socket[bytes]:
         """A socket that is bound and connected to nothing yet, for use within this host."""
@@ -232,6 +237,11 @@ class Members:
 
     joined: deque[zmq.Socket[bytes]] = field(default_factory=deque)
     left: deque[zmq.Socket[bytes]] = field(default_factory=deque)
+
+
+def bound_endpoint(socket: zmq.Socket[bytes]) -> str:
+    """Where a socket was bound last: with the port that the system has chosen."""
+    return bytes(socket.getsockopt(zmq.LAST_ENDPOINT)).decode().rstrip("\0")
 
 
 def _bind_unseen(socket: zmq.Socket[bytes]) -> int:

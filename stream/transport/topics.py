@@ -19,7 +19,7 @@ from stream.messages import End, Message
 from stream.topology import TOPICS, Delivery, Edge
 from stream.transport.credit import STAMP_BYTES, ReaderCredit, WriterCredit, new_incarnation
 from stream.transport.passing import PASSED, as_passed
-from stream.transport.sockets import Context
+from stream.transport.sockets import Context, bound_endpoint
 from stream.transport.wire import from_parts, to_parts
 
 log = logging.getLogger(__name__)
@@ -47,15 +47,26 @@ class Publisher:
     """The writer's end of a topic. Nothing here ever waits: `ready` is False while a reader is behind."""
 
     def __init__(
-        self, context: Context, endpoint: str, topic: str, edges: Sequence[Edge], beside: Collection[str] = ()
+        self,
+        context: Context,
+        endpoint: str,
+        topic: str,
+        edges: Sequence[Edge],
+        beside: Collection[str] = (),
+        outside: str = "",
     ) -> None:
-        """`beside`: readers that share the context; they are passed messages, and get none packed."""
+        """`beside`: readers that share the context; they are passed messages, and get none packed.
+
+        `outside`: an endpoint that is bound, too, for readers on another host.
+        """
         writer_id = new_incarnation()
         self.topic = topic
         self._writer_id = writer_id
         self._shelf = context.shelf
         self._beside = frozenset(reader.encode() for reader in beside)
         self.socket = context.socket(zmq.ROUTER, bind=endpoint, queue=TOPICS[topic].depth + 8)
+        self.endpoint = bound_endpoint(self.socket)  # as bound
+        self.outside = context.attach(self.socket, bind=outside) if outside else ""
         self.credits = {e.reader.encode(): WriterCredit[_Packed](writer_id, e.delivery, e.depth) for e in edges}
         self.malformed = 0
         self.spent_ns = 0

@@ -5,16 +5,12 @@ from __future__ import annotations
 import json
 import os
 import signal
-from collections import Counter
 from contextlib import ExitStack
 
 import pytest
+from pipeline.mask_consumer import Consumer
 from rtsp_fixture import need_rtsp, start_rtsp_server
 from running import until
-
-from stream.public_wire.messages import unpack_masks
-from stream.run_directory import find_run
-from stream.transport.service_sockets import subscribe
 
 SIZE, FPS = "320x180", 5  # of a camera: four of them leave room on a busy machine
 BOX = "50,50,110,110"
@@ -26,35 +22,6 @@ def fleet_file(folder, cameras, **sections):
     tree = {"base": "rtsp", "supervisor": {"journal": "{camera}.json"}, **sections}
     path.write_text(json.dumps({**tree, "cameras": {n: {"capture": {"source": s}} for n, s in cameras.items()}}))
     return path
-
-
-class Consumer:
-    """A program outside that subscribes to the masks of all cameras."""
-
-    def __init__(self):
-        self._listener = subscribe(until(lambda: find_run().publish_endpoint, "the endpoint"), ["masks/"])
-        self.counts = Counter()
-        self.ids = {}
-
-    def listen(self):
-        """Take what has come."""
-        while (parts := self._listener.recv(50)) is not None:
-            masks = unpack_masks(parts).masks
-            self.counts[masks.stamp.camera] += 1
-            self.ids[masks.stamp.camera] = {o.object_id for o in masks.objects}
-
-    def hears(self, *cameras, more=10):
-        """Wait until so many more masks messages of each have come."""
-        before = Counter(self.counts)
-
-        def heard():
-            self.listen()
-            return all(self.counts[name] - before[name] >= more for name in cameras)
-
-        until(heard, f"masks of {cameras}")
-
-    def close(self):
-        self._listener.close()
 
 
 @pytest.mark.rtsp

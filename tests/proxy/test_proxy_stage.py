@@ -80,3 +80,14 @@ def test_both_sockets_are_closed(proxy):
     proxy.stage.close()
     assert proxy.node.broadcast.closed
     assert proxy.node.collector.closed
+
+
+def test_a_camera_on_another_host_is_listened_to_once_it_says_where(proxy):
+    proxy.stage.handle_command(SetCameras(endpoints={**CAMERAS, "yard": ""}))
+    assert proxy.node.collector.endpoints == set(CAMERAS.values())
+    yard = "tcp://192.168.1.12:40001"
+    proxy.stage.handle_command(SetCameras(endpoints={**CAMERAS, "yard": yard}))
+    assert proxy.node.collector.endpoints == {*CAMERAS.values(), yard}
+    moved = "tcp://192.168.1.13:40002"
+    proxy.stage.handle_command(SetCameras(endpoints={**CAMERAS, "yard": moved}))
+    assert proxy.node.collector.endpoints == {*CAMERAS.values(), moved}

@@ -9,7 +9,7 @@ import pytest
 
 torch = pytest.importorskip("torch")
 
-from simulated_gpu import simulated_gpu  # noqa: E402
+from weights.simulated_gpu import simulated_gpu  # noqa: E402
 
 from nodes.tracker.pips.correlation import build_pyramids, correlate, look_up  # noqa: E402
 from nodes.tracker.pips.network import embed  # noqa: E402

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import torch
-from repeated_recordings import repeated_recordings
+from weights.repeated_recordings import repeated_recordings
 
 from stream.weights.devices import download, upload
 

@@ -22,7 +22,8 @@ from tools.bench.run import COMMAND
 from tools.bench.usage import pids_of_graph, pss_mb, usage
 
 SIZE = "640x360"
-MODES = ("runs", "node", "camera", "threads")  # runs: one run a camera, with a process for each of its nodes
+# runs: one run a camera, with a process for each of its nodes; device: for cameras that share a model
+MODES = ("runs", "node", "camera", "device", "threads")
 BOX = (0.36, 0.35, 0.55, 0.65)  # of the picture: what is followed in each
 MEMORY_TARGET_MB = 150.0
 RATE_TARGET = 95.0  # % of the cameras' rate

@@ -54,6 +54,8 @@ class CameraRun(NodeGroup):
         super().__init__(config, graph, host)
         self.name = config.capture.camera
         self.bound = ""  # where its publisher has bound its socket, as it says
+        # where the proxy finds its publisher; empty: on a host that is yet to say
+        self.publishes_at = "" if graph.outside else host.sockets.base + "publish"
         self._outbox = Outbox()
         self.session = Session(config, graph, prompts, journal.load() if journal else Registry(), self._outbox)
         self.requests = CameraRequests(
@@ -122,6 +124,8 @@ class CameraRun(NodeGroup):
         summary |= describe(self._condition, self._signs(now_s), now_s, time.time())
         summary |= describe_failure(self.error)
         summary |= self._integrations
+        if where := next((p.running.where for p in self.processes if p.running is not None and p.running.where), None):
+            summary["host"] = where
         summary["nodes"]["supervisor"] = measure_supervisor()
         return summary
 
@@ -162,13 +166,22 @@ class CameraRun(NodeGroup):
             case Opened():
                 self.session.on_opened(report, now_s)
             case Bound():
-                self.bound = report.endpoint
+                self._on_bound(report)
             case Done():
                 self.session.on_done(node.stage)
             case Found():
                 self.session.on_found(report)
             case Answer():
                 self.requests.on_answer(report)
+
+    def _on_bound(self, report: Bound) -> None:
+        """A node has opened a socket that others have to be told of."""
+        if report.topic == "masks":
+            self.sockets.take_masks_from(report.endpoint)
+        elif self.graph.outside:
+            self.publishes_at = report.endpoint
+        else:
+            self.bound = report.endpoint
 
     def on_restart(self, stage: str) -> None:
         """A node has ended and is restarted; until it says hello, it takes no commands."""

@@ -109,6 +109,7 @@ class Cameras:
             with about_camera(self._log_name(camera)):
                 camera.serve()
         if self.common is not None:
+            self._tell_cameras()
             self.common.serve()
             self._publish_ended(self.common)
 
@@ -199,9 +200,9 @@ class Cameras:
         )
 
     def _tell_cameras(self) -> None:
-        """Tell the proxy and the page which cameras there are."""
+        """Tell the proxy and the page which cameras there are, where that has changed."""
         if self.common is not None:
-            self.common.set_cameras({name: c.sockets.base + "publish" for name, c in self.cameras.items()})
+            self.common.set_cameras({name: camera.publishes_at for name, camera in self.cameras.items()})
 
     def _publish_ended(self, common: CommonNodes) -> None:
         """Publish the status of cameras that have ended, in place of their publishers; tell all of the run's own."""

@@ -12,6 +12,7 @@ from stream.topology import SUPERVISOR, Graph, listeners
 # section -> keys that a run goes on with as it began; None: all
 FIXED: dict[str, tuple[str, ...] | None] = {
     "graph": None,
+    "placement": None,
     "log": None,
     "control": ("endpoint", "requests_per_s", "request_burst"),
     "publisher": ("endpoint",),

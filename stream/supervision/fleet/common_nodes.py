@@ -24,7 +24,9 @@ class CommonNodes(NodeGroup):
         self._endpoints: dict[str, str] = {}  # of the cameras' publishers
 
     def set_cameras(self, endpoints: Mapping[str, str]) -> None:
-        """Tell the nodes which cameras there are, and where their publishers are bound."""
+        """Tell the nodes which cameras there are, and where their publishers are bound, if that has changed."""
+        if endpoints == self._endpoints:
+            return
         self._endpoints = dict(endpoints)
         for stage, node in self.nodes.items():
             if node.loaded:

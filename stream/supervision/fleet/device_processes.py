@@ -66,6 +66,8 @@ class DeviceMember:
     """A camera's part of such a process."""
 
     error: StreamError | None = None  # its nodes report theirs
+    placed = True
+    where: dict[str, str] = {}
 
     def __init__(self, device: DeviceProcess, camera: str) -> None:
         self.name = f"{device.process.name} of {camera}"

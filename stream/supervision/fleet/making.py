@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import TypeVar
 
 from msgspec import structs
@@ -18,9 +19,18 @@ from stream.supervision.fleet.node_group import NodeHost
 from stream.supervision.fleet.node_sockets import NodeSockets
 from stream.supervision.journal import find_journal
 from stream.supervision.launching import Launcher, RunNode, make_plan, nodes_by_process
+from stream.supervision.lifecycle import Running
 from stream.topology import Graph, common_wiring, wiring
 
 C = TypeVar("C", bound=Config)
+
+
+def with_own_endpoints(config: Config, sockets: NodeSockets) -> Config:
+    """The config for nodes on other hosts: where our sockets to them are; for those of this host, as it is."""
+    if not sockets.endpoints:
+        return config
+    keys = str(Path(config.graph.keys).absolute()) if config.graph.keys else ""
+    return structs.replace(config, graph=structs.replace(config.graph, endpoints=sockets.endpoints, keys=keys))
 
 
 class GroupMaker:
@@ -55,7 +65,7 @@ class GroupMaker:
 
     def common_nodes(self, config: FleetConfig) -> CommonNodes:
         """The nodes that a run of several cameras has once."""
-        if not config.supervisor.threads:
+        if not config.supervisor.threads and config.graph.engine == "local":
             self._launcher.fork_from_now_on()
         own, graph = self.common_config(config)
         sockets = self._connections.open_node_sockets(graph)
@@ -67,12 +77,13 @@ class GroupMaker:
         return own, common_wiring(own)
 
     def _host(self, config: Config, graph: Graph, sockets: NodeSockets) -> NodeHost:
-        return NodeHost(
-            sockets,
-            nodes_by_process(config, graph),
-            lambda name, config, graph, stages: self._launcher.launch(name, config, graph, sockets.base, stages),
-            lambda config, graph, stages: make_plan(config, graph, sockets.base, stages),
-        )
+        def launch(name: str, config: Config, graph: Graph, stages: Sequence[str]) -> Running:
+            return self._launcher.launch(name, with_own_endpoints(config, sockets), graph, sockets.base, stages)
+
+        def plan(config: Config, graph: Graph, stages: Sequence[str]) -> str:
+            return make_plan(with_own_endpoints(config, sockets), graph, sockets.base, stages)
+
+        return NodeHost(sockets, nodes_by_process(config, graph), launch, plan)
 
     def close(self) -> None:
         """End what launches processes."""

@@ -22,6 +22,9 @@ class NodeSockets:
         self.base = base
         self.closed = False
         self.ready = True  # something has come, as of the last wait
+        self.endpoints: dict[str, str] = {}  # topic -> as bound, where nodes on another host connect
+        self._context = context
+        self._graph = graph
         self._poller = poller
         self._open: list[Inlet | Publisher | Subscriber] = []
         self._masks: Subscriber | None = None  # common nodes have none
@@ -30,11 +33,26 @@ class NodeSockets:
             edges = graph.outputs(SUPERVISOR)["commands"]
             commands = Publisher(context, graph.endpoint("commands", base), "commands", edges)
             self._commands: Publisher = self._keep(commands)
-            for edge in graph.inputs(SUPERVISOR):
-                self._masks = self._keep(Subscriber(context, graph.endpoint(edge.topic, base), edge))
+            if graph.outside:
+                self.endpoints = {"reports": self._reports.endpoint, "commands": self._commands.endpoint}
+            else:
+                self._open_masks()
         except StreamError:
             self.close()
             raise
+
+    def _open_masks(self, endpoint: str = "") -> None:
+        for edge in self._graph.inputs(SUPERVISOR):
+            place = endpoint or self._graph.endpoint(edge.topic, self.base)
+            self._masks = self._keep(Subscriber(self._context, place, edge))
+
+    def take_masks_from(self, endpoint: str) -> None:
+        """The decoder is on another host, and has bound its socket there: take masks from it alone."""
+        if self._masks is not None:
+            self._poller.watch(self._masks, False)
+            self._open.remove(self._masks)
+            self._masks.close()
+        self._open_masks(endpoint)
 
     def _keep(self, socket: Any) -> Any:
         self._open.append(socket)
@@ -96,6 +114,7 @@ class LentNodeSockets(NodeSockets):
         self.base = base
         self.closed = False
         self.ready = True
+        self.endpoints = {}
 
     def note(self, arrived: Sequence[Any]) -> None:
         """Nothing comes here."""

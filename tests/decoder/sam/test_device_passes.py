@@ -7,7 +7,7 @@ import pytest
 import torch
 from decoder.disc_sam import DiscSam
 from decoder.small_networks import small_sam
-from repeated_recordings import repeated_recordings
+from weights.repeated_recordings import repeated_recordings
 
 from nodes.decoder.mask_model import Query
 from nodes.decoder.sam.protocol import SamPrompts

@@ -9,9 +9,9 @@ import cv2
 import numpy as np
 import pytest
 import torch
-from repeated_recordings import repeated_recordings
 from tracker.small_pips import SIZE, clip, network, query
 from tracker.weights_by_rule import checkpoint_of
+from weights.repeated_recordings import repeated_recordings
 
 from nodes.tracker.pips.backend import PipsModel, _fitted, _resized, make_pips
 from nodes.tracker.pips.correlation import build_pyramids, correlate
