@@ -24,7 +24,7 @@ test: $(VENV)/.dev ## run all tests
 	@tools/axe_core $(VENV)
 	PYTHON=$(python) tools/check tests
 
-slow: $(VENV)/.dev ## the tests that `make test` leaves out for their time: two minutes
+slow: $(VENV)/.dev ## the tests that `make test` leaves out for their time: a quarter of an hour, more of them as root
 	$(python) -m pytest -m slow tests
 
 load: $(VENV)/.dev ## hostile clients beside one that behaves, and malformed messages: a quarter of an hour

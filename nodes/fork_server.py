@@ -28,7 +28,7 @@ LOADED = (  # what a camera of a preset without torch imports, sooner or later
     "nodes.capture.node",
     "nodes.capture.demo",
     "nodes.capture.folder",
-    "nodes.capture.video",
+    "nodes.capture.decoding.video",
     "nodes.tracker.node",
     "nodes.tracker.lucas_kanade",
     "nodes.decoder.node",

@@ -6,12 +6,14 @@ from nodes.renderer.sinks import check_sinks
 from stream.errors import ConfigError
 from stream.settings.cameras import camera_configs
 from stream.settings.config import Config, FleetConfig
+from stream.state.folder import prepare_state
 from stream.topology import listeners, wiring
 from stream.transport.listening import check_free
 
 
 def check_outputs(config: Config) -> None:
     """Try all outputs of this host, and leave nothing open: what fails is said before anything is started."""
+    prepare_state(config)
     in_fleet = isinstance(config, FleetConfig)
     graphs = [(own, wiring(own, in_fleet=in_fleet)) for own in camera_configs(config).values()]
     for own, graph in graphs:

@@ -16,7 +16,7 @@ from stream.runtime import StopFlag, run_stage
 from stream.scheduling.shared_models import SharedModels
 from stream.settings.config import Config, FleetConfig
 from stream.settings.presets import build
-from stream.topology import Graph, common_wiring, wiring
+from stream.topology import PUBLISH_IN_RUN, Graph, common_wiring, wiring
 from stream.transport.sockets import Context
 
 log = logging.getLogger("nodes")
@@ -53,10 +53,12 @@ class PlannedNode:
 
     def wait_until_unbound(self) -> None:
         """Wait until the paths of its sockets are free: libzmq removes them some time after a socket is closed."""
-        endpoints = [self.graph.endpoint(topic, self.base) for topic in (*self.graph.outputs(self.stage), "publish")]
+        published = ("publish", PUBLISH_IN_RUN) if self.stage == "publisher" else ()
+        topics = (*self.graph.outputs(self.stage), *published)
+        endpoints = [self.graph.endpoint(topic, self.base) for topic in topics]
         own = [Path(e.removeprefix("ipc://")) for e in endpoints if e.startswith("ipc://")]
         until_s = time.monotonic() + UNBOUND_S
-        while any(path.exists() for path in own[: len(own) - (self.stage != "publisher")]):
+        while any(path.exists() for path in own):
             if time.monotonic() > until_s:
                 return
             time.sleep(0.005)

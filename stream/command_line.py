@@ -55,8 +55,8 @@ def _parser() -> _Parser:
     p.add_argument(
         "--source",
         metavar="SOURCE",
-        help="demo | 0, /dev/video0 | rtsp://... | browser (the page's own camera) | FILE | FOLDER of frames | "
-        "lavfi:testsrc2=...  (default: demo)",
+        help="demo | 0, /dev/video0 | rtsp://... | http(s)://... (MJPEG, HLS) | udp://, srt://, rtmp://... | "
+        "browser (the page's own camera) | FILE | FOLDER of frames | lavfi:testsrc2=...  (default: demo)",
     )
     g = p.add_argument_group("prompts: which objects to follow (more can be added while it runs: tools/ctl.py)")
     g.add_argument(
@@ -87,6 +87,11 @@ def _parser() -> _Parser:
     g.add_argument("--window", action="store_true", default=None, help="show a window to click in")
     g.add_argument("--no-dashboard", action="store_true", help="plain log lines in the terminal")
     g = p.add_argument_group("run")
+    g.add_argument(
+        "--state",
+        metavar="DIR",
+        help="folder that objects, labels, zones and the index of recordings outlive the run in",
+    )
     g.add_argument("--frames", type=int, metavar="N", help="stop after N frames")
     g.add_argument("--duration", type=float, metavar="S", help="stop S seconds after the first frame")
     g.add_argument("--realtime", action="store_true", default=None, help="play a file at its own rate, as a live feed")
@@ -114,6 +119,7 @@ _KEYS = {  # argument -> config key
     "web": "web.endpoint",
     "window": "renderer.window",
     "replay_masks": "recording.replay_masks",
+    "state": "supervisor.state",
     "frames": "capture.frames",
     "duration": "capture.duration_s",
     "realtime": "capture.realtime",

@@ -23,7 +23,7 @@ from stream.run_directory import root
 from stream.scheduling.shared_models import SharedModels
 from stream.settings.addresses import connectable
 from stream.settings.config import Config
-from stream.topology import LISTENERS, TOPICS, Graph
+from stream.topology import LISTENERS, PUBLISH_IN_RUN, TOPICS, Graph
 from stream.transport.service_sockets import Broadcast, Collector, Listener, Outlet, RequestClient
 from stream.transport.sockets import Context, Poller, Waker
 from stream.transport.topics import Publisher, Subscriber
@@ -163,7 +163,7 @@ class Runtime:
             self._broadcasts.append(broadcast)
             return broadcast
         endpoint = self.config.publisher.endpoint or self._endpoint("publish")
-        inner = self._endpoint("publish") if set(LISTENERS) & set(self.graph.nodes) else ""
+        inner = self._endpoint(PUBLISH_IN_RUN) if set(LISTENERS) & set(self.graph.nodes) else ""
         broadcast = Broadcast(self.context, endpoint, TOPICS["masks"].depth, inner=inner)
         self.report(Bound(endpoint=broadcast.endpoint))
         self._broadcasts.append(broadcast)
@@ -182,7 +182,7 @@ class Runtime:
 
     def open_listener(self, topics: Sequence[str]) -> Listener:
         """A subscriber to this run's publisher."""
-        endpoint = self._endpoint("publish")
+        endpoint = self._endpoint(PUBLISH_IN_RUN)
         if "publisher" in self.graph.nodes and not self.graph.nodes["publisher"].here:
             endpoint = connectable(self.config.publisher.endpoint)
             if not endpoint.startswith("tcp://"):

@@ -88,6 +88,9 @@ TOPICS = {
     "reports": Topic(REPORTS, 1000, drained=True, fan_in=True),
 }
 
+# Where nodes of the run subscribe: the page asks for each picture of its grid, far more often than a client may.
+PUBLISH_IN_RUN = "publish-in-run"
+
 NEWEST, EVERY, LOSSLESS, PACED = Delivery.NEWEST, Delivery.EVERY, Delivery.LOSSLESS, Delivery.PACED
 
 STAGES = {

@@ -55,6 +55,9 @@ class FakeMaker:
     def with_bound_endpoints(self, config):
         return config
 
+    def make_no_more(self):
+        pass
+
     def close(self):
         pass
 

@@ -13,6 +13,8 @@ from running import ROOT
 DOORS = {
     "zmq": {"stream/transport"},
     "torch": {
+        "stream/weights/compiling.py",
+        "stream/weights/cuda_graphs.py",
         "stream/weights/devices.py",
         "stream/weights/loading.py",
         "stream/weights/torchvision_ops.py",
@@ -33,7 +35,7 @@ DOORS = {
     "safetensors": {"stream/weights/loading.py"},
     "kornia": {"nodes/tracker/lightglue"},
     "av": {
-        "nodes/capture/video.py",
+        "nodes/capture/decoding",
         "nodes/capture/label_images.py",
         "nodes/renderer/encoding.py",
         "nodes/renderer/folder_recorder.py",

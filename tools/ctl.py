@@ -9,6 +9,7 @@ python tools/ctl.py refine 1 --point 340,190
 python tools/ctl.py list
 python tools/ctl.py --camera door add --point 320,180      where a run has several cameras
 python tools/ctl.py add-camera yard --source rtsp://...
+python tools/ctl.py doctor door.yaml                       whether a set-up is right, and what to mend
 """
 
 from __future__ import annotations
@@ -24,6 +25,7 @@ from typing import Any, Literal
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
 
 from stream.errors import ConfigError, ControlError, StreamError
+from tools.doctor import command as doctor
 
 TIMEOUT_S = 10.0
 
@@ -45,6 +47,8 @@ def main(argv: list[str]) -> int:
 def _main(argv: list[str]) -> int:
     try:
         arguments = _parser().parse_args(argv)
+        if arguments.command == "doctor":
+            return doctor.run(arguments)
         if arguments.command == "link":
             return link(arguments.camera)
         if arguments.command == "passwd":
@@ -122,6 +126,9 @@ def _parser() -> _Parser:
     c.add_argument("folder")
     c.add_argument("--role", choices=("graph", "operator", "viewer"), default="graph", help="what the key opens")
     c.add_argument("--name", default="", help="of the operator or viewer, on the allow list")
+    doctor.add_arguments(
+        command("doctor", "check a set-up: packages, ports, folders, cameras, weights, clock; what to mend")
+    )
     c = command("passwd", "set a password for the page (web.passwords)")
     c.add_argument("file")
     c.add_argument("name", help="1 to 64 of A-Z a-z 0-9 . _ -")

@@ -9,6 +9,7 @@ connecting -> running <-> paused -> ended | failed
 from __future__ import annotations
 
 import logging
+import math
 import os
 import threading
 import time
@@ -34,6 +35,7 @@ log = logging.getLogger(__name__)
 Phase = Literal["connecting", "waiting", "running", "backing off", "paused", "ended", "failed"]
 
 QUEUE = 2  # frames that a lossless feed reads ahead
+LATE_S = 1.0  # a burst that comes later than this plays from now on
 FPS_WINDOW = 50  # frames that the measured rate is taken over
 
 
@@ -263,7 +265,9 @@ class Feed:
 
     def _read(self, source: Source) -> None:
         """Stamp and hand over frames until the source ends or the feed is to end."""
-        pace = Pace(self.source_info.fps if self.source_info else None, self._clock)
+        info = self.source_info
+        bursts = info is not None and info.bursts
+        pace = Pace(info.fps if info else None, self._clock, LATE_S if bursts else math.inf)
         while not self._over():
             if not self._live:
                 self._wait_while(lambda: self._paused)
@@ -272,7 +276,7 @@ class Feed:
             picture = source.read()
             if picture is None:
                 return
-            if self._config.realtime and not source.live:
+            if bursts or (self._config.realtime and not source.live):
                 self._wait_until(pace.due_ns(picture))
             if self._over():
                 return

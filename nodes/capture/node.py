@@ -5,6 +5,7 @@ from __future__ import annotations
 import time
 from typing import TYPE_CHECKING
 
+from nodes.capture.decoding.hardware import HardwareDecoding
 from nodes.capture.feed import Feed
 from nodes.capture.page_camera import UploadBox
 from nodes.capture.sources import demo_scene, make_source
@@ -76,8 +77,9 @@ class CaptureStage(Stage):
             from stream.recordings.packet_tap import PacketTap
 
             tap = PacketTap(self._recorder)
+        hardware = HardwareDecoding(capture.hwaccel)  # one for all connections: what has failed is not tried again
         return Feed(
-            lambda: make_source(capture, self._uploads, tap),
+            lambda: make_source(capture, self._uploads, tap, hardware),
             capture,
             start,
             live=self._config.live,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable
 
 from nodes.capture.source import Picture
@@ -13,7 +14,9 @@ PTS_JUMP_S = 10.0  # a larger step between presentation times, or one back, is a
 class Pace:
     """When each picture of a recording is due, so that it plays at its own rate from its first picture on."""
 
-    def __init__(self, fps: float | None, clock: Callable[[], int]) -> None:
+    def __init__(self, fps: float | None, clock: Callable[[], int], most_late_s: float = math.inf) -> None:
+        """`most_late_s`: a picture that is later than this is due now, and those that follow are counted from it."""
+        self._most_late_s = most_late_s
         self._step_s = 1 / (fps or FALLBACK_FPS)
         self._clock = clock
         self._start_ns = 0  # when the clip's time 0 was
@@ -30,4 +33,6 @@ class Pace:
         elif not 0 <= time_s - self._last_s <= PTS_JUMP_S:
             self._start_ns -= round((time_s - self._last_s - self._step_s) * 1e9)
         self._last_s = time_s
+        if (self._clock() - self._start_ns) / 1e9 - time_s > self._most_late_s:
+            self._start_ns = self._clock() - round(time_s * 1e9)
         return self._start_ns + round(time_s * 1e9)

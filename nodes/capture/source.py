@@ -16,6 +16,8 @@ class SourceInfo:
     size: tuple[int, int]  # (H, W) of the first picture, px; later ones may differ
     fps: float | None = None  # as the source says; None where it does not
     frames: int | None = None  # expected in total; None where it is endless or unknown
+    bursts: bool = False  # pictures come a segment at a time, and are to be shown at their presentation times
+    codec: str = ""  # of its packets, as FFmpeg calls it; empty where pictures come otherwise
 
 
 @dataclass(frozen=True)

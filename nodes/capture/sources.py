@@ -4,27 +4,38 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from nodes.capture.cameras import CameraSource, RtspSource
+from nodes.capture.cameras import CameraSource
+from nodes.capture.decoding.hardware import HardwareDecoding
+from nodes.capture.decoding.video import Tap, VideoSource
 from nodes.capture.demo import DemoSource
+from nodes.capture.files import FileSource, GraphSource
 from nodes.capture.folder import FolderSource, PictureSource, is_picture
+from nodes.capture.network import NetworkSource, make_network_source
 from nodes.capture.page_camera import PageCameraSource, UploadBox
 from nodes.capture.scene import DemoScene
 from nodes.capture.source import Picture, Source, SourceInfo
-from nodes.capture.video import FileSource, GraphSource, Tap, VideoSource
 from stream.settings.addresses import source_kind, source_path
 from stream.settings.config import Capture, parse_size
 
 __all__ = ["Picture", "Source", "SourceInfo", "demo_scene", "make_source"]
 
 
-def make_source(config: Capture, uploads: UploadBox | None = None, tap: Tap | None = None) -> Source:
+def make_source(
+    config: Capture,
+    uploads: UploadBox | None = None,
+    tap: Tap | None = None,
+    hardware: HardwareDecoding | None = None,
+) -> Source:
     """The source that `config.source` names, not yet opened.
 
-    `uploads` is where a page's pictures come; `tap` gets a copy of each encoded packet, where the source has some.
+    `uploads` is where a page's pictures come; `tap` gets a copy of each encoded packet, where the source has some;
+    `hardware` decodes them, where it can.
     """
     source = _make_source(config, uploads)
     if tap is not None and isinstance(source, VideoSource):
         source.copy_packets_to(tap)
+    if isinstance(source, FileSource | NetworkSource):
+        source.decode_by(hardware or HardwareDecoding(config.hwaccel))
     return source
 
 
@@ -36,9 +47,8 @@ def _make_source(config: Capture, uploads: UploadBox | None) -> Source:
         return FolderSource(Path(source_path(name)), config.folder_fps)
     if kind == "camera":
         return CameraSource(source_path(name), config.camera_size, config.camera_fps)
-    if kind == "rtsp":
-        timeouts = config.open_timeout_s, config.read_timeout_s
-        return RtspSource(name, config.rtsp_transport, *timeouts, config.udp_reorder_s)
+    if kind in ("rtsp", "network"):
+        return make_network_source(config)
     if kind == "browser":
         return PageCameraSource(uploads or UploadBox(), config.read_timeout_s)
     if kind == "lavfi":

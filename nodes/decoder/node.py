@@ -73,11 +73,12 @@ class DecoderStage(Stage):
                     self._send(message, answer)
                 return True
             case Tracks() if self.turn_taking is not None:
-                answers = self.turn_taking.step(message)
-                self.catching_up.saw(message.frame, {o.object_id for o in message.objects})
-                for answer in answers:
+                answered = False
+                for answer in self.turn_taking.step(message):
                     self._send(message, answer)
-                return any(isinstance(answer, Masks) for answer in answers)
+                    answered = answered or isinstance(answer, Masks)
+                self.catching_up.saw(message.frame, {o.object_id for o in message.objects})
+                return answered
             case Tracks():
                 masks, seeds = self.segmenter.step(message)
                 if seeds is not None:

@@ -173,11 +173,18 @@ class Segmenter:
 
     def conclude(self, job: Job, decoded: Decoded) -> tuple[list[ObjectMask], Seeds | None]:
         """Every object's mask and state by the model's answer; Seeds where the tracker waits for them."""
+        judged = self.judge(job, decoded)
+        return [j.published for j in judged], self.learn(job, decoded, judged)
+
+    def judge(self, job: Job, decoded: Decoded) -> list[Judged]:
+        """Every object's mask and state by the model's answer; to be learnt before the next frame."""
         self.decoded += 1
-        judged = self._judge(job, decoded)
+        return self._judge(job, decoded)
+
+    def learn(self, job: Job, decoded: Decoded, judged: Sequence[Judged]) -> Seeds | None:
+        """Let the model learn from what was judged; Seeds where the tracker waits for them."""
         self.model.learn(decoded.embedding, {j.published.object_id: j.verdict for j in judged})
-        seeds = self._seeds(job, [j.source for j in judged]) if job.seeds_for else None
-        return [j.published for j in judged], seeds
+        return self._seeds(job, [j.source for j in judged]) if job.seeds_for else None
 
     def give_up(self, job: Job) -> Seeds:
         """The model has no answer: every object's old points stay, and prompts are obeyed on the next frame."""

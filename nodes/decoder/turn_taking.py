@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import logging
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -55,8 +55,8 @@ class TurnTaking:
         self.owed_seeds: set[int] = set()  # objects whose Seeds are waited for, until their turn comes
         self.in_turn = 0  # objects decoded on the last frame
 
-    def step(self, tracks: Tracks) -> list[Masks | Seeds]:
-        """The messages about a frame."""
+    def step(self, tracks: Tracks) -> Iterator[Masks | Seeds]:
+        """The messages about a frame, to be taken to the last: the model learns from the masks once they are out."""
         began = self.clock_ns()
         if self.segmenter.size not in (None, tracks.frame.size):
             self.carried.clear()
@@ -74,17 +74,25 @@ class TurnTaking:
             decoded = Decoded(embedding, self.model.decode(embedding, own.queries) if own.queries else [])
         except ModelError as error:
             log.warning("frame %d is not decoded: %s", job.frame.stamp.frame_id, error)
-            return [self.segmenter.give_up(job)]
-        objects, seeds = self.segmenter.conclude(own, decoded)
+            yield self.segmenter.give_up(job)
+            return
+        judged = self.segmenter.judge(own, decoded)
+        judged_ns = self.clock_ns()
+        objects = [j.published for j in judged]
+        self._keep(own, objects)
+        message = self.segmenter.message(tracks, complete(job.frame.size, job.queries, objects, carried, self._state))
+        fixed_ns = ready - began + self.clock_ns() - judged_ns
+        yield message
+        sent = self.clock_ns()
+        seeds = self.segmenter.learn(own, decoded, judged)
         concluded = self.clock_ns()
         self._owe(job, own)
         if seeds is None and job.seeds_for:  # the tracker waits for an answer, if only for none
             stamp = job.frame.stamp
             seeds = Seeds(frame_id=stamp.frame_id, epoch=stamp.epoch, size=job.frame.size)
-        self._keep(own, objects)
-        message = self.segmenter.message(tracks, complete(job.frame.size, job.queries, objects, carried, self._state))
-        self._measure(own, (concluded - ready) / 1e6, (ready - began + self.clock_ns() - concluded) / 1e6)
-        return [message] if seeds is None else [seeds, message]
+        self._measure(own, (judged_ns - ready + concluded - sent) / 1e6, fixed_ns / 1e6)
+        if seeds is not None:
+            yield seeds
 
     def keep(self, mask: ObjectMask, track: ObjectTrack, frame_id: int) -> None:
         """Carry a mask that was made beside the feed, on the last frame, until its object's turn comes."""

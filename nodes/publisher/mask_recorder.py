@@ -34,11 +34,11 @@ CLOSE_S = 2.0
 class MaskRecorder:
     """Writes the masks of one camera."""
 
-    def __init__(self, folder: Path, pre_s: float = 0.0) -> None:
-        """`pre_s`: so much before an object is seen a segment may begin."""
+    def __init__(self, folder: Path, pre_s: float = 0.0, index: Path | None = None) -> None:
+        """`pre_s`: so much before an object is seen a segment may begin; `index`: its file, if not in the folder."""
         self.written = 0  # lines
         self.dropped = 0  # masks that the disk was too slow for
-        self._lines = MaskLines(folder, pre_s + RING_S)
+        self._lines = MaskLines(folder, pre_s + RING_S, index)
         self._changed = threading.Condition()  # guards what is below
         self._waiting: deque[Masks] = deque()
         self._stopping = False
@@ -97,9 +97,10 @@ class MaskRecorder:
 class MaskLines:
     """The files of masks. One thread uses it; OSError where the disk is full or gone."""
 
-    def __init__(self, folder: Path, ring_s: float = RING_S) -> None:
+    def __init__(self, folder: Path, ring_s: float = RING_S, index: Path | None = None) -> None:
         self.written = 0
         self._folder = folder
+        self._index_file = index or folder / INDEX
         self._ring_ns = round(ring_s * 1e9)
         self._ring_bytes = 0
         self._index: Index | None = None
@@ -178,13 +179,13 @@ class MaskLines:
     def _read_index(self) -> bool:
         """Look whether the index has changed."""
         try:
-            status = (self._folder / INDEX).stat()
+            status = self._index_file.stat()
         except OSError:
             return False
         newest = status.st_ino, status.st_mtime_ns
         if newest == self._index_is:
             return False
-        if (index := read_index(self._folder)) is not None:
+        if (index := read_index(self._index_file)) is not None:
             self._index, self._index_is = index, newest
         return index is not None
 

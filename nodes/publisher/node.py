@@ -154,6 +154,7 @@ def _make_mask_recorder(config: Config) -> MaskRecorder | None:
     if not (recording_node(config) and config.recording.masks):
         return None
     from nodes.publisher.mask_recorder import MaskRecorder  # what is off is not loaded
+    from stream.recordings.index_file import index_file
     from stream.settings.recordings import camera_folder
 
-    return MaskRecorder(camera_folder(config), config.recording.pre_s)
+    return MaskRecorder(camera_folder(config), config.recording.pre_s, index_file(config))

@@ -7,7 +7,6 @@ a resized window needs no arithmetic of highgui's own), and turns its pixels and
 from __future__ import annotations
 
 import os
-import subprocess
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -184,6 +183,8 @@ def check_display() -> None:
         wayland = " (Wayland alone is not enough: it needs XWayland)" if os.environ.get("WAYLAND_DISPLAY") else ""
         raise ConfigError(f"--window: DISPLAY is not set{wayland}; start it on a desktop or with ssh -X")
     attempt = "import cv2, os; cv2.namedWindow('SAM-PT Live'); os._exit(0)"
+    import subprocess  # only where there is a window
+
     try:
         done = subprocess.run(
             [sys.executable, "-P", "-c", attempt], capture_output=True, text=True, timeout=20, check=False

@@ -13,6 +13,7 @@ from typing import Any
 
 import msgspec
 
+from nodes.web.camera_events import CameraEvents
 from nodes.web.camera_summaries import summarise
 from nodes.web.counts import Latencies
 from nodes.web.pictures import BurntPictures, rescale
@@ -71,6 +72,7 @@ class Hub:
         self._listening = listening
         self._clock = clock
         self._statuses: dict[str, bytes] = {}  # JSON by camera
+        self._events: dict[str, CameraEvents] = {}  # by camera
         self._looked_s: dict[str, float] = {}  # camera -> when somebody looked at it last
         self._grid_s: dict[str, float] = {}  # camera -> when the grid got its last picture
 
@@ -105,8 +107,11 @@ class Hub:
             return False
         if grid and not viewer.grid:
             self._grid_s.clear()  # it shall not wait for its first pictures
+        changes = camera != viewer.camera
         viewer.look(camera, max_width, grid=grid)
         self.choose_topics()
+        if changes and camera in self._events:
+            viewer.report(camera, list(self._events[camera].events), self._events[camera].counts)
         return True
 
     def choose_topics(self) -> None:
@@ -115,13 +120,14 @@ class Hub:
         self._looked_s |= dict.fromkeys(self.viewers.looked_at(), now_s)
         self._looked_s = {camera: at_s for camera, at_s in self._looked_s.items() if now_s - at_s <= LINGER_S}
         due = [camera for camera in self.cameras if self._due_in_grid(camera)] if self.viewers.at_grid else []
-        self._listening.want(frozenset(f"scenes/{camera}" for camera in {*self._looked_s, *due}))
+        scenes = {f"scenes/{camera}" for camera in {*self._looked_s, *due}}
+        self._listening.want(frozenset(scenes | {f"events/{camera}" for camera in self._looked_s}))
 
     def set_cameras(self, cameras: Sequence[str]) -> None:
         """These are the cameras from now on."""
         self._learns_cameras = False
         self.cameras[:] = cameras
-        for known in (self.latencies, self._statuses, self._looked_s):
+        for known in (self.latencies, self._statuses, self._looked_s, self._events):
             for camera in set(known) - set(cameras):
                 del known[camera]
 
@@ -138,6 +144,8 @@ class Hub:
                     self._take_status(parts)
                 elif parts[0].startswith(b"masks/"):
                     self._take_masks(parts)
+                elif parts[0].startswith(b"events/"):
+                    self._take_events(parts)
             except MessageError as error:
                 self.pass_over(error)
 
@@ -180,6 +188,17 @@ class Hub:
         if masks.camera in self.cameras:
             ages = self.latencies.setdefault(masks.camera, Latencies())
             ages.add((masks.published_ns - masks.captured_ns) / 1e9)
+
+    def _take_events(self, parts: Parts) -> None:
+        camera = parts[0].removeprefix(b"events/").decode(errors="replace")
+        if camera not in self.cameras:
+            return
+        own = self._events.setdefault(camera, CameraEvents())
+        events = own.take(parts, camera)
+        for viewer in self.viewers:
+            if viewer.camera == camera and viewer.takes_events:
+                viewer.report(camera, events, own.counts)
+                viewer.wake()
 
     def _take_status(self, parts: Parts) -> None:
         if len(parts) != 2:

@@ -12,11 +12,12 @@ from nodes.web.server import WebServer
 from stream.commands import Command, SetCameras, Start
 from stream.messages import Upload
 from stream.node import NodeContext, Stage
+from stream.recordings.index_file import indexed_folder
 from stream.reports import Progress
 from stream.settings.addresses import source_kind
 from stream.settings.cameras import camera_configs
 from stream.settings.config import Config, FleetConfig
-from stream.settings.recordings import camera_folder, recording_node
+from stream.settings.recordings import recording_node
 
 log = logging.getLogger(__name__)
 
@@ -42,7 +43,7 @@ class WebStage(Stage):
         listening, requests = Listening(node.open_listener(topics)), Requests(node.open_control())
         try:
             own = camera_configs(config)
-            folders = {name: camera_folder(c) for name, c in own.items() if recording_node(c)}
+            folders = {name: indexed_folder(c) for name, c in own.items() if recording_node(c)}
             self._server = WebServer(config.web, listening, requests, cameras, node.folder, camera_feed, folders)
         except Exception:
             listening.close()

@@ -70,7 +70,7 @@ class PageSocket:
 
     def __init__(self, hub: Hub, camera_feed: CameraFeed, role: Role, counts: Counts, session: str) -> None:
         """`session`: whose page it is."""
-        self.viewer = Viewer(role)
+        self.viewer = Viewer(role, takes_events=True)
         self.close_code = 0  # set: the writer closes the socket with it
         self._hub = hub
         self._camera_feed = camera_feed
@@ -212,10 +212,12 @@ class PageSocket:
             while True:
                 await self._woken.wait()
                 self._woken.clear()
-                while viewer.texts or viewer.to_send:
+                while viewer.texts or viewer.to_send or viewer.news:
                     async with asyncio.timeout(SEND_S):
                         if viewer.texts:
                             await self._ws.send_str(viewer.texts.popleft())
+                        elif news := viewer.take_news():
+                            await self._ws.send_str(news)
                         else:
                             await self._send_scene()
                 if self.close_code or viewer.overflowed:

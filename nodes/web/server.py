@@ -28,6 +28,7 @@ from nodes.web.hub import GRID_S, TICK_S, Hub
 from nodes.web.metrics import Metrics
 from nodes.web.relay import Listening, Requests
 from stream.errors import SourceError
+from stream.recordings.index_file import IndexedFolder
 from stream.settings.config import Web
 
 log = logging.getLogger(__name__)
@@ -48,11 +49,11 @@ class WebServer:
         cameras: Sequence[str],
         folder: Path,
         camera_feed: CameraFeed | None = None,
-        recordings: Mapping[str, Path] | None = None,
+        recordings: Mapping[str, IndexedFolder] | None = None,
     ) -> None:
         """ConfigError where the address can't be bound or a file can't be read.
 
-        `folder` is the run's own: links and sessions are kept there. `recordings` are folders by camera.
+        `folder` is the run's own: links and sessions are kept there. `recordings` are by camera.
         """
         self._files = RunFiles(folder)
         self._accounts = read_accounts(web.passwords) if web.passwords else {}

@@ -7,15 +7,27 @@ A viewer that is slow, far away or asleep misses scenes; it neither holds the ot
 
 from __future__ import annotations
 
+import json
 from collections import deque
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Any
 
 from nodes.web.access.passwords import Role
 from nodes.web.scene_message import WebScene
 
 IN_FLIGHT = 2  # scenes that a viewer was sent and has not acknowledged
 MAX_TEXTS = 64  # messages beside scenes that wait for a viewer; one that lets more pile up is closed
+MAX_EVENTS = 100  # that wait for a viewer; the oldest give way
+
+
+@dataclass(eq=False)
+class EventNews:
+    """What a viewer has not been told yet of what objects did, as JSON values; it does not grow."""
+
+    camera: str = ""
+    counts: dict[str, Any] = field(default_factory=dict)  # zones and lines as they are now
+    events: deque[dict[str, Any]] = field(default_factory=lambda: deque(maxlen=MAX_EVENTS))
 
 
 @dataclass(eq=False)
@@ -31,6 +43,8 @@ class Viewer:
     dropped: int = 0  # scenes that a newer one took the place of
     to_send: deque[WebScene] = field(default_factory=deque)  # at most IN_FLIGHT
     texts: deque[str] = field(default_factory=deque)  # messages beside scenes
+    takes_events: bool = False  # it is told what objects do
+    news: EventNews | None = None  # of that, not told yet
     overflowed: bool = False  # it takes no messages: it is to be closed
     last_camera: str | None = None  # that it looked at last
     wake: Callable[[], None] = lambda: None  # called by whoever gives it something to send
@@ -41,6 +55,7 @@ class Viewer:
         if (camera, grid) != (self.camera, self.grid):
             self.to_send.clear()
             self._waiting.clear()
+            self.news = None
             self.in_flight = 0  # a page that was hidden may have painted none of those that it was sent
         self.camera, self.grid, self.max_width = camera, grid, max_width
         self.last_camera = camera or self.last_camera
@@ -65,6 +80,22 @@ class Viewer:
             self.overflowed = True
         else:
             self.texts.append(text)
+
+    def report(self, camera: str, events: list[dict[str, Any]], counts: dict[str, Any]) -> None:
+        """Tell of events, and how zones and lines stand now: with the next message, however many come before it."""
+        if not self.takes_events:
+            return
+        if self.news is None:
+            self.news = EventNews(camera)
+        self.news.events.extend(events)
+        self.news.counts = counts
+
+    def take_news(self) -> str:
+        """The message of all events that wait; "" where none does."""
+        if self.news is None:
+            return ""
+        news, self.news = self.news, None
+        return json.dumps({"type": "events", "camera": news.camera, "events": list(news.events), **news.counts})
 
     def _send(self, scene: WebScene) -> None:
         self.in_flight += 1

@@ -79,7 +79,7 @@ class Sender:
         try:
             status, headers = self._post(letter)
         except (OSError, http.client.HTTPException, ValueError) as error:
-            outcome, reason = AGAIN, f"{type(error).__name__}: {error}"
+            outcome, reason = AGAIN, getattr(error, "strerror", None) or str(error) or type(error).__name__
         else:
             outcome, answered = outcome_of(status), True
             reason = "" if 200 <= status < 300 else answer_text(status, headers)

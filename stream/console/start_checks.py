@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 def check_start(config: Config) -> None:
     """Refuse what can't work before anything is started: nodes out of reach of each other, a file that is not there."""
-    raise_descriptor_limit(threads=config.supervisor.threads)
+    raise_descriptor_limit(threads=config.supervisor.threads, cameras=len(camera_configs(config)))
     from stream.topology import listeners, wiring
 
     check_cluster(config)

@@ -14,7 +14,7 @@ from pathlib import Path
 import msgspec
 
 from stream.errors import ConfigError
-from stream.recordings.index_file import read_index, write_index
+from stream.recordings.index_file import check_index, read_index, write_index
 from stream.recordings.retention import Disk, Limits, has_room, to_delete
 from stream.recordings.segment_file import cut_torn_fragment
 from stream.recordings.segments import INDEX, MASKS, VIDEO, Index, OpenSegment, Segment, segment_name, start_of
@@ -41,8 +41,11 @@ class RecordingFolder:
         free_bytes: Callable[[Path], int] = lambda path: shutil.disk_usage(path).free,
         unix_ns: Callable[[], int] = time.time_ns,
         live: bool = True,
+        index: Path | None = None,
     ) -> None:
+        """`index`: the file that the index is in, where it is not beside the segments."""
         self.path = path
+        self._index = index or path / INDEX
         self._camera = camera
         self._limits = limits
         self._free_bytes = free_bytes
@@ -62,7 +65,7 @@ class RecordingFolder:
     def open(self) -> None:
         """Make the folder, keep other runs out, and bring the index in line with the files that are there.
 
-        ConfigError where another run writes there; OSError where nothing can be written.
+        ConfigError where another run writes there, or a newer version has; OSError where nothing can be written.
         """
         self.path.mkdir(parents=True, exist_ok=True)
         if self._lock < 0:
@@ -76,9 +79,12 @@ class RecordingFolder:
                 ) from None
             except OSError as error:  # a file system without locks
                 log.warning("recordings %s: the folder can't be locked (%s)", self.path, error.strerror)
-        self._segments = reconciled(self.path, self._camera)
+        there = next((file for file in (self._index, self.path / INDEX) if file.exists()), self._index)
+        check_index(there)
+        self._segments = reconciled(self.path, self._camera, there)
         self._writing = None
-        self._save()
+        if self._save() and self._index != self.path / INDEX:
+            (self.path / INDEX).unlink(missing_ok=True)  # it is in the state folder now
         self.is_open = True
 
     def close(self) -> None:
@@ -142,7 +148,7 @@ class RecordingFolder:
 
     def disk(self) -> Disk:
         """What the folder takes, and what its disk has."""
-        used = sum(s.bytes for s in self._segments) + 2 * _size(self.path / INDEX)
+        used = sum(s.bytes for s in self._segments) + 2 * _size(self._index)
         if self._writing is not None:
             used += sum(_size(self.path / (self._writing.name + ending)) for ending in (VIDEO, MASKS))
         return Disk(used, self._free_bytes(self.path))
@@ -166,22 +172,24 @@ class RecordingFolder:
         log.debug("recordings %s: %s is deleted to make room", self.path, segment.name)
         self._save()
 
-    def _save(self) -> None:
+    def _save(self) -> bool:
         """Write the index. Where that fails the recording goes on: at the next start the files themselves count."""
         index = Index(camera=self._camera, segments=self._segments, writing=self._writing)
         try:
-            write_index(self.path, index)
+            write_index(self._index, index)
         except OSError as error:
-            text = "recordings %s: the index can't be written: %s"
-            log.warning(text, self.path, error.strerror, extra={"once_key": f"index {self.path}"})
+            text = "recordings %s: the index %s can't be written: %s"
+            log.warning(text, self.path, self._index, error.strerror, extra={"once_key": f"index {self.path}"})
+            return False
+        return True
 
 
-def reconciled(path: Path, camera: str) -> list[Segment]:
+def reconciled(path: Path, camera: str, index_file: Path | None = None) -> list[Segment]:
     """The segments that are there, the oldest first, whatever the index says of them: what it knows of each is used.
 
     What a writer left that was killed ends with its last whole fragment.
     """
-    index = read_index(path)
+    index = read_index(index_file or path / INDEX)
     noted = {s.name: s for s in index.segments} if index else {}
     writing = index.writing if index else None
     names = sorted(

@@ -10,6 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from stream.recordings.folder import RecordingFolder
+from stream.recordings.index_file import index_file
 from stream.recordings.packets import EncodedPacket
 from stream.recordings.plan import PlanOptions
 from stream.recordings.retention import Limits
@@ -127,7 +128,7 @@ def make_recorder(config: Config) -> Recorder:
     """The recorder of a config whose `renderer.record` is a folder; ConfigError where another run records there."""
     own, camera = config.recording, config.capture.camera
     limits = Limits(own.max_days, round(own.max_mb * 1e6), round(own.keep_free_mb * 1e6))
-    folder = RecordingFolder(camera_folder(config), camera, limits, live=config.live)
+    folder = RecordingFolder(camera_folder(config), camera, limits, live=config.live, index=index_file(config))
     with contextlib.suppress(OSError):  # the disk may come back: the writer tries again, and says so
         folder.open()
     # Pictures of a live feed that are encoded play as they were captured, whatever the source says of their times.

@@ -13,8 +13,9 @@ from urllib.parse import unquote, urlsplit
 from stream.errors import ConfigError
 from stream.settings.secrets import redact
 
-SourceKind = Literal["demo", "camera", "rtsp", "browser", "lavfi", "folder", "file"]
-LIVE_KINDS = ("camera", "rtsp", "browser")  # what has no end and no past
+SourceKind = Literal["demo", "camera", "rtsp", "network", "browser", "lavfi", "folder", "file"]
+NETWORK_SCHEMES = ("http", "https", "udp", "srt", "rtmp", "rtmps")  # beside RTSP
+LIVE_KINDS = ("camera", "rtsp", "network", "browser")  # what has no end and no past
 
 MAX_IPC_PATH_BYTES = 107  # of a unix socket
 MAX_PORT = 65535
@@ -33,10 +34,13 @@ def source_kind(source: str) -> SourceKind:
     scheme = _SCHEME.match(source)
     if scheme and scheme[1].lower() in ("rtsp", "rtsps"):
         return "rtsp"
+    if scheme and scheme[1].lower() in NETWORK_SCHEMES:
+        return "network"
     if scheme and scheme[1].lower() != "file":
         raise ConfigError(
             f"--source {redact(source)}: unknown scheme {scheme[1]!r}; "
-            "needs demo, a camera number or /dev/video*, rtsp://, browser, a file, a folder of frames, or lavfi:GRAPH"
+            "needs demo, a camera number or /dev/video*, rtsp://, http(s)://, udp://, srt://, rtmp://, browser, a "
+            "file, a folder of frames, or lavfi:GRAPH"
         )
     path = source_path(source)
     kind = _on_disk(path)
@@ -78,23 +82,37 @@ def _on_disk(path: str) -> SourceKind | None:
     return "folder" if stat.S_ISDIR(mode) else "file"
 
 
-def check_rtsp(source: str) -> None:
+def is_playlist(source: str) -> bool:
+    """Whether an address is that of HLS, whose pictures come a segment at a time."""
+    path = re.split(r"[?#]", source, maxsplit=1)[0].lower()
+    return path.startswith(("http://", "https://")) and path.endswith((".m3u8", ".m3u"))
+
+
+def check_credentials(source: str) -> None:
     """Refuse an address whose user or password holds a character that has to be written otherwise."""
-    rest = source.partition("://")[2]
+    scheme, _, rest = source.partition("://")
+    is_rtsp = scheme.lower().startswith("rtsp")
     authority = re.split(r"[/?#]", rest, maxsplit=1)[0]
     odd = ""
     if re.search(r"\s", source):
         odd = " "
-    elif "@" in rest and "@" not in authority:  # the last @ ends the password, and the address seems to end before it
+    elif (
+        "@" in rest and "@" not in authority and (is_rtsp or not _is_host(authority))
+    ):  # the last @ ends the password, and the address seems to end before it
         odd = next(c for c in rest if c in "/?#")
     elif "[" in authority.rpartition("@")[0] or "]" in authority.rpartition("@")[0]:
         odd = "[" if "[" in authority.rpartition("@")[0] else "]"
     if odd:
         table = ", ".join(f"{c if c != ' ' else 'a space'} as {code}" for c, code in _TO_WRITE.items())
         raise ConfigError(
-            f"--source: the user or password of the rtsp address holds {'a space' if odd == ' ' else repr(odd)}, which "
+            f"--source: the user or password of the address holds {'a space' if odd == ' ' else repr(odd)}, which "
             f"has to be written as {_TO_WRITE[odd]} ({table})"
         )
+
+
+def _is_host(authority: str) -> bool:
+    """Whether it is HOST or HOST:PORT, and not the beginning of a user and a password."""
+    return re.fullmatch(r"[^:]*(:\d*)?|\[[^\]]*\](:\d*)?", authority) is not None
 
 
 def check_endpoint(key: str, endpoint: str, *, secured: bool, insecure: bool, any_port: bool = True) -> None:

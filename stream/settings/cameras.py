@@ -15,6 +15,7 @@ from msgspec import structs
 from stream.errors import ConfigError, nearest
 from stream.settings.addresses import source_kind
 from stream.settings.config import Capture, Config, FleetConfig, Renderer
+from stream.settings.recordings import is_folder
 
 NAME = re.compile(r"[A-Za-z0-9._-]{1,64}")
 _KEY = re.compile(r"cameras\.([A-Za-z0-9._-]{1,64})\.(\w+)\.(\w+)")
@@ -26,7 +27,7 @@ ONCE = {  # section -> its keys that are one for all cameras; None: all
     "graph": None,
     "publisher": ("endpoint",),
     "control": ("endpoint", "requests_per_s", "request_burst"),
-    "supervisor": ("threads", "stop_timeout_s"),
+    "supervisor": ("threads", "stop_timeout_s", "state"),
 }
 WRITTEN = (  # paths that two cameras would spoil for each other
     ("supervisor", "journal"),
@@ -136,6 +137,8 @@ def check_paths(config: FleetConfig) -> None:
     for name, camera in config.cameras.items():
         for section, key in WRITTEN:
             path = getattr(getattr(camera, section), key)
+            if key == "record" and is_folder(path):
+                continue  # each camera has a folder of its own in it
             if path and (other := writers.setdefault((section, key, path), name)) != name:
                 raise ConfigError(
                     f"cameras {other} and {name} would both write {section}.{key} {path!r}; "
@@ -153,11 +156,14 @@ def _refuse_parts(config: Config) -> None:
 
 
 def common_config(config: FleetConfig) -> FleetConfig:
-    """What the nodes that a run has once are told: of the cameras the names alone, for sources hold passwords."""
+    """What the nodes that a run has once are told: of a camera its name and where it records, no source."""
     supervisor = structs.replace(config.supervisor, journal="")
     own = structs.replace(config, supervisor=supervisor, renderer=Renderer(), capture=Capture())
     plain_camera = Config(**{f.name: getattr(own, f.name) for f in structs.fields(Config)})
-    cameras = {name: structs.replace(plain_camera, capture=Capture(camera=name)) for name in config.cameras}
+    cameras = {
+        name: structs.replace(plain_camera, capture=Capture(camera=name), renderer=Renderer(record=c.renderer.record))
+        for name, c in config.cameras.items()
+    }
     return structs.replace(own, cameras=cameras)
 
 

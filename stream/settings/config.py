@@ -40,6 +40,8 @@ class Capture(Section, frozen=True):
     healthy_after_s: Positive = 30.0  # the back-off begins at its base again after so long without a break
     rtsp_transport: Literal["tcp", "udp"] = "tcp"
     udp_reorder_s: Annotated[float, Meta(ge=0, le=5)] = 0.2  # so long a UDP packet that is missing is waited for
+    # what decodes the pictures of files and of the network; auto: a GPU where one can. `none` is software
+    hwaccel: Literal["auto", "none", "vaapi", "cuda"] = "none"
     drop_corrupt: bool = False  # live: no mask is drawn from a picture that the decoder knows to be damaged
     # asked of a camera; empty: its default
     camera_size: Annotated[str, Meta(pattern=r"^(\d+x\d+)?$", description="WIDTHxHEIGHT, or nothing")] = ""
@@ -167,6 +169,7 @@ class Control(Section, frozen=True):
 
     endpoint: str = ""  # empty: ipc in the run's own folder, which tools/ctl.py finds by itself
     max_objects: Annotated[int, Meta(ge=1, le=65535)] = 64  # that are followed at once; each takes time and memory
+    max_cameras: Annotated[int, Meta(ge=1, le=65535)] = 64  # that requests may bring a run to; each takes processes
     requests_per_s: Positive = 100.0  # of one client, once it has sent request_burst of them
     request_burst: Count = 1000
 
@@ -182,6 +185,7 @@ class Supervisor(Section, frozen=True):
     restart_window_s: Positive = 60.0
     stop_timeout_s: Positive = 3.0  # SIGTERM, then so long until SIGKILL; the whole graph is gone within 5 s
     journal: str = ""  # file that objects outlive the run in ({camera}: its name); empty: they outlive restarts only
+    state: str = ""  # folder that all of it outlives the run in; a journal beside it is read once, and left as it is
 
 
 class Recording(Section, frozen=True):

@@ -155,13 +155,13 @@ def _address(key: str, url: str, schemes: tuple[str, ...], needed: str) -> Split
     """The parts of an address; ConfigError where it is none."""
     shown = redact(url)
     if not url.isascii() or re.search(r"[\s\x00-\x1f]", url):
-        raise ConfigError(f"{key} is {shown!r}; spaces and letters beyond ASCII are written with %, as %20")
+        raise ConfigError(f"{key} is {shown!r}; needs spaces and letters beyond ASCII written with %, as %20")
     try:
         parts = urlsplit(url)
         port = parts.port
     except ValueError:
         raise ConfigError(
-            f"{key} is {shown!r}; its port or host can't be read (write # ? / @ : of a password with %)"
+            f"{key} is {shown!r}; its port or host can't be read; needs # ? / @ : of a password written with %"
         ) from None
     if parts.scheme not in schemes or not parts.hostname or port == 0:
         raise ConfigError(f"{key} is {shown!r}; needs {needed}")

@@ -14,7 +14,7 @@ from typing import Any
 import msgspec
 
 from stream.errors import ConfigError, nearest
-from stream.settings.addresses import check_endpoint, check_rtsp, source_kind
+from stream.settings.addresses import check_credentials, check_endpoint, source_kind
 from stream.settings.cameras import add_cameras, camera_key, lay_over
 from stream.settings.choices import needed, type_of, words_of
 from stream.settings.config import Config, Section, Tracker, parse_fit_size, parse_size
@@ -211,8 +211,8 @@ def _check_tracker(own: Tracker) -> None:
 def _check(config: Config) -> None:
     """What no single key can tell."""
     c = config.capture
-    if source_kind(c.source) == "rtsp":
-        check_rtsp(c.source)
+    if source_kind(c.source) in ("rtsp", "network"):
+        check_credentials(c.source)
     if c.backoff_max_s < c.backoff_s:
         raise ConfigError(
             f"capture.backoff_max_s is {c.backoff_max_s}; needs capture.backoff_s ({c.backoff_s}) or more"

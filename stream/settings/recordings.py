@@ -5,10 +5,10 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from stream.settings.addresses import source_kind
+from stream.settings.addresses import is_playlist, source_kind
 from stream.settings.config import Config
 
-COPIED_KINDS = ("rtsp", "file")  # sources that give encoded packets, which a recording copies
+COPIED_KINDS = ("rtsp", "network", "file")  # sources that give encoded packets, which a recording copies
 
 
 def is_folder(path: str) -> bool:
@@ -17,10 +17,14 @@ def is_folder(path: str) -> bool:
 
 
 def recording_node(config: Config) -> str:
-    """The node that writes the folder of recordings: `capture` copies packets, `renderer` encodes; empty: nobody."""
+    """The node that writes the folder of recordings: `capture` copies packets, `renderer` encodes; empty: nobody.
+
+    Packets of HLS come long before their pictures are shown, so they are not copied.
+    """
     if not is_folder(config.renderer.record):
         return ""
-    copied = config.live and not config.recording.overlay and source_kind(config.capture.source) in COPIED_KINDS
+    own = config.capture.source
+    copied = config.live and not config.recording.overlay and source_kind(own) in COPIED_KINDS and not is_playlist(own)
     return "capture" if copied else "renderer"
 
 

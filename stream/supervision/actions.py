@@ -29,6 +29,7 @@ class SaveJournal:
     """Write the journal."""
 
     contents: str
+    zones: str = ""  # in a file of their own, where there is a state folder
 
 
 @dataclass(frozen=True)

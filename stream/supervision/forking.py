@@ -24,8 +24,9 @@ log = logging.getLogger(__name__)
 
 PR_SET_CHILD_SUBREAPER = 36  # of prctl(2): processes whose parent has ended become ours
 ROOM = "-" * 300  # an argument in whose place those of the processes are written, for `ps`
-ANSWER_S = 60.0  # it loads packages first
+ANSWER_S = 110.0  # it loads packages first, which took more than a minute on a machine with twenty busy processes
 ANSWER_BYTES = 4096
+END_S = 1.0  # how long the end of a process is waited for of which nobody knows yet whether it was forked
 
 
 class ForkServer:
@@ -82,12 +83,12 @@ class ForkServer:
     def close(self) -> None:
         """End it; the processes that it has forked go on."""
         self._socket.close()
-        self._process.terminate()
-        try:
-            self._process.wait(2.0)
-        except subprocess.TimeoutExpired:
-            self._process.kill()
-            self._process.wait()
+        self.kill()
+
+    def kill(self) -> None:
+        """End it, whatever it does: it holds nothing, and one that is stopped (SIGSTOP) hears no other signal."""
+        self._process.kill()
+        self._process.wait()
 
 
 class ForkedProcess:
@@ -116,13 +117,19 @@ class ForkedProcess:
         if self.returncode is None:
             if self.pid:
                 self._wait(os.WNOHANG)
-            elif not self._server.alive or time.monotonic() - self._asked_s > ANSWER_S:
+            elif not self._server.alive:
+                self.returncode = 1
+            elif time.monotonic() - self._asked_s > ANSWER_S:
+                self._server.kill()  # it hangs, and would let the next ones wait, too
                 self.returncode = 1
         return self.returncode
 
     def wait(self) -> int:
-        """Its exit code, once it has ended."""
+        """Its exit code, once it has ended; a server that does not say whether it has forked it is ended, too."""
+        until_s = time.monotonic() + END_S
         while self.poll() is None:
+            if not self._pid and time.monotonic() > until_s:
+                self._server.kill()
             time.sleep(0.005)
         assert self.returncode is not None
         return self.returncode

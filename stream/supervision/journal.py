@@ -1,7 +1,8 @@
 """The journal: the objects of a registry in a JSON file, so that they outlive the run.
 
 Beside it lie `.last`, the one written before (for when a power cut spoils the newest), `.lock`, which the run holds,
-and `.broken`, which could not be read and was set aside.
+and `.broken`, which could not be read and was set aside. In a state folder what requests have changed in the zones is
+a file of its own.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import fcntl
 import json
 import logging
 import os
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -21,25 +23,37 @@ from stream.crops import crop_mask
 from stream.errors import ConfigError, ControlError
 from stream.messages import Prompt
 from stream.settings.config import Config
+from stream.state.files import beside, check_version, write_whole
+from stream.state.folder import VERSIONS, camera_state, objects_file, zones_file
 from stream.supervision.prompt_checks import check_label, packed_mask, point_arrays, points_of
 from stream.supervision.registry import Entry, Registry
+from stream.supervision.zone_book import Changes
 
 log = logging.getLogger(__name__)
 
 NO_JOURNAL = (ValueError, KeyError, TypeError, IndexError, AttributeError, ControlError)  # what from_journal raises
 
+T = TypeVar("T")
+
 
 class Journal:
-    """The file of one camera's journal."""
+    """The file of one camera's journal, and in a state folder that of its zones."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(
+        self, path: Path, *, zones: Path | None = None, older: Path | None = None, key: str = "supervisor.journal"
+    ) -> None:
+        """`older` is a journal that objects and zones are taken from where there is none yet; `key` is for messages."""
         self.path = path
+        self.key = key
+        self._zones = zones
+        self._older = older
+        self._zones_written: str | None = None
         self._lock_fd = -1
 
     def lock(self) -> None:
         """Keep other runs from the journal until `close`; ConfigError where one has it."""
         with contextlib.suppress(OSError):  # nothing can be written there: `save` will say so
-            self._lock_fd = os.open(self._beside(".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
+            self._lock_fd = os.open(beside(self.path, ".lock"), os.O_CREAT | os.O_RDWR | os.O_CLOEXEC, 0o600)
         if self._lock_fd < 0:
             return
         try:
@@ -47,10 +61,10 @@ class Journal:
         except BlockingIOError:
             self.close()
             raise ConfigError(
-                f"supervisor.journal {self.path}: another run writes it; stop that one, or give this run another file"
+                f"{self.key} {self.path}: another run writes it; stop that one, or give this run another place"
             ) from None
         except OSError as error:  # a file system without locks
-            log.warning("supervisor.journal %s: can't be locked (%s)", self.path, error.strerror)
+            log.warning("%s %s: can't be locked (%s)", self.key, self.path, error.strerror)
 
     def close(self) -> None:
         """Let other runs have the journal."""
@@ -59,67 +73,87 @@ class Journal:
             self._lock_fd = -1
 
     def load(self) -> Registry:
-        """The registry in the file, or in the one written before where it is broken; empty where there is none."""
-        for path in (self.path, self._beside(".last")):
+        """The registry in the file, or in the one written before where it is broken; empty where there is none.
+
+        ConfigError where it can't be read, or a newer version has written it.
+        """
+        registry = self._read(self.path, "journal", from_journal)
+        if registry is None and self._older is not None:
+            registry = self._read(self._older, "journal", from_journal)
+            if registry is not None:
+                log.info("%s: objects and zones are taken over from %s", self.path, self._older)
+        registry = registry or Registry()
+        changes = None if self._zones is None else self._read(self._zones, "zones", from_zones)
+        if changes is not None:
+            registry = Registry(registry.entries, registry.next_id, changes)
+        return registry
+
+    def save(self, contents: str, zones: str = "") -> None:
+        """Write the file, atomically and to the disk itself, and that of the zones where they have changed."""
+        write_whole(self.path, contents.encode(), keep_last=True)
+        if self._zones is not None and zones != self._zones_written:
+            write_whole(self._zones, zones.encode(), keep_last=True)
+            self._zones_written = zones
+
+    def _read(self, path: Path, kind: str, parse: Callable[[str], T]) -> T | None:
+        """What a file holds, or the one written before it where it is broken; None where there is neither."""
+        for candidate in (path, beside(path, ".last")):
             try:
-                return from_journal(path.read_text())
+                contents = candidate.read_bytes()
             except FileNotFoundError:
                 continue
             except OSError as error:
                 raise ConfigError(
-                    f"supervisor.journal {path}: can't be read ({error.strerror}); give this user the right to, or "
+                    f"{self.key} {candidate}: can't be read ({error.strerror}); give this user the right to, or "
                     "name another file"
                 ) from None
+            check_version(candidate, contents, kind, VERSIONS[kind])
+            try:
+                return parse(contents.decode())
             except NO_JOURNAL as error:
-                self._set_aside(path, error)
-        return Registry()
+                self._set_aside(candidate, beside(path, ".broken"), kind, error)
+        return None
 
-    def save(self, contents: str) -> None:
-        """Write the file, atomically and to the disk itself: after a power cut the old one or the new one is there."""
-        part = self._beside(".part")
-        with part.open("w") as file:
-            file.write(contents)
-            file.flush()
-            os.fsync(file.fileno())
-        with contextlib.suppress(FileNotFoundError):
-            self.path.replace(self._beside(".last"))
-        part.replace(self.path)
-        folder = os.open(self.path.parent, os.O_RDONLY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
-
-    def _set_aside(self, path: Path, error: Exception) -> None:
-        """Take a file that is no journal out of the way, in case somebody can still make something of it."""
-        size, aside = path.stat().st_size, self._beside(".broken")
+    def _set_aside(self, path: Path, aside: Path, kind: str, error: Exception) -> None:
+        """Take a file that is none of its kind out of the way, in case somebody can still make something of it."""
+        size = path.stat().st_size
         try:
             path.replace(aside)
         except OSError as reason:
             raise ConfigError(
-                f"supervisor.journal {path}: no journal ({error}), and it can't be moved away ({reason.strerror}); "
+                f"{self.key} {path}: no {kind} ({error}), and it can't be moved away ({reason.strerror}); "
                 "remove the file"
             ) from None
-        text = "supervisor.journal %s: no journal (%d bytes; %s); it is %s now, and the one written before is used"
-        log.warning(text, path, size, error, aside)
-
-    def _beside(self, suffix: str) -> Path:
-        return self.path.with_name(self.path.name + suffix)
+        text = "%s %s: no %s (%d bytes; %s); it is %s now, and the one written before is used"
+        log.warning(text, self.key, path, kind, size, error, aside)
 
 
 def find_journal(config: Config) -> Journal | None:
     """The journal that the config names, if it names one; the host of the supervisor alone keeps it."""
-    name = config.supervisor.journal
-    if not name or not config.graph.host:
+    name, folder = config.supervisor.journal, camera_state(config)
+    older = Path(name.replace("{camera}", config.capture.camera)) if name else None
+    if not config.graph.host:
         return None
-    return Journal(Path(name.replace("{camera}", config.capture.camera)))
+    if folder is not None:
+        return Journal(objects_file(folder), zones=zones_file(folder), older=older, key="--state")
+    return None if older is None else Journal(older)
 
 
-def to_journal(registry: Registry) -> str:
+def to_journal(registry: Registry, *, with_zones: bool = True) -> str:
     """The contents of the file."""
     objects = [_to_plain(object_id, entry) for object_id, entry in registry.entries.items()]
-    zones = {"zones": registry.zone_changes} if registry.zone_changes else {}
-    return json.dumps({"journal": 1, "next_id": registry.next_id, "objects": objects, **zones})
+    zones = {"zones": registry.zone_changes} if registry.zone_changes and with_zones else {}
+    return json.dumps({"journal": VERSIONS["journal"], "next_id": registry.next_id, "objects": objects, **zones})
+
+
+def to_zones(registry: Registry) -> str:
+    """The contents of the file of zones."""
+    return json.dumps({"zones": VERSIONS["zones"], "changes": registry.zone_changes}, indent=1)
+
+
+def from_zones(contents: str) -> Changes:
+    """What the contents of a file of zones describe; what is raised where they are none varies."""
+    return dict(json.loads(contents)["changes"])
 
 
 def from_journal(contents: str) -> Registry:

@@ -7,6 +7,7 @@ are on other hosts (`placing/`), and the line goes there.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 from collections.abc import Callable, Sequence
@@ -28,7 +29,8 @@ from stream.transport.sockets import Context
 log = logging.getLogger(__name__)
 
 # Each thread would have memory of its own that glibc keeps for it: 40 MB a process of twenty threads, measured.
-FEW_ARENAS = {"MALLOC_ARENA_MAX": "2"}
+# Cameras share the cores, so that each works on one object after the other.
+BESIDE_OTHERS = {"MALLOC_ARENA_MAX": "2", "LITE_THREADS": "1"}
 
 RunNode = Callable[[str, Config, Graph, str, Context, StopFlag], None]  # runs a node to its end, in a thread
 
@@ -59,11 +61,16 @@ class Launcher:
 
     def fork_from_now_on(self) -> None:
         """Have processes forked from one that has their packages loaded, where this system can do it."""
-        env = {**environment(), **FEW_ARENAS}
+        env = {**environment(), **BESIDE_OTHERS}
         try:
             self._fork_server = ForkServer(self._connections.run_dir.path, env)
         except OSError as error:
             log.warning("processes can't share their packages' memory here: %s", error)
+
+    def launch_no_more(self) -> None:
+        """End the fork server: what it has not forked yet has ended by that."""
+        if self._fork_server is not None:
+            self._fork_server.kill()
 
     def close(self) -> None:
         """End the fork server, leave the cluster, and wait for the processes of devices."""
@@ -86,11 +93,22 @@ class Launcher:
         if config.supervisor.threads:
             (stage,) = stages
             return NodeThread(name, lambda stop: self._run_node(stage, config, graph, base, connections.context, stop))
-        server = self._fork_server if self._fork_server is not None and self._fork_server.alive else None
-        plan, folder = make_plan(config, graph, base, stages), connections.run_dir.path
-        process = NodeProcess(name, folder, plan, self._write_line, server)
+        process = self._start(name, make_plan(config, graph, base, stages))
         log.debug("%s started, pid %d", name, process.pid)
         return process
+
+    def _start(self, name: str, plan: str) -> NodeProcess:
+        """A process that is forked where that can be, else started from nothing."""
+        folder, server = self._connections.run_dir.path, self._fork_server
+        if server is not None and server.alive:
+            with contextlib.suppress(OSError):  # it has just died
+                return NodeProcess(name, folder, plan, self._write_line, server)
+        if server is not None:
+            log.warning(
+                "the process that others are forked from has ended; they take 60 MB more each",
+                extra={"once_key": "no fork server"},
+            )
+        return NodeProcess(name, folder, plan, self._write_line)
 
     def _place(self, name: str, config: Config, plan: str) -> PlacedProcess:
         if self._cluster is None:

@@ -36,6 +36,7 @@ class SupervisedNode:
         self.heard_s = 0.0  # when its newest report came
         self._deaf = False  # what comes is of the incarnation that is being ended
         self.health: Health | None = None  # the newest of the present incarnation
+        self.newest_frame_s: float | None = None  # when its newest frame was captured; of capture, over all restarts
         self.counters = LifetimeCounters()
         self.recent = RecentCounters()
 
@@ -67,6 +68,8 @@ class SupervisedNode:
         if self._deaf:
             return
         self.health = health
+        if health.progress.frame_id >= 0:
+            self.newest_frame_s = self.heard_s - health.progress.gauges.get("frame_age_s", 0.0)
         self.recent.add(self.heard_s, self.counters.totals(health))
 
     def end_incarnation(self) -> None:

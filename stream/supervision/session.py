@@ -41,7 +41,7 @@ from stream.settings.recordings import recording_node
 from stream.settings.secrets import redact
 from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand
 from stream.supervision.followed_objects import LABELLED, FollowedObjects
-from stream.supervision.journal import to_journal
+from stream.supervision.journal import to_journal, to_zones
 from stream.supervision.registry import Registry
 from stream.supervision.resume_points import NodeState, resume_point
 from stream.supervision.zone_book import ZoneBook
@@ -259,7 +259,9 @@ class Session:
 
     def _save_journal(self) -> None:
         self._journal_at_s = math.inf
-        if self.config.supervisor.journal:
+        if self.config.supervisor.state:
+            self._outbox.put(SaveJournal(to_journal(self.registry, with_zones=False), to_zones(self.registry)))
+        elif self.config.supervisor.journal:
             self._outbox.put(SaveJournal(to_journal(self.registry)))
 
     def _send(self, node: str, command: Command) -> None:

@@ -16,6 +16,8 @@ from stream.console.start_checks import check_camera
 from stream.errors import StreamError
 from stream.messages import Prompt
 from stream.runtime import StopFlag
+from stream.service.notify import Notifier, find_notifier
+from stream.service.service_state import ServiceState
 from stream.settings.addresses import connectable
 from stream.settings.config import Config
 from stream.supervision.actions import Outbox, SendReply
@@ -34,7 +36,9 @@ log = logging.getLogger(__name__)
 TICK_MS = 50
 END_TICK_MS = 20
 ANNOUNCE_S = 1.0  # how often it is looked at whether tools can still find the run
-REQUESTS_A_ROUND = 100  # so that a flood of them does not keep us from the nodes
+# So that a flood of them does not keep us from the nodes: `stats` of all cameras takes a millisecond for each.
+REQUESTS_A_ROUND = 100
+REQUESTS_S = 0.1
 
 
 class Dashboard(Protocol):
@@ -56,8 +60,9 @@ class Supervisor:
         dashboard: Dashboard,
         run: ServedRun,
         clock: Callable[[], float] = time.monotonic,
+        notifier: Notifier | None = None,
     ) -> None:
-        """`run`: what clients ask of it as a whole."""
+        """`run`: what clients ask of it as a whole; `notifier`: systemd, where that has started us."""
         self.config = config
         self.cameras = cameras
         self._outbox = Outbox()  # replies of the run itself
@@ -67,6 +72,8 @@ class Supervisor:
         self._dashboard = dashboard
         self._clock = clock
         self._stopping = StopFlag()
+        self._notifier = notifier
+        self._service = ServiceState(watchdog=notifier is not None and notifier.watchdog_s is not None)
         self._announce_at_s = 0.0
         self._bound = ""  # where masks are published, as tools were told
 
@@ -131,6 +138,8 @@ class Supervisor:
         for address, parts in self._connections.take_requests(REQUESTS_A_ROUND):
             self._requests.serve(address, parts, now_s)
             self._act()
+            if self._clock() - now_s > REQUESTS_S:
+                break
         self._tell_bound()
         if self.cameras.stop_requested:
             self._stopping.set()
@@ -138,6 +147,14 @@ class Supervisor:
             self._announce_at_s = now_s + ANNOUNCE_S
             self._announce_cameras()
             self._connections.keep_announced()
+            self._tell_service(now_s)
+
+    def _tell_service(self, now_s: float) -> None:
+        """Tell systemd how the run is."""
+        if self._notifier is None:
+            return
+        if words := self._service.update([c.service_signs() for c in self.cameras.cameras.values()], now_s):
+            self._notifier.tell(words)
 
     def _act(self) -> None:
         """Send the replies of the run, and what the request has made a camera decide."""
@@ -160,6 +177,8 @@ class Supervisor:
     def _end(self) -> None:
         """End every node, and leave no process and no socket."""
         self._stopping.set()
+        if self._notifier is not None:
+            self._notifier.tell({"STOPPING": "1", "STATUS": "stopping"})
         self.cameras.stop_nodes()
         end(self.cameras.processes, self.config.supervisor.stop_timeout_s, self._wait_for_end)
         self.cameras.take_errors()
@@ -167,6 +186,8 @@ class Supervisor:
         alive = [p for p in self.cameras.processes if p.running is not None and p.running.exit_code() is None]
         self.cameras.close()  # agents on other hosts are still told to leave
         self._connections.close(in_use=bool(alive))
+        if self._notifier is not None:
+            self._notifier.close()
 
     def _wait_for_end(self) -> None:
         """Pass a moment of the end: what nodes still report counts."""
@@ -186,6 +207,7 @@ def make_supervisor(
 
     `read_again` reads the config anew, for `reload`.
     """
+    notifier = find_notifier()  # before a process inherits what leads to it
     connections = HostConnections(config) if config.graph.host else Connections(config)
     clients = RunClients(connections)
     maker = GroupMaker(connections, clients, run_node, dashboard.write_line)
@@ -193,7 +215,7 @@ def make_supervisor(
     membership = Membership(cameras, read_again, check_camera)
     try:
         cameras.make(prompts)
-        return Supervisor(config, cameras, clients, connections, dashboard, membership)
+        return Supervisor(config, cameras, clients, connections, dashboard, membership, notifier=notifier)
     except Exception:
         connections.close()
         cameras.close()

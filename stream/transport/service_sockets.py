@@ -12,12 +12,12 @@ from stream.messages import Message
 from stream.transport.gate import Gate
 from stream.transport.relay import Allowance
 from stream.transport.sockets import Context, Members, bound_endpoint
+from stream.transport.subscriptions import Subscriptions
 from stream.transport.wire import from_parts, to_parts
 
 log = logging.getLogger(__name__)
 
 SUBSCRIPTION_BYTES = 512  # the longest topic has 71; libzmq keeps each prefix that was sent, 50 bytes for one of it
-PREFIXES = 256  # of a client that are known to `has_subscriber`: a bound of what it makes us keep
 # each has a socket of its own, which takes 2 to 4 ms of a core to make and to close
 SUBSCRIBING = Allowance(clients=48, burst_bytes=1 << 13, bytes_per_s=64, joins_per_s=16)
 REQUEST_BYTES = 1 << 20  # with the mask of an 8K picture in it
@@ -88,25 +88,24 @@ class Broadcast:
         in_run_only: bool = False,
         outside: str = "",
     ) -> None:
-        """`inner`: a second endpoint, for nodes of this run: they can't know the port that the system chooses.
+        """`inner`: a second endpoint, for nodes of this run, which need no gate and have no limits of clients.
 
-        `in_run_only`: the first endpoint, too, is for nodes of this run, which need no gate; so is `outside`, which is
-        bound then, too, for nodes on another host.
+        `in_run_only`: the first endpoint, too, is for them; so is `outside`, which is bound then, too, for nodes on
+        another host.
         """
-        self._in_run_only = in_run_only
         self._members = Members()
         self._sockets: list[zmq.Socket[bytes]] = []
-        self._subscriptions: dict[zmq.Socket[bytes], set[bytes]] = {}  # of each socket: prefixes
+        self._subscriptions = Subscriptions()  # by socket
         self._gates: list[Gate] = []
-        self.endpoint = self._bind(context, endpoint, queue)
-        if inner and inner != endpoint:
-            self._bind(context, inner, queue)
+        self.endpoint = self._bind(context, endpoint, queue, in_run=in_run_only)
+        if inner:
+            self._bind(context, inner, queue, in_run=True)
         if outside:
             self.endpoint = context.attach(self._sockets[0], bind=outside)
 
-    def _bind(self, context: Context, endpoint: str, queue: int) -> str:
+    def _bind(self, context: Context, endpoint: str, queue: int, *, in_run: bool) -> str:
         """Open an endpoint; its address as bound."""
-        if self._in_run_only or endpoint.startswith("inproc://"):  # nobody outside the run, or even this process
+        if in_run or endpoint.startswith("inproc://"):  # nobody outside the run, or even this process
             self._sockets.append(context.socket(zmq.XPUB, bind=endpoint, queue=queue))
             return endpoint
         gate = context.gate(
@@ -128,25 +127,23 @@ class Broadcast:
         while self._members.left:
             socket = self._members.left.popleft()
             self._sockets = [s for s in self._sockets if s is not socket]
-            self._subscriptions.pop(socket, None)
+            self._subscriptions.leave(socket)
             socket.close(linger=0)
         for socket in self._sockets:
             self._take_subscriptions(socket)
 
     def has_subscriber(self, topic: str) -> bool:
         """Whether a client subscribes to the topic, or to a prefix of it, as of the last `serve`."""
-        name = topic.encode()
-        return any(name.startswith(prefix) for prefixes in self._subscriptions.values() for prefix in prefixes)
+        return self._subscriptions.cover(topic.encode())
 
     def _take_subscriptions(self, socket: zmq.Socket[bytes]) -> None:
         """Take what a client has subscribed to; libzmq takes it in when it is called, and not before."""
-        prefixes = self._subscriptions.setdefault(socket, set())
         while int(socket.get(zmq.EVENTS)) & zmq.POLLIN:
             part = socket.recv(zmq.DONTWAIT)  # libzmq, too, takes each part for itself
             if part[:1] == b"\0":
-                prefixes.discard(part[1:])
-            elif part[:1] == b"\1" and len(prefixes) < PREFIXES:
-                prefixes.add(part[1:])
+                self._subscriptions.remove(socket, part[1:])
+            elif part[:1] == b"\1":
+                self._subscriptions.add(socket, part[1:])
 
     def close(self, wait_ms: int = 500) -> None:
         """Close once the last messages are out, or after `wait_ms`."""

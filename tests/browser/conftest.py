@@ -7,18 +7,30 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cv2
 import pytest
 
+from nodes.capture.scene import DemoScene
 from tools.chromium import launched, what_is_missing
 
+CAMERA_FPS = 8
+CAMERA_FRAMES = 100
 
-@pytest.fixture(scope="module")
-def chromium() -> Iterator[Any]:
-    """A headless browser, the same for all tests of a file."""
+
+@pytest.fixture(scope="package")
+def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
+    """A headless browser, the same for all tests of the page; its camera plays a drawn clip."""
     if missing := what_is_missing():
         pytest.skip(f"NO TEST OF THE PAGE WAS RUN: not installed: {missing}")
-    with launched() as browser:
+    clip = tmp_path_factory.mktemp("camera") / "clip.y4m"
+    scene = DemoScene(code=True)
+    with clip.open("wb") as file:
+        file.write(f"YUV4MPEG2 W640 H360 F{CAMERA_FPS}:1 Ip A1:1 C420jpeg\n".encode())
+        for index in range(CAMERA_FRAMES):
+            file.write(b"FRAME\n" + cv2.cvtColor(scene.draw(index)[0], cv2.COLOR_RGB2YUV_I420).tobytes())
+    with launched(["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={clip}"]) as browser:
         yield browser
+    clip.unlink()  # 35 MB
 
 
 @pytest.fixture(scope="module")

@@ -4,27 +4,25 @@ from __future__ import annotations
 
 import io
 import re
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-import cv2
 import numpy as np
 import pytest
-from browser.live_page import LivePage, opened
-from browser.live_run import LiveRun, enter, iou, live_run
 from rtsp_fixture import start_rtsp_server
 from running import until
 
+from browser.conftest import CAMERA_FRAMES
+from browser.live_page import LivePage, opened
+from browser.live_run import LiveRun, enter, iou, live_run
 from nodes.capture.scene import DemoScene
 from stream.messages import Prompt
 from tools import ctl
 from tools.bench.web_viewers import Entrance
-from tools.chromium import launched, what_is_missing
 from tools.evaluation.in_process import InProcessGraph, lossless
 
-FPS = 8
-CLIP_FRAMES = 100
 PLANET = 1
 PASSWORDS = {"olga": ("operator", "steep-hill-morning"), "vera": ("viewer", "quiet-lake-evening")}
 
@@ -39,21 +37,6 @@ KEEP_TRACK = """
   };
 })();
 """
-
-
-@pytest.fixture(scope="module")
-def chromium(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Any]:
-    """A browser whose camera plays a drawn clip; pages have to be allowed to use it."""
-    if missing := what_is_missing():
-        pytest.skip(f"NO TEST OF THE PAGE'S CAMERA WAS RUN: not installed: {missing}")
-    clip = tmp_path_factory.mktemp("camera") / "clip.y4m"
-    scene = DemoScene(code=True)
-    with clip.open("wb") as file:
-        file.write(f"YUV4MPEG2 W640 H360 F{FPS}:1 Ip A1:1 C420jpeg\n".encode())
-        for index in range(CLIP_FRAMES):
-            file.write(b"FRAME\n" + cv2.cvtColor(scene.draw(index)[0], cv2.COLOR_RGB2YUV_I420).tobytes())
-    with launched(["--use-fake-device-for-media-stream", f"--use-file-for-fake-video-capture={clip}"]) as browser:
-        yield browser
 
 
 # --- a camera on the network, and who may do what ---------------------------------------------------------------------
@@ -89,14 +72,18 @@ def test_a_camera_is_lost_and_found_again_while_people_look(chromium: Any, passw
             before = olga.state()
             olga.press("1")
             camera.kill()
+            killed_s = time.monotonic()
             state = olga.wait_for(lambda s: s["banner"] == "offline", "the word that the camera is offline")
+            print(f"a killed camera was offline in the page after {time.monotonic() - killed_s:.1f} s (5 at most)")
             assert state["stale"]
             assert re.search(r"offline", olga.test_id("banner").inner_text())
             with start_rtsp_server(camera.port):
+                back_s = time.monotonic()
                 for page in (olga, vera):
                     state = page.wait_for(lambda s: s["banner"] == "live" and not s["stale"], "a live picture again")
                     assert [o["id"] for o in state["objects"]] == [o["id"] for o in before["objects"]] == [1]
                     page.wait_for(lambda s: s["painted"]["session"] == 1, "the next session")
+                print(f"it was back {time.monotonic() - back_s:.1f} s after it was there again")
                 assert olga.state()["selected"] == 1
                 log_out(olga, run)
             for text in (run.run.output, olga.page.url, vera.page.url):
@@ -179,17 +166,20 @@ def test_the_camera_of_a_page_is_followed_like_any_other(
         page.page.evaluate("window.cameraTrack.dispatchEvent(new Event('ended'))")
         page.wait_for(lambda s: s["banner"] in ("needs_camera", "offline"), "the word that the camera is gone")
         assert "unplugged" in page.test_id("notices").inner_text()
-        run.run.says("it was turned off or unplugged")
+        # A machine too busy may take the page for silent before its last word has come.
+        reasons = ("it was turned off or unplugged", "silent for")
+        until(lambda: any(reason in run.run.output for reason in reasons), "why the camera is gone")
         session = page.state()["painted"]["session"]
         page.test_id("camera").click()
         state = page.wait_for(lambda s: s["banner"] == "live" and s["painted"]["session"] > session, "the next session")
         session = state["painted"]["session"]
     run.run.says("its page was closed")
     with opened(chromium, entrance, **allowed) as page:
-        turn_on(page, entrance)
+        allowed_s = turn_on(page, entrance)
         state = page.wait_for(lambda s: s["painted"]["session"] > session, "the session after it")
         assert [o["id"] for o in state["objects"]] == [object_id]
         until(lambda: page.mask(object_id) is not None, "its mask")
+        print(f"the mask was there {time.monotonic() - allowed_s:.1f} s after the camera was allowed (2 at most)")
         with opened(chromium, entrance, **allowed) as second:
             second.page.goto(entrance.url)
             second.wait_for(lambda s: s["banner"] == "live", "the first page's picture")
@@ -198,13 +188,16 @@ def test_the_camera_of_a_page_is_followed_like_any_other(
         assert page.state()["banner"] == "live"
 
 
-def turn_on(page: LivePage, entrance: Entrance) -> None:
-    """Open the page and let it use the camera."""
+def turn_on(page: LivePage, entrance: Entrance) -> float:
+    """Open the page and let it use the camera; when that was, s of the monotonic clock."""
     page.page.add_init_script(KEEP_TRACK)
     page.page.goto(entrance.url)
     page.wait_for(lambda s: s["connection"] == "open" and s["role"], "the connection")
     page.test_id("camera").click()
+    allowed_s = time.monotonic()
     page.wait_for(lambda s: s["banner"] == "live", "the camera's picture")
+    print(f"the camera's picture was there after {time.monotonic() - allowed_s:.1f} s")
+    return allowed_s
 
 
 def follow_the_planet(page: LivePage, run: LiveRun) -> int:
@@ -212,7 +205,7 @@ def follow_the_planet(page: LivePage, run: LiveRun) -> int:
     scene = DemoScene(code=True)
 
     def compared() -> int:
-        until(lambda: 0 <= page.code() < CLIP_FRAMES // 3, "the beginning of the clip")
+        until(lambda: 0 <= page.code() < CAMERA_FRAMES // 3, "the beginning of the clip")
         page.page.mouse.move(*page.place(*centre(scene, page.code())))
         page.page.mouse.down()
         first = page.state()["painted"]["frame_id"]

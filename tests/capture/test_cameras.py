@@ -11,9 +11,9 @@ import av
 import pytest
 from capture.clips import complaint, levels, write_clip
 
-from nodes.capture import video
 from nodes.capture.cameras import CameraSource
-from nodes.capture.video import FileSource
+from nodes.capture.decoding import video
+from nodes.capture.files import FileSource
 from stream.errors import SourceError
 
 

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from capture.clips import levels, read_all, shade, write_clip, write_times
 
-from nodes.capture.display import LOOK_EVERY, Orientation, display_flips, pixel_shape, upright
+from nodes.capture.decoding.display import LOOK_EVERY, Orientation, display_flips, pixel_shape, upright
 from nodes.capture.folder import natural_order
 from nodes.capture.source import SourceInfo
 from nodes.capture.sources import demo_scene, make_source
@@ -23,7 +23,7 @@ from stream.settings.config import Capture
 def test_a_video_file_gives_every_frame_in_order(tmp_path):
     clip = write_clip(tmp_path / "clip.mp4")
     opened, pictures = read_all(make_source(Capture(source=str(clip))))
-    assert opened == SourceInfo((64, 96), 25.0, 12)
+    assert opened == SourceInfo((64, 96), 25.0, 12, codec="h264")
     assert levels(pictures) == list(range(12))
     assert [p.pts_s for p in pictures] == pytest.approx([i / 25 for i in range(12)])
     assert all(p.rgb.dtype == np.uint8 and p.rgb.flags.c_contiguous for p in pictures)
@@ -92,7 +92,7 @@ def test_a_video_tells_the_shape_of_its_pixels(tmp_path, monkeypatch, written, r
     clip = write_clip(tmp_path / "clip.mp4", frames=2, pixel_aspect=written)
     _, pictures = read_all(make_source(Capture(source=str(clip))))
     assert {p.pixel_aspect for p in pictures} == {read}
-    monkeypatch.setattr("nodes.capture.display.display_flips", lambda _: (True, False, False))
+    monkeypatch.setattr("nodes.capture.decoding.display.display_flips", lambda _: (True, False, False))
     _, pictures = read_all(make_source(Capture(source=str(clip))))
     assert {p.pixel_aspect for p in pictures} == {read[::-1]}, "as it is turned"
     assert pixel_shape(Fraction(1, 10_000), transposed=False) == (1, 1), "a fault in a header"

@@ -84,7 +84,7 @@ IDS = tuple(range(1, N + 1))
 
 def begun(places: int = 2) -> TurnTaking:
     t = taking(places)
-    t.step(tracks(0, *IDS, prompts=adds(*IDS)))
+    list(t.step(tracks(0, *IDS, prompts=adds(*IDS))))
     return t
 
 
@@ -147,10 +147,10 @@ def test_a_prompt_that_waits_moves_along_and_is_obeyed_in_its_turn():
     waiting = [o.object_id for o in answer.objects if o.origin == "propagated"]
     assert len(waiting) == N - 3
     assert all(o.area == 0 and o.state == "uncertain" for o in answer.objects if o.object_id in waiting)
-    t.step(tracks(1, *IDS))
+    list(t.step(tracks(1, *IDS)))
     moved = {q.object_id: q.prompt.box for q in t.model.queries if q.prompt is not None}
     assert all(moved[i] == (8 * i + 1, 10, 8 * i + 6, 15) for i in moved)
-    t.step(tracks(2, *IDS))
+    list(t.step(tracks(2, *IDS)))
     assert {i for frame in t.model.decoded for i in frame} == set(IDS)
 
 
@@ -158,15 +158,15 @@ def test_objects_out_of_sight_are_looked_for_on_every_frame():
     t = begun()
     t.model.absent = {3, 4, 5}
     for i in range(1, 4):
-        t.step(tracks(i, *IDS))
+        list(t.step(tracks(i, *IDS)))
         assert t.model.absent <= set(t.model.decoded[-1])
         assert len(t.model.decoded[-1]) == 3 + 2
 
 
 def test_an_object_that_is_removed_leaves_nothing_behind():
     t = begun()
-    t.step(tracks(1, 1, 2, boundary=True))
-    t.step(tracks(2, 1))
+    list(t.step(tracks(1, 1, 2, boundary=True)))
+    list(t.step(tracks(2, 1)))
     assert set(t.carried) == {1}
     assert set(t.turns.last_turn) == {1}
     assert t.owed_seeds <= {1}
@@ -197,10 +197,21 @@ def test_every_kind_of_prompt_can_wait(kind):
     xy, labels = np.array([[12, 12]], np.float32), np.ones(1, np.uint8)
     more = {"mask": whole} if kind == "mask" else {"xy": xy, "labels": labels}
     prompts = [Prompt(object_id=1, box=(0, 0, 5, 5)), Prompt(object_id=2, **more)]
-    t.step(tracks(0, 1, 2, prompts=prompts))
-    t.step(tracks(1, 1, 2))
+    list(t.step(tracks(0, 1, 2, prompts=prompts)))
+    list(t.step(tracks(1, 1, 2)))
     [prompt] = [q.prompt for q in t.model.queries if q.prompt is not None]
     if kind == "mask":
         assert np.flatnonzero(prompt.mask.any(axis=0))[0] == 11
     else:
         assert prompt.xy.tolist() == [[13, 12]]
+
+
+def test_masks_are_out_before_the_model_learns_from_them():
+    t = begun(places=N)
+    learnt: list[int] = []
+    t.model.learn = lambda embedding, verdicts: learnt.extend(verdicts)
+    answers = t.step(tracks(1, *IDS, boundary=True))
+    assert isinstance(next(answers), Masks)
+    assert learnt == []
+    assert isinstance(next(answers), Seeds)
+    assert sorted(learnt) == list(IDS)

@@ -94,8 +94,8 @@ def pids(run, camera):
     return {n: v["pid"] for n, v in run.ctl("--camera", camera, "stats")["nodes"].items()}
 
 
-def test_a_reload_restarts_what_has_changed_and_refuses_a_bad_file(drawn):
-    run, path = drawn({"door": {}, "hall": {}}, "--set", "graph.processes=node")
+def test_a_reload_restarts_what_has_changed_and_refuses_a_bad_file(drawn, tmp_path):
+    run, path = drawn({"door": {}, "hall": {}}, "--set", "graph.processes=node", "--state", "state")
     takes_requests(run)
     for name in ("door", "hall"):
         until(lambda name=name: all(pids(run, name).values()), f"the nodes of {name}")
@@ -119,6 +119,8 @@ def test_a_reload_restarts_what_has_changed_and_refuses_a_bad_file(drawn):
     assert run.ctl("list", check=False)[1].startswith("ctl: which_camera: camera: needs the name of one: door, hall")
     run.ctl("shutdown")
     assert run.wait() == 0, run.output
+    journals = (tmp_path / "state" / "cameras").glob("*/objects.json")  # each camera's, also the new one's
+    assert sorted(p.parent.name for p in journals) == ["door", "hall", "yard"]
 
 
 def test_a_camera_that_fails_for_good_ends_alone_and_is_reported(drawn, tmp_path):

@@ -81,11 +81,13 @@ def test_masks_go_to_the_segment_of_their_picture_also_when_they_come_late(tmp_p
         (tmp_path / f"{name}.mp4").touch()
     lines = MaskLines(tmp_path)
     lines.take(masks_at(0, (0, 0, 5, 5)))  # before the index is there
-    write_index(tmp_path, Index(camera="door", writing=OpenSegment(name="door-1", start_unix_ns=BEGAN_NS)))
+    write_index(
+        tmp_path / "index.json", Index(camera="door", writing=OpenSegment(name="door-1", start_unix_ns=BEGAN_NS))
+    )
     for i in range(1, 20):
         lines.take(masks_at(i))
     second = OpenSegment(name="door-2", start_unix_ns=BEGAN_NS + 10**9)
-    write_index(tmp_path, Index(camera="door", segments=[finished("door-1", 0, 1)], writing=second))
+    write_index(tmp_path / "index.json", Index(camera="door", segments=[finished("door-1", 0, 1)], writing=second))
     for i in range(20, 40):
         lines.take(masks_at(i))
     lines.settle()
@@ -100,7 +102,7 @@ def test_masks_go_to_the_segment_of_their_picture_also_when_they_come_late(tmp_p
 def test_the_sources_own_times_count_where_packets_were_copied(tmp_path):
     (tmp_path / "door-1.mp4").touch()
     writing = OpenSegment(name="door-1", start_unix_ns=BEGAN_NS, origin_pts_s=100.0)
-    write_index(tmp_path, Index(camera="door", writing=writing))
+    write_index(tmp_path / "index.json", Index(camera="door", writing=writing))
     recorder = MaskRecorder(tmp_path)
     recorder.take(masks_at(3, pts_s=100.08))
     recorder.take(masks_at(4, pts_s=900.0))  # of another connection: its own times mean nothing here
@@ -111,11 +113,11 @@ def test_the_sources_own_times_count_where_packets_were_copied(tmp_path):
 def test_masks_that_no_segment_holds_are_written_nowhere_and_wait_in_bounds(tmp_path):
     (tmp_path / "door-1.mp4").touch()
     lines = MaskLines(tmp_path, ring_s=2.0)
-    write_index(tmp_path, Index(camera="door", segments=[finished("door-1", -9, -5)]))
+    write_index(tmp_path / "index.json", Index(camera="door", segments=[finished("door-1", -9, -5)]))
     for i in range(500):
         lines.take(masks_at(i))
     writing = OpenSegment(name="door-1", start_unix_ns=BEGAN_NS)  # a recording of objects begins before they are seen
-    write_index(tmp_path, Index(camera="door", writing=writing))
+    write_index(tmp_path / "index.json", Index(camera="door", writing=writing))
     lines.take(masks_at(500))
     lines.settle()
     lines.flush(1e9)

@@ -67,7 +67,7 @@ def test_segments_begin_on_key_frames_and_no_time_is_between_them(tmp_path):
 def test_the_index_names_the_segment_under_way_and_holds_the_sizes_of_the_others(tmp_path):
     recording = Recording(tmp_path)
     recording.run(5)
-    index = read_index(tmp_path)
+    index = read_index(tmp_path / "index.json")
     first, second = recording.videos()
     assert [(s.name, s.video_bytes) for s in index.segments] == [(first.stem, first.stat().st_size)]
     assert index.writing.name == second.stem
@@ -241,7 +241,7 @@ def test_after_a_kill_in_the_middle_of_a_rotation_files_and_index_agree(tmp_path
         assert all(len(times_in(v)) >= 1 for v in videos)
         starts = [s.start_unix_ns for s in folder.segments]
         assert all(b - a == 2 * 10**9 for a, b in itertools.pairwise(starts)), "a gap in time"
-        assert [s.name for s in read_index(path).segments] == [v.stem for v in videos]
+        assert [s.name for s in read_index(path / "index.json").segments] == [v.stem for v in videos]
         folder.close()
 
 

@@ -28,4 +28,4 @@ def record_one(folder: Path) -> None:
         masks_bytes=3,
     )
     writing = OpenSegment(name=f"door-{NEXT}", start_unix_ns=BEGAN_NS + 60 * 10**9)
-    write_index(folder, Index(camera="door", segments=[finished], writing=writing))
+    write_index(folder / "index.json", Index(camera="door", segments=[finished], writing=writing))

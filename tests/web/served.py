@@ -21,6 +21,7 @@ from nodes.web.hub import ALWAYS
 from nodes.web.relay import Listening, Requests
 from nodes.web.server import WebServer
 from stream.in_memory import InMemoryListener
+from stream.recordings.index_file import IndexedFolder
 from stream.settings.config import Web
 
 CAMERA = "door"
@@ -57,7 +58,7 @@ class Served:
         self.listener = InMemoryListener([f"{topic}{camera}" for topic in ALWAYS for camera in cameras])
         self.control = RepliesItself()
         self.recordings = folder / "recordings"  # of CAMERA; a test writes them
-        recordings = {CAMERA: self.recordings}
+        recordings = {CAMERA: IndexedFolder(self.recordings, self.recordings / "index.json")}
         ends = Listening(self.listener), Requests(self.control)
         self.server = WebServer(web, *ends, cameras, folder, recordings=recordings)
         self.link = self.server.start()

@@ -44,6 +44,10 @@ def test_the_grid_gets_small_pictures_of_every_camera_and_a_summary_of_each():
                     "state": "interrupted", "reason": "source_lost", "retry_in_s": 4, "objects": 2, "lost": 1,
                 }  # fmt: skip
                 assert summaries["door"]["objects"] == 0
+                it.publish_status(camera="yard", state="running", sharing={"service_ratio": 0.5})
+                while summaries["yard"]["state"] is None:
+                    summaries = (await page.hears("cameras"))["cameras"]
+                assert summaries["yard"]["service_ratio"] == 0.5
 
         browse(work, it.link)
 

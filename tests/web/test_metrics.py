@@ -88,6 +88,7 @@ def test_the_numbers_of_the_run_and_of_the_page_are_there():
             assert value("sam_pt_up", camera=CAMERA) == 1
             assert value("sam_pt_run_state", camera=CAMERA, state="running") == 1
             assert value("sam_pt_run_state", camera=CAMERA, state="ended") == 0
+            assert value("sam_pt_run_state", camera=CAMERA, state="failed") == 0
             assert value("sam_pt_frames_captured_total", camera=CAMERA) == 100
             assert value("sam_pt_frames_decoded_total", camera=CAMERA) == 90
             assert value("sam_pt_frames_passed_over_total", camera=CAMERA, node="tracker") == 7

@@ -54,7 +54,7 @@ def test_recordings_are_listed_the_newest_first_and_follow_the_index(it):
     assert listed(it, f"?before={BEGAN_NS / 1e9 + 1}")["recordings"] == [oldest]
     assert listed(it, "?camera=hall")["recordings"] == []
     assert ask(it, "/recordings?before=x")[0] == 400
-    write_index(it.recordings, Index(camera="door"))
+    write_index(it.recordings / "index.json", Index(camera="door"))
     assert listed(it)["recordings"] == []
 
 

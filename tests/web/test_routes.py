@@ -17,7 +17,7 @@ from nodes.web.page_socket import VIEWER_METHODS
 PATHS = {  # a request that each route answers, once it may
     "index": "/",
     "static": "/static/index.html",
-    "static_core": "/static/core/wire.js",
+    "static_inside": "/static/core/wire.js",
     "login_form": "/login",
     "login": "/login",
     "logout": "/logout",
@@ -31,7 +31,7 @@ PATHS = {  # a request that each route answers, once it may
     "healthz": "/healthz",
     "metrics": "/metrics",
 }
-OPEN = {"static", "static_core", "login_form", "login", "healthz"}
+OPEN = {"static", "static_inside", "login_form", "login", "healthz"}
 TOKEN = "a-token-of-the-metrics"
 
 
@@ -203,6 +203,7 @@ def test_every_answer_carries_the_headers_that_keep_foreign_content_out(it, cook
         "/static/%2e%2e/server.py",
         "/static/..%2fserver.py",
         "/static/core/../../server.py",
+        "/static/../http/routes.py",
         "/static//etc/passwd",
         "/snapshot/..%2f..%2fetc%2fpasswd.jpg",
         "/snapshot/hall.jpg",

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+
 from web.served import scene_parts
 
 from nodes.web.scene_message import WebScene
@@ -123,3 +125,19 @@ def test_only_pictures_for_the_grid_go_to_it():
     assert viewers.offer(scene(1)) == [alone]
     assert viewers.offer(scene(2), for_grid=True) == [alone, grid]
     assert viewers.at_grid == [grid]
+
+
+def test_events_that_wait_for_a_slow_page_are_one_message_and_the_newest_hundred():
+    viewer = Viewer("viewer", camera="door", takes_events=True)
+    for number in range(300):
+        viewer.report("door", [{"kind": "enter", "number": number}], {"zones": {"yard": number}, "lines": {}})
+    told = json.loads(viewer.take_news())
+    assert [event["number"] for event in told["events"]] == list(range(200, 300))
+    assert (told["type"], told["camera"], told["zones"]) == ("events", "door", {"yard": 299})
+    assert viewer.take_news() == ""
+
+
+def test_what_draws_pictures_only_is_told_of_no_events():
+    viewer = Viewer("viewer", camera="door")
+    viewer.report("door", [{"kind": "enter"}], {})
+    assert viewer.take_news() == ""

@@ -8,6 +8,7 @@ next to nothing.
 from __future__ import annotations
 
 import argparse
+import os
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -17,6 +18,7 @@ import cv2
 import numpy as np
 
 from nodes.decoder.lite.backend import Lite
+from nodes.decoder.lite.object_threads import LIMIT
 from nodes.decoder.segmentation import Segmenter
 from stream.arrays import Array
 from stream.crops import uncrop_mask
@@ -48,10 +50,12 @@ def measure(options: argparse.Namespace) -> list[Row]:
     """A step with one object, with five and with twenty, and the yardstick; medians, one value a repetition."""
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)
+    os.environ[LIMIT] = "1"
     try:
         return _measure(options)
     finally:
         cv2.setNumThreads(threads)
+        del os.environ[LIMIT]
 
 
 def _measure(options: argparse.Namespace) -> list[Row]:

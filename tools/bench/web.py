@@ -83,13 +83,17 @@ def _one_run(options: argparse.Namespace) -> Values:
     seconds = options.frames / FPS
     with GraphRun(arguments) as run:
         captures = Captures(run)
-        entrance = enter(_page_url(run))
-        captures.wait_for(1)
-        return {
-            **_page(run, captures, entrance, seconds),
-            **_crowd(run, entrance, seconds / 2),
-            **_stalled(run, entrance, seconds / 2),
-        }
+        try:
+            entrance = enter(_page_url(run))
+            captures.wait_for(1)
+            return {
+                **_page(run, captures, entrance, seconds),
+                **_crowd(run, entrance, seconds / 2),
+                **_stalled(run, entrance, seconds / 2),
+            }
+        finally:
+            run.stop()
+            captures.join()
 
 
 class Captures:
@@ -104,6 +108,10 @@ class Captures:
     def wait_for(self, count: int) -> None:
         """Wait until so many frames have got their masks."""
         _until(lambda: len(self.ms) >= count, "masks")
+
+    def join(self) -> None:
+        """Wait until the run's last message was taken; the run has ended."""
+        self._thread.join(START_S)
 
     def _listen(self) -> None:
         try:

@@ -101,7 +101,8 @@ def _begin(ticks: Any, stop: Any, threads: int) -> None:
     global _ticks, _stop
     _ticks, _stop = ticks, stop
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets Ctrl-C, and sets `stop`
-    os.environ.setdefault("OMP_NUM_THREADS", str(threads))
+    for name in ("OMP_NUM_THREADS", "LITE_THREADS"):
+        os.environ.setdefault(name, str(threads))
     import cv2
 
     cv2.setNumThreads(threads)

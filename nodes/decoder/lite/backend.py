@@ -23,6 +23,7 @@ from nodes.decoder.lite.following import MaskEstimate, follow, reachable_window
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from nodes.decoder.lite.lost_objects import look_again, search_lost
 from nodes.decoder.lite.object_memory import TEMPLATE_INTERVAL, ObjectMemory
+from nodes.decoder.lite.object_threads import ObjectThreads
 from nodes.decoder.lite.prompt_masks import agrees_with_picture, make_candidates, make_first_mask
 from nodes.decoder.lite.view import NARROW_PAD, WINDOW_PAD, WORKING_PX
 from nodes.decoder.mask_model import (
@@ -69,6 +70,7 @@ class Lite:
         self.working_px, self.pad = WORKING_PX, WINDOW_PAD  # of each object's window
         self.carried: set[int] = set()  # objects that are not decoded on this frame
         self._prepared: FrameAnalysis | None = None  # the frame that `carry` has prepared
+        self._threads = ObjectThreads()
 
     def encode(self, rgb: Array) -> FrameAnalysis:
         """The frame; its flow is computed at the first use."""
@@ -110,9 +112,11 @@ class Lite:
         answers: dict[int, Logits] = {}
         if self._prepared is not embedding:
             self._prepare(embedding, anywhere=any(q.prompt is not None for q in queries))
-        for query in queries:
-            if query.prompt is None and self._is_present(query.object_id):
-                answers[query.object_id] = self._follow(embedding, query.object_id)
+        present = [q.object_id for q in queries if q.prompt is None and self._is_present(q.object_id)]
+        # the largest first: the last one to be done keeps the others waiting
+        present.sort(key=lambda object_id: -self.memories[object_id].view.base.size)
+        followed = self._threads.each(lambda object_id: self._follow(embedding, object_id), present)
+        answers |= dict(zip(present, followed, strict=True))
         for query in queries:
             if query.prompt is not None and not self._recall(query.object_id, query.prompt, embedding.size):
                 answers[query.object_id] = self._begin(embedding, query)
@@ -131,7 +135,7 @@ class Lite:
 
     def learn(self, embedding: FrameAnalysis, verdicts: Mapping[int, Verdict]) -> None:
         """Store the published masks as the soft masks of this frame, and adapt where they are trusted."""
-        trusted: list[tuple[ObjectMemory, Verdict]] = []
+        seen: list[tuple[ObjectMemory, MaskEstimate, Verdict, int]] = []
         interval = 1 if len(self.estimates) <= FEW_OBJECTS else 2
         for i, (object_id, memory) in enumerate(self.memories.items()):
             estimate, verdict = self.estimates.get(object_id), verdicts.get(object_id)
@@ -141,17 +145,11 @@ class Lite:
             if estimate is None or verdict is None:
                 memory.count_absent()
                 continue
-            x, y, width, height = estimate.window
-            part = 255 * verdict.mask[y : y + height, x : x + width]
-            published = cv2.resize(part, estimate.view.size[::-1], interpolation=cv2.INTER_LINEAR)
-            # where another object's mask won, this object is not, however high its probability was
-            overruled = (estimate.soft_mask > 0.5) & (published < 64)
             frames = min(1 + memory.carried_frames, MOST_CARRIED)
-            memory.store_mask(estimate.view, np.where(overruled, np.float32(0.1), estimate.soft_mask))
-            if verdict.trusted:
-                alternating = interval if (self.frames + i) % interval == 0 else 0
-                memory.adapt(frames if frames > 1 else alternating)
-                trusted.append((memory, verdict))
+            alternating = interval if (self.frames + i) % interval == 0 else 0
+            seen.append((memory, estimate, verdict, frames if frames > 1 else alternating))
+        self._threads.each(lambda piece: _learn_object(*piece), seen)
+        trusted = [(memory, verdict) for memory, _, verdict, _ in seen if verdict.trusted]
         self._update_one_template(embedding, trusted)
 
     def forget(self, object_id: int) -> None:
@@ -288,3 +286,15 @@ class Lite:
         if doubt:
             score = min(score, DOUBTFUL_SCORE)
         return Logits(estimate.window, cv2.resize(estimate.logits, size, interpolation=cv2.INTER_LINEAR), score, doubt)
+
+
+def _learn_object(memory: ObjectMemory, estimate: MaskEstimate, verdict: Verdict, frames: int) -> None:
+    """Store a published mask in an object's memory; its colours adapt for `frames` frames where it is trusted."""
+    x, y, width, height = estimate.window
+    part = 255 * verdict.mask[y : y + height, x : x + width]
+    published = cv2.resize(part, estimate.view.size[::-1], interpolation=cv2.INTER_LINEAR)
+    # where another object's mask won, this object is not, however high its probability was
+    overruled = (estimate.soft_mask > 0.5) & (published < 64)
+    memory.store_mask(estimate.view, np.where(overruled, np.float32(0.1), estimate.soft_mask))
+    if verdict.trusted:
+        memory.adapt(frames)

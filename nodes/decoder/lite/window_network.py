@@ -8,7 +8,7 @@ OpenCV runs it. tools/fit_lite.py fits it to drawn clips alone.
 
 from __future__ import annotations
 
-from functools import cache
+import threading
 from pathlib import Path
 
 import cv2
@@ -24,6 +24,8 @@ LOGIT_PLANE = len(cue_planes.NAMES)  # the pixel network's logit comes after the
 CHANNELS = LOGIT_PLANE + 1
 SHRINK = 2  # the largest scale inside the network is 1/2: a quarter of the cost; its outputs are as many as the pixels
 STRIDE = 8  # the smallest scale inside the network is 1/8; fewer sizes let OpenCV plan its loops less often
+
+_of_thread = threading.local()
 
 
 class WindowNetwork:
@@ -64,7 +66,9 @@ def fuse_window(cues: Cues) -> Array:
     return load_network()(cues)
 
 
-@cache
 def load_network() -> WindowNetwork:
-    """The network that ships."""
-    return WindowNetwork(WEIGHTS)
+    """The network that ships; each thread has its own, as OpenCV's keep what they compute."""
+    network: WindowNetwork | None = getattr(_of_thread, "network", None)
+    if network is None:
+        network = _of_thread.network = WindowNetwork(WEIGHTS)
+    return network

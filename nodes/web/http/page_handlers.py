@@ -53,9 +53,9 @@ class PageHandlers:
             return web.Response(status=304, headers=headers)
         return web.Response(body=file.content, headers=headers)
 
-    async def static_core(self, visitor: Visitor, name: str) -> web.StreamResponse:
-        """A file of the page's pure modules."""
-        return await self.static(visitor, f"core/{name}")
+    async def static_inside(self, visitor: Visitor, folder: str, name: str) -> web.StreamResponse:
+        """A file of a folder of the page's."""
+        return await self.static(visitor, f"{folder}/{name}")
 
     async def socket(self, visitor: Visitor) -> web.StreamResponse:
         """The page's WebSocket."""

@@ -6,15 +6,14 @@ a path. The files are read by the system's own sendfile, so that a long video co
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
 from aiohttp import web
 
 from nodes.web.http.replies import as_json, dress, plain
 from nodes.web.http.visitor import Visitor
-from stream.recordings.index_file import read_index
-from stream.recordings.segments import INDEX, MASKS, VIDEO, Index
+from stream.recordings.index_file import IndexedFolder, read_index
+from stream.recordings.segments import MASKS, VIDEO, Index
 
 MOST = 500  # recordings in one reply
 
@@ -22,7 +21,7 @@ MOST = 500  # recordings in one reply
 class RecordingHandlers:
     """The answers about recordings."""
 
-    def __init__(self, folders: dict[str, Path]) -> None:
+    def __init__(self, folders: dict[str, IndexedFolder]) -> None:
         """`folders` of recordings by camera."""
         self._folders = folders
         self._indexes: dict[str, tuple[tuple[int, int], Index]] = {}  # by camera, with inode and time of the file
@@ -56,7 +55,7 @@ class RecordingHandlers:
         if index is not None and index.writing is not None:
             names.append(index.writing.name)
         name = next((n for n in names if n == f"{camera}-{start}"), None)
-        path = None if name is None else self._folders[camera] / (name + ending)
+        path = None if name is None else self._folders[camera].folder / (name + ending)
         if path is None or not path.is_file():
             return plain(404, "no such recording, or it has given way to newer ones")
         response = web.FileResponse(path, headers={"Content-Type": kind, "Cache-Control": "private, no-cache"})
@@ -65,18 +64,18 @@ class RecordingHandlers:
 
     def _index(self, camera: str) -> Index | None:
         """The index of a camera's recordings, read again when it has changed; None where there is none."""
-        folder = self._folders.get(camera)
-        if folder is None:
+        recorded = self._folders.get(camera)
+        if recorded is None:
             return None
         try:
-            status = (folder / INDEX).stat()
+            status = recorded.index.stat()
         except OSError:
             return None
         newest = status.st_ino, status.st_mtime_ns
         before = self._indexes.get(camera)
         if before is not None and before[0] == newest:
             return before[1]
-        index = read_index(folder)
+        index = read_index(recorded.index)
         if index is not None:
             self._indexes[camera] = newest, index
         return index

@@ -27,7 +27,7 @@ class Route:
 ROUTES = (
     Route("index", "GET", "/", "viewer", head=True, page=True),
     Route("static", "GET", "/static/{name}", "nobody", head=True),
-    Route("static_core", "GET", "/static/core/{name}", "nobody", head=True),
+    Route("static_inside", "GET", "/static/{folder}/{name}", "nobody", head=True),
     Route("login_form", "GET", "/login", "nobody", head=True, page=True),
     Route("login", "POST", "/login", "nobody", page=True),
     Route("logout", "POST", "/logout", "viewer", changes=True),

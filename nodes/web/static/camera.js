@@ -49,6 +49,11 @@ export class PageCamera extends EventTarget {
     this._next();
   }
 
+  toggle() {
+    if (this.state === "off") this.start();
+    else this.stop();
+  }
+
   /** The person has switched it off. */
   stop() {
     if (this.state === "on") this._ended("");

@@ -8,14 +8,15 @@ const STATUS_LAGS_MS = 4000; // so long a status may still say what was before a
 const FIND_COUNT = 8; // objects that "find objects" looks for at most
 
 export class Dock {
-  constructor({ stage, prompter, objects, request }) {
-    Object.assign(this, { stage, prompter, objects, request });
+  constructor({ stage, prompter, objects, zones, request }) {
+    Object.assign(this, { stage, prompter, objects, zones, request });
     this.paused = false;
     this.recording = false;
     this._repliedAt = { pause: -Infinity, record: -Infinity }; // ms of the page's clock
     this.acts = {
       point: () => this.setTool("point"),
       brush: () => this.setTool(stage.tool === "brush" ? "point" : "brush"),
+      zone: () => this.setTool(stage.tool === "zone" ? "point" : "zone"),
       negative: () => this.setNegative(!stage.negative),
       smaller: () => prompter.choose(-1),
       larger: () => prompter.choose(+1),
@@ -27,6 +28,11 @@ export class Dock {
       record: () => this.record(!this.recording),
       "brush-commit": () => this.commitBrush(),
       "brush-cancel": () => stage.giveUp(),
+      "zone-polygon": () => zones.setKind("polygon"),
+      "zone-line": () => zones.setKind("line"),
+      "zone-undo": () => zones.undo(),
+      "zone-save": () => zones.save(),
+      "zone-cancel": () => this.setTool("point"),
     };
     for (const button of document.querySelectorAll("button[data-act]")) {
       if (this.acts[button.dataset.act]) button.onclick = () => this.acts[button.dataset.act]();
@@ -35,11 +41,18 @@ export class Dock {
     find("brush-size").oninput = ({ target }) => this.setBrush(Number(target.value));
     stage.element.addEventListener("brush-size", ({ detail }) => this.setBrush(stage.brushRadius * (detail > 0 ? 1.15 : 0.87)));
     stage.element.addEventListener("brush", () => this.update());
+    zones.addEventListener("finished", () => this.setTool("point"));
   }
 
   setTool(tool) {
     this.stage.setTool(tool);
     this.update();
+  }
+
+  /** Draw a zone anew. */
+  editZone(name) {
+    this.setTool("zone");
+    this.zones.use(true, name);
   }
 
   setNegative(negative) {
@@ -122,6 +135,7 @@ export class Dock {
     const { stage, prompter, objects } = this;
     press("point", stage.tool === "point");
     press("brush", stage.tool === "brush");
+    press("zone", stage.tool === "zone");
     press("negative", stage.negative);
     press("pause", this.paused);
     press("record", this.recording);
@@ -130,7 +144,7 @@ export class Dock {
     const { target } = prompter;
     const painting = stage.tool === "brush";
     show(find("brush-strip"), painting);
-    show(find("context"), target !== null && !painting);
+    show(find("context"), target !== null && stage.tool === "point");
     for (const act of ["brush-commit", "brush-cancel"]) find("brush-strip").querySelector(`[data-act="${act}"]`).disabled = !stage.brush;
     if (target === null) return;
     find("context-dot").style.backgroundColor = css(colourOf(target));

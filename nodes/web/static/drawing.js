@@ -8,6 +8,7 @@ import { frameToPicture } from "./core/geometry.js";
 import { INK, PAPER, TINT, colourOf, css, mixed } from "./core/palette.js";
 
 const VISIBLE = 0.5;
+const FADED_AT_ONCE = 3; // steps of a trail
 const FONT = "system-ui, -apple-system, 'Segoe UI', Roboto, sans-serif";
 const DIM = [110, 112, 118];
 
@@ -72,43 +73,56 @@ function strokeWith(context, path, style, width) {
   context.stroke(path);
 }
 
+/** Each stroke costs its own round of edges, so that the steps of a trail fade by a few at a time. */
 function drawTrail(context, place, steps, object, unit) {
-  context.lineCap = "round";
   context.lineWidth = 1.4 * unit;
-  steps.forEach((lines, index) => {
-    if (lines.length === 0) return;
-    context.strokeStyle = css(colourOf(object.id), (0.9 * (index + 1)) / steps.length);
+  for (let end = steps.length; end > 0; end -= FADED_AT_ONCE) {
+    const lines = steps.slice(Math.max(0, end - FADED_AT_ONCE), end).flat();
+    if (lines.length === 0) continue;
+    context.strokeStyle = css(colourOf(object.id), (0.9 * end) / steps.length);
     context.beginPath();
     for (const [x1, y1, x2, y2] of lines) {
       context.moveTo(...frameToPicture(place, [x1, y1]));
       context.lineTo(...frameToPicture(place, [x2, y2]));
     }
     context.stroke();
-  });
+  }
 }
 
+/** Discs on the object, crosses off it; those that are hidden are dim and hollow. All of a kind are drawn at once. */
 function drawPoints(context, place, object, unit) {
   const colour = colourOf(object.id);
   const bright = css(mixed(colour, PAPER, 0.35));
   const dim = css(mixed(colour, DIM, 0.45));
   const radius = 3.1 * unit;
+  const kinds = { discs: [], rings: [], crosses: [], dimCrosses: [] };
   for (const [x, y, label, visibility] of object.points) {
     const [px, py] = frameToPicture(place, [x, y]);
     if (px < -radius || py < -radius || px > place.width + radius || py > place.height + radius) continue;
     const visible = visibility > VISIBLE;
-    if (label === 1) {
-      context.beginPath();
-      context.arc(px, py, radius, 0, 2 * Math.PI);
-      if (visible) {
-        strokeLine(context, css(INK), 2 * unit);
-        context.fillStyle = bright;
-        context.fill();
-      } else strokeLine(context, dim, 1.2 * unit);
-    } else {
-      cross(context, px, py, radius);
-      if (visible) strokeLine(context, css(INK), 3.4 * unit);
-      strokeLine(context, visible ? bright : dim, 1.5 * unit);
-    }
+    if (label === 1) kinds[visible ? "discs" : "rings"].push([px, py]);
+    else kinds[visible ? "crosses" : "dimCrosses"].push([px, py]);
+  }
+  const path = (places, one) => {
+    context.beginPath();
+    for (const [x, y] of places) one(x, y);
+    return places.length > 0;
+  };
+  const disc = (x, y) => {
+    context.moveTo(x + radius, y);
+    context.arc(x, y, radius, 0, 2 * Math.PI);
+  };
+  const cross = (x, y) => addCross(context, x, y, radius);
+  if (path(kinds.rings, disc)) strokeLine(context, dim, 1.2 * unit);
+  if (path(kinds.dimCrosses, cross)) strokeLine(context, dim, 1.5 * unit);
+  if (path(kinds.discs, disc)) {
+    strokeLine(context, css(INK), 2 * unit);
+    context.fillStyle = bright;
+    context.fill();
+  }
+  if (path(kinds.crosses, cross)) {
+    strokeLine(context, css(INK), 3.4 * unit);
+    strokeLine(context, bright, 1.5 * unit);
   }
 }
 
@@ -118,8 +132,7 @@ function strokeLine(context, style, width) {
   context.stroke();
 }
 
-function cross(context, x, y, r) {
-  context.beginPath();
+function addCross(context, x, y, r) {
   context.moveTo(x - r, y - r);
   context.lineTo(x + r, y + r);
   context.moveTo(x - r, y + r);
@@ -184,7 +197,7 @@ export function drawSign(context, state, x, y, r, style, unit) {
     context.arc(x, y, r * 0.85, 0, 2 * Math.PI);
     context.fill();
   } else if (state === "lost") {
-    cross(context, x, y, r * 0.8);
+    addCross(context, x, y, r * 0.8);
     context.stroke();
   } else if (state === "reacquired") {
     context.arc(x, y, r * 0.9, 0.2, 1.6 * Math.PI);

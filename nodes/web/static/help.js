@@ -38,6 +38,7 @@ const SECTIONS = [
     [["B"], "brush: paint, then Enter"],
     [["[", "]"], "with the brush: its size"],
     [["M"], "clicks say “not this”, strokes erase"],
+    [["A"], "an area or a line to watch: click its corners, then Enter"],
     [["L"], "layers off, on"],
     [["I"], "details of the run"],
   ]],
@@ -46,7 +47,7 @@ const SECTIONS = [
     [["arrows"], "move a cross; Shift: faster. The picture is held meanwhile"],
     [["Enter"], "click there"],
     [["-"], "not this, there"],
-    [["D"], "first corner of a box; Enter: the second"],
+    [["D"], "first corner of a box; Enter: the second. Of an area: done"],
   ]],
 ];
 

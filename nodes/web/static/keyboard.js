@@ -28,7 +28,7 @@ function act(event, handler) {
 }
 
 /** What the picture does while it has the focus. */
-function aimed(event, { stage }) {
+function aimed(event, { stage, dock }) {
   if (document.activeElement !== stage.element) return null;
   const step = event.shiftKey ? LEAP_PX : STEP_PX;
   const moves = { ArrowLeft: [-step, 0], ArrowRight: [step, 0], ArrowUp: [0, -step], ArrowDown: [0, step] };
@@ -36,7 +36,7 @@ function aimed(event, { stage }) {
   if (!stage.crosshair) return null;
   if (event.key === "Enter") return () => stage.press(1);
   if (event.key === "-") return () => stage.press(0);
-  if (event.key.toLowerCase() === "d") return () => stage.startBox();
+  if (event.key.toLowerCase() === "d") return stage.tool === "zone" ? dock.acts["zone-save"] : () => stage.startBox();
   return null;
 }
 
@@ -60,7 +60,7 @@ function always(event, { layers, help, snapshot, statusView, prompter, objects, 
     return () => {
       statusView.toggleDetails(false);
       if (stage.giveUp()) return;
-      if (stage.tool === "brush") dock.setTool("point");
+      if (stage.tool !== "point") dock.setTool("point");
       else dock.settle();
     };
   }
@@ -79,22 +79,24 @@ function operated(event, { dock, stage, prompter, panel, mayAct }) {
   if (!mayAct()) return null;
   if (event.target.closest("button, a, summary, input") && (event.key === " " || event.key === "Enter")) return null;
   const brush = stage.tool === "brush";
+  const zone = stage.tool === "zone";
   const handlers = {
     "[": brush ? () => dock.setBrush(stage.brushRadius * 0.87) : dock.acts.smaller,
     "]": brush ? () => dock.setBrush(stage.brushRadius * 1.15) : dock.acts.larger,
-    z: dock.acts.undo,
+    z: zone ? dock.acts["zone-undo"] : dock.acts.undo,
     x: dock.acts.remove,
     Delete: dock.acts.remove,
     n: () => (prompter.target === null ? null : panel.rename(prompter.target)),
     F2: () => (prompter.target === null ? null : panel.rename(prompter.target)),
     v: dock.acts.point,
     b: dock.acts.brush,
+    a: dock.acts.zone,
     m: dock.acts.negative,
     f: dock.acts.find,
     r: dock.acts.record,
     " ": dock.acts.pause,
     p: dock.acts.pause,
-    Enter: brush ? dock.acts["brush-commit"] : undefined,
+    Enter: brush ? dock.acts["brush-commit"] : zone ? dock.acts["zone-save"] : undefined,
   };
   return handlers[event.key.length === 1 ? event.key.toLowerCase() : event.key] ?? null;
 }

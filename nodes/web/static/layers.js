@@ -1,12 +1,12 @@
-/** What is drawn over the picture and how strongly: masks, outlines, points, trails, labels. */
+/** What is drawn over the picture and how strongly: masks, outlines, points, trails, labels, zones. */
 
 import { element, find, recall, remember, setText } from "./dom.js";
 
-const NAMES = { masks: "Masks", outlines: "Outlines", points: "Points", trails: "Trails", labels: "Labels" };
+const NAMES = { masks: "Masks", outlines: "Outlines", points: "Points", trails: "Trails", labels: "Labels", zones: "Zones" };
 
 export class Layers {
   constructor(onChange) {
-    this.opacity = { masks: 1, outlines: 1, points: 0.8, trails: 0.7, labels: 1 };
+    this.opacity = { masks: 1, outlines: 1, points: 0.8, trails: 0.7, labels: 1, zones: 0.9 };
     this._onChange = onChange;
     this._rows = new Map();
     const stored = recall("layers", {});

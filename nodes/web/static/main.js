@@ -6,7 +6,7 @@ import { ObjectList } from "./core/objects.js";
 import { PaintTimes } from "./core/paint_times.js";
 import { stallLimit } from "./core/verdict.js";
 import { Dock } from "./dock.js";
-import { element, find, setData, setText, show } from "./dom.js";
+import { find, setData, setText, show } from "./dom.js";
 import { Grid } from "./grid.js";
 import { Help } from "./help.js";
 import { listen } from "./keyboard.js";
@@ -19,7 +19,10 @@ import "./recordings.js";
 import { Stage } from "./stage.js";
 import { StatusView } from "./status_view.js";
 import { exposeForTests } from "./testing.js";
-import { Views } from "./views.js";
+import { CameraBar, Views } from "./views.js";
+import { ZoneBook } from "./zones/book.js";
+import { ZoneEditor } from "./zones/editor.js";
+import { ZonePanel } from "./zones/panel.js";
 
 const UPDATE_MS = 250; // of chip, banner and panel
 const TILE_PX = 320; // width of the pictures in the grid
@@ -44,6 +47,7 @@ const player = new Player({
 });
 const serverNowS = () => connection.serverNowMs() / 1000;
 const views = new Views(showView);
+const cameraBar = new CameraBar((name) => views.open(name));
 const grid = new Grid({
   open: (name) => views.open(name),
   acknowledge: () => connection.send({ type: "ack" }),
@@ -52,11 +56,14 @@ const grid = new Grid({
 });
 const prompter = new Prompter({ request, player, objects, serverNowS });
 const layers = new Layers(() => stage.redraw());
+const book = new ZoneBook(request);
+const zones = new ZoneEditor(book);
 const stage = new Stage({
   player,
   prompter,
   objects,
   layers,
+  zones,
   mayAct: () => mayAct() && connection.state === "open",
   onPlace: (width) => {
     if (width === run.maxWidth) return;
@@ -65,7 +72,13 @@ const stage = new Stage({
   },
 });
 const panel = new Panel({ objects, prompter, mayAct });
-const dock = new Dock({ stage, prompter, objects, request });
+const dock = new Dock({ stage, prompter, objects, zones, request });
+const zonePanel = new ZonePanel({
+  book,
+  edit: (name) => dock.editZone(name),
+  remove: (name) => book.remove(name).catch((error) => notify(error.message)),
+  nameOf: (id) => objects.nameOf(id),
+});
 const camera = new PageCamera(connection);
 const statusView = new StatusView({ stage: stage.element, act: (name) => ACTIONS[name]() });
 const help = new Help();
@@ -73,7 +86,7 @@ const help = new Help();
 const ACTIONS = {
   retry: () => connection.connectNow(),
   login: () => location.assign("/login"),
-  camera: () => toggleCamera(),
+  camera: () => camera.toggle(),
   resume: () => dock.pause(false),
 };
 
@@ -112,12 +125,14 @@ function showView(name) {
     prompter.settle();
     run.status = null;
     player.clear();
+    book.clear();
+    zonePanel.clear();
   }
   run.camera = player.camera = name;
   setData(document.body, "view", views.grid ? "grid" : "one");
   show(grid.element, views.grid);
   if (name !== null) find("snapshot").href = `/snapshot/${encodeURIComponent(name)}.jpg?masks=1`;
-  for (const button of find("cameras").children) button.setAttribute("aria-pressed", (button.dataset.camera ?? null) === name);
+  cameraBar.mark(name);
   look();
   update();
 }
@@ -142,6 +157,11 @@ const TAKE = {
     objects.takeList(status.objects);
     dock.takeStatus(status);
   },
+  events({ camera: name, events, ...counts }) {
+    if (name !== run.camera) return;
+    book.takeCounts(counts);
+    zonePanel.takeEvents(events);
+  },
   cameras({ cameras }) {
     grid.takeSummaries(cameras);
     run.silentSince = null;
@@ -157,18 +177,9 @@ const TAKE = {
 /** The cameras of the run; a server that has only just begun to listen may not have heard of one yet. */
 function takeCameras(names) {
   run.welcome.cameras = names;
-  show(find("cameras"), names.length > 1);
-  find("cameras").replaceChildren(cameraButton(null, "All"), ...names.map((name) => cameraButton(name, name)));
+  cameraBar.takeCameras(names);
   grid.takeCameras(names);
   views.takeCameras(names);
-}
-
-function cameraButton(name, text) {
-  const testid = name === null ? "all-cameras" : `camera-${name}`;
-  const button = element("button", { className: "tool", type: "button", textContent: text, data: { testid } });
-  if (name !== null) button.dataset.camera = name;
-  button.onclick = () => views.open(name);
-  return button;
 }
 
 connection.addEventListener("message", ({ detail }) => {
@@ -202,8 +213,11 @@ prompter.addEventListener("change", () => {
   panel.update(serverNowS());
   stage.redraw();
 });
-prompter.addEventListener("done", ({ detail }) => speak(detail));
-prompter.addEventListener("problem", ({ detail }) => notify(detail));
+for (const source of [prompter, zones]) {
+  source.addEventListener("done", ({ detail }) => speak(detail));
+  source.addEventListener("problem", ({ detail }) => notify(detail));
+}
+for (const source of [book, zones]) source.addEventListener("change", () => stage.redraw());
 prompter.addEventListener("gone", ({ detail: { message, again } }) => {
   // A click or a box is over in a moment and tells of it itself; who paints or aims would go on for nothing.
   if (!again && !stage.brush && !stage.crosshair) return;
@@ -212,11 +226,7 @@ prompter.addEventListener("gone", ({ detail: { message, again } }) => {
   notify(`That picture is no longer kept: ${message}`, { action, testid: "frame-gone" });
 });
 
-function toggleCamera() {
-  if (camera.state === "off") camera.start();
-  else camera.stop();
-}
-find("camera-button").onclick = toggleCamera;
+find("camera-button").onclick = () => camera.toggle();
 camera.addEventListener("change", () => find("camera-button").setAttribute("aria-pressed", camera.state === "on"));
 camera.addEventListener("problem", ({ detail }) => notify(detail, { testid: "camera-problem" }));
 
@@ -270,6 +280,7 @@ function update() {
   if (views.grid) grid.update(statusView.verdict.kind === "live");
   panel.update(serverNowS());
   dock.update();
+  if (connection.state === "open" && run.camera) book.refreshNowAndThen(performance.now());
   setData(document.body, "connection", connection.state);
   const live = statusView.verdict.kind === "live";
   show(find("hint"), live && mayAct() && objects.objects.size === 0 && !player.held && prompter.pending.length === 0);
@@ -282,9 +293,9 @@ listen({
   stage, dock, prompter, objects, layers, panel, statusView, help, mayAct,
   snapshot: () => find("snapshot").click(),
   views,
-  camera: () => run.welcome?.source === "browser" && mayAct() && toggleCamera(),
+  camera: () => run.welcome?.source === "browser" && mayAct() && camera.toggle(),
 });
-exposeForTests({ player, connection, objects, statusView, times, run, prompter, camera, grid });
+exposeForTests({ player, connection, objects, statusView, times, run, prompter, camera, grid, book });
 setInterval(update, UPDATE_MS);
 update();
 connection.connect();

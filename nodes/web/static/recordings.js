@@ -3,6 +3,7 @@
 import { element } from "./dom.js";
 
 const REFRESH_MS = 60_000;
+const FIRST_MS = 10_000; // between two looks while there is none yet
 const SHOWN = 30; // recordings at once; "older" brings as many more
 
 const list = element("ol", { className: "recordings", data: { testid: "recordings" } });
@@ -36,7 +37,11 @@ function row(recording, several) {
   }));
 }
 
+let timer = 0;
+
 async function refresh() {
+  clearTimeout(timer);
+  timer = setTimeout(refresh, box.hidden ? FIRST_MS : REFRESH_MS);
   let found;
   try {
     const response = await fetch(`/recordings?limit=${limit}`);
@@ -61,4 +66,3 @@ box.ontoggle = () => {
 };
 document.querySelector("aside.panel")?.append(box);
 refresh();
-setInterval(refresh, REFRESH_MS);

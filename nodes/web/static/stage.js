@@ -7,11 +7,12 @@ import { Trails } from "./core/trails.js";
 import { find, setData } from "./dom.js";
 import { drawScene } from "./drawing.js";
 import { drawSketch } from "./sketch.js";
+import { drawDraft, drawZones } from "./zones/drawing.js";
 
 export class Stage {
   /** `onPlace` hears of a changed size on screen; `mayAct()` says whether this person's clicks do anything. */
-  constructor({ player, prompter, objects, layers, onPlace, mayAct }) {
-    Object.assign(this, { player, prompter, objects, layers, onPlace, mayAct });
+  constructor({ player, prompter, objects, layers, zones, onPlace, mayAct }) {
+    Object.assign(this, { player, prompter, objects, layers, zones, onPlace, mayAct }); // `zones`: a ZoneEditor
     this.element = find("stage");
     this.screen = find("screen");
     this.picture = find("picture");
@@ -46,6 +47,7 @@ export class Stage {
     if (tool !== this.tool) this.giveUp();
     this._gestures.tool = tool;
     setData(this.element, "tool", tool);
+    this.zones.use(tool === "zone");
     this.redraw();
   }
 
@@ -64,7 +66,7 @@ export class Stage {
     }
     this._pictureContext.drawImage(bitmap, 0, 0);
     if (this._frame?.width !== header.width || this._frame?.height !== header.height) {
-      this._frame = { width: header.width, height: header.height };
+      this._frame = this.zones.frame = { width: header.width, height: header.height };
       this.element.style.setProperty("--frame-shape", header.width / header.height);
       this._layOut();
     }
@@ -86,9 +88,18 @@ export class Stage {
       selected: this.objects.selected,
       unit,
     });
+    this._drawZones(context, unit);
     const now = performance.now();
     drawSketch(context, place, this._sketch(), unit, now);
     if (this.prompter.pending.length > 0) this._animate();
+  }
+
+  _drawZones(context, unit) {
+    const { draft, book } = this.zones;
+    context.globalAlpha = this.layers.opacity.zones;
+    if (this.layers.opacity.zones > 0) drawZones(context, this.place, book, this._frame, unit);
+    context.globalAlpha = 1;
+    if (draft) drawDraft(context, this.place, draft, this.crosshair ?? this._hover, unit);
   }
 
   _sketch() {
@@ -178,7 +189,7 @@ export class Stage {
 
   _setHover(xy) {
     this._hover = xy && this._frame && inside(this._frame, xy) ? xy : null;
-    if (this.tool === "brush") this._animate();
+    if (this.tool !== "point") this._animate();
   }
 
   _turn(event) {
@@ -205,6 +216,7 @@ export class Stage {
     else if (intent.kind === "thin-box") this.prompter.refuseThinBox();
     else if (intent.kind === "stroke") this._stroke(toFrame(intent.from), toFrame(intent.to), intent.erase);
     else if (intent.kind === "release") this._endGesture();
+    else this.zones.corner(intent.kind.replace("corner-", ""), toFrame(intent.at), this.place.scaleX);
   }
 
   _endGesture() {
@@ -255,6 +267,11 @@ export class Stage {
     if (!this.crosshair) return;
     if (this.tool === "brush") {
       this._stroke(this.crosshair, this.crosshair, label === 0);
+      return;
+    }
+    if (this.tool === "zone") {
+      this.zones.corner("down", this.crosshair, this.place.scaleX);
+      this.zones.corner("up", this.crosshair, this.place.scaleX);
       return;
     }
     if (this._corner) this.prompter.box(boxOf(this._frame, this._corner, this.crosshair));

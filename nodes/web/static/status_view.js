@@ -1,5 +1,6 @@
 /** What is known of the connection, the run and the picture in; the chip, its details and the banner out. */
 
+import { sharingRows } from "./core/summaries.js";
 import { ageWords, judge } from "./core/verdict.js";
 import { element, find, setData, setText, show } from "./dom.js";
 import { speak } from "./notices.js";
@@ -89,6 +90,7 @@ export class StatusView {
       ["Session, reconnects", `${session ?? "–"}, ${status?.reconnects ?? "–"}`],
       ["Viewers", String(viewers ?? "–")],
       ["You may", mayAct ? "look and act" : "look"],
+      ...sharingRows(status?.sharing),
     ];
     const list = find("details-list");
     if (list.children.length !== 2 * rows.length) {

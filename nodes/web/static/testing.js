@@ -3,7 +3,7 @@
 import { toBase64 } from "./core/brush.js";
 import { packBits } from "./core/wire.js";
 
-export function exposeForTests({ player, connection, objects, statusView, times, run, prompter, camera, grid }) {
+export function exposeForTests({ player, connection, objects, statusView, times, run, prompter, camera, grid, book }) {
   /** The page in plain values: what is painted, which objects there are, connection, selection, banner, viewer. */
   window.samptState = () => ({
     painted: player.shown && {
@@ -29,6 +29,7 @@ export function exposeForTests({ player, connection, objects, statusView, times,
     grid: !grid.element.hidden,
     page_camera: { state: camera.state, sent: camera.sent },
     viewer: run.viewer,
+    zones: [...book.shapes].map(([name, shape]) => ({ name, ...shape, counts: book.counts.get(name) ?? null })),
     unreadable: player.unreadable,
   });
 

@@ -1,5 +1,33 @@
 /** Which view the page shows: the grid of all cameras, or one camera; the address's fragment (#door) holds the choice. */
 
+import { element, find, setAttribute, show } from "./dom.js";
+
+/** The buttons of several cameras, and of all of them. */
+export class CameraBar {
+  /** `open(name)` shows a camera; null: all. */
+  constructor(open) {
+    this._open = open;
+    this._bar = find("cameras");
+  }
+
+  takeCameras(names) {
+    show(this._bar, names.length > 1);
+    this._bar.replaceChildren(this._button(null, "All"), ...names.map((name) => this._button(name, name)));
+  }
+
+  mark(name) {
+    for (const button of this._bar.children) setAttribute(button, "aria-pressed", (button.dataset.camera ?? null) === name);
+  }
+
+  _button(name, text) {
+    const testid = name === null ? "all-cameras" : `camera-${name}`;
+    const button = element("button", { className: "tool", type: "button", textContent: text, data: { testid } });
+    if (name !== null) button.dataset.camera = name;
+    button.onclick = () => this._open(name);
+    return button;
+  }
+}
+
 export class Views {
   /** `show(camera)`: a name, or null for the grid. */
   constructor(show) {

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 from stream.commands import PublishStatus
 from stream.messages import Prompt
 from stream.reports import Answer, Bound, Done, Found, Health, Opened, Report
+from stream.service.service_state import CameraSigns
 from stream.settings.config import Config
 from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand, SendReply
 from stream.supervision.condition import Condition, Signs, read_signs
@@ -63,6 +64,7 @@ class CameraRun(NodeGroup):
         )
         self._clients = clients
         self._journal = journal
+        self._journal_failed = False  # when it was to be written last
         self._began_s = self._clock()
         self._condition = Condition(self._began_s)
         self._observe_at_s = 0.0
@@ -133,6 +135,24 @@ class CameraRun(NodeGroup):
         """What the run tells other systems of all cameras, for this one's status."""
         self._integrations = entries
 
+    def service_signs(self) -> CameraSigns:
+        """How the camera is, for what watches the service."""
+        now_s = self._clock()
+        signs = self._signs(now_s)
+        self._condition.judge(signs, now_s)
+        publisher = self.nodes["publisher"]
+        lends = not self.config.graph.host  # its feed is another host's to judge
+        return CameraSigns(
+            name=self.name,
+            state="failed" if self.error is not None else "paused" if lends else self._condition.state,
+            reason="lends its nodes" if lends else self._condition.reason,
+            published=int(publisher.counters.totals(publisher.health).get("published", 0)),
+            published_hz=publisher.recent.rate_hz("published", now_s),
+            objects=len(self.session.registry.entries),
+            retry_in_s=signs.retry_in_s,
+            step_s=max((n.health.step_ms / 1000 for n in self.nodes.values() if n.health), default=0.0),
+        )
+
     def close(self) -> None:
         """Let go of the journal and the sockets."""
         if self._journal is not None:
@@ -144,6 +164,7 @@ class CameraRun(NodeGroup):
         session = self.session
         opened, paused = session.opened is not None, session.paused
         signs = read_signs(self.nodes, now_s, live=self.config.live, opened=opened, paused=paused)
+        signs = replace(signs, journal_failed=self._journal_failed)
         # The last heartbeat of a capture node may be older than the end that all sinks have seen.
         return replace(signs, phase="ended") if session.feed_ended else signs
 
@@ -197,8 +218,8 @@ class CameraRun(NodeGroup):
                     self.sockets.send(node, command)
                 case SendReply(address, body):
                     self._clients.reply(address, body)
-                case SaveJournal(contents):
-                    self._save_journal(contents)
+                case SaveJournal(contents, zones):
+                    self._save_journal(contents, zones)
                 case EndRun(error):
                     self.end_with(error)
 
@@ -208,11 +229,13 @@ class CameraRun(NodeGroup):
             self.requests.on_end()
             self.session.on_end()
 
-    def _save_journal(self, contents: str) -> None:
+    def _save_journal(self, contents: str, zones: str) -> None:
         if self._journal is None:
             return
         try:
-            self._journal.save(contents)
+            self._journal.save(contents, zones)
+            self._journal_failed = False
         except OSError as error:
-            text = "supervisor.journal %s can't be written: %s"
-            log.warning(text, self._journal.path, error.strerror, extra={"once_key": "journal"})
+            self._journal_failed = True
+            text = "%s %s can't be written: %s"
+            log.warning(text, self._journal.key, self._journal.path, error.strerror, extra={"once_key": "journal"})

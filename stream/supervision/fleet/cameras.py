@@ -20,6 +20,7 @@ from stream.supervision.fleet.making import GroupMaker
 from stream.supervision.fleet.node_group import NodeGroup
 from stream.supervision.lifecycle import SupervisedProcess
 from stream.topology import Graph, wiring
+from stream.transport.descriptors import check_room_for_camera
 
 log = logging.getLogger(__name__)
 
@@ -151,7 +152,8 @@ class Cameras:
     # --- the end ---
 
     def stop_nodes(self) -> None:
-        """Tell every node to stop."""
+        """Tell every node to stop; those that are still to be forked never begin."""
+        self._maker.make_no_more()
         for group in self.groups:
             group.stop()
 
@@ -222,6 +224,7 @@ class Cameras:
 
     def start_camera(self, config: Config) -> None:
         """Start one more; ConfigError where its sockets or its journal can't be had."""
+        check_room_for_camera(threads=config.supervisor.threads)
         name = config.capture.camera
         self.cameras[name] = camera = self._maker.camera(config, in_fleet=True)
         camera.start()
@@ -233,6 +236,11 @@ class Cameras:
         self._end(camera)
         self._leaving.append(camera)
         self._tell_cameras()
+
+    @property
+    def count(self) -> int:
+        """How many there are, those that are still being ended among them."""
+        return len(self.cameras) + len(self._leaving)
 
     def is_leaving(self, name: str) -> bool:
         """Whether a camera of that name is still being ended."""

@@ -16,7 +16,7 @@ FIXED: dict[str, tuple[str, ...] | None] = {
     "log": None,
     "control": ("endpoint", "requests_per_s", "request_burst"),
     "publisher": ("endpoint",),
-    "supervisor": ("threads", "journal", "heartbeat_s", "stop_timeout_s"),
+    "supervisor": ("threads", "journal", "state", "heartbeat_s", "stop_timeout_s"),
 }
 
 

@@ -11,6 +11,7 @@ from msgspec import structs
 from stream.messages import Prompt
 from stream.settings.cameras import common_config
 from stream.settings.config import Config, FleetConfig
+from stream.state.folder import prepare_state
 from stream.supervision.connections import Connections
 from stream.supervision.fleet.camera_run import CameraRun
 from stream.supervision.fleet.clients import ClientsOfSeveral, RunClients
@@ -48,6 +49,7 @@ class GroupMaker:
         """A camera with its sockets open and its journal locked; ConfigError where that can't be."""
         graph = wiring(config, in_fleet=in_fleet)
         graph.check()
+        prepare_state(config)  # of a camera that is added while others run
         journal = find_journal(config)
         self._cameras += 1  # a name may be longer than the path of a socket bears
         sockets = self._connections.open_node_sockets(graph, str(self._cameras) if in_fleet else "")
@@ -84,6 +86,10 @@ class GroupMaker:
             return make_plan(with_own_endpoints(config, sockets), graph, sockets.base, stages)
 
         return NodeHost(sockets, nodes_by_process(config, graph), launch, plan)
+
+    def make_no_more(self) -> None:
+        """The run ends: what is about to be started need not be waited for."""
+        self._launcher.launch_no_more()
 
     def close(self) -> None:
         """End what launches processes."""

@@ -52,7 +52,9 @@ class WantedCameras:
     def remove(self, name: str) -> None:
         """A camera was removed by request."""
         self._added.pop(name, None)
-        self._removed.add(name)
+        assert isinstance(self._config, FleetConfig)
+        if name in self._config.cameras:
+            self._removed.add(name)
 
     def merged(self, config: Config) -> Config:
         """A config that was read again, with what requests have changed; ConfigError."""
@@ -120,6 +122,7 @@ class Membership:
             raise ControlError("camera_exists", f"there is a camera {name!r} already; remove it first")
         if self._cameras.is_leaving(name):
             raise ControlError("busy", f"camera {name!r} is still being removed; try again")
+        self._check_room()
         with _refused_as_bad_config():
             config = self._wanted.with_added(name, overlay)
             self._check(config.cameras[name])
@@ -128,6 +131,16 @@ class Membership:
         self._cameras.configure(config)
         log.info("camera %s is added", name)
         return {"camera": name}
+
+    def _check_room(self) -> None:
+        """Refuse one camera too many; those that are still being ended take their memory, too. ControlError."""
+        count, most = self._cameras.count, self._cameras.config.control.max_cameras
+        if count >= most:
+            raise ControlError(
+                "too_many_cameras",
+                f"there are {count} cameras, and requests may add up to {most}; remove one first, or start with "
+                "--set control.max_cameras=N",
+            )
 
     def remove_camera(self, name: str) -> dict[str, Any]:
         """End one; ControlError."""

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from stream.errors import ConfigError
-from stream.settings.addresses import check_endpoint, check_rtsp, is_loopback, source_kind, source_path
+from stream.settings.addresses import check_credentials, check_endpoint, is_loopback, source_kind, source_path
 from stream.settings.secrets import redact
 
 
@@ -91,7 +91,7 @@ def test_a_pipe_and_a_film_in_shared_memory_are_files(tmp_path):
 )
 def test_a_password_that_has_to_be_written_otherwise_is_refused_with_the_way_to_write_it(address, code):
     with pytest.raises(ConfigError, match=code) as error:
-        check_rtsp(address)
+        check_credentials(address)
     assert "ss@" not in str(error.value)
 
 
@@ -106,7 +106,7 @@ def test_a_password_that_has_to_be_written_otherwise_is_refused_with_the_way_to_
     ],
 )
 def test_addresses_that_are_well_written_pass(address):
-    check_rtsp(address)
+    check_credentials(address)
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.8.9.1", "localhost", "[::1]", "lo"])

@@ -85,6 +85,12 @@ def test_nodes_of_all_cameras_are_told_names_and_no_sources(fleet):
     assert build(plain(config)) == config
 
 
+def test_the_page_is_told_where_each_camera_is_recorded():
+    plain_config = {"cameras": {"door": {"renderer": {"record": "/videos/"}}, "hall": {}}}
+    cameras = camera_configs(common_config(build(plain_config)))
+    assert [c.renderer.record for c in cameras.values()] == ["/videos/", ""]
+
+
 @pytest.mark.parametrize(
     ("key", "value", "message"),
     [

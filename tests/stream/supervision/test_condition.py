@@ -18,6 +18,8 @@ from stream.supervision.lifecycle import SupervisedNode
         ({"phase": "connecting"}, ("interrupted", "source_lost")),
         ({"phase": "backing off", "frame_age_s": 60.0}, ("interrupted", "source_lost")),
         ({"frame_age_s": 3.5}, ("interrupted", "no_frames")),
+        ({"frame_age_s": 9.0, "period_s": 5.0}, ("running", "")),  # a camera of 0.2 frames/s
+        ({"frame_age_s": 11.0, "period_s": 5.0}, ("interrupted", "no_frames")),
         ({"frame_age_s": 3.5, "damage": 40}, ("interrupted", "undecodable")),
         ({"frame_age_s": 3.5, "live": False}, ("running", "")),  # a reader that is behind holds a clip back
         ({"damage": 1}, ("degraded", "damaged")),
@@ -26,6 +28,10 @@ from stream.supervision.lifecycle import SupervisedNode
         ({"frozen_s": 1.0, "black_s": 1.0}, ("running", "")),
         ({"paused": True, "phase": "paused", "frame_age_s": 60.0}, ("paused", "")),
         ({"restarting": ["decoder", "tracker"]}, ("degraded", "restarting decoder tracker")),
+        ({"stalled": ["decoder"], "frozen_s": 3.5}, ("degraded", "stalled decoder")),
+        ({"failed": 2, "frozen_s": 3.5}, ("degraded", "model_failed")),
+        ({"failed": 2, "live": False}, ("running", "")),  # of a clip, the summary counts them
+        ({"journal_failed": True}, ("degraded", "journal_failed")),
         ({"phase": "stopped"}, ("ended", "")),
     ],
 )
@@ -99,3 +105,39 @@ def test_a_node_that_is_back_is_no_longer_restarting():
     assert read_signs(nodes, 2.0, **signs).restarting == ["decoder"]
     nodes["decoder"].load()
     assert read_signs(nodes, 3.0, **signs).restarting == []
+
+
+def test_a_camera_that_was_seen_before_is_lost_and_not_starting_when_its_capture_is_back_without_it():
+    nodes = nodes_of((1.0, health("capture", 5, gauges={"frame_age_s": 0.5})))
+    capture, signs = nodes["capture"], {"live": True, "opened": True, "paused": False}
+    capture.load()
+    capture.end_incarnation()
+    capture.begin(4.0)
+    assert assess(read_signs(nodes, 4.0, **signs)) == ("degraded", "restarting capture")
+    capture.load()
+    capture.hear(6.0)
+    capture.take_health(health("capture", phase="backing off"))
+    found = read_signs(nodes, 6.0, **signs)
+    assert assess(found) == ("interrupted", "source_lost")
+    assert found.frame_age_s == 5.5  # of the picture that the last incarnation had
+
+
+@pytest.mark.parametrize(
+    ("usual_s", "at_step_s", "stalled"),
+    [(0.02, 2.9, []), (0.02, 3.1, ["decoder"]), (4.0, 10.0, []), (4.0, 13.0, ["decoder"])],
+)
+def test_a_step_that_takes_far_longer_than_usual_is_told(usual_s, at_step_s, stalled):
+    nodes = nodes_of((1.0, health("decoder", 5, steps=10, in_steps_s=10 * usual_s, in_step_s=at_step_s)))
+    assert read_signs(nodes, 1.0, live=True, opened=True, paused=False).stalled == stalled
+
+
+def test_a_model_without_answers_is_told_for_ten_seconds():
+    beats = [(float(s), health("decoder", 5, counters={"failed": min(s, 3)})) for s in range(30)]
+    assert read_signs(nodes_of(*beats[:5]), 4.0, live=True, opened=True, paused=False).failed == 3
+    assert read_signs(nodes_of(*beats), 29.0, live=True, opened=True, paused=False).failed == 0
+
+
+def test_the_period_is_what_capture_has_measured():
+    for fps, period_s in ((0.2, 5.0), (0.0, 0.0)):
+        nodes = nodes_of((1.0, health("capture", 5, gauges={"fps": fps})))
+        assert read_signs(nodes, 1.0, live=True, opened=True, paused=False).period_s == period_s

@@ -18,12 +18,15 @@ from stream.supervision.fleet.clients import RunClients
 from stream.supervision.fleet.node_group import NodeHost
 from stream.supervision.journal import Journal
 from stream.supervision.launching import nodes_by_process
-from stream.supervision.supervisor import Supervisor
+from stream.supervision.supervisor import REQUESTS_S, Supervisor
 from stream.topology import SUPERVISOR, wiring
 
 
 class NoMaker:
     """Makes no further cameras."""
+
+    def make_no_more(self):
+        pass
 
     def close(self):
         pass
@@ -316,6 +319,22 @@ def test_the_summary_answers_stats():
     assert reply["result"]["frames"]["decoded"] == 8
 
 
+def test_requests_that_take_long_leave_the_nodes_their_turn():
+    run = Run([], [], [])
+    run.connections.requests = [[b'{"id": 1, "method": "stats"}']] * 7
+    replied = []  # when each of them was served, in rounds
+
+    def slow_summary():
+        run.connections.now_s += REQUESTS_S * 0.6
+        replied.append(len(run.connections.asked_for_masks_s))
+        return {}
+
+    run.camera.summary = slow_summary
+    run.supervisor._dashboard.update = lambda summary: None
+    run.run()
+    assert replied == [1, 1, 2, 2, 3, 3, 4]
+
+
 def test_the_status_is_published_once_a_second_when_there_is_a_publisher():
     run = Run(*[[]] * 10, [hello("publisher")], *[[health("publisher")]] * 30)
     run.run()
@@ -332,5 +351,7 @@ def test_the_journal_is_written_and_brings_the_objects_back(tmp_path):
 
 def test_a_journal_that_can_not_be_written_is_a_warning(tmp_path, caplog):
     journal = Journal(tmp_path / "gone" / "gate.json")
-    Run([opened()], [], supervisor__journal=str(journal.path), journal=journal).run()
+    run = Run([opened()], [], supervisor__journal=str(journal.path), journal=journal)
+    run.run()
+    assert run.camera._signs(0.0).journal_failed
     assert "can't be written: No such file or directory" in caplog.text

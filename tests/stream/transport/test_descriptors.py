@@ -7,11 +7,13 @@ import os
 import resource
 import subprocess
 import sys
+from contextlib import nullcontext
 
 import pytest
 from running import ROOT
 
 from stream import heartbeat
+from stream.errors import ConfigError
 from stream.transport import descriptors
 
 RAISE = """
@@ -44,6 +46,22 @@ def test_a_run_with_too_few_open_files_ends_with_a_message(most):
     done = limited(most, most, "run_stream.py", "--check")
     assert done.returncode == 2
     assert f"error: only {most} files may be open at once; a run needs 128: raise the limit" in done.stderr
+
+
+def test_each_further_camera_needs_more(tmp_path):
+    path = tmp_path / "fleet.yaml"
+    path.write_text("{base: lite, cameras: {door: {}, hall: {}, yard: {}}}")
+    done = limited(191, 191, "run_stream.py", "--config", str(path), "--check")
+    assert done.returncode == 2
+    assert "a run of 3 cameras needs 192" in done.stderr
+
+
+def test_a_camera_for_which_too_few_are_left_is_refused(monkeypatch):
+    monkeypatch.setattr(descriptors, "_limit", lambda: 900)
+    for free, refused in ((332, False), (331, True)):
+        monkeypatch.setattr(descriptors, "free_descriptors", lambda free=free: free)
+        with pytest.raises(ConfigError, match="too few for another camera") if refused else nullcontext():
+            descriptors.check_room_for_camera(threads=False)
 
 
 def test_the_heartbeat_survives_that_no_file_can_be_opened(monkeypatch):

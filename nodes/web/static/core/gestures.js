@@ -6,6 +6,7 @@
  *   {kind: "box-preview", from, to}, {kind: "box", from, to}
  *   {kind: "thin-box"}                   what was drawn has no height or no width
  *   {kind: "stroke", from, to, erase}    a stretch of a brush stroke
+ *   {kind: "corner-down", at}, {kind: "corner-move", at}, {kind: "corner-up", at}   of a zone
  *   {kind: "release"}                    the gesture is over: the picture may go on
  */
 
@@ -14,7 +15,7 @@ const LONG_PRESS_MS = 550; // of a finger: what the right button is to a mouse
 
 export class Gestures {
   constructor() {
-    this.tool = "point"; // point, brush
+    this.tool = "point"; // point, brush, zone
     this.negative = false; // a click without another meaning says "not this"
     this._press = null; // {id, pointer, from, to, button, since, dragging, spent}
   }
@@ -28,6 +29,7 @@ export class Gestures {
     if (this._press) return this.cancel(); // a second finger: somebody zooms
     if (button !== 0 && button !== 2) return [];
     this._press = { id, pointer, button, from: at, to: at, since: now, dragging: false, spent: false };
+    if (this.tool === "zone") return [{ kind: "corner-down", at }]; // zones belong to no frame: none is held
     const intents = [{ kind: "hold" }];
     if (this.tool === "brush") intents.push(this._stroke(at, at));
     return intents;
@@ -38,6 +40,7 @@ export class Gestures {
     if (!press || press.id !== id || press.spent) return [];
     const before = press.to;
     press.to = at;
+    if (this.tool === "zone") return [{ kind: "corner-move", at }];
     if (this.tool === "brush") return [this._stroke(before, at)];
     press.dragging ||= distance(press.from, at) >= (DRAG_PX[press.pointer] ?? DRAG_PX.mouse);
     return press.dragging && press.button === 0 ? [{ kind: "box-preview", from: press.from, to: at }] : [];
@@ -46,6 +49,10 @@ export class Gestures {
   up({ id, at }) {
     const press = this._press;
     if (!press || press.id !== id) return [];
+    if (this.tool === "zone") {
+      this._press = null;
+      return [{ kind: "corner-up", at }];
+    }
     const last = this.move({ id, at }).filter((intent) => intent.kind === "stroke");
     this._press = null;
     const intents = [...last];

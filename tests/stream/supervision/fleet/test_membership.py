@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import pytest
 from fleet_fakes import Fleet, make_config
+from msgspec import structs
 
 from stream.commands import SetCameras
 from stream.errors import ConfigError, ControlError
 from stream.reports import Hello
+from stream.settings.config import Control
 from stream.supervision.actions import Outbox
 from stream.supervision.control import RequestHandler
 from stream.transport.wire import from_json, to_json
@@ -65,6 +67,17 @@ def test_what_cannot_be_done_changes_nothing(fleet, method, arguments, code, wor
     assert words in refused(code, getattr(fleet.membership, method), *arguments)
     assert names(fleet) == ["door", "hall"]
     assert len(fleet.maker.launched) == 3
+
+
+def test_requests_add_no_more_cameras_than_may_be_those_that_still_end_among_them(fleet, monkeypatch):
+    limited = structs.replace(fleet.cameras.config, control=Control(max_cameras=2))
+    monkeypatch.setattr(fleet.cameras, "config", limited)
+    assert "may add up to 2" in refused("too_many_cameras", fleet.membership.add_camera, "yard", {})
+    fleet.membership.remove_camera("hall")
+    refused("too_many_cameras", fleet.membership.add_camera, "yard", {})
+    fleet.rounds()
+    fleet.membership.add_camera("yard", {})
+    assert names(fleet) == ["door", "yard"]
 
 
 def test_the_last_camera_stays(fleet):

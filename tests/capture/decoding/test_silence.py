@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nodes.capture.silence import SilenceDetector
+from nodes.capture.decoding.silence import SilenceDetector
 
 
 def verdicts(*waited_s: float) -> list[bool]:

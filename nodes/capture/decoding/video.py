@@ -1,4 +1,4 @@
-"""A video file or a filter graph in, its pictures out. Video decoding (av) enters the capture node here.
+"""Whatever FFmpeg opens in, its pictures out. Video decoding (av) enters the capture node here.
 
 Measured with GStreamer's RTSP server, H.264 at 25 fps: frame threading (FFmpeg's default) delays a live picture by
 100 ms, so live decoding is threaded by slices. H.264 is not: with slices in threads its decoder neither conceals nor
@@ -10,23 +10,23 @@ from __future__ import annotations
 import logging
 import time
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any, Protocol
 
 import av
 from av.video.reformatter import VideoReformatter
 
-from nodes.capture.damage import DamageWatch
-from nodes.capture.display import Orientation, pixel_shape, upright
+from nodes.capture.decoding.damage import DamageWatch
+from nodes.capture.decoding.display import Orientation, pixel_shape, upright
+from nodes.capture.decoding.hardware import HardwareDecoding
+from nodes.capture.decoding.silence import SilenceDetector
 from nodes.capture.pace import FALLBACK_FPS
-from nodes.capture.silence import SilenceDetector
 from nodes.capture.source import Picture, SourceInfo
 from stream.errors import SourceError
 
 log = logging.getLogger(__name__)
 errors = av.error  # for the modules that put failures into words
+library_versions = av.library_versions
 
-WEBP_ANIMATIONS = (63, 0, 0)  # the libavcodec of FFmpeg 9, the first that reads them
 MAX_FPS = 1000  # a higher rate is none, but the ticks of a clock
 STEP_BACK_S = 1.0  # a step back between presentation times of less is a fault of the file
 NO_PICTURE_S = 15.0  # a live source may send packets for so long before one becomes a picture (a late key frame)
@@ -67,6 +67,8 @@ class VideoSource:
         self._first: Any = None  # the frame that `open` waited for
         self._stream: Any = None
         self._tap: Tap | None = None  # what gets a copy of each packet
+        self._hardware = HardwareDecoding()
+        self._timed = True  # its packets bear times that mean something
         self._given = 0
         self._orientation = Orientation(_tiny)
         # One for all frames: each would start threads of its own, which live as long as the frame.
@@ -84,18 +86,26 @@ class VideoSource:
         """Give each packet to `tap` as well, from the next opening on."""
         self._tap = tap
 
+    def decode_by(self, hardware: HardwareDecoding) -> None:
+        """Have pictures decoded by a device where it can be, from the next opening on."""
+        self._hardware = hardware
+
     def open(self) -> SourceInfo:
         self.check()
         begun = time.monotonic()
         try:
-            self._container = av.open(self._address, **self._open_arguments)
+            self._container = av.open(self._address, **self._open_arguments, **self._hardware.open_arguments())
         except (av.error.FFmpegError, ValueError) as error:
             raise self.open_failure(error, time.monotonic() - begun) from None
         try:
             return self._begin()
         except SourceError:
             self.close()
-            raise
+            if not (self._hardware.in_use and self.damaged):
+                raise
+        self._hardware.give_up()
+        self.damaged = 0  # that was the device's, not the camera's
+        return self.open()
 
     def skip(self, count: int) -> None:
         for _ in range(count):
@@ -154,12 +164,18 @@ class VideoSource:
                 f"{self.name}: ended before a picture could be decoded ({self.damaged} damaged packets, "
                 f"codec {stream.codec_context.name}); check it with another player"
             )
+        self._hardware.see_first(stream.codec_context, first)
         self._first, self._given = first, 0
         size = (first.height, first.width)
         if self._orientation.of(first)[0]:
             size = (first.width, first.height)
         expected = stream.frames or (round(length_s * fps) if length_s and fps else None)
-        return SourceInfo(size, fps if 0 < fps <= MAX_FPS else None, None if self.live else expected)
+        return SourceInfo(
+            size,
+            fps if 0 < fps <= MAX_FPS else None,
+            None if self.live else expected,
+            codec=str(stream.codec_context.name),
+        )
 
     def _next(self) -> Any:
         """The next decoded frame; None at the end."""
@@ -212,6 +228,8 @@ class VideoSource:
             silent = self._silence is not None and self._silence.after_packet(time.monotonic() - read_began_s)
             if self.live and packet is not None and not packet.size:
                 continue  # a camera's spoilt buffer; the decoder would take it for the end of the stream
+            if packet is not None and not self._timed:
+                packet.pts = packet.dts = None
             if self._tap is not None and packet is not None:
                 self._tap.take(packet)
             if packet is not None and packet.is_corrupt:
@@ -224,7 +242,7 @@ class VideoSource:
                 fruitful_s = time.monotonic()
             elif self.live and time.monotonic() - fruitful_s > NO_PICTURE_S:
                 raise SourceError(f"{self.name}: sends data, but for {NO_PICTURE_S:g} s no picture that can be decoded")
-        if not self.live:
+        if not self.live and (self._given or not self._hardware.in_use):  # else software tries it next
             self._warn_of_losses(stream)
 
     def _decode_packet(self, stream: Any, packet: Any) -> list[Any]:
@@ -254,74 +272,6 @@ class VideoSource:
             "%s: %d%s frames could be read%s; %d packets were damaged%s: the file is cut off or damaged",
             self.name, self._given, of, until, self.damaged, why,
         )  # fmt: skip
-
-
-class FileSource(VideoSource):
-    """A video file, every frame of it."""
-
-    def __init__(self, path: Path) -> None:
-        # "file:" keeps FFmpeg from reading a colon in a file's name as a protocol
-        super().__init__(f"--source {path}", f"file:{path}")
-        self._path = path
-
-    def check(self) -> None:
-        try:
-            empty = self._path.stat().st_size == 0 and self._path.is_file()
-        except OSError as error:
-            if isinstance(error, FileNotFoundError | NotADirectoryError):
-                raise SourceError(
-                    f"{self.name}: no such file or folder (looked in {Path.cwd()}); "
-                    "needs demo, a camera number, rtsp://..., a video file or a folder of frames"
-                ) from None
-            raise SourceError(f"{self.name}: can't be reached ({error.strerror})") from None
-        if empty:
-            raise SourceError(f"{self.name}: the file is empty (0 bytes); needs a video, so fetch or copy it again")
-        if av.library_versions["libavcodec"] < WEBP_ANIMATIONS and is_animated_webp(self._path):
-            raise SourceError(
-                f"{self.name}: an animated WebP, which this FFmpeg can't read; needs a video, a GIF or a folder"
-            )
-
-    def open_failure(self, error: Exception, took_s: float) -> SourceError:
-        if isinstance(error, PermissionError):
-            return SourceError(f"{self.name}: no permission to read it; try: chmod u+r {self._path}")
-        if not isinstance(error, av.error.InvalidDataError):
-            return super().open_failure(error, took_s)
-        with self._path.open("rb") as file:
-            head = file.read(12)
-        if head[4:8] == b"ftyp":
-            return SourceError(
-                f"{self.name}: an MP4 without its index (the moov box): the recording was cut off or is still being "
-                "written; needs the whole file"
-            )
-        return SourceError(f"{self.name}: no video that FFmpeg knows; needs a video file (ffprobe tells what it is)")
-
-    def _begin(self) -> SourceInfo:
-        if self._container.format.name == "tty":  # FFmpeg draws a text file as terminal art, frame by frame
-            raise SourceError(f"{self.name}: a text file; needs a video file, a folder of frames, or rtsp://...")
-        return super()._begin()
-
-
-class GraphSource(VideoSource):
-    """A filter graph of FFmpeg, such as testsrc2=size=640x360:rate=25."""
-
-    def __init__(self, graph: str) -> None:
-        super().__init__(f"--source lavfi:{graph}", graph, container="lavfi")
-
-    def open_failure(self, error: Exception, took_s: float) -> SourceError:
-        return SourceError(
-            f"{self.name}: no filter graph that FFmpeg can build ({reason(error)}); needs one such as "
-            "lavfi:testsrc2=size=640x360:rate=25 (ffplay -f lavfi GRAPH shows what is wrong)"
-        )
-
-
-def is_animated_webp(path: Path) -> bool:
-    """Whether a file says of itself that it is a WebP with several frames."""
-    try:
-        with path.open("rb") as file:
-            head = file.read(21)
-    except OSError:
-        return False
-    return len(head) == 21 and head[:4] == b"RIFF" and head[8:16] == b"WEBPVP8X" and bool(head[20] & 2)
 
 
 def _tiny(frame: Any) -> Any:

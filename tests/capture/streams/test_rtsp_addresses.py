@@ -43,7 +43,7 @@ def test_udp_packets_are_put_in_order_within_a_time_and_tcp_waits_for_none(monke
         opened_with.update(arguments["options"])
         raise ConnectionRefusedError
 
-    monkeypatch.setattr("nodes.capture.video.av.open", open_nothing)
+    monkeypatch.setattr("nodes.capture.decoding.video.av.open", open_nothing)
     with pytest.raises(ConnectionRefusedError):
         make_source(Capture(source="rtsp://127.0.0.1/cam", **given)).open()
     transport = given.get("rtsp_transport", "tcp")

@@ -9,8 +9,8 @@ import av
 import numpy as np
 import pytest
 
-from nodes.capture.damage import MOST, REORDERED, DamageWatch
-from nodes.capture.video import VideoSource
+from nodes.capture.decoding.damage import MOST, REORDERED, DamageWatch
+from nodes.capture.decoding.video import VideoSource
 
 KEY_INTERVAL = 10
 

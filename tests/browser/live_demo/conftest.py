@@ -1,0 +1,37 @@
+"""The live demo scene, whose truth is known, in a page: one run for all tests of this folder."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+
+from browser.live_demo.scene import FPS
+from browser.live_page import LivePage, opened
+from browser.live_run import LiveRun, enter, live_run
+from tools.bench.web_viewers import Entrance
+
+
+@pytest.fixture(scope="package")
+def run(chromium: Any) -> Iterator[LiveRun]:
+    scene = {"demo_frames": 1_000_000, "demo_fps": FPS, "demo_code": "true", "demo_objects": "false"}
+    keys = [word for key, value in scene.items() for word in ("--set", f"capture.{key}={value}")]
+    with live_run("--source", "demo", "--realtime", *keys) as started:
+        started.newest()
+        yield started
+
+
+@pytest.fixture(scope="package")
+def entrance(run: LiveRun) -> Entrance:
+    return enter(run.url())
+
+
+@pytest.fixture
+def page(chromium: Any, run: LiveRun, entrance: Entrance) -> Iterator[LivePage]:
+    """A tab that is live, before a scene in which nothing is followed."""
+    run.remove_all()
+    with opened(chromium, entrance) as tab:
+        tab.open(entrance.url)
+        tab.wait_for(lambda s: not s["objects"], "a page without objects")
+        yield tab
