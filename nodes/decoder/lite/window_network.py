@@ -3,7 +3,7 @@
 The pixel network (fusion.py) weighs each pixel's cues alone. This one sees most of the window, and adds what that tells
 to the pixel network's logits: where parts belong together, where an outline closes. It does not see the picture itself,
 whose drawn colours and textures it would learn by heart.
-OpenCV runs it. tools/fit_lite.py fits it to drawn clips alone.
+OpenCV runs it. tools/fit_windows.py fits it to drawn clips alone.
 """
 
 from __future__ import annotations
