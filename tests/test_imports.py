@@ -28,6 +28,8 @@ DOORS = {
         "tools/bench",
         "tools/goldens",
         "tools/offline",
+        "tools/fitting/window_fitting.py",
+        "tools/fitting/window_model.py",
     },
     "transformers": {"nodes/decoder/sam2", "nodes/tracker/superglue", "tools/goldens"},
     "safetensors": {"stream/weights/loading.py"},

@@ -4,8 +4,9 @@ What speaks against a mask is said in a few words: they are the `reason` of docs
 
     clear     a mask of min_area_px or more, the model's score at the clear limit or more, and at least CLEAR_SHARE of
               the positive points visible (no points yet: nothing speaks against it)
-    weak      a mask, but the score or the points speak against it. One that the model is sure of is published as if it
-              were clear: points lose hold wherever the feed jumps, and a mask that is seen needs none
+    weak      a mask, but the model doubts that it is this object, or the score or the points speak against it. One that
+              the model is sure of is published as if it were clear: points lose hold wherever the feed jumps, and a
+              mask that is seen needs none
     missing   no mask, or one too small, too large or with a score below the weak limit
 
 SAM's own guess of its quality is high for a mask that has leaked over half the frame: to it, that is a thing as well.
@@ -38,10 +39,11 @@ def judge(
     min_area_px: int,
     lost: bool,
     limits: ScoreLimits,
+    doubt: str = "",
 ) -> tuple[Evidence, str]:
     """What a mask's area (px), its score and the object's points say, and what speaks against it (empty: nothing).
 
-    `lost`: the points are older than the loss.
+    `lost`: the points are older than the loss. `doubt`: as in `Logits`.
     """
     if area == 0:
         return "missing", "no mask found"
@@ -52,6 +54,8 @@ def judge(
     if score < limits.weak:
         return "missing", "score too low"
     visible = track.visibility[track.labels == 1] > VISIBLE
+    if doubt:
+        return "weak", doubt
     points_agree = lost or visible.size == 0 or float(np.mean(visible)) >= CLEAR_SHARE
     if score < limits.clear:
         return "weak", "low score"

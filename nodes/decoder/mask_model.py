@@ -5,12 +5,14 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 import numpy as np
 
 from stream.arrays import Array
-from stream.messages import ObjectTrack, Prompt
+
+if TYPE_CHECKING:  # masks need no messages: fitting runs where none of their packages is
+    from stream.messages import ObjectTrack, Prompt
 
 Window = tuple[int, int, int, int]  # x, y, width, height in whole frame px
 Embedding = Any  # what a model keeps of one frame; opaque to the segmenter
@@ -42,6 +44,7 @@ class Logits:
     window: Window
     logits: Array  # (height, width) float32, at frame resolution
     score: float  # 0..1, the model's own quality guess
+    doubt: str = ""  # what speaks against this being the object at all, in a few words; empty: nothing does
 
 
 NO_MASK = Logits((0, 0, 0, 0), np.zeros((0, 0), np.float32), 0.0)

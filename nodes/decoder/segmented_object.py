@@ -51,14 +51,22 @@ class SegmentedObject:
             return "uncertain", "missing"
         area, own = int(np.count_nonzero(mask)), self.options
         evidence, reason = judge(
-            area, size[0] * size[1], answer.score, query.track, own.min_area_px, query.lost, self.traits.limits
+            area,
+            size[0] * size[1],
+            answer.score,
+            query.track,
+            own.min_area_px,
+            query.lost,
+            self.traits.limits,
+            answer.doubt,
         )
         may_doubt = self.traits.points_contradict and own.check_masks and not query.prompted
         grown = self._has_outgrown(area)
         self.doubted = may_doubt and (grown or contradicted(query.track, answer.window, mask))
         if self.doubted and evidence != "missing":
             reason = "sudden growth" if grown else "points contradict the mask"
-        sure = evidence == "weak" and answer.score >= self.traits.limits.sure  # what hides the points need not hide it
+        # what hides the points need not hide it
+        sure = evidence == "weak" and not answer.doubt and answer.score >= self.traits.limits.sure
         if (self.doubted and evidence == "clear") or (evidence == "missing" and area and not own.check_masks):
             evidence = "weak"
         state = replace(self._state) if provisional else self._state

@@ -62,6 +62,14 @@ def test_evidence_says_what_speaks_against_a_mask(area, score, points, why):
     assert judge(area, 10_000, score, points, 25, lost=False, limits=ScoreLimits())[1] == why
 
 
+def test_a_mask_that_the_model_doubts_to_be_the_object_is_weak_whatever_its_score():
+    limits = ScoreLimits(sure=0.8)
+    assert judge(500, 10_000, 0.95, track(1, 1), 25, False, limits, "something else looks like it") == (
+        "weak",
+        "something else looks like it",
+    )
+
+
 def test_the_old_points_of_an_object_that_is_found_again_do_not_speak_against_it():
     assert judge(500, 10_000, 0.9, track(0, 0), 25, lost=True, limits=ScoreLimits()) == ("clear", "")
 

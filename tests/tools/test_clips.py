@@ -5,10 +5,14 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tools.clips.camera_effects import blur_along, h264, jpeg
+from nodes.capture.folder import read_picture
+from tools import draw_clips
+from tools.clips.body_types import turning_box
+from tools.clips.camera_effects import blur_along, h264, inter_coded, jpeg
 from tools.clips.clip import draw_clip
-from tools.clips.layered_scene import LayeredScene
+from tools.clips.layered_scene import LayeredScene, Variety
 from tools.clips.textures import fractal, palette, surface
+from tools.evaluation.layout import find_sequences
 
 SIZE = (120, 160)
 
@@ -97,3 +101,48 @@ def test_codecs_keep_size_and_content_and_leave_marks():
         assert [c.shape for c in coded] == [f.shape for f in frames]
         error = np.abs(coded[1].astype(int) - frames[1]).mean()
         assert 0 < error < 25
+
+
+def test_drawn_clips_are_a_data_set_with_a_truth_for_every_frame(tmp_path, capsys):
+    arguments = ["--clips", "2", "--frames", "3", "--size", "320x240", "--jobs", "1", "--seed", "100001"]
+    assert draw_clips.main(["--out", str(tmp_path), *arguments]) == 0
+    sequences = find_sequences(tmp_path)
+    assert len(sequences) == capsys.readouterr().out.count("objects\n")
+    for sequence in sequences:
+        assert len(sequence.frames) == len(sequence.annotations) == 3
+        first, last = (sequence.labels(t)[0] for t in (0, 2))
+        assert first.any()
+        assert set(np.unique(last)) <= set(np.unique(first))
+        assert read_picture(sequence.frames[0]).rgb.shape == (240, 320, 3)
+
+
+def test_a_number_that_makes_no_sense_is_refused_in_a_line(tmp_path, capsys):
+    assert draw_clips.main(["--out", str(tmp_path), "--clips", "0"]) == 2
+    assert capsys.readouterr().err.startswith("draw_clips: error: --clips")
+
+
+@pytest.mark.parametrize("variety", [Variety.RICH, Variety.UNSEEN])
+def test_a_clip_of_another_variety_is_another_clip_and_the_same_each_time(variety):
+    one, same, plain = draw_clip(5, SIZE, 3, variety), draw_clip(5, SIZE, 3, variety), draw_clip(5, SIZE, 3)
+    assert all(np.array_equal(a, b) for a, b in zip(one.frames, same.frames, strict=True))
+    assert not np.array_equal(one.frames[0], plain.frames[0])
+
+
+def test_a_box_that_turns_shows_one_face_after_another():
+    rng = np.random.default_rng(0)
+    box = turning_box(rng, 100, [palette(rng)] * 4, 1.0)
+    box.yaw = lambda t: t * np.pi / 2
+    front = [max(range(6), key=lambda k, t=t: box.parts[k].depth(t)) for t in range(4)]
+    assert len(set(front)) == 4
+    width = [abs(np.linalg.det(box.poses(t)[front[t]][:, :2])) for t in range(4)]
+    assert min(width) > 0.3 * 100 * min(box.half)
+
+
+def test_noise_stands_still_after_a_codec_that_writes_changes():
+    rng = np.random.default_rng(0)
+    frames = [np.clip(120 + rng.normal(0, 4, (64, 64, 3)), 0, 255).astype(np.uint8) for _ in range(4)]
+    frames[3][16:32, 16:32] = 250
+    coded = inter_coded(frames, 40, 10)
+    assert np.abs(np.diff(np.stack(coded[:3]).astype(int), axis=0)).mean() < 0.3
+    assert np.abs(np.diff(np.stack(frames[:3]).astype(int), axis=0)).mean() > 3
+    assert abs(coded[3][18:30, 18:30].mean() - 250) < 12

@@ -1,4 +1,4 @@
-"""A random generator in, a body of one of six types out: animals, people, vehicles, lumps, riders, kites."""
+"""A random generator in, a body out: animals, people, vehicles, lumps, riders, kites; turning boxes if wanted."""
 
 from __future__ import annotations
 
@@ -7,17 +7,37 @@ import numpy as np
 from stream.arrays import Array
 from tools.clips.articulated_figures import animal, person
 from tools.clips.curves import rolling, swing
-from tools.clips.jointed_body import JointedBody, Part, PartsBuilder
+from tools.clips.jointed_body import FACES, JointedBody, Part, PartsBuilder, TurningBox
 from tools.clips.textures import Rng, palette
 
+BOXES = 0.15  # of the bodies, where there are turning boxes
 
-def random_body(rng: Rng, height: float, scene_colours: Array, detail: float) -> JointedBody:
+
+def random_body(rng: Rng, height: float, scene_colours: Array, detail: float, with_boxes: bool = False) -> JointedBody:
     """A body of some type, `height` px tall, in colours of its own or (one in three) in the scene's."""
     camouflaged = rng.random() < 0.35
     colours = [palette(rng, 4, scene_colours if camouflaged else None) for _ in range(4)]
+    if with_boxes and rng.random() < BOXES:
+        return turning_box(rng, height, colours, detail)
     types = (animal, person, vehicle, lump, rider, kite)
     make_parts = types[int(rng.choice(len(types), p=[0.22, 0.24, 0.16, 0.16, 0.14, 0.08]))]
     return JointedBody(make_parts(rng, height, colours, detail), height)
+
+
+def turning_box(rng: Rng, height: float, colours: list[Array], detail: float) -> TurningBox:
+    """A box that turns about its upright axis and tilts; its sides are alike or each of another kind."""
+    wide, deep = height * np.exp(rng.normal(0, 0.4, 2))
+    half = (float(wide) / 2, height / 2, float(deep) / 2)
+    start, speed = rng.uniform(0, 2 * np.pi), rng.normal(0, 0.06)
+    swinging = swing(rng, 0, rng.uniform(0, 0.5), rng.uniform(20, 80))
+    tilt = swing(rng, rng.uniform(-0.4, 0.4), rng.uniform(0, 0.3), rng.uniform(20, 80))
+    box = TurningBox([], height, half, lambda t: start + speed * t + swinging(t), tilt)
+    builder, alike = PartsBuilder(rng, detail), rng.random() < 0.4
+    for face, (_, _, u, v) in enumerate(FACES):
+        cloth = colours[0 if alike else int(rng.integers(len(colours)))]
+        builder.add((half[u], half[v]), "box", cloth, depth=box.depth_of(face))
+    box.parts += builder.parts
+    return box
 
 
 def vehicle(rng: Rng, height: float, colours: list[Array], detail: float) -> list[Part]:

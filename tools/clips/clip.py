@@ -8,8 +8,8 @@ import numpy as np
 
 from stream.arrays import Array
 from tools.clips.actors import Actor
-from tools.clips.camera_effects import h264, jpeg
-from tools.clips.layered_scene import LayeredScene
+from tools.clips.camera_effects import h264, inter_coded, jpeg
+from tools.clips.layered_scene import LayeredScene, Variety
 from tools.clips.textures import Size
 
 POINTS_A_PART, BACKDROP_POINTS = 6, 60
@@ -35,9 +35,9 @@ class Clip:
     owners: Array  # (N,) uint8 label of the object that a point is on; 0: the backdrop
 
 
-def draw_clip(seed: int, size: Size = (480, 854), frames: int = 24) -> Clip:
-    """The clip of a seed: the same on every machine but for the codecs' versions."""
-    scene = LayeredScene(seed, size, frames)
+def draw_clip(seed: int, size: Size = (480, 854), frames: int = 24, variety: Variety = Variety.PLAIN) -> Clip:
+    """The clip of a seed: the same on every machine but for the codecs' versions. Plain ones need PyAV."""
+    scene = LayeredScene(seed, size, frames, variety)
     rng = np.random.default_rng([seed, 1])
     label_of_part = np.zeros(1 + sum(len(a.body.parts) for a in scene.actors), np.uint8)
     for actor in scene.actors:
@@ -57,7 +57,10 @@ def draw_clip(seed: int, size: Size = (480, 854), frames: int = 24) -> Clip:
         points.append(xy)
         visible.append(in_sight)
     if rng.random() < 0.5:
-        pictures = h264(pictures, int(rng.integers(18, 34)))
+        if variety is Variety.PLAIN:
+            pictures = h264(pictures, int(rng.integers(18, 34)))
+        else:
+            pictures = inter_coded(pictures, int(rng.integers(25, 85)), int(rng.integers(6, 40)))
     if rng.random() < 0.7:
         quality = int(rng.integers(40, 96))
         pictures = [jpeg(p, quality) for p in pictures]

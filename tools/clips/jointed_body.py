@@ -19,6 +19,7 @@ from tools.clips.curves import Curve
 from tools.clips.textures import Rng, blob, surface
 
 MAX_SPRITE = 300  # px
+FACES = tuple((n, side, *axes) for n, axes in enumerate(((2, 1), (0, 2), (0, 1))) for side in (-1, 1))  # of a box
 
 
 @dataclass
@@ -98,6 +99,30 @@ class JointedBody:
             joints.append(own)
             out.append((own @ np.diag([*part.half, 1.0]))[:2])
         return out
+
+
+@dataclass
+class TurningBox(JointedBody):
+    """A box whose six faces are its parts, as it turns in three dimensions: one after another comes into view."""
+
+    half: tuple[float, float, float]  # body px
+    yaw: Curve  # radians
+    pitch: Curve
+
+    def poses(self, t: float) -> list[Array]:
+        """Per face a (2, 3) map from its square (-1..1) to body px."""
+        turned = self.rotation(t) * np.array(self.half)  # columns: the half axes, seen from the front
+        return [np.stack([turned[:2, u], turned[:2, v], side * turned[:2, n]], axis=1) for n, side, u, v in FACES]
+
+    def rotation(self, t: float) -> Array:
+        """(3, 3): of body coordinates; z points to the camera."""
+        (a, b), (c, d) = ((np.cos(angle), np.sin(angle)) for angle in (self.yaw(t), self.pitch(t)))
+        return np.asarray(np.array([[1, 0, 0], [0, c, -d], [0, d, c]]) @ np.array([[a, 0, b], [0, 1, 0], [-b, 0, a]]))
+
+    def depth_of(self, face: int) -> Curve:
+        """How near to the camera the middle of a face is."""
+        n, side, _, _ = FACES[face]
+        return lambda t: float(side * self.rotation(t)[2, n] * self.half[n])
 
 
 class PartsBuilder:

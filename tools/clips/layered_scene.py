@@ -9,6 +9,7 @@ dust, rippling water, blur, light, noise, codecs.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from enum import Enum
 
 import cv2
 import numpy as np
@@ -19,10 +20,20 @@ from tools.clips.body_types import random_body
 from tools.clips.camera_effects import CameraEffects, blur_along, light_field
 from tools.clips.curves import Curve, shake, wander
 from tools.clips.jointed_body import JointedBody
-from tools.clips.textures import Size, blob, fractal, landscape, palette, surface
+from tools.clips.textures import Size, UnseenRng, blob, fractal, landscape, palette, surface
 
 MARGIN = 0.35  # of the frame, that a backdrop is larger on each side
+SPEEDS, SPEED_SHARES = (0, 1, 4, 9), (0.2, 0.35, 0.3, 0.15)  # px a frame of a picture 640 px large
+RICH_SPEEDS, RICH_SPEED_SHARES = (0, 1, 4, 9, 18), (0.15, 0.3, 0.3, 0.15, 0.1)
 DUST_FRAMES, DUST_GRAY = 14, 215  # how long a puff lasts; how pale it is
+
+
+class Variety(Enum):
+    """What there is in a clip."""
+
+    PLAIN = "plain"  # what the pixel networks are fitted to
+    RICH = "rich"  # turning boxes and faster motion as well: what the window network is fitted to
+    UNSEEN = "unseen"  # as rich, with surfaces of other kinds: what it is judged by
 
 
 @dataclass(frozen=True)
@@ -54,8 +65,9 @@ class CameraMotion:
 class LayeredScene:
     """Everything random about a clip, drawn from one generator."""
 
-    def __init__(self, seed: int, size: Size = (480, 854), frames: int = 24) -> None:
-        self.rng = rng = np.random.default_rng(seed)
+    def __init__(self, seed: int, size: Size = (480, 854), frames: int = 24, variety: Variety = Variety.PLAIN) -> None:
+        self.rng = rng = (UnseenRng if variety is Variety.UNSEEN else np.random.Generator)(np.random.PCG64(seed))
+        self.rich = variety is not Variety.PLAIN
         self.size, self.frames = size, frames
         height, width = size
         side = float(np.sqrt(height * width))
@@ -107,7 +119,7 @@ class LayeredScene:
                 height *= rng.uniform(0.7, 1.2) if alike else np.exp(rng.normal(0, 0.5))
             height = float(np.clip(height, 0.04 * side, 0.85 * self.size[0]))
             body = first_body if alike and rng.random() < 0.5 else None
-            body = body or random_body(rng, height, self.colours, detail=min(1.4, 300 / height))
+            body = body or random_body(rng, height, self.colours, min(1.4, 300 / height), with_boxes=self.rich)
             first_body = first_body or body
             actors.append(self._make_actor(side, k + 1, body, first_id))
             first_id += len(body.parts)
@@ -116,7 +128,8 @@ class LayeredScene:
     def _make_actor(self, side: float, label: int, body: JointedBody, first_id: int) -> Actor:
         """An actor; the first one (label 1) begins near the middle of the picture."""
         rng, (height, width) = self.rng, self.size
-        speed = float(rng.choice([0, 1, 4, 9], p=[0.2, 0.35, 0.3, 0.15])) * side / 640
+        speeds, shares = (RICH_SPEEDS, RICH_SPEED_SHARES) if self.rich else (SPEEDS, SPEED_SHARES)
+        speed = float(rng.choice(speeds, p=shares)) * side / 640
         heading = rng.uniform(0, 2 * np.pi)
         reach = (0.12, 0.12) if label == 1 else (0.35, 0.25)
         start = (

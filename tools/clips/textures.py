@@ -15,6 +15,10 @@ Rng = np.random.Generator
 Size = tuple[int, int]  # (H, W) px
 
 
+class UnseenRng(np.random.Generator):
+    """Draws clips to judge by: with surfaces of kinds that no clip to fit to has."""
+
+
 def fractal(rng: Rng, size: Size, fall: float, stretch: float = 1.0) -> Array:
     """(H, W) float32 noise of mean 0 and deviation 1 with amplitudes like 1 / f ** fall; stretch: streaks."""
     coarse = 2 if fall < 1.5 else 4  # what is smooth needs no pixels
@@ -95,6 +99,8 @@ def bands(rng: Rng, size: Size, colours: Array) -> Array:
 
 def surface(rng: Rng, size: Size, colours: Array) -> Array:
     """(H, W, 3) uint8: a surface of one of many kinds."""
+    if isinstance(rng, UnseenRng):
+        return _unseen_surface(rng, size, colours)
     image: Array
     kind = rng.choice(["fractal", "leaves", "bands", "plain", "mixed"], p=[0.3, 0.17, 0.1, 0.18, 0.25])
     if kind == "plain":
@@ -158,3 +164,39 @@ def blob(rng: Rng, size: Size, rough: float) -> Array:
     for k in range(2, 9):
         edge += rough * rng.normal() / k * np.cos(k * angle + rng.uniform(0, 2 * np.pi))
     return np.asarray(np.hypot(x, y) < np.clip(edge, 0.2, 1))
+
+
+def _unseen_surface(rng: Rng, size: Size, colours: Array) -> Array:
+    """(H, W, 3) uint8: marble, cells, bricks, a ramp, or speckles."""
+    height, width = size
+    y, x = np.mgrid[:height, :width].astype(np.float32)
+    one, two, three = colours[rng.integers(0, len(colours), 3)]
+    kind = rng.choice(["marble", "cells", "bricks", "ramp", "speckles"])
+    if kind == "marble":
+        turn, period = rng.uniform(0, np.pi), rng.uniform(10, 120)
+        bent = (x * np.cos(turn) + y * np.sin(turn)) / period + rng.uniform(0.5, 4) * fractal(rng, size, 1.7)
+        image = tinted(1.8 * np.sin(bent), colours)
+    elif kind == "cells":
+        count = int(np.clip(height * width / rng.uniform(60, 3000), 3, 3000))
+        seeds = np.ones(size, np.uint8)
+        seeds[rng.integers(0, height, count), rng.integers(0, width, count)] = 0
+        far, cell = cv2.distanceTransformWithLabels(seeds, cv2.DIST_L2, 5, labelType=cv2.DIST_LABEL_PIXEL)
+        shades = colours[rng.integers(0, len(colours), count + 2)] + rng.normal(0, 18, (count + 2, 3))
+        image = shades[cell] * (1 - 0.02 * np.minimum(far, 20))[..., None]
+    elif kind == "bricks":
+        high, wide, gap = rng.uniform(5, 30), rng.uniform(10, 70), rng.uniform(0.05, 0.25)
+        row = np.floor(y / high)
+        across = x / wide + 0.5 * (row % 2)
+        shades = one + rng.normal(0, 20, (64, 3))
+        image = shades[(7 * row + 13 * np.floor(across)).astype(int) % 64]
+        image[(y / high % 1 < gap) | (across % 1 < gap * high / wide)] = two
+    elif kind == "ramp":
+        turn = rng.uniform(0, 2 * np.pi)
+        along = ((x / width - 0.5) * np.cos(turn) + (y / height - 0.5) * np.sin(turn) + 0.5)[..., None]
+        image = one + (two - one) * along
+    else:
+        side = int(rng.integers(2, 8))
+        grid = rng.integers(0, 3, (-(-height // side), -(-width // side)))
+        image = np.stack([one, two, three])[np.kron(grid, np.ones((side, side), int))[:height, :width]]
+    image = image + rng.uniform(0, 6) * rng.standard_normal((*size, 1), np.float32)
+    return np.asarray(np.clip(image, 0, 255), np.uint8)

@@ -21,7 +21,7 @@ from nodes.decoder.lite.carrying import compose_all, points_of_prompt, steps_of
 from nodes.decoder.lite.cues import sigmoid
 from nodes.decoder.lite.following import MaskEstimate, follow, reachable_window
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
-from nodes.decoder.lite.lost_objects import search_lost
+from nodes.decoder.lite.lost_objects import look_again, search_lost
 from nodes.decoder.lite.object_memory import TEMPLATE_INTERVAL, ObjectMemory
 from nodes.decoder.lite.object_threads import ObjectThreads
 from nodes.decoder.lite.prompt_masks import agrees_with_picture, make_candidates, make_first_mask
@@ -40,7 +40,10 @@ from stream import geometry
 from stream.arrays import Array
 from stream.messages import Prompt
 
-DOUBTFUL_SCORE = 0.4  # at most, of an object that may never have been where its restored mask lies: not clear
+DOUBTFUL_SCORE = 0.4  # at most, of what may be another thing: not clear
+NOT_CONFIRMED = "not confirmed since a restart"  # it may never have been where its restored mask lies
+OWNED_LOGIT = 4.0  # of another object's pixels: what it holds less surely may be the object that comes out behind it
+LOOK_AGAIN = 4  # frames between two looks at a doubted return
 SURE_SCORE = 0.9  # drawn scenes, points hidden: 1 of 56 masks rated higher was wrong, 11 of 18 rated lower
 GIVEN_LOGIT = 5.0  # of a mask that a prompt gave, and minus that outside it
 DRIFT_FRAMES = 75  # 3 s at 25 frames/s: a lost object's motion is continued no longer than that
@@ -246,17 +249,20 @@ class Lite:
             return NO_MASK
         found = query.prompted or agrees_with_picture(analysis.rgb, mask, analysis)
         memory = ObjectMemory.from_mask(analysis.rgb, mask, motion)
-        memory.doubtful = not found
+        memory.doubt = "" if found else NOT_CONFIRMED
         self.memories[query.object_id] = memory
         logits = 2 * GIVEN_LOGIT * memory.soft_mask - GIVEN_LOGIT
         self.estimates[query.object_id] = MaskEstimate(memory.view, logits, memory.soft_mask)
         x, y, width, height = window = memory.view.window
         part = mask[y : y + height, x : x + width].astype(np.float32)
-        return Logits(window, 2 * GIVEN_LOGIT * part - GIVEN_LOGIT, 1.0 if found else DOUBTFUL_SCORE)
+        return Logits(window, 2 * GIVEN_LOGIT * part - GIVEN_LOGIT, 1.0 if found else DOUBTFUL_SCORE, memory.doubt)
 
     def _follow(self, analysis: FrameAnalysis, object_id: int) -> Logits:
         """One step of an object that was in sight on the last frame."""
-        estimate = follow(self.memories[object_id], analysis, working_px=self.working_px, pad=self.pad)
+        memory = self.memories[object_id]
+        estimate = follow(memory, analysis, working_px=self.working_px, pad=self.pad)
+        if memory.doubt and memory.absence and memory.age % LOOK_AGAIN == 0 and not look_again(analysis.rgb, memory):
+            estimate = None  # it is searched again
         return NO_MASK if estimate is None else self._answer(object_id, estimate)
 
     def _search(self, analysis: FrameAnalysis, object_id: int, others: Iterable[Logits]) -> Logits | None:
@@ -264,7 +270,7 @@ class Lite:
         countable = np.ones(analysis.size, np.uint8)
         for answer in others:
             x, y, width, height = answer.window
-            countable[y : y + height, x : x + width][answer.logits > 0] = 0
+            countable[y : y + height, x : x + width][answer.logits > OWNED_LOGIT] = 0
         estimate = search_lost(analysis.rgb, countable, self.memories[object_id], self.working_px)
         return None if estimate is None else self._answer(object_id, estimate)
 
@@ -276,10 +282,10 @@ class Lite:
             assert estimate.colour_logits is not None, "an estimate without cues has no score"
             colour_score = sigmoid(2 + 2 * estimate.colour_logits[inside].mean())
             score = float((2 * estimate.soft_mask[inside] - 1).mean() * colour_score)
-        if self.memories[object_id].doubtful:
+        doubt, size = self.memories[object_id].doubt, estimate.window[2:]
+        if doubt:
             score = min(score, DOUBTFUL_SCORE)
-        size = estimate.window[2:]
-        return Logits(estimate.window, cv2.resize(estimate.logits, size, interpolation=cv2.INTER_LINEAR), score)
+        return Logits(estimate.window, cv2.resize(estimate.logits, size, interpolation=cv2.INTER_LINEAR), score, doubt)
 
 
 def _learn_object(memory: ObjectMemory, estimate: MaskEstimate, verdict: Verdict, frames: int) -> None:

@@ -7,13 +7,16 @@ one: found in ROUNDS. A similarity fits what agrees with the median shift; where
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from stream import geometry
 from stream.arrays import Array
-from stream.messages import Prompt
+
+if TYPE_CHECKING:
+    from stream.messages import Prompt
 
 POINTS = 48  # of an object
 ROUNDS = 2  # flow is smooth: a third changes nothing

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 import cv2
 import numpy as np
 
-from nodes.decoder.lite import fusion
+from nodes.decoder.lite import fusion, window_network
 from nodes.decoder.lite.cues import Cues, sigmoid
 from nodes.decoder.lite.frame_analysis import FrameAnalysis, clip_window, grow_window, move_window, pixel_axes
 from nodes.decoder.lite.fusion import CueFusion
@@ -59,7 +59,7 @@ def follow(
 ) -> MaskEstimate | None:
     """The object on this frame, where its memory expects it; None where nothing of its mask is left in the frame.
 
-    The pose in the memory moves along. `fuse` makes logits of cues; the fitted network if not given.
+    The pose in the memory moves along. `fuse` makes logits of cues; the fitted networks if not given.
     """
     memory.begin_turn()
     region = reachable_window(memory, analysis)
@@ -74,7 +74,7 @@ def follow(
         return None
     view = make_view(analysis.rgb, pad_window(box, analysis.size, pad), working_px)
     cues = collect_cues(memory, analysis, view, step)
-    return MaskEstimate.from_cues(view, cues, (fuse or fusion.load_network("follow"))(cues.planes))
+    return MaskEstimate.from_cues(view, cues, (fuse or window_network.fuse_window)(cues))
 
 
 def collect_cues(memory: ObjectMemory, analysis: FrameAnalysis, view: View, step: Array) -> Cues:

@@ -1,6 +1,7 @@
-"""Cues in, mask logits out: a small network of fitted weights, then an edge-aware smoothing.
+"""Cues in, mask logits out: small networks of fitted weights, and an edge-aware smoothing.
 
-A network sees one pixel's cues at a time (25 -> 32 -> 16 -> 1 to follow an object, two more to begin with one). The
+A network sees one pixel's cues at a time (25 -> 32 -> 16 -> 1 to follow an object, two more to begin with one); what
+its neighbourhood adds to that, window_network.py finds. The
 weights are in fusion_weights.json. tools/fit_lite.py fits them to drawn clips alone: no real video is in them.
 """
 
@@ -15,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 from nodes.decoder.lite import kernels
-from nodes.decoder.lite.cues import ROW
+from nodes.decoder.lite.cues import ROW, Cues
 from stream.arrays import Array
 
 WEIGHTS = Path(__file__).with_name("fusion_weights.json")
@@ -23,7 +24,7 @@ STRENGTH, CONTRAST, ROUNDS = 20.0, 8.0, 3  # of the smoothing; contrast in grey 
 GAIN = 1.5  # of the smoothed logits; smoothing has flattened them
 MAX_COLOUR_LOGIT = 3.0  # of an averaged log ratio, in the hand-set formula: no colour is proof
 
-CueFusion = Callable[[Array], Array]  # cues (C, h, w) -> raw logits (h, w)
+CueFusion = Callable[[Cues], Array]  # -> raw logits (h, w)
 
 
 @dataclass(frozen=True)
@@ -50,6 +51,11 @@ class FusionNetwork:
         return out.reshape(planes.shape[1:])
 
 
+def fuse_pixels(cues: Cues) -> Array:
+    """(h, w) raw logits: what the network that sees one pixel at a time makes of the cues."""
+    return load_network("follow")(cues.planes)
+
+
 @cache
 def load_network(name: str) -> FusionNetwork:
     """The network that ships under a name: follow, points, box."""
@@ -58,9 +64,10 @@ def load_network(name: str) -> FusionNetwork:
     return FusionNetwork(w1, b1, w2, b2, w3, float(values["b3"]))
 
 
-def fuse_by_hand(planes: Array) -> Array:
-    """(h, w) raw logits of cues (C, h, w) without fitted numbers: for the first round of fitting, and for searches."""
-    return np.asarray(0.5 * planes[ROW["carried"]] + 2 * planes[ROW["depth_wide"]] + fuse_colours(planes), np.float32)
+def fuse_by_hand(cues: Cues) -> Array:
+    """(h, w) raw logits without fitted numbers: for the first round of fitting, and for searches."""
+    by_shape = 0.5 * cues["carried"] + 2 * cues["depth_wide"]
+    return np.asarray(by_shape + fuse_colours(cues.planes), np.float32)
 
 
 def fuse_colours(planes: Array) -> Array:

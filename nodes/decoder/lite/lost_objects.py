@@ -9,12 +9,13 @@ from __future__ import annotations
 import cv2
 import numpy as np
 
-from nodes.decoder.lite import fusion, poses, template
+from nodes.decoder.lite import fusion, poses, returns, template
 from nodes.decoder.lite.cues import Cues
 from nodes.decoder.lite.following import MaskEstimate
 from nodes.decoder.lite.object_memory import ObjectMemory
 from nodes.decoder.lite.view import make_view, pad_window, shrink_mask
 from nodes.decoder.mask_model import Window
+from stream import geometry
 from stream.arrays import Array
 
 ROTATIONS = 15  # guesses of a lost object's rotation, 24 degrees apart: alignment corrects half of that
@@ -32,17 +33,30 @@ def search_lost(rgb: Array, countable: Array, memory: ObjectMemory, working_px: 
     match = template.search(rgb, countable, memory.template, angle, region)
     if match is None:
         return None
-    memory.move_to(match.pose)
-    mask = template.draw_mask(memory.template, memory.pose, size) * countable
-    if not mask.any():
+    mask = template.draw_mask(memory.template, match.pose, size) * countable
+    if not mask.any() or returns.is_other_thing(match, memory.sighting, rgb, mask, memory.template):
         return None
+    missed_px = float(np.linalg.norm(geometry.apply(match.pose, memory.centre[None])[0] - memory.middle))
+    expected = not memory.recalled and returns.is_expected(missed_px, memory.template, memory.absent_frames)
+    memory.move_to(match.pose)
+    memory.find_again(returns.doubt_of(match, memory.sighting, memory.absent_frames, expected))
     view = make_view(rgb, pad_window(cv2.boundingRect(mask), size), working_px)
     cues = Cues(view)
     cues.add_carried_mask(shrink_mask(mask, view))
     cues.add_object_colours(memory.cell_colours, memory.overall_colours, *memory.canonical_xy(view))
     cues.finish()
     # the network was fitted to objects that were in sight on the last frame; this one has no flow and no last mask
-    return MaskEstimate.from_cues(view, cues, fusion.fuse_by_hand(cues.planes))
+    return MaskEstimate.from_cues(view, cues, fusion.fuse_by_hand(cues))
+
+
+def look_again(rgb: Array, memory: ObjectMemory) -> bool:
+    """Compare a doubted return with the template where it is now; False where it does not look like it any more."""
+    everywhere = np.ones(rgb.shape[:2], np.uint8)
+    moved = geometry.compose(memory.pose, geometry.inverse(memory.template.pose))
+    match = template.align(rgb, everywhere, memory.template, moved, rounds=1)
+    if match is not None:
+        memory.doubt = returns.doubt_of(match, memory.sighting, memory.absence)
+    return match is not None
 
 
 def _plan_search(memory: ObjectMemory, size: tuple[int, int]) -> tuple[float, Window]:

@@ -1,6 +1,6 @@
 """What `lite` remembers of one object: its last mask, pose, motion, colours and template.
 
-Bounded whatever the length of the feed (under 32 MB).
+Bounded whatever the length of the feed (under 40 MB).
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ import numpy as np
 from nodes.decoder.lite import carrying, poses
 from nodes.decoder.lite.colour_histograms import OBJECT_MASS, HistogramGrid, LastFrameHistograms
 from nodes.decoder.lite.frame_analysis import move_window
+from nodes.decoder.lite.returns import Sighting
 from nodes.decoder.lite.template import Template, align, cut_template
 from nodes.decoder.lite.view import View, bounding_window, make_view, pad_window, shrink_mask
 from nodes.decoder.mask_model import Window
@@ -62,8 +63,10 @@ class ObjectMemory:
     first_area: float  # px, on the first frame
     area: float  # px it covers when nothing hides it
     template: Template
+    sighting: Sighting  # the picture that the template was cut out of
     motion: SmoothedMotion
-    doubtful: bool = False  # it began with a mask from before a restart that nothing in the picture confirmed
+    doubt: str = ""  # what speaks against the thing that is followed being the object at all; empty: nothing does
+    absence: int = 0  # frames that it had been out of sight when it was found last; 0: never
     absent_frames: int = 0  # since its mask was last believed
     searches: int = 0  # while it was absent
     age: int = 0  # frames
@@ -94,6 +97,7 @@ class ObjectMemory:
             first_area=area,
             area=area,
             template=cut_template(rgb, mask, pose),
+            sighting=Sighting.of_frame(rgb, mask),
             motion=motion or SmoothedMotion(),
         )
         weight, (x, y) = memory._pixel_weight(view, soft_mask), memory.canonical_xy(view)
@@ -205,6 +209,7 @@ class ObjectMemory:
             return True
         self.motion = self._motion_since_template(frames) if rigid else replace(self.motion, rigid=False)
         self.template, self.template_age = cut_template(rgb, mask, self.pose), self.age
+        self.sighting = Sighting.of_frame(rgb, mask)
         return True
 
     def _motion_since_template(self, frames: int) -> SmoothedMotion:
@@ -261,6 +266,11 @@ class ObjectMemory:
     def move_to(self, pose: Array) -> None:
         """Take the pose at which the object was found again."""
         self.pose = pose
+
+    def find_again(self, doubt: str) -> None:
+        """Take a match as the absent object; `doubt`: what speaks against that."""
+        self.absence = self.absent_frames + (self.absence if self.doubt else 0)  # a doubted return is none
+        self.doubt = doubt
 
     def count_search(self) -> int:
         """Count a search for the absent object; how many there have been."""

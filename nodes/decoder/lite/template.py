@@ -82,6 +82,7 @@ class TemplateMatch:
 
     pose: Array  # (2, 3) canonical px -> frame px now
     mismatch: float  # 0 is a perfect match
+    visible: float  # share of the template that lies on pixels that count
 
 
 def cut_template(rgb: Array, mask: Array, pose: Array) -> Template:
@@ -99,10 +100,17 @@ def cut_template(rgb: Array, mask: Array, pose: Array) -> Template:
     return Template(crop, inside, pose.copy(), (x, y, width, height), variance)
 
 
-def search(rgb: Array, countable: Array, template: Template, angle: float, region: Window) -> TemplateMatch | None:
+def search(
+    rgb: Array,
+    countable: Array,
+    template: Template,
+    angle: float,
+    region: Window,
+    at_most: float = MAX_MISMATCH,
+) -> TemplateMatch | None:
     """Find the object, rotated by `angle` radians since its template, with its middle inside a region of the frame.
 
-    `countable` (H, W) uint8 is 0 where another object's mask is in front.
+    `countable` (H, W) uint8 is 0 where another object's mask is in front; `at_most`: the mismatch of what is found.
     """
     shrink = min(1.0, SEARCH_SIDE / template.side)
     small_template, mask = _rotate_and_shrink(template, angle, shrink)
@@ -120,11 +128,16 @@ def search(rgb: Array, countable: Array, template: Template, angle: float, regio
     middle = np.array([column, row]) - reach + (np.array(mask.shape[::-1]) - 1) / 2
     centre = (middle + 0.5) * np.array([width, height]) / size - 0.5 + (x, y)
     moved = poses.similarity_about(template.centre, angle, 1.0, centre - template.centre)
-    return align(rgb, countable, template, moved)
+    return align(rgb, countable, template, moved, at_most=at_most)
 
 
 def align(
-    rgb: Array, countable: Array, template: Template, moved: Array, rounds: int = ALIGN_ROUNDS
+    rgb: Array,
+    countable: Array,
+    template: Template,
+    moved: Array,
+    rounds: int = ALIGN_ROUNDS,
+    at_most: float = MAX_MISMATCH,
 ) -> TemplateMatch | None:
     """Correct `moved` (2, 3: frame px of the template's time -> frame px now) by corners, and judge the match."""
     x, y, width, height = _coverable_window(template, moved, (rgb.shape[0], rgb.shape[1]))
@@ -151,7 +164,9 @@ def align(
         return None
     difference = cv2.blur(warped, (3, 3))[visible].astype(np.float32) - cv2.blur(image, (3, 3))[visible]
     mismatch = float((difference**2).sum(axis=1).mean()) / template.variance
-    return None if mismatch > MAX_MISMATCH else TemplateMatch(geometry.compose(moved, template.pose), mismatch)
+    if mismatch > at_most:
+        return None
+    return TemplateMatch(geometry.compose(moved, template.pose), mismatch, float(visible.sum() / whole))
 
 
 def draw_mask(template: Template, pose: Array, size: tuple[int, int]) -> Array:

@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+from concurrent.futures import ThreadPoolExecutor
+
 import cv2
 import numpy as np
 import pytest
 from decoder.lite.textured_square import BACKGROUND, SIZE, draw, iou, run, speckled, texture, tracks
 
+from nodes.decoder.lite import window_network
 from nodes.decoder.lite.backend import Lite
 from nodes.decoder.mask_model import Query, Verdict
 from nodes.decoder.segmentation import Segmenter
@@ -148,3 +151,9 @@ def test_twenty_objects_are_followed_at_once_and_share_no_pixel():
         shown = [uncrop_mask(o.bbox, o.mask, size) for o in results]
         assert np.sum(shown, axis=0).max() == 1
     assert min(iou(a, b) for a, b in zip(shown, masks, strict=True)) > 0.7
+
+
+def test_each_thread_has_its_own_window_network():
+    with ThreadPoolExecutor(1) as pool:
+        other = pool.submit(window_network.load_network).result()
+    assert window_network.load_network() is window_network.load_network() is not other

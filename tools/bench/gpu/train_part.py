@@ -23,9 +23,9 @@ from stream.errors import StreamError
 from tools.bench.decoder_runs import seconds
 from tools.bench.gpu.parts import Measurement
 from tools.bench.rows import Row, row
-from tools.network_fitting import BATCH, Samples, fit_network
+from tools.fitting.pixel_fitting import BATCH, Samples, fit_network
 
-KIT = "tools.window_fitting"
+KIT = "tools.fitting.window_fitting"
 NEEDED = ("WindowModel", "measure_loss", "CHANNELS", "LOGIT_PLANE", "RATE", "DECAY", "CLIP", "BATCH")
 PIXEL_BATCHES = 8  # of an epoch of the pixel network
 WINDOW = (128, 160)  # working px, (height, width): a usual one

@@ -8,21 +8,22 @@ import numpy as np
 import pytest
 
 from nodes.decoder.lite import cues, fusion, prompt_cues
-from tools import fit_lite, network_fitting
+from tools import fit_lite
+from tools.fitting import pixel_fitting, roll_outs
 
 
-def ring(count: int, seed: int) -> network_fitting.Samples:
+def ring(count: int, seed: int) -> pixel_fitting.Samples:
     """Points in a plane, those in a ring the object's: no line can part them."""
     rng = np.random.default_rng(seed)
     xy = rng.normal(size=(count, 2)).astype(np.float32)
     inside = (np.abs(np.hypot(xy[:, 0], xy[:, 1]) - 1) < 0.4).astype(np.float32)
-    return network_fitting.Samples(xy, inside, np.ones(count, np.float32))
+    return pixel_fitting.Samples(xy, inside, np.ones(count, np.float32))
 
 
 def test_a_network_fits_what_no_line_can_part_and_the_same_twice():
     data, unseen = ring(40_000, 0), ring(5_000, 1)
-    network = network_fitting.fit_network(data, 60, 0)
-    assert np.array_equal(network_fitting.fit_network(data, 2, 0).w1, network_fitting.fit_network(data, 2, 0).w1)
+    network = pixel_fitting.fit_network(data, 60, 0)
+    assert np.array_equal(pixel_fitting.fit_network(data, 2, 0).w1, pixel_fitting.fit_network(data, 2, 0).w1)
     planes = np.ascontiguousarray(unseen.cues.T).reshape(2, 50, 100)
     right = (network(planes).ravel() > 0) == (unseen.truth > 0.5)
     assert right.mean() > 0.93
@@ -41,9 +42,9 @@ def test_the_compiled_network_gives_what_its_layers_say():
 
 
 def test_weights_survive_being_written(tmp_path, monkeypatch):
-    network = network_fitting.fit_network(ring(9_000, 0), 1, 0)
+    network = pixel_fitting.fit_network(ring(9_000, 0), 1, 0)
     file = tmp_path / "weights.json"
-    file.write_text(json.dumps({"follow": network_fitting.network_to_json(network)}))
+    file.write_text(json.dumps({"follow": pixel_fitting.network_to_json(network)}))
     monkeypatch.setattr(fusion, "WEIGHTS", file)
     fusion.load_network.cache_clear()
     assert fusion.load_network("follow").w1 == pytest.approx(network.w1, rel=1e-4)
@@ -62,9 +63,9 @@ def test_the_weights_that_ship_fit_the_cues_that_are_collected():
 
 
 def test_a_tiny_fit_writes_all_networks(tmp_path, monkeypatch, capsys):
-    monkeypatch.setattr(fit_lite, "FRAMES", 6)
+    monkeypatch.setattr(roll_outs, "FRAMES", 6)
     monkeypatch.setattr(fit_lite, "BATCH", 256)
-    monkeypatch.setattr(network_fitting, "BATCH", 256)
+    monkeypatch.setattr(pixel_fitting, "BATCH", 256)
     out = tmp_path / "weights.json"
     assert fit_lite.main(["--clips", "1", "--check", "0", "--jobs", "1", "--out", str(out), "--seed", "2"]) == 0
     assert set(json.loads(out.read_text())) == {"follow", "points", "box"}
@@ -72,7 +73,7 @@ def test_a_tiny_fit_writes_all_networks(tmp_path, monkeypatch, capsys):
 
 
 def test_the_samples_of_a_clip_are_the_same_bit_for_bit_wherever_its_arrays_lie(monkeypatch):
-    monkeypatch.setattr(fit_lite, "FRAMES", 4)
+    monkeypatch.setattr(roll_outs, "FRAMES", 4)
     first_follow, first_prompts = fit_lite.draw_samples(3, fusion.fuse_by_hand, (4, 13), True)
     for size in (3_000, 70_001, 500_003):
         moved = np.empty(size, np.uint8)  # what comes after it lies elsewhere
