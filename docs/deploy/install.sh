@@ -9,14 +9,15 @@ export DEBIAN_FRONTEND=noninteractive
 apt-get update -qq
 apt-get install -qq --yes --no-install-recommends python3 python3-venv ca-certificates libgl1 libglib2.0-0
 mkdir -p "$into/docs"
-for part in stream nodes tools configs run_stream.py requirements-lite.txt requirements-web.txt requirements.txt \
+for part in stream nodes tools configs run_stream.py requirements-lite.txt requirements-web.txt requirements-mqtt.txt requirements.txt \
   requirements-sam2.txt requirements-trackers.txt constraints.txt LICENSE; do
   rm -rf "${into:?}/$part"
   cp -r "$here/$part" "$into/$part"
 done
 cp "$here/docs/deploy.md" "$into/docs/"
 [ -x "$into/.venv/bin/python" ] || python3 -m venv "$into/.venv"
-"$into/.venv/bin/pip" install --quiet --requirement "$into/requirements-web.txt" --constraint "$into/constraints.txt"
+"$into/.venv/bin/pip" install --quiet --requirement "$into/requirements-web.txt" \
+  --requirement "$into/requirements-mqtt.txt" --constraint "$into/constraints.txt"
 
 id sam-pt-live >/dev/null 2>&1 ||
   useradd --system --user-group --groups video --home-dir /var/lib/sam-pt-live --shell /usr/sbin/nologin sam-pt-live

@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 from running import until
-from web.event_messages import entered, events_parts
+from web.events.event_messages import entered, events_parts
 
 from browser.scripted_page import Script, scripted
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from web.event_messages import entered, events_parts
+from web.events.event_messages import entered, events_parts
 from web.served import Page, browse, seen, served
 
 CAMERAS = ("door", "hall")
