@@ -168,6 +168,7 @@ def test_points_on_a_later_frame_correct_the_mask_that_was_published_there():
     assert iou(graph.mask(1), clip[15][1]) > 0.9  # and the red one
 
 
+@pytest.mark.slow
 def test_candidates_are_chosen_by_steps_and_the_way_back_leads_to_the_mask_before(small_scene):
     graph = OnlineGraph()
     graph.show(*(rgb for rgb, _ in small_scene[:25]))

@@ -35,6 +35,7 @@ def test_a_finished_clip_is_decoded_in_full(start, weights, tmp_path):
     assert (frames["tracked"], frames["decoded"], frames["propagated"], frames["failed"]) == (6, 6, 0, 0)
 
 
+@pytest.mark.slow
 def test_objects_come_and_go_on_a_live_feed_that_it_cannot_keep_up_with(start, weights, tmp_path):
     run = start(
         *("--config", "edgetam_pt", *weights, *LUCAS, *BOX, "--realtime", "--set", "tracker.reinit=true"),

@@ -60,6 +60,7 @@ def test_an_object_that_is_lost_doubted_or_elsewhere_is_not_counted() -> None:
     assert count(object_mask(1, (0, 0, 0, 0), state="lost")) == 0
 
 
+@pytest.mark.slow
 def test_lite_measures_one_five_and_twenty_objects_and_tells_who_was_followed(tmp_path: Path) -> None:
     out = tmp_path / "lite.json"
     arguments = ["lite", "--frames", "30", "--repeat", "1", "--size", "320x180", "--json", str(out)]

@@ -28,6 +28,7 @@ def run(lite: Lite, crowd: Crowd, count: int) -> list[Masks]:
     return [segmenter.step(message)[0] for message in decoder_inputs(crowd, count)]
 
 
+@pytest.mark.slow
 def test_a_crowd_of_twenty_is_followed_to_the_end_and_shares_no_pixel(crowd):
     masks = run(Lite(), crowd, 20)
     for frame in masks:

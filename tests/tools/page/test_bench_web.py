@@ -13,6 +13,7 @@ from tools.chromium import what_is_missing
 
 
 @pytest.mark.skipif(bool(what_is_missing()), reason=f"THE BENCHMARK OF THE PAGE WAS NOT RUN: {what_is_missing()}")
+@pytest.mark.slow
 def test_the_page_is_measured_from_capture_to_its_pixels(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(web, "SETTLE_S", 0.3)
     out = tmp_path / "web.json"
