@@ -11,8 +11,9 @@ from typing import Any
 
 import cv2
 import numpy as np
-from browser.live_page import LivePage
 from web.served import CAMERA, Served, scene_parts, served
+
+from browser.live_page import LivePage
 
 PERIOD_S = 0.1
 SIZE = (180, 320)

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
-from browser.scripted_page import scripted
 from running import until
+
+from browser.scripted_page import scripted
 
 CAMERAS = ("door", "hall", "yard", "gate")
 
