@@ -48,6 +48,8 @@ def main(process: str, folder: str) -> int:
     orphaned = threading.Event()
     context = Context(first.config.graph.keys)
     running = _nodes_of(process, nodes, context, stop)
+    if isinstance(running, RunningNodes):
+        _end_at_once_while_loading(running, stop)
     _end_with_supervisor(running, lines, stop, orphaned, folder)
     code = running.run()
     context.close()
@@ -62,6 +64,22 @@ def _nodes_of(process: str, nodes: list[PlannedNode], context: Context, stop: St
 
         return DeviceNodes(nodes, context, stop)
     return RunningNodes(nodes, context, stop)
+
+
+def _end_at_once_while_loading(running: RunningNodes, stop: StopFlag) -> None:
+    """Have a stop that comes while packages and models are loaded, which takes seconds, end the process there.
+
+    It holds nothing yet that must be ended in order.
+    """
+
+    def end() -> None:
+        stop.set()
+        if not running.serving:
+            os._exit(0)
+
+    signal.signal(signal.SIGTERM, lambda *_: end())
+    if stop.is_set():  # it came before
+        end()
 
 
 def _wake_when_orphaned() -> None:

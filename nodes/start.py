@@ -6,7 +6,7 @@ import importlib
 import logging
 import threading
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -38,10 +38,16 @@ class PlannedNode:
         """In logs, and of its thread."""
         return self.graph.nodes[self.stage].name
 
-    def run(self, context: Context, stop: StopFlag, models: SharedModels | None = None) -> int:
-        """Run it to its end, and say in the log what it died of; its exit code."""
+    def run(
+        self,
+        context: Context,
+        stop: StopFlag,
+        models: SharedModels | None = None,
+        loaded: Callable[[], None] | None = None,
+    ) -> int:
+        """Run it to its end, and say in the log what it died of; its exit code. `loaded` is called before it serves."""
         try:
-            run_node(self.stage, self.config, self.graph, self.base, context, stop, models)
+            run_node(self.stage, self.config, self.graph, self.base, context, stop, models, loaded)
         except StreamError as error:
             log.debug("%s gives up", self.name, exc_info=True)
             return error.exit_code
@@ -85,13 +91,21 @@ def run_node(
     context: Context,
     stop: StopFlag,
     models: SharedModels | None = None,
+    loaded: Callable[[], None] | None = None,
 ) -> None:
     """Run the stage `nodes.<stage>.node` until its stop signal; StreamError where a restart would not help.
 
-    `models`: what the nodes of this process share.
+    `models`: what the nodes of this process share. `loaded` is called when the stage is made, before it serves.
     """
     make_stage = importlib.import_module(f"nodes.{stage}.node").make_stage
-    run_stage(make_stage, stage, config, graph, base, context, stop, models)
+
+    def make(*arguments: Any) -> Any:
+        made = make_stage(*arguments)
+        if loaded is not None:
+            loaded()
+        return made
+
+    run_stage(make, stage, config, graph, base, context, stop, models)
 
 
 class RunningNodes:
@@ -100,6 +114,7 @@ class RunningNodes:
     def __init__(
         self, nodes: Sequence[PlannedNode], context: Context, stop: StopFlag, models: SharedModels | None = None
     ) -> None:
+        self.serving = False  # a node has been loaded: it may hold what only an end in order keeps
         self._nodes = nodes
         self._models = models  # that they share with the nodes of other cameras
         self._context = context
@@ -130,11 +145,14 @@ class RunningNodes:
             if (flag := self._flags.get(node.name)) is not None:
                 flag.set()
 
+    def _loaded(self) -> None:
+        self.serving = True
+
     def _serve(self, node: PlannedNode) -> None:
         """Run a node, again and again as long as it is to be restarted; then end the process, which is restarted."""
         while True:
             flag = self._flags[node.name] = StopFlag(self._stop)
-            code = node.run(self._context, flag, self._models)
+            code = node.run(self._context, flag, self._models, self._loaded)
             node.wait_until_unbound()
             again = self._next.pop(node.name, None)
             if again is None or self._stop.is_set():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import functools
 import re
 import subprocess
 import sys
@@ -57,17 +58,26 @@ DOORS = {
 }
 
 
+@functools.cache
 def sources():
     return [p for folder in ("stream", "nodes", "tools") for p in sorted((ROOT / folder).rglob("*.py"))]
 
 
+@functools.cache
+def tree(path):
+    return ast.parse(path.read_text())
+
+
+@functools.cache
 def imported(path):
     """Every module that a file imports, anywhere in it."""
-    for node in ast.walk(ast.parse(path.read_text())):
+    found = []
+    for node in ast.walk(tree(path)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            found += [alias.name for alias in node.names]
         elif isinstance(node, ast.ImportFrom) and node.level == 0 and node.module:
-            yield node.module
+            found.append(node.module)
+    return found
 
 
 def test_stream_knows_no_node_and_nodes_know_no_other_node():
@@ -83,13 +93,14 @@ def test_stream_knows_no_node_and_nodes_know_no_other_node():
                     assert words[1] == place[1], f"{path} imports {module}"
 
 
+@functools.cache
 def modules():
     """Every module of ours by its dotted name, with the modules of ours that it imports when it is loaded."""
     names = {".".join(p.relative_to(ROOT).with_suffix("").parts).removesuffix(".__init__"): p for p in sources()}
     graph = {}
     for name, path in names.items():
         found = set()
-        for node in ast.parse(path.read_text()).body:  # at the top level: what a function imports, it imports later
+        for node in tree(path).body:  # at the top level: what a function imports, it imports later
             if isinstance(node, ast.Import):
                 found |= {alias.name for alias in node.names}
             elif isinstance(node, ast.ImportFrom) and node.module:
@@ -133,6 +144,7 @@ def test_no_folder_holds_more_than_twenty_modules():
         assert count <= 20, f"{folder.relative_to(ROOT)} holds {count} modules"
 
 
+@pytest.mark.xdist_group("imports")  # they share what they have read
 @pytest.mark.parametrize("package", DOORS)
 def test_a_heavy_package_enters_by_its_doors_alone(package):
     for path in sources():
@@ -146,7 +158,7 @@ def test_a_heavy_package_enters_by_its_doors_alone(package):
 def test_transformers_is_named_by_its_doors_alone():  # they import its modules by name, when they are needed
     for path in sources():
         place = path.relative_to(ROOT).as_posix()
-        constants = (n.value for n in ast.walk(ast.parse(path.read_text())) if isinstance(n, ast.Constant))
+        constants = (n.value for n in ast.walk(tree(path)) if isinstance(n, ast.Constant))
         if any(isinstance(c, str) and re.fullmatch(r"transformers(\.\w+)*", c) for c in constants):
             assert any(place.startswith(f"{door}/") for door in DOORS["transformers"]), f"{place} names transformers"
 

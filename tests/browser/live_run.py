@@ -64,9 +64,11 @@ class LiveRun:
         until(lambda: self.published, "masks")
         return self.published[max(self.published)]
 
-    def masks_of(self, object_id: int, patience_s: float = 60.0) -> Iterator[tuple[int, np.ndarray]]:
-        """(frame_id, (H, W) bool mask) of messages from now on in which the object has a mask."""
-        after = max(self.published, default=-1)
+    def masks_of(
+        self, object_id: int, patience_s: float = 60.0, since: int | None = None
+    ) -> Iterator[tuple[int, np.ndarray]]:
+        """(frame_id, (H, W) bool mask) of messages from now on, or from frame `since` on, with a mask of the object."""
+        after = max(self.published, default=-1) if since is None else since - 1
         while True:
 
             def next_one(after: int = after) -> Received | None:

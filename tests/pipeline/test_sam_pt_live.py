@@ -54,6 +54,7 @@ def test_pips_follows_a_file_without_losing_a_frame(start, weights, tmp_path, pr
     assert len(list((tmp_path / "masks").rglob("*.png"))) == 20
 
 
+@pytest.mark.slow  # tests/tracker/test_every_tracker.py has one of its kind
 def test_a_live_feed_faster_than_pips_is_followed_with_counted_skips(start, weights, tmp_path):
     run = start(
         *("--config", "sam_pt_reinit", *weights["pips"], *BOX, "--set", "decoder.backend=lite", "--realtime"),

@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from browser.live_demo.scene import FPS
+from browser.live_demo.scene import FPS, demo
 from browser.live_page import LivePage, opened
 from browser.live_run import LiveRun, enter, live_run
 from tools.bench.web_viewers import Entrance
@@ -15,9 +15,7 @@ from tools.bench.web_viewers import Entrance
 
 @pytest.fixture(scope="package")
 def run(chromium: Any) -> Iterator[LiveRun]:
-    scene = {"demo_frames": 1_000_000, "demo_fps": FPS, "demo_code": "true", "demo_objects": "false"}
-    keys = [word for key, value in scene.items() for word in ("--set", f"capture.{key}={value}")]
-    with live_run("--source", "demo", "--realtime", *keys) as started:
+    with live_run(*demo(FPS)) as started:
         started.newest()
         yield started
 

@@ -15,9 +15,18 @@ from nodes.capture.scene import PERIOD, DemoScene
 from stream.messages import Prompt
 from tools.evaluation.in_process import InProcessGraph, lossless
 
-FPS = 8  # so that a machine which does other things beside it passes over few frames
+FPS = 6  # so that a machine which does other things beside it passes over few frames
 PLANET, STAR, ROCK = 1, 2, 3
 SCENE = DemoScene()
+
+
+def demo(fps: int) -> tuple[str, ...]:
+    """Of run_stream.py: the scene as a feed that does not end, with its frame numbers drawn."""
+    keys = {"demo_frames": 1_000_000, "demo_fps": fps, "demo_code": "true", "demo_objects": "false"}
+    return (
+        *("--source", "demo", "--realtime"),
+        *(word for key, value in keys.items() for word in ("--set", f"capture.{key}={value}")),
+    )
 
 
 def truth(frame_id: int, label: int) -> np.ndarray:

@@ -21,7 +21,7 @@ def ring(count: int, seed: int) -> pixel_fitting.Samples:
 
 
 def test_a_network_fits_what_no_line_can_part_and_the_same_twice():
-    data, unseen = ring(40_000, 0), ring(5_000, 1)
+    data, unseen = ring(20_000, 0), ring(5_000, 1)
     network = pixel_fitting.fit_network(data, 60, 0)
     assert np.array_equal(pixel_fitting.fit_network(data, 2, 0).w1, pixel_fitting.fit_network(data, 2, 0).w1)
     planes = np.ascontiguousarray(unseen.cues.T).reshape(2, 50, 100)
