@@ -152,7 +152,27 @@ def test_an_object_whose_first_mask_does_not_come_is_missing_as_any_other():
     assert node.take(Masks)[-1].objects[0].state == "lost"
 
 
-@pytest.mark.parametrize(("next_id", "left", "wanted"), [(2, 0.75, 1), (2, 0.5, 3), (1, 0.5, 1)])
+def test_an_object_that_a_busy_machine_brings_from_long_ago_is_followed_over_frames_of_all_that_time():
+    way = [draw(30 + 4 * i, turn=0.05 * i) for i in range(30)]
+    pictures = [one_tracks(i, rgb=rgb, size=truth.shape).frame for i, (rgb, truth) in enumerate(way)]
+    stage, node = started(Lite())
+    worker = ManualWorker()
+    stage.catching_up = CatchingUp(worker)
+    node.give(stage, Tracks(frame=pictures[0]))
+    on_first = TrackedFrame(frame=pictures[0], objects=())
+    node.give(stage, PromptOnFrame(prompt=mask_prompt(1, way[0][1]), on=on_first, since=()))
+    for i in range(1, 21):  # while the mask is made
+        node.give(stage, Tracks(frame=pictures[i], objects=(no_points(1),)))
+    while stage.catching_up.busy:
+        worker.finish()
+        stage.on_idle()
+    node.give(stage, Tracks(frame=pictures[21], objects=(no_points(1),)))
+    published = node.take(Masks)[-1]
+    assert iou(published.label_image(), way[21][1]) > 0.9
+    assert published.objects[0].state == "tracked"
+
+
+@pytest.mark.parametrize(("next_id", "left", "wanted"), [(2, 0.75, 3), (2, 0.5, 3), (2, 2.0, 3), (1, 0.5, 1)])
 def test_a_task_leaves_frames_out_that_does_not_catch_up_or_has_another_prompt_of_its_object_behind_it(
     next_id, left, wanted
 ):

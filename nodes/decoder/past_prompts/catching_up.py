@@ -4,6 +4,9 @@ Following an object over half a second of frames costs some 0.2 s: the feed does
 frames come, which are followed as well, until one or two are left: those are done at once, and the object is handed
 over on the very frame that the live model has seen last.
 
+On a busy machine more frames come than can be followed. Each round follows half as many as the one before, at most,
+spread evenly over all that have come: a single jump over a dozen frames is more than flow can follow.
+
     live model   12   13   14   15   16   17
     the thread   [7 .......... 12][13  14][15] -> handed over on 16, in all masks from 17 on
 """
@@ -17,8 +20,8 @@ from stream.messages import Frame
 from stream.scheduling.worker import Worker
 
 AT_ONCE = 2  # frames that are left: they are followed on the loop's thread
-ROUNDS = 4  # on the thread; what is left then is thinned
-GAIN = 2.0  # by which each round leaves fewer frames than it began with; else it would take for ever to catch up
+ROUNDS = 4  # on the thread; of what is left then, AT_ONCE frames are followed
+GAIN = 2  # by which each round follows fewer frames than the one before; else it would take for ever to catch up
 FIRST = 16  # frames that the first round follows at most: those that came with the prompt
 
 
@@ -40,7 +43,7 @@ class FollowingTask(Protocol):
         """Follow the object over all frames that have come; on any thread."""
 
     def thin_out(self, most: int) -> None:
-        """Leave frames out, so that so many are to be followed at most."""
+        """Leave frames out evenly, never the newest, so that so many are to be followed at most."""
 
     def finish(self) -> None:
         """Follow the object over what is left, and hand it over; on the thread of the loop."""
@@ -91,8 +94,10 @@ class CatchingUp:
             task = self.tasks[0]
             if self.first_is_gone:
                 task.thin_out(0)
-            elif self.rounds >= ROUNDS or GAIN * task.behind > self.begun_with or self._is_superseded(task):
+            elif self.rounds >= ROUNDS or self._is_superseded(task):
                 task.thin_out(AT_ONCE)
+            else:
+                task.thin_out(max(self.begun_with // GAIN, AT_ONCE))
             if task.behind > AT_ONCE:
                 self._next_round()
                 continue
@@ -108,5 +113,5 @@ class CatchingUp:
 
     def _next_round(self) -> None:
         self.rounds += 1
-        self.begun_with = self.tasks[0].behind or FIRST
+        self.begun_with = max(self.tasks[0].behind, FIRST if self.rounds == 1 else 0)
         self.worker.start(self.tasks[0].step)

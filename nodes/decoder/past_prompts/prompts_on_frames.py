@@ -244,9 +244,9 @@ class PromptTask:
         self.frames.append(frame)
 
     def thin_out(self, most: int) -> None:
-        """Leave frames out, so that so many are to be followed at most, the newest ones."""
-        while len(self.frames) > most:
-            self.frames.popleft()
+        """Leave frames out evenly, never the newest, so that so many are to be followed at most."""
+        frames, most = list(self.frames), min(most, len(self.frames))
+        self.frames = deque(frames[(i + 1) * len(frames) // most - 1] for i in range(most))
 
     def step(self) -> bool:
         """Make the mask, and follow the object over all frames that have come."""
