@@ -42,6 +42,7 @@ DOORS = {
         "nodes/renderer/rtsp_push",
         "nodes/renderer/video_file.py",
         "stream/recordings/segment_file.py",
+        "tools/bench/record.py",
         "tools/clips/camera_effects.py",
         "tools/make_pictures.py",
     },
