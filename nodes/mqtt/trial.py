@@ -1,4 +1,4 @@
-"""Whether a broker lets us in: for `tools/ctl.py doctor`. Nothing is published, and a run that is going on stays there."""
+"""Whether a broker lets us in, for `tools/ctl.py doctor`. Nothing is published, and a connected run stays so."""
 
 from __future__ import annotations
 

@@ -19,8 +19,8 @@ from nodes.renderer.rtsp_push.pictures import CONNECTED, FAILED, PUSHED, READY, 
 from nodes.renderer.rtsp_push.rtsp_stream import RtspStream
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
-# The models go first where cores are short: a picture that is not pushed is one that was passed over. Not before there is
-# a connection: to start takes half a second of CPU time, for which the renderer waits only so long.
+# The models go first where cores are short: a picture that is not pushed is one that was passed over. This counts once
+# there is a connection: to start takes half a second of CPU time, and the renderer waits only so long for it.
 NICE = 19
 
 
