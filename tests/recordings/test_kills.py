@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
 import time
@@ -17,14 +18,31 @@ from stream.recordings.mask_lines import read_lines
 pytestmark = pytest.mark.slow
 
 FRAGMENT_S = 2.0
-A_FRAME_S = 0.2  # of a run of 5 frames/s or more, with what is on its way to the disk
+ON_THE_WAY_S = 1.5  # of a picture from the camera to the disk, on a busy machine
+PERIODS = 4  # of the feed: pictures in the encoder, and the one that ends a fragment
 SMALL = (*LOOP, "--set", "capture.demo_size=320x180", "--set", "capture.demo_fps=10")
 
 
 def last_pictures(folder):
-    """(when it began, when its last picture is shown) of each video, s since 1970, by the files alone."""
-    return [(s.start_unix_ns / 1e9, s.start_unix_ns / 1e9 + times_in(folder / f"{s.name}.mp4")[-1])
-            for s in reconciled(folder, folder.name)]  # fmt: skip
+    """(when its last picture is shown, s since 1970; the longest time between two) of each video, by the files."""
+    ends = []
+    for segment in reconciled(folder, folder.name):
+        times = times_in(folder / f"{segment.name}.mp4")
+        longest = max((b - a for a, b in itertools.pairwise(times)), default=0.0)
+        ends.append((segment.start_unix_ns / 1e9 + times[-1], longest))
+    return ends
+
+
+def check_end(folder, killed_s):
+    """What was recorded until then reaches to within a fragment of it."""
+    end, longest = max(pair for pair in last_pictures(folder) if pair[0] <= killed_s)
+    assert killed_s - end < FRAGMENT_S + PERIODS * longest + ON_THE_WAY_S, (killed_s, last_pictures(folder))
+
+
+def captured(run):
+    """Frames so far; 0 before the run answers."""
+    code, _ = run.ctl("stats", check=False)
+    return 0 if code else run.ctl("stats").get("frames", {}).get("captured", 0)
 
 
 def kill_all(run):
@@ -51,12 +69,10 @@ def test_what_the_renderer_had_recorded_plays_after_it_was_killed_and_it_goes_on
         killed_s.append(time.time())
         os.kill(run.pids()["renderer"], signal.SIGKILL)
         until(lambda files=files: set(folder.glob("*.mp4")) - files, "a segment of the next renderer")
-    until(lambda: time.time() > killed_s[-1] + 5, "some of it on the disk")
+    until(lambda: max(folder.glob("*.mp4")).stat().st_size > 1000, "some of it on the disk")
     killed_s.append(kill_all(run))
-    ends_s = [end for _, end in last_pictures(folder)]
     for at_s in killed_s:
-        before = [end for end in ends_s if end <= at_s + A_FRAME_S]
-        assert at_s - max(before) < FRAGMENT_S + 1, (at_s, ends_s)  # a busy machine's pictures come late
+        check_end(folder, at_s)
 
 
 def test_objects_alone_are_recorded_with_pre_and_post_roll_and_play_after_a_kill(start, tmp_path):
@@ -67,7 +83,7 @@ def test_objects_alone_are_recorded_with_pre_and_post_roll_and_play_after_a_kill
             "--set", "recording.when=objects", "--set", "recording.pre_s=3", "--set", "recording.post_s=2",
             "--set", "recording.segment_s=4",
         )  # fmt: skip
-        until(lambda: run.ctl("stats").get("frames", {}).get("captured", 0) > 150, "six seconds without an object")
+        until(lambda: captured(run) > 150, "six seconds without an object")
         assert list(folder.glob("*.mp4")) == []
         run.ctl("add", "--box", "250,100,400,250")
         added_s = time.time()
@@ -77,14 +93,15 @@ def test_objects_alone_are_recorded_with_pre_and_post_roll_and_play_after_a_kill
         removed_s = time.time()
         until(lambda: time.time() > removed_s + 7, "the end of the post-roll")
         spans = last_pictures(folder)
-        assert spans[0][0] < added_s - 1.5  # from the key frame before the pre-roll's begin
-        assert removed_s < spans[-1][1] < removed_s + 5
+        first = reconciled(folder, "door")[0].start_unix_ns / 1e9
+        assert first < added_s - 1.5  # from the key frame before the pre-roll's begin
+        assert removed_s < spans[-1][0] < removed_s + 5
         run.ctl("add", "--box", "250,100,400,250")
         before = len(spans)
         until(lambda: len(list(folder.glob("*.mp4"))) > before, "another recording")
         again_s = time.time()
         until(lambda: time.time() > again_s + 5, "some of it")
         killed_s = kill_all(run)
-    assert killed_s - last_pictures(folder)[-1][1] < FRAGMENT_S + 1
+    check_end(folder, killed_s)
     masks = [line for p in folder.glob("*.masks.jsonl") for line in read_lines(p)]
     assert any(line.objects for line in masks)
