@@ -69,7 +69,7 @@ def needs(*modules: str) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
             pytest.skip(
-                f"{module.upper()} IS NOT HERE, so its reader is not run: pip install -r docs/consumers/requirements.txt"
+                f"{module.upper()} IS NOT HERE, its reader is not run: pip install -r docs/consumers/requirements.txt"
             )
 
 
