@@ -8,7 +8,8 @@ A line on standard input changes what is sent from then on: a pattern of videote
 pictures are identical), or what happens to the encoded pictures (`whole`, `corrupt`, `undecodable`).
 
 With --take, rtsp://127.0.0.1:PORT/live takes a stream that somebody pushes (RECORD). It is decoded; the count file then
-also says `taken`: for each push {"pictures", "size", "rgb": the mean colour of a recent picture}.
+also says `taken`: for each push {"pictures", "size", "rgb": the mean colour of a recent picture}. With --take-encoded
+it is not decoded, as by a server that only passes it on; then `size` and `rgb` stay null.
 """
 
 from __future__ import annotations
@@ -71,14 +72,14 @@ class Cameras(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]
 class Taker(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]
     """Takes what is pushed, decodes it, and counts the pictures."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, decode: bool) -> None:
         super().__init__()
+        self._decode = decode
         self.set_transport_mode(GstRtspServer.RTSPTransportMode.RECORD)
         self.set_latency(0)
-        self.set_launch(
-            "( rtph264depay name=depay0 ! h264parse ! avdec_h264 ! videoconvert ! video/x-raw,format=RGB "
-            "! fakesink name=sink sync=false signal-handoffs=true )"
-        )
+        decoder = "! avdec_h264 ! videoconvert ! video/x-raw,format=RGB" if decode else "! video/x-h264,alignment=au"
+        sink = "fakesink name=sink sync=false signal-handoffs=true"
+        self.set_launch(f"( rtph264depay name=depay0 ! h264parse {decoder} ! {sink} )")
         self.taken: list[dict[str, Any]] = []  # one entry a push
 
     def do_configure(self, media: Any) -> None:
@@ -86,12 +87,16 @@ class Taker(GstRtspServer.RTSPMediaFactory):  # type: ignore[misc]
         self.taken.append(push)
 
         def count(_sink: Any, buffer: Any, pad: Any) -> None:
+            push["pictures"] += 1
+            if self._decode:
+                look_at(buffer, pad)
+
+        def look_at(buffer: Any, pad: Any) -> None:
             form = pad.get_current_caps().get_structure(0)
             push["size"] = [form.get_value("width"), form.get_value("height")]
-            if push["pictures"] % 5 == 0:
+            if push["pictures"] % 5 == 1:
                 data = buffer.extract_dup(0, buffer.get_size())
                 push["rgb"] = [round(sum(data[i::3]) / len(data[i::3])) for i in range(3)]
-            push["pictures"] += 1
 
         media.get_element().get_by_name("sink").connect("handoff", count)
         GstRtspServer.RTSPMediaFactory.do_configure(self, media)
@@ -186,6 +191,7 @@ def main() -> int:
     parser.add_argument("--fps", type=int, default=25)
     parser.add_argument("--count-file", default="")
     parser.add_argument("--take", action="store_true", help="take a stream that is pushed to /live")
+    parser.add_argument("--take-encoded", action="store_true", help="the same, without decoding it")
     parser.add_argument("--take-orders", action="store_true", help="read lines from standard input")
     own = parser.parse_args()
 
@@ -198,7 +204,7 @@ def main() -> int:
     if own.user:
         require_password(server, cameras, own.user, own.password)
     server.get_mount_points().add_factory(MOUNT, cameras)
-    taker = Taker() if own.take else None
+    taker = Taker(decode=own.take) if own.take or own.take_encoded else None
     if taker is not None:
         server.get_mount_points().add_factory(TAKING, taker)
     if server.attach(None) == 0:

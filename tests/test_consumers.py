@@ -68,7 +68,9 @@ def endpoint(tmp_path: Path) -> Iterator[str]:
 def needs(*modules: str) -> None:
     for module in modules:
         if importlib.util.find_spec(module) is None:
-            pytest.skip(f"needs {module}: pip install -r docs/consumers/requirements.txt")
+            pytest.skip(
+                f"{module.upper()} IS NOT HERE, its reader is not run: pip install -r docs/consumers/requirements.txt"
+            )
 
 
 def printed(*command: object, cwd: Path) -> list[list[str]]:
@@ -123,7 +125,10 @@ def test_rerun_records_pictures_masks_points_and_states(endpoint: str, tmp_path:
 
 def test_node_reads_the_masks(endpoint: str, tmp_path: Path) -> None:
     if shutil.which("node") is None or not (NODE_MODULES / "zeromq").is_dir():
-        pytest.skip("needs Node.js and, in docs/consumers, `npm install zeromq`; $NODE_MODULES names another place")
+        pytest.skip(
+            "NODE.JS OR ITS zeromq IS NOT HERE, so its reader is not run: `npm install zeromq` in docs/consumers; "
+            "$NODE_MODULES names another place"
+        )
     shutil.copy(FOLDER / "reader.mjs", tmp_path)
     (tmp_path / "node_modules").symlink_to(NODE_MODULES)
     check_lines(printed("node", "reader.mjs", endpoint, 3, cwd=tmp_path), 3)

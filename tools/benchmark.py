@@ -7,6 +7,8 @@ python tools/benchmark.py fleet                            memory and CPU a came
 python tools/benchmark.py start                            time to --help and to the first mask, memory
 python tools/benchmark.py lite                             ms a frame of the lite masks on one thread
 python tools/benchmark.py web                              capture to painted in a real page, the cost of viewers
+python tools/benchmark.py push --url rtsp://HOST:8554/live  the age of masks with a pushed stream and without
+python tools/benchmark.py record                           CPU time of copying a camera into a recording
 python tools/benchmark.py tracker                          PIPS on line against the plain computation, ms a frame
 python tools/benchmark.py tracker --backend all            every point tracker, ms a new frame
 python tools/benchmark.py sharing                          what batches of several cameras cost
@@ -36,6 +38,8 @@ SUBJECTS = {  # name -> what it measures, default of --frames, default of --repe
     "start": ("time to --help and to the first mask, memory of every process", 0, 3),
     "lite": ("ms a frame of the lite masks on one thread: 1, 5 and 20 objects, against a fixed yardstick", 100, 3),
     "web": ("age of a frame when Chromium has painted it; what viewers cost, and one that stops reading", 500, 1),
+    "push": ("age of masks without and with a stream that is pushed to an RTSP server, run about", 600, 2),
+    "record": ("CPU time of copying a camera's packets into a recording", 0, 3),
     "tracker": ("PIPS on line against the plain computation; six minutes of CPU time", 0, 2),
     "sharing": ("SAM and PIPS for 1, 2 and 4 cameras at once: what a batch costs, and whether it pays", 0, 3),
     "decoder": ("SAM's encoder and mask decoder against the package's; ten minutes of CPU time", 0, 3),
@@ -63,7 +67,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
     for name, (text, frames, repeat) in SUBJECTS.items():
         p = subjects.add_parser(name, help=text, description=text, allow_abbrev=False)
         p.add_argument("--json", type=Path, metavar="OUT", help="write the table and the machine")
-        if name not in ("tracker", "decoder", "sharing", "gpu"):
+        if name not in ("tracker", "decoder", "sharing", "gpu", "record"):
             p.add_argument("--config", default="lite", metavar="NAME", help="preset to measure (default: lite)")
         if frames:
             p.add_argument("--frames", type=_count(30), default=frames, metavar="N", help=f"of a run ({frames})")
@@ -83,9 +87,15 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
             p.add_argument("--minutes", type=_above_zero, default=5.0, metavar="M", help="of the run (5)")
             p.add_argument("--source", default="demo", metavar="SOURCE", help="as of run_stream.py (demo)")
             p.add_argument("--box", metavar="X1,Y1,X2,Y2", help="the object, where the source is not the demo")
-        if name in ("pipeline", "lite"):
-            p.add_argument("--size", default="854x480", metavar="WxH", help="frame size, px (854x480)")
-        if name == "pipeline":
+        if name in ("pipeline", "lite", "push", "record"):
+            size = {"push": "640x360", "record": "1920x1080"}.get(name, "854x480")
+            p.add_argument("--size", default=size, metavar="WxH", help=f"frame size, px ({size})")
+        if name == "push":
+            p.add_argument("--url", required=True, metavar="rtsp://...", help="of a server that takes a stream")
+        if name == "record":
+            p.add_argument("--mbit", type=_above_zero, default=10.0, metavar="N", help="a second, of the camera (10)")
+            p.add_argument("--seconds", type=_above_zero, default=20.0, metavar="S", help="of each run (20)")
+        if name in ("pipeline", "push", "record"):
             p.add_argument("--fps", type=_above_zero, default=25.0, metavar="HZ", help="the fixed camera rate (25)")
         if name == "tracker":
             p.add_argument(

@@ -22,6 +22,8 @@ from stream.settings.config import Config
 log = logging.getLogger(__name__)
 
 NOMINAL_FPS = 25.0
+# Pictures that wait in the encoder are lost when the power goes: 2 instead of 9, which are two seconds of a slow feed.
+SOON = {"rc-lookahead": "1"}
 
 
 class FolderRecorder:
@@ -104,6 +106,7 @@ class PictureEncoder:
         self._converter = PictureConverter()
         self._holder = av.open(io.BytesIO(), "w", format="mp4")
         self._stream = add_h264_stream(self._holder, size, pixel_aspect, round(TICKS / NOMINAL_FPS))
+        self._stream.options |= SOON
         self._holder.start_encoding()  # else the stream holds no parameter sets that could be copied
         self.template = StreamTemplate(self._stream, NOMINAL_FPS)
         self._came: dict[int, tuple[int, int]] = {}  # tick -> when it was captured, of what is in the encoder

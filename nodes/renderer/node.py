@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from nodes.renderer.folder_recorder import FolderRecorder
     from nodes.renderer.rtsp_push.pusher import Pusher
 
+GIVES_WAY = 5  # by which a thread that draws for a push alone is nicer than the models: what it misses is passed over
 FPS_MEMORY = 0.9  # of the shown rate: a mean over about ten frames
 
 
@@ -229,4 +231,7 @@ def _make_pusher(config: Config, node: NodeContext) -> Pusher | None:
         return None
     from nodes.renderer.rtsp_push.pusher import Pusher  # what is off is not loaded
 
+    own = config.renderer
+    if not (own.window or own.record or own.save_masks or own.picture):
+        os.nice(GIVES_WAY)  # of this thread and those that it starts
     return Pusher(config.renderer.rtsp_push, node.now_s)

@@ -24,6 +24,10 @@ log = logging.getLogger(__name__)
 INDEX_ROOM = 4096  # beside what the index takes now: it is written beside the old one before that goes
 MASKS_ROOM = 256 << 10  # what the masks of the segment under way may grow by between two looks
 
+# at the disk: others may write to it while segments give way. No more, since some disks show late that they are gone,
+# and then every look would have further ones deleted.
+LOOKS = 2
+
 
 class NoRoomError(OSError):
     """The limits leave no room, and nothing is left that could be deleted."""
@@ -136,15 +140,17 @@ class RecordingFolder:
         """Delete what the limits ask for, so that `needed_bytes` can be written; NoRoomError where that won't do."""
         needed_bytes += INDEX_ROOM + MASKS_ROOM if self._limits.max_bytes or self._limits.keep_free_bytes else 0
         self._look_at_newest_masks()
-        segments = [s for s in self._segments if s.name not in self._stuck]
-        for segment in to_delete(segments, self._limits, self.disk(), needed_bytes, self._unix_ns()):
-            self._delete(segment)
-        disk = self.disk()
-        if not has_room(self._limits, disk, needed_bytes):
-            raise NoRoomError(
-                f"no room: the recordings take {disk.used_bytes >> 20} MB, {disk.free_bytes >> 20} MB are free, and no "
-                "older segment is left to delete"
-            )
+        for _ in range(LOOKS):
+            segments = [s for s in self._segments if s.name not in self._stuck]
+            for segment in to_delete(segments, self._limits, self.disk(), needed_bytes, self._unix_ns()):
+                self._delete(segment)
+            disk = self.disk()
+            if has_room(self._limits, disk, needed_bytes):
+                return
+        raise NoRoomError(
+            f"no room: the recordings take {disk.used_bytes >> 20} MB, {disk.free_bytes >> 20} MB are free, and no "
+            "older segment is left to delete"
+        )
 
     def disk(self) -> Disk:
         """What the folder takes, and what its disk has."""

@@ -7,17 +7,16 @@ process hangs, in `lifecycle.py`. What the nodes of a camera need is in `fleet/`
 from __future__ import annotations
 
 import logging
+import os
 import signal
 import time
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stream.console.start_checks import check_camera
 from stream.errors import StreamError
 from stream.messages import Prompt
 from stream.runtime import StopFlag
-from stream.service.notify import Notifier, find_notifier
-from stream.service.service_state import ServiceState
 from stream.settings.addresses import connectable
 from stream.settings.config import Config
 from stream.supervision.actions import Outbox, SendReply
@@ -30,6 +29,10 @@ from stream.supervision.fleet.membership import Membership
 from stream.supervision.launching import RunNode
 from stream.supervision.lifecycle import end
 from stream.supervision.requests.run_call import ServedRun
+
+if TYPE_CHECKING:
+    from stream.service.notify import Notifier
+    from stream.service.service_state import ServiceState
 
 log = logging.getLogger(__name__)
 
@@ -73,7 +76,7 @@ class Supervisor:
         self._clock = clock
         self._stopping = StopFlag()
         self._notifier = notifier
-        self._service = ServiceState(watchdog=notifier is not None and notifier.watchdog_s is not None)
+        self._service = _make_service_state(notifier)
         self._announce_at_s = 0.0
         self._bound = ""  # where masks are published, as tools were told
 
@@ -151,7 +154,7 @@ class Supervisor:
 
     def _tell_service(self, now_s: float) -> None:
         """Tell systemd how the run is."""
-        if self._notifier is None:
+        if self._notifier is None or self._service is None:
             return
         if words := self._service.update([c.service_signs() for c in self.cameras.cameras.values()], now_s):
             self._notifier.tell(words)
@@ -207,7 +210,7 @@ def make_supervisor(
 
     `read_again` reads the config anew, for `reload`.
     """
-    notifier = find_notifier()  # before a process inherits what leads to it
+    notifier = _find_notifier()  # before a process inherits what leads to it
     connections = HostConnections(config) if config.graph.host else Connections(config)
     clients = RunClients(connections)
     maker = GroupMaker(connections, clients, run_node, dashboard.write_line)
@@ -220,3 +223,21 @@ def make_supervisor(
         connections.close()
         cameras.close()
         raise
+
+
+def _find_notifier() -> Notifier | None:
+    """Systemd, where that has started us."""
+    if "NOTIFY_SOCKET" not in os.environ:
+        return None
+    from stream.service.notify import find_notifier  # what is off is not loaded
+
+    return find_notifier()
+
+
+def _make_service_state(notifier: Notifier | None) -> ServiceState | None:
+    """What decides what systemd is told, where somebody is to be told."""
+    if notifier is None:
+        return None
+    from stream.service.service_state import ServiceState  # what is off is not loaded
+
+    return ServiceState(watchdog=notifier.watchdog_s is not None)

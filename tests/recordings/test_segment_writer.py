@@ -119,6 +119,17 @@ def test_a_disk_that_runs_full_pauses_the_recording_and_it_goes_on_when_there_is
     assert len(recording.videos()) > len(left)
 
 
+def test_more_gives_way_for_what_others_write_while_room_is_made(tmp_path):
+    recording = Recording(tmp_path, Limits(keep_free_bytes=100_000_000))
+    recording.run(40)
+    before = len(recording.videos())
+    looks = iter([90_000_000, 99_000_000])  # before anything has given way, and when it has, after a write of others
+    recording.folder._free_bytes = lambda _: next(looks, PLENTY)
+    recording.run(4)
+    assert recording.writer.error == ""
+    assert before > len(recording.videos()) > 0
+
+
 def test_an_error_of_the_disk_itself_leaves_what_is_whole(tmp_path, monkeypatch):
     recording = Recording(tmp_path)
     recording.run(3)

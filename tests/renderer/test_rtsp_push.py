@@ -13,7 +13,7 @@ from rtsp_fixture import start_rtsp_server
 from running import LOOP, reserved_port, until
 
 import nodes.renderer.rtsp_push.pusher as pusher_module
-from nodes.renderer.node import make_stage
+from nodes.renderer.node import GIVES_WAY, make_stage
 from nodes.renderer.rtsp_push.pictures import Picture
 from nodes.renderer.rtsp_push.pusher import Pusher
 from stream.commands import Start
@@ -86,6 +86,7 @@ def test_what_is_pushed_arrives_and_another_size_begins_another_stream(feed, ser
     assert pusher.passed_over > 0  # it was offered more than there was time for
     assert (pusher.connected, pusher.error) == (True, "")
     process = pusher._process
+    assert os.getpriority(os.PRIO_PROCESS, process.pid) == 19  # the models go first
     with open(f"/proc/{process.pid}/cmdline", "rb") as file:
         assert b"rtsp://" not in file.read()  # an address may hold a password
     os.kill(process.pid, signal.SIGSTOP)  # it can't say goodbye
@@ -141,11 +142,22 @@ def processes_that_push(port):
         return [line for line in table if f":{port:04X} 01" in line]
 
 
+@pytest.mark.parametrize(("more", "steps"), [({}, [GIVES_WAY]), ({"window": True}, []), ({"record": "a.mp4"}, [])])
+def test_who_draws_for_a_push_alone_lets_the_models_go_first(monkeypatch, more, steps):
+    nicer = []
+    monkeypatch.setattr("nodes.renderer.node.os.nice", nicer.append)
+    monkeypatch.setattr("nodes.renderer.node.Window", lambda *_: None)
+    own = Renderer(rtsp_push="rtsp://127.0.0.1:1/live", **more)
+    make_stage(Config(capture=Capture(source="rtsp://camera/1"), renderer=own), InMemoryNode()).close()
+    assert nicer == steps
+
+
 @pytest.mark.parametrize("overlay", [True, False])
 def test_the_renderer_pushes_scenes_with_their_masks_or_without(monkeypatch, overlay):
     offered = []
     monkeypatch.setattr(Pusher, "_run", lambda _: None)
     monkeypatch.setattr(Pusher, "offer", lambda _, picture: offered.append(picture))
+    monkeypatch.setattr("nodes.renderer.node.os.nice", lambda _: None)
     config = Config(
         capture=Capture(source="rtsp://camera/1"),
         renderer=Renderer(rtsp_push="rtsp://127.0.0.1:1/live", push_overlay=overlay),

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from rtsp_fixture import start_rtsp_server
 
 from tools import benchmark
 from tools.bench.rows import Row, row
@@ -49,6 +50,25 @@ def test_a_soak_tells_a_process_that_grows_from_one_that_does_not() -> None:
     leak = grown(0.01)
     assert (leak["mb_in_10_minutes"], leak["met"], leak["descriptors"]) == (pytest.approx(6), "no", "30 to 30")
     assert grown(0)["met"] == "yes"  # what it let go of while it warmed up does not count
+
+
+def test_record_measures_what_copying_a_camera_costs(tmp_path: Path) -> None:
+    tiny = ("--seconds", "1", "--repeat", "1", "--size", "256x144", "--mbit", "0.5")
+    values = {r["measure"]: r["value"] for r in measured(tmp_path, "record", *tiny)["rows"]}
+    assert values["segments"] == 1
+    assert values["reading and recording"] == pytest.approx(values["reading alone"] + values["recording"], abs=0.1)
+
+
+@pytest.mark.slow
+@pytest.mark.rtsp
+def test_push_compares_the_age_of_masks_without_and_with_a_push(tmp_path: Path) -> None:
+    with start_rtsp_server(take=True) as server:
+        tiny = ("--url", server.push_url, "--frames", "200", "--repeat", "1", "--size", "160x96", "--fps", "20")
+        rows = measured(tmp_path, "push", *tiny)["rows"]
+    values = {(r["part"], r["measure"]): r["value"] for r in rows}
+    assert values["without", "age p50"] <= values["without", "age p95"]
+    assert values["with", "pushed"] > 0
+    assert values["with", "CPU of its process"] > 0
 
 
 def test_fleet_measures_memory_cpu_rate_and_age_a_camera(tmp_path: Path) -> None:

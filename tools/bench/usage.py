@@ -66,6 +66,19 @@ def pss_mb(pid: int) -> float:
     return next(int(line.split()[1]) for line in lines if line.startswith("Pss:")) / 1024
 
 
+def cpu_below(pid: int, word: str) -> float:
+    """CPU time of the processes below `pid` that have `word` on their command line, s."""
+    total = 0.0
+    for child in _children(pid):
+        total += cpu_below(child, word)
+        try:
+            words = Path(f"/proc/{child}/cmdline").read_text().split("\0")
+            total += usage(child).cpu_s if word in words else 0.0
+        except OSError:
+            continue
+    return total
+
+
 def _children(pid: int) -> Iterator[int]:
     for path in Path("/proc").iterdir():
         try:

@@ -7,11 +7,20 @@ import json
 from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
-from tools.doctor import feeds, machine, places
+from tools.doctor import feeds, machine, outputs, places
 from tools.doctor.findings import Finding, look, ok
 
 if TYPE_CHECKING:
     from stream.settings.config import Config
+
+KEYS = {  # argument -> config key
+    "source": "capture.source",
+    "state": "supervisor.state",
+    "record": "renderer.record",
+    "mqtt": "mqtt.url",
+    "webhook": "webhooks.urls",
+    "rtsp_push": "renderer.rtsp_push",
+}
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -20,6 +29,9 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--source", metavar="SOURCE", help="as of run_stream.py")
     parser.add_argument("--state", metavar="DIR", help="as of run_stream.py")
     parser.add_argument("--record", metavar="FILE.mp4", help="as of run_stream.py")
+    parser.add_argument("--mqtt", metavar="URL", help="as of run_stream.py")
+    parser.add_argument("--webhook", action="append", metavar="URL", help="as of run_stream.py")
+    parser.add_argument("--rtsp-push", metavar="URL", help="as of run_stream.py")
     parser.add_argument("--set", action="append", default=[], metavar="a.b=c", help="lay a value over the config")
     parser.add_argument("--no-camera", action="store_true", help="don't connect to the cameras")
     parser.add_argument("--json", action="store_true", help="findings as JSON")
@@ -66,6 +78,9 @@ def _examine_config(config: Config, arguments: argparse.Namespace) -> list[Findi
         ("state", lambda: places.state(config)),
         ("weights", lambda: feeds.weights(config)),
         ("devices", lambda: feeds.devices(config)),
+        ("mqtt", lambda: outputs.mqtt(config)),
+        ("webhooks", lambda: outputs.webhooks(config)),
+        ("push", lambda: outputs.pushes(config)),
     ]
     if not arguments.no_camera:
         checks.append(("camera", lambda: feeds.cameras(config)))
@@ -76,8 +91,8 @@ def _load(arguments: argparse.Namespace) -> Config:
     from stream.settings.presets import load, parse_override
 
     overrides = dict(parse_override(text) for text in arguments.set)
-    keys = {"source": "capture.source", "state": "supervisor.state", "record": "renderer.record"}
-    overrides |= {key: getattr(arguments, name) for name, key in keys.items() if getattr(arguments, name) is not None}
+    given = {key: getattr(arguments, name) for name, key in KEYS.items()}
+    overrides |= {key: value for key, value in given.items() if value is not None}
     return load(arguments.config, overrides)
 
 

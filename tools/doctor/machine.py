@@ -46,6 +46,8 @@ def requirement_files(config: Config | None) -> list[str]:
     files = ["requirements-lite.txt"]
     if config.web.endpoint:
         files.append("requirements-web.txt")
+    if config.mqtt.url:
+        files.append("requirements-mqtt.txt")
     for own in camera_configs(config).values():
         if POINT_BACKENDS[own.tracker.backend].weights:
             files.append(POINT_BACKENDS[own.tracker.backend].requirements)

@@ -18,8 +18,8 @@ if TYPE_CHECKING:
 
 LITTLE_BYTES = 200 << 20  # that logs and journals should find free
 MB = 1_000_000
-# a user and a password that are written out: in no comment, and by no ${NAME}
-_PASSWORD = re.compile(r"^[^#]*://[^\s/:@$]*:(?!\$\{)[^\s@]+@")
+# a user and a password that are written out, or a secret: in no comment, and by no ${NAME}
+_PASSWORD = re.compile(r"""^[^#]*(?:://[^\s/:@$]*:(?!\$\{)[^\s@]+@|\bsecret["']?:\s*["']?(?!\$\{)[^\s"'#,}])""")
 
 
 def run_folder() -> Iterator[Finding]:

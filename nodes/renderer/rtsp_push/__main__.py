@@ -19,6 +19,9 @@ from nodes.renderer.rtsp_push.pictures import CONNECTED, FAILED, PUSHED, READY, 
 from nodes.renderer.rtsp_push.rtsp_stream import RtspStream
 
 PR_SET_PDEATHSIG = 1  # of prctl(2)
+# The models go first where cores are short: a picture that is not pushed is one that was passed over. This counts once
+# there is a connection: to start takes half a second of CPU time, and the renderer waits only so long for it.
+NICE = 19
 
 
 def main(source: io.BufferedReader, answers: BinaryIO) -> None:
@@ -37,6 +40,7 @@ def main(source: io.BufferedReader, answers: BinaryIO) -> None:
             if not connected:
                 connected = True
                 say(CONNECTED)
+                os.nice(NICE)
             say(PUSHED)
             say(READY)
         stream.close()

@@ -6,12 +6,11 @@ import logging
 import time
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from stream.commands import PublishStatus
 from stream.messages import Prompt
 from stream.reports import Answer, Bound, Done, Found, Health, Opened, Report
-from stream.service.service_state import CameraSigns
 from stream.settings.config import Config
 from stream.supervision.actions import EndRun, Outbox, SaveJournal, SendCommand, SendReply
 from stream.supervision.condition import Condition, Signs, read_signs
@@ -24,6 +23,9 @@ from stream.supervision.run_summary import describe, describe_failure, measure_s
 from stream.supervision.session import Session
 from stream.topology import Graph
 from stream.transport.wire import to_json
+
+if TYPE_CHECKING:
+    from stream.service.service_state import CameraSigns
 
 log = logging.getLogger(__name__)
 
@@ -137,6 +139,8 @@ class CameraRun(NodeGroup):
 
     def service_signs(self) -> CameraSigns:
         """How the camera is, for what watches the service."""
+        from stream.service.service_state import CameraSigns  # what is off is not loaded
+
         now_s = self._clock()
         signs = self._signs(now_s)
         self._condition.judge(signs, now_s)

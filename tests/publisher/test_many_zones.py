@@ -1,0 +1,68 @@
+"""Events of `lite` on the drawn scene against its truth for many zones (`make slow`; with -s: how many agree)."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from publisher.test_zone_events import told_by, truth_masks
+
+from nodes.capture.scene import DemoScene
+from nodes.publisher.zones.zone_events import ZoneEvents
+from stream.settings.presets import load
+from stream.settings.zones import Polygon, Zones
+from tools.evaluation.in_process import InProcessGraph
+
+pytestmark = pytest.mark.slow
+
+RECTANGLES = 60
+SMALLEST = 0.2  # of the frame's width and height
+LATE_FRAMES = 2
+OPEN_SHARE, OPEN_FRAMES = 0.6, 15  # an object in the open: so much of it in sight, for so many frames before and after
+LEAST_AGREEING = 0.98  # in the open
+
+
+@pytest.fixture(scope="module")
+def both():
+    """Masks of each frame: the truth's and those of lite."""
+    scene, graph = DemoScene(), InProcessGraph(load("lite"))
+    true_masks, lite_masks = [], []
+    for i in range(scene.frames):
+        rgb, truth = scene.draw(i)
+        true_masks.append(truth_masks(truth, i))
+        lite_masks += graph.step(rgb, scene.prompts() if i == 0 else ())
+    return true_masks, lite_masks + graph.finish()
+
+
+def rectangles():
+    rng = np.random.default_rng(11)
+    while True:
+        (left, right), (top, bottom) = np.sort(rng.uniform(0, 1, (2, 2)))
+        if min(right - left, bottom - top) >= SMALLEST:
+            yield (left, top), (right, top), (right, bottom), (left, bottom)
+
+
+@pytest.mark.parametrize("inside", ["share", "foot", "any"])
+def test_events_of_objects_in_the_open_are_those_of_the_truth_whatever_the_zone(both, inside):
+    true_masks, _ = both
+    areas = np.array([[o.area for o in masks.objects] for masks in true_masks], float)
+    share = areas / areas.max(axis=0)
+    counts = {"all": [0, 0], "in the open": [0, 0]}  # events of the truth, those that lite has, too
+    more = 0  # events of lite that the truth has not
+    places = rectangles()
+    for _ in range(RECTANGLES):
+        zones = Zones(polygons={"zone": Polygon(points=next(places), inside=inside)})
+        wanted, left = (told_by(ZoneEvents(zones), masks) for masks in both)
+        for event in wanted:
+            frame, _, object_id, _ = event
+            match = next((t for t in left if t[1:] == event[1:] and abs(t[0] - frame) <= LATE_FRAMES), None)
+            if match is not None:
+                left.remove(match)
+            seen = share[max(0, frame - OPEN_FRAMES) : frame + OPEN_FRAMES + 1, object_id - 1]
+            for key in ("all", "in the open") if seen.min() > OPEN_SHARE else ("all",):
+                counts[key][0] += 1
+                counts[key][1] += match is not None
+        more += len(left)
+    print(f"{inside}: {counts}, {more} more")
+    wanted_count, agreeing = counts["in the open"]
+    assert wanted_count > 100
+    assert agreeing >= LEAST_AGREEING * wanted_count
