@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import structs
 
 from stream.errors import ConfigError, ControlError, StreamError
-from stream.settings.cameras import camera_configs, check_paths, make_camera
+from stream.settings.cameras import camera_configs, check_paths, make_camera, refuse_files
 from stream.settings.config import Config, FleetConfig
 from stream.settings.presets import build_one, plain
 from stream.supervision.fleet.camera_run import CameraRun
@@ -124,6 +124,7 @@ class Membership:
             raise ControlError("busy", f"camera {name!r} is still being removed; try again")
         self._check_room()
         with _refused_as_bad_config():
+            refuse_files(name, self._cameras.config, overlay or {})
             config = self._wanted.with_added(name, overlay)
             self._check(config.cameras[name])
             self._cameras.start_camera(config.cameras[name])

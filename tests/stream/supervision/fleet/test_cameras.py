@@ -46,6 +46,25 @@ def test_masks_are_published_where_the_proxy_says(fleet):
     assert fleet.cameras.bound == "tcp://127.0.0.1:5000"
 
 
+def test_a_proxy_that_is_restarted_binds_the_port_that_the_system_chose_before():
+    fleet = Fleet(*NAMES, publisher={"endpoint": "tcp://127.0.0.1:0"})
+    assert fleet.running("proxy").config.publisher.endpoint == "tcp://127.0.0.1:0"
+    fleet.maker.sockets[""].reports.append(Bound(node="proxy", pid=1, endpoint="tcp://127.0.0.1:5000"))
+    fleet.rounds(1)
+    fleet.running("proxy").code = -signal.SIGKILL
+    fleet.rounds(1)
+    assert fleet.running("proxy").config.publisher.endpoint == "tcp://127.0.0.1:5000"
+    assert fleet.membership.reload() == {"added": [], "removed": [], "restarted": {}}
+
+
+def test_the_death_of_a_process_is_one_restart_whatever_runs_in_it(fleet):
+    fleet.running("hall").code = -signal.SIGKILL
+    fleet.rounds()
+    summary = fleet.cameras.summary()
+    assert summary["totals"]["restarts"] == 1
+    assert {name: camera["restarts"] for name, camera in summary["cameras"].items()} == {"door": 0, "hall": 1}
+
+
 def test_a_process_that_dies_is_restarted_and_its_camera_is_named(fleet, caplog):
     fleet.running("hall").code = -signal.SIGKILL
     fleet.rounds()
