@@ -17,7 +17,7 @@ from msgspec import structs
 from stream.errors import NodeError, StreamError
 from stream.reports import Failure, Health, Hello, Report
 from stream.settings.addresses import connectable
-from stream.settings.config import Config
+from stream.settings.config import Config, FleetConfig
 from stream.supervision.fleet.node_sockets import NodeSockets
 from stream.supervision.lifecycle import Exit, Running, SupervisedNode, SupervisedProcess
 from stream.topology import Graph
@@ -52,7 +52,11 @@ def with_port_bound(config: C, bound: str) -> C:
     """The config with the port that the system has chosen before: whoever reads masks goes on reading there."""
     if not bound or connectable(config.publisher.endpoint):
         return config
-    return structs.replace(config, publisher=structs.replace(config.publisher, endpoint=bound))
+    config = structs.replace(config, publisher=structs.replace(config.publisher, endpoint=bound))
+    if isinstance(config, FleetConfig):  # its cameras repeat what is one for all
+        cameras = {name: with_port_bound(own, bound) for name, own in config.cameras.items()}
+        config = structs.replace(config, cameras=cameras)
+    return config
 
 
 class NodeGroup:

@@ -8,6 +8,7 @@ from fleet_fakes import Fleet
 
 from stream.commands import PublishStatus, SetCameras, Start, Stop
 from stream.reports import Bound, Done, Failure, Hello
+from stream.settings.presets import build, plain
 
 NAMES = ("door", "hall")
 
@@ -53,7 +54,9 @@ def test_a_proxy_that_is_restarted_binds_the_port_that_the_system_chose_before()
     fleet.rounds(1)
     fleet.running("proxy").code = -signal.SIGKILL
     fleet.rounds(1)
-    assert fleet.running("proxy").config.publisher.endpoint == "tcp://127.0.0.1:5000"
+    restarted_with = fleet.running("proxy").config
+    assert restarted_with.publisher.endpoint == "tcp://127.0.0.1:5000"
+    assert build(plain(restarted_with)) == restarted_with  # as a process reads it
     assert fleet.membership.reload() == {"added": [], "removed": [], "restarted": {}}
 
 
