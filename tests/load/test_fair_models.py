@@ -23,7 +23,7 @@ from stream.scheduling.shared_models import SharedModels
 
 CAMERAS, FASTER, MANY = 7, 6, 20  # equal ones; the hog has 6 times their rate, and 20 objects
 DEMAND = 0.6  # of what the models can do: what the equal ones ask for together
-HORIZON, FRAMES = 4, 20  # of a window; of each equal camera
+HORIZON, FRAMES = 4, 12  # of a window; of each equal camera
 BUDGET = 2.0  # periods: what an answer is good for
 RATE, JAIN = 0.9, 0.95
 OBJECTS = [([(10.0 + 4 * i, 12.0 + 2 * i, 1)], None, None) for i in range(MANY)]
