@@ -227,9 +227,8 @@ def _closing_lines(summary: dict[str, Any], *, failed: bool) -> list[str]:
         lines.append(f"mean IoU   {summary['truth']['mean_iou']:.3f} with the truth of the demo scene")
     if summary["reconnects"]:
         lines.append(f"reconnects {summary['reconnects']}")
-    restarts = sum(n["restarts"] for n in summary["nodes"].values())
-    if restarts:
-        lines.append(f"restarts   {restarts}")
+    if summary["restarts"]:
+        lines.append(f"restarts   {summary['restarts']}")
     names = {"record": "video", "picture": "picture", "save_masks": "masks"}
     lines += [f"{names[key]:10} {_sink_line(state, written.get(key))}" for key, state in sinks.items()]
     return lines

@@ -84,7 +84,8 @@ class Fleet:
             raise self.read
         return self.read
 
-    def check(self, config):
+    def check(self, config, where):
+        assert where == f"cameras.{config.capture.camera}: "
         self.checked.append(config.capture.camera)
 
     def rounds(self, count=3):

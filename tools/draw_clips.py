@@ -21,10 +21,11 @@ import numpy as np
 
 from nodes.renderer.sinks import label_png
 from stream.arrays import Array
-from stream.errors import ConfigError, StreamError
+from stream.errors import ConfigError
 from stream.settings.config import parse_size
 from tools.clips.clip import draw_clip
 from tools.fitting.roll_outs import FIRST_UNSEEN_SEED, MIN_START_PX
+from tools.report_command import exit_code_of
 
 QUALITY = 95  # of the JPEG files: the clips have been through a codec already
 
@@ -59,7 +60,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--jobs", type=int, default=2, metavar="N", help="processes (2)")
     options = parser.parse_args(argv)
-    try:
+
+    def act() -> int:
         if min(options.clips, options.frames, options.jobs) < 1 or options.seed < 0:
             raise ConfigError("--clips, --frames and --jobs must be 1 or more, --seed 0 or more")
         size, seeds = parse_size(options.size), range(options.seed, options.seed + options.clips)
@@ -67,13 +69,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         with ProcessPoolExecutor(options.jobs) as pool:
             for seed, objects in zip(seeds, pool.map(task, seeds), strict=True):
                 print(f"drawn-{seed}: {objects} objects" if objects else f"seed {seed}: nothing to follow, left out")
-    except StreamError as error:
-        print(f"draw_clips: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"draw_clips: error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return 0
+
+    return exit_code_of("draw_clips", act)
 
 
 if __name__ == "__main__":

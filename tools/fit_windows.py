@@ -32,7 +32,8 @@ for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "N
 os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, sums on a GPU differ from run to run
 
 from nodes.decoder.lite import kernels  # noqa: F401 E402  compiled here once, not by each process
-from stream.errors import ConfigError, StreamError  # noqa: E402
+from stream.errors import ConfigError  # noqa: E402
+from tools.report_command import exit_code_of  # noqa: E402
 
 SHARED_MEMORY, ROOM = Path("/dev/shm"), 30e9  # bytes that windows and clips of the full size may take
 
@@ -100,7 +101,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--scratch", type=Path, metavar="DIR", help="for clips and windows, up to 20 GB (memory, /tmp)")
     options = parser.parse_args(argv)
-    try:
+
+    def act() -> int:
         if options.jobs < 1 or min(options.seeds) < 0 or options.deadline_s <= 0:
             raise ConfigError("--jobs must be 1 or more, --seeds 0 or more, --deadline-s above 0")
         if len(set(options.seeds)) < len(options.seeds):
@@ -108,13 +110,9 @@ def main(argv: Sequence[str] | None = None) -> int:
         options.out.mkdir(parents=True, exist_ok=True)
         with (options.out / "log.txt").open("w") as log, redirect_stdout(Tee(log, sys.stdout)):
             run(options)
-    except StreamError as error:
-        print(f"fit_windows: error: {error}", file=sys.stderr)
-        return error.exit_code
-    except OSError as error:
-        print(f"fit_windows: error: {error}", file=sys.stderr)
-        return 1
-    return 0
+        return 0
+
+    return exit_code_of("fit_windows", act)
 
 
 if __name__ == "__main__":

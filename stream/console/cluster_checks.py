@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import importlib.metadata
 import importlib.util
+import re
 
 from stream.errors import ConfigError
 from stream.settings.cameras import camera_configs
 from stream.settings.config import Config, FleetConfig
 
 OLDEST_RAY = (2, 54)
+HEAD = re.compile(r"(\[[0-9A-Fa-f:.]+\]|[A-Za-z0-9._-]+):\d{1,5}")
 
 
 def check_cluster(config: Config) -> None:
@@ -23,6 +25,8 @@ def check_cluster(config: Config) -> None:
         raise ConfigError(
             f"graph.processes is {graph.processes}; with graph.engine ray each camera has one: take camera"
         )
+    if graph.cluster != "auto" and not HEAD.fullmatch(graph.cluster):
+        raise ConfigError(f"graph.cluster is {graph.cluster!r}; needs HOST:PORT of the cluster's head, or auto")
     if config.supervisor.threads:
         raise ConfigError("--threads keeps all nodes in one process; graph.engine ray needs processes")
     for name, own in camera_configs(config).items():

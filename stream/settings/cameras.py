@@ -36,6 +36,7 @@ WRITTEN = (  # paths that two cameras would spoil for each other
     ("renderer", "picture"),
     ("renderer", "rtsp_push"),
 )
+FILES = (*(key for key in WRITTEN if key != ("renderer", "rtsp_push")), ("renderer", "snapshots"))
 
 Build = Callable[[dict[str, Any]], Config]
 
@@ -116,6 +117,17 @@ def _check_overlay(name: str, below: Mapping[str, Any], overlay: dict[str, Any])
         raise ConfigError(f"cameras.{name}.capture.camera is {called!r}; the camera is called {name}: leave it out")
 
 
+def refuse_files(name: str, config: Config, overlay: dict[str, Any]) -> None:
+    """Refuse the overlay of a request that says where files are written: whoever may ask need not own the disk."""
+    for section, key in FILES:
+        keys = overlay.get(section)
+        if isinstance(keys, dict) and key in keys and keys[key] != getattr(getattr(config, section), key):
+            raise ConfigError(
+                f"cameras.{name}.{section}.{key}: a request can't say where files are written; set {section}.{key} in "
+                "the config, beside `cameras` with {camera} in it, or for this camera, and `reload`"
+            )
+
+
 def _is_same(below: Mapping[str, Any], section: str, key: str, value: Any) -> bool:
     """Whether a camera only repeats what is set for all: a config that was written out whole."""
     keys = below.get(section)
@@ -124,7 +136,7 @@ def _is_same(below: Mapping[str, Any], section: str, key: str, value: Any) -> bo
 
 def _with_own_paths(config: Config) -> Config:
     """The config with the camera's name for `{camera}` in what it writes."""
-    for section, key in (*WRITTEN, ("renderer", "snapshots")):
+    for section, key in (*FILES, ("renderer", "rtsp_push")):
         own = getattr(config, section)
         path = str(getattr(own, key)).replace("{camera}", config.capture.camera)
         config = structs.replace(config, **{section: structs.replace(own, **{key: path})})

@@ -125,7 +125,7 @@ def camera_table(title: str, status: dict[str, Any]) -> Any:
             f"{recent['latency_ms']['p50']:.0f}",
             f"{recent['latency_ms']['p95']:.0f}",
             f"{sum(memory.values()):.0f}",
-            str(max((n["restarts"] for n in nodes), default=0)),
+            str(own["restarts"]),
             Text(", ".join(f"{_name(o)} {o['state']}" for o in own["objects"]) or "none"),
         )
     return Group(head, cameras, Text("Ctrl-C stops; tools/ctl.py --camera NAME adds and removes objects", "dim"))

@@ -84,6 +84,7 @@ class Exit:
 
     code: int  # below 0 for a signal
     error: StreamError | None = None  # that a thread ended with; a process reports its own
+    of_several: bool = False  # other cameras' nodes have ended with it, and their groups count it, too
 
 
 class SupervisedProcess:
@@ -96,6 +97,7 @@ class SupervisedProcess:
         self.nodes = nodes
         self.running: Running | None = None
         self.policy = RestartPolicy(config.supervisor.max_restarts, config.supervisor.restart_window_s)
+        self.restarted_with_others = 0  # of its restarts: those that groups of other cameras count, too
         self.restarting = False  # it was stopped in order to be started again
         self._limits = config.supervisor
         self._reports_here = config.graph.host  # else its reports go to the host that we lend the nodes to
@@ -133,7 +135,7 @@ class SupervisedProcess:
             return None
         code = self.running.exit_code()
         if code is not None:
-            ended = Exit(code, self.running.error)
+            ended = Exit(code, self.running.error, isinstance(self.running, DeviceMember) and self.running.all_ended)
             self.running.close()
             self.running = None
             return ended
@@ -150,6 +152,12 @@ class SupervisedProcess:
             self.running.kill()
         return None
 
+    def may_restart(self, ended: Exit, now_s: float) -> bool:
+        """Count one more restart, unless that is more than the limit."""
+        allowed = self.policy.allows(now_s)
+        self.restarted_with_others += allowed and ended.of_several
+        return allowed
+
     def fault(self, now_s: float) -> str:
         """Which of the nodes hangs, and how: silent, or inside one step, for too long; empty where all is well."""
         loaded = all(node.loaded for node in self.nodes)  # while one loads, the others may have to wait for it
@@ -162,6 +170,15 @@ class SupervisedProcess:
             if stuck_s > self._limits.step_timeout_s:
                 return f"{node.name} has been inside one step for {stuck_s:.0f} s"
         return ""
+
+
+def count_restarts(processes: Iterable[SupervisedProcess]) -> int:
+    """How often they were restarted; that of a device, which each of its cameras counts, once."""
+    alone, of_devices = 0, dict[str, int]()
+    for process in processes:
+        alone += process.policy.total - process.restarted_with_others
+        of_devices[process.name] = max(of_devices.get(process.name, 0), process.restarted_with_others)
+    return alone + sum(of_devices.values())
 
 
 def end(processes: Iterable[SupervisedProcess], timeout_s: float, wait: Callable[[], None]) -> list[StreamError]:

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import os
 import resource
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 from types import MappingProxyType
 from typing import Any
 
 from stream.errors import StreamError
 from stream.reports import SinkState
 from stream.supervision.condition import REPEATED_S, Condition, Signs
-from stream.supervision.lifecycle import SupervisedNode, SupervisedProcess
+from stream.supervision.lifecycle import SupervisedNode, SupervisedProcess, count_restarts
 from stream.supervision.session import Session
 
 SINKS = ("record", "picture", "save_masks")  # keys of the renderer's config
@@ -29,7 +29,7 @@ BUDGET = ("frame_ms", "encode_ms", "refinement_passes")  # what a frame may cost
 def summarise(
     session: Session,
     nodes: Mapping[str, SupervisedNode],
-    processes: Iterable[SupervisedProcess],
+    processes: Sequence[SupervisedProcess],
     *,
     malformed: Mapping[str, int],
     refused: Mapping[str, int] = MappingProxyType({}),
@@ -54,6 +54,7 @@ def summarise(
         "scenes_published": int(publisher.get("scenes", 0)),
         "latency_ms": {q: round(gauges["publisher"].get(f"latency_{q}", 0.0), 2) for q in ("p50", "p95", "p99")},
         "nodes": node_entries(nodes, processes, now_s),
+        "restarts": count_restarts(processes),
         "reconnects": int(capture.get("reconnects", 0)),
         "sessions": int(gauges["capture"].get("session", 0)) + 1 if session.opened else 0,
         "objects": session.registry.list_objects(),

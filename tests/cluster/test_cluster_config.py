@@ -38,6 +38,7 @@ def fleet(graph=None, placement=None, **sections):
     ("sections", "message"),
     [
         ({"graph": {"processes": "device"}}, "graph.processes is device; with graph.engine ray each camera has one"),
+        ({"graph": {"cluster": "head"}}, "graph.cluster is 'head'; needs HOST:PORT of the cluster's head, or auto"),
         ({"supervisor": {"threads": True}}, "--threads keeps all nodes in one process"),
         ({"renderer": {"window": True}}, "cameras.door.renderer.window: a camera on another host has no window here"),
         (

@@ -61,8 +61,9 @@ def test_a_summary_can_not_be_written_to_a_folder_or_into_one_that_is_not_there(
 SUMMARY = {
     "frames": {"captured": 10, "passed_over": 1, "decoded": 9},
     "latency_ms": {"p50": 12.0, "p95": 20.0},
-    "nodes": {"decoder": {"rate_hz": 25.0, "restarts": 2}},
+    "nodes": {"decoder": {"rate_hz": 25.0}},
     "reconnects": 3,
+    "restarts": 1,
     "truth": {"mean_iou": 0.9},
 }
 
@@ -76,7 +77,7 @@ def test_the_last_lines_say_what_was_done_and_the_file_holds_all_of_it(tmp_path,
         "25.0 frames/s",
         "p95 20.0 ms",
         "reconnects 3",
-        "restarts   2",
+        "restarts   1",
     ):
         assert line in printed
 

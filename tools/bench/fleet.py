@@ -15,10 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from stream.errors import ConfigError, StreamError, nearest
-from stream.transport.service_sockets import RequestClient
-from stream.transport.wire import from_json, to_json
 from tools.bench.rows import Row
-from tools.bench.run import COMMAND
+from tools.bench.run import COMMAND, ask
 from tools.bench.usage import pids_of_graph, pss_mb, usage
 
 SIZE = "640x360"
@@ -41,16 +39,7 @@ class FleetRun:
 
     def ask(self, method: str, **params: Any) -> dict[str, Any]:
         """The result of a request; an error's code under `error`."""
-        client = RequestClient(self.control)
-        try:
-            client.send(to_json({"id": 1, "method": method, "params": params}))
-            body = client.recv(10_000)
-        finally:
-            client.close()
-        if body is None:
-            return {"error": "timeout"}
-        reply: dict[str, Any] = from_json(body)
-        return {"error": reply["error"]["code"]} if "error" in reply else reply["result"]
+        return ask(self.control, method, **params)
 
     def follow(self, camera: str, box: list[float]) -> None:
         """Follow what is in the box, as soon as the camera has frames."""

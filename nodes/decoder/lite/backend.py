@@ -23,7 +23,7 @@ from nodes.decoder.lite.following import MaskEstimate, follow, reachable_window
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from nodes.decoder.lite.lost_objects import look_again, search_lost
 from nodes.decoder.lite.object_memory import TEMPLATE_INTERVAL, ObjectMemory
-from nodes.decoder.lite.object_threads import ObjectThreads
+from nodes.decoder.lite.object_threads import MOST_THREADS, allowed_threads
 from nodes.decoder.lite.prompt_masks import agrees_with_picture, make_candidates, make_first_mask
 from nodes.decoder.lite.view import NARROW_PAD, WINDOW_PAD, WORKING_PX
 from nodes.decoder.mask_model import (
@@ -36,6 +36,7 @@ from nodes.decoder.mask_model import (
     ScoreLimits,
     Verdict,
 )
+from nodes.decoder.object_threads import ObjectThreads
 from stream import geometry
 from stream.arrays import Array
 from stream.messages import Prompt
@@ -70,7 +71,7 @@ class Lite:
         self.working_px, self.pad = WORKING_PX, WINDOW_PAD  # of each object's window
         self.carried: set[int] = set()  # objects that are not decoded on this frame
         self._prepared: FrameAnalysis | None = None  # the frame that `carry` has prepared
-        self._threads = ObjectThreads()
+        self._threads = ObjectThreads(MOST_THREADS)
 
     def encode(self, rgb: Array) -> FrameAnalysis:
         """The frame; its flow is computed at the first use."""
@@ -115,7 +116,7 @@ class Lite:
         present = [q.object_id for q in queries if q.prompt is None and self._is_present(q.object_id)]
         # the largest first: the last one to be done keeps the others waiting
         present.sort(key=lambda object_id: -self.memories[object_id].view.base.size)
-        followed = self._threads.each(lambda object_id: self._follow(embedding, object_id), present)
+        followed = self._threads.each(lambda object_id: self._follow(embedding, object_id), present, allowed_threads())
         answers |= dict(zip(present, followed, strict=True))
         for query in queries:
             if query.prompt is not None and not self._recall(query.object_id, query.prompt, embedding.size):
@@ -148,7 +149,7 @@ class Lite:
             frames = min(1 + memory.carried_frames, MOST_CARRIED)
             alternating = interval if (self.frames + i) % interval == 0 else 0
             seen.append((memory, estimate, verdict, frames if frames > 1 else alternating))
-        self._threads.each(lambda piece: _learn_object(*piece), seen)
+        self._threads.each(lambda piece: _learn_object(*piece), seen, allowed_threads())
         trusted = [(memory, verdict) for memory, _, verdict, _ in seen if verdict.trusted]
         self._update_one_template(embedding, trusted)
 

@@ -19,7 +19,7 @@ from torch.nn import functional
 from nodes.decoder.sam.image_encoder import VitEncoder
 from nodes.decoder.sam.mask_decoder import PromptDecoder, Shared, stack
 from nodes.decoder.sam.model_registry import TRAINED_SIDE, load_network
-from nodes.decoder.sam.object_threads import ObjectThreads
+from nodes.decoder.sam.object_threads import TorchObjectThreads
 from nodes.decoder.sam.prompt_batches import join, runs_of, split
 from nodes.decoder.sam.protocol import (
     LOW_RES,
@@ -95,7 +95,7 @@ class Sam:
         # A GPU is only full with all objects at once. On a CPU each has a thread of its own, and its tensors stay in
         # the cache: a tenth to a quarter less work an object than with five at once.
         self.at_once = 1 if device.type == "cpu" else 64
-        self.threads = ObjectThreads()
+        self.threads = TorchObjectThreads()
         self._shared: tuple[Any, Shared] | None = None  # of the newest embedding with prompts
         if is_wished(compile, device, dtype):
             self._compile(compile)

@@ -6,45 +6,33 @@ each. Threads of ours meet once a pass.
 
 from __future__ import annotations
 
-import itertools
 from collections.abc import Callable, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from typing import TypeVar
 
 import torch
 
-Piece = TypeVar("Piece")
-Result = TypeVar("Result")
-MOST_THREADS = 8  # Python's own work is done by one thread at a time
+from nodes.decoder.object_threads import ObjectThreads, Piece, Result
+
+MOST_THREADS = 8
 
 
-class ObjectThreads:
-    """As many threads as torch uses, made when they are first needed."""
+class TorchObjectThreads:
+    """As many threads as torch uses, each with one thread of torch."""
 
     def __init__(self) -> None:
-        self._pool = ThreadPoolExecutor(MOST_THREADS, "objects")
+        self._threads = ObjectThreads(MOST_THREADS)
 
     def each(self, work: Callable[[Piece], Result], pieces: Sequence[Piece]) -> list[Result]:
-        """`work` of every piece, in their order. Whoever is done takes the next piece."""
+        """`work` of every piece, in their order; a single piece has all threads of torch."""
         threads = torch.get_num_threads()
-        helpers = min(threads, len(pieces), MOST_THREADS) - 1
-        if helpers < 1:
+        if min(threads, len(pieces)) < 2:
             return [work(piece) for piece in pieces]
-        following, results = itertools.count(), dict[int, Result]()
 
-        def take() -> None:
+        def work_on(piece: Piece) -> Result:
             torch.set_num_threads(1)  # within this thread
             with torch.inference_mode():
-                while (i := next(following)) < len(pieces):
-                    results[i] = work(pieces[i])
+                return work(piece)
 
-        tasks = [self._pool.submit(take) for _ in range(helpers)]
         try:
-            take()
+            return self._threads.each(work_on, pieces, threads)
         finally:
-            failures = [task.exception() for task in tasks]  # waits for all of them
             torch.set_num_threads(threads)
-        for failure in failures:
-            if failure:
-                raise failure
-        return [results[i] for i in range(len(pieces))]

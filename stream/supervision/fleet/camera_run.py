@@ -56,7 +56,6 @@ class CameraRun(NodeGroup):
     ) -> None:
         super().__init__(config, graph, host)
         self.name = config.capture.camera
-        self.bound = ""  # where its publisher has bound its socket, as it says
         # where the proxy finds its publisher; empty: on a host that is yet to say
         self.publishes_at = "" if graph.outside else host.sockets.base + "publish"
         self._outbox = Outbox()

@@ -18,7 +18,7 @@ from stream.supervision.fleet.common_nodes import CommonNodes
 from stream.supervision.fleet.fleet_summary import summarise_fleet
 from stream.supervision.fleet.making import GroupMaker
 from stream.supervision.fleet.node_group import NodeGroup
-from stream.supervision.lifecycle import SupervisedProcess
+from stream.supervision.lifecycle import SupervisedProcess, count_restarts
 from stream.topology import Graph, wiring
 from stream.transport.descriptors import check_room_for_camera
 
@@ -197,6 +197,7 @@ class Cameras:
             common,
             malformed={**self._clients.malformed(), **self.common.malformed},
             refused=_added(self._clients.refused(), self.common.refused()),
+            restarts=count_restarts(self.processes),
             elapsed_s=now_s - self._began_s,
             integrations=self.common.integrations(),
         )

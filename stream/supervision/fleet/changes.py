@@ -22,6 +22,9 @@ FIXED: dict[str, tuple[str, ...] | None] = {
 
 def check_changes(old: Config, new: Config, where: str = "") -> None:
     """Refuse a change of what can't change while a run goes on; ConfigError, which names the key after `where`."""
+    if isinstance(old, FleetConfig) != isinstance(new, FleetConfig):
+        one, other = ("several cameras", "one") if isinstance(old, FleetConfig) else ("one camera", "several")
+        raise ConfigError(f"a run of {one} can't become a run of {other}; end it, and start it again")
     for section, keys in FIXED.items():
         before, after = getattr(old, section), getattr(new, section)
         for key in before.__struct_fields__ if keys is None else keys:
@@ -29,8 +32,6 @@ def check_changes(old: Config, new: Config, where: str = "") -> None:
                 raise ConfigError(
                     f"{where}{section}.{key} can't change while the run goes on; end it, and start it again"
                 )
-    if isinstance(old, FleetConfig) != isinstance(new, FleetConfig):
-        raise ConfigError("a run of one camera can't become one of several; end it, and start it again")
     for stage, key in (("web", "web.endpoint"), ("mqtt", "mqtt.url"), ("webhooks", "webhooks.urls")):
         if (stage in listeners(old)) != (stage in listeners(new)):
             raise ConfigError(f"{key} can't come or go while the run goes on; end it, and start it again")

@@ -20,7 +20,6 @@ class CommonNodes(NodeGroup):
 
     def __init__(self, config: Config, graph: Graph, host: NodeHost) -> None:
         super().__init__(config, graph, host)
-        self.bound = ""  # where the proxy has bound its socket, as it says
         self._endpoints: dict[str, str] = {}  # of the cameras' publishers
 
     def set_cameras(self, endpoints: Mapping[str, str]) -> None:

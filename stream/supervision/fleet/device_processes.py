@@ -86,6 +86,11 @@ class DeviceMember:
         """Its nodes have ended."""
         self._code = code
 
+    @property
+    def all_ended(self) -> bool:
+        """Whether the process has ended, and all cameras' nodes with it."""
+        return self._code is None and self._device.process.exit_code() is not None
+
     def exit_code(self) -> int | None:
         """How its nodes have ended, or the whole process; None while they run."""
         ended_alone = self._code is not None and not self._device.stopping

@@ -17,10 +17,11 @@ def summarise_fleet(
     *,
     malformed: Mapping[str, int],
     refused: Mapping[str, int],
+    restarts: int,
     elapsed_s: float,
     integrations: Mapping[str, Any] = MappingProxyType({}),
 ) -> dict[str, Any]:
-    """`malformed` and `refused` are of the supervisor's own sockets to the outside."""
+    """`malformed` and `refused` are of the supervisor's own sockets to the outside, `restarts` of all processes."""
     own = list(cameras.values())
     return {
         "cameras": dict(cameras),
@@ -32,7 +33,7 @@ def summarise_fleet(
             "published_hz": round(sum(c["recent"]["published_hz"] for c in own), 2),
             "objects": sum(len(c["objects"]) for c in own),
             "reconnects": sum(c["reconnects"] for c in own),
-            "restarts": sum(n["restarts"] for c in own for n in c["nodes"].values()),
+            "restarts": restarts,
         },
         "nodes": {**common_nodes, "supervisor": measure_supervisor()},
         "malformed": dict(malformed),

@@ -14,7 +14,7 @@ from typing import Any
 from msgspec import structs
 
 from stream.errors import ConfigError, ControlError, StreamError
-from stream.settings.cameras import camera_configs, check_paths, make_camera
+from stream.settings.cameras import camera_configs, check_paths, make_camera, refuse_files
 from stream.settings.config import Config, FleetConfig
 from stream.settings.presets import build_one, plain
 from stream.supervision.fleet.camera_run import CameraRun
@@ -86,9 +86,10 @@ class Membership:
     """What clients ask of the run as a whole (`requests/run_methods.py`)."""
 
     def __init__(
-        self, cameras: Cameras, read_again: Callable[[], Config] | None, check: Callable[[Config], None]
+        self, cameras: Cameras, read_again: Callable[[], Config] | None, check: Callable[[Config, str], None]
     ) -> None:
-        """`read_again`: the config anew; ConfigError. `check`: refuses a camera's config that can't work here."""
+        """`read_again`: the config anew; ConfigError. `check`: refuses a camera's config that can't
+        work here; the text begins its message."""
         self._cameras = cameras
         self._read_again = read_again
         self._check = check
@@ -124,8 +125,9 @@ class Membership:
             raise ControlError("busy", f"camera {name!r} is still being removed; try again")
         self._check_room()
         with _refused_as_bad_config():
+            refuse_files(name, self._cameras.config, overlay or {})
             config = self._wanted.with_added(name, overlay)
-            self._check(config.cameras[name])
+            self._check(config.cameras[name], f"cameras.{name}: ")
             self._cameras.start_camera(config.cameras[name])
         self._wanted.add(name, overlay)
         self._cameras.configure(config)
@@ -190,7 +192,7 @@ class Membership:
                 raise ConfigError(f"capture.camera can't change to {name!r} while the run goes on")
             elif self._cameras.is_leaving(name):
                 raise ConfigError(f"camera {name!r} is still being removed; try again")
-            self._check(own)
+            self._check(own, f"cameras.{name}: " if self.is_fleet else "")
 
     def _start_all(self, config: Config) -> list[str]:
         """Start the cameras that are new, all of them or none; their names. ConfigError."""

@@ -10,16 +10,21 @@ import signal
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TypeVar
+
+from msgspec import structs
 
 from stream.errors import NodeError, StreamError
 from stream.reports import Failure, Health, Hello, Report
-from stream.settings.config import Config
+from stream.settings.addresses import connectable
+from stream.settings.config import Config, FleetConfig
 from stream.supervision.fleet.node_sockets import NodeSockets
 from stream.supervision.lifecycle import Exit, Running, SupervisedNode, SupervisedProcess
 from stream.topology import Graph
 
 log = logging.getLogger(__name__)
 
+C = TypeVar("C", bound=Config)
 Launch = Callable[[str, Config, Graph, Sequence[str]], Running]  # starts a process: name, config, graph, its stages
 Plan = Callable[[Config, Graph, Sequence[str]], str]
 
@@ -43,6 +48,17 @@ class NodeHost:
     clock: Callable[[], float] = time.monotonic
 
 
+def with_port_bound(config: C, bound: str) -> C:
+    """The config with the port that the system has chosen before: whoever reads masks goes on reading there."""
+    if not bound or connectable(config.publisher.endpoint):
+        return config
+    config = structs.replace(config, publisher=structs.replace(config.publisher, endpoint=bound))
+    if isinstance(config, FleetConfig):  # its cameras repeat what is one for all
+        cameras = {name: with_port_bound(own, bound) for name, own in config.cameras.items()}
+        config = structs.replace(config, cameras=cameras)
+    return config
+
+
 class NodeGroup:
     """The supervised nodes of one graph."""
 
@@ -50,6 +66,7 @@ class NodeGroup:
         self.name = ""  # of the camera; "": nodes of all of them
         self.config = config
         self.graph = graph
+        self.bound = ""  # where masks are published, as the node says that has bound the socket
         self.error: StreamError | None = None  # that it ended with
         self.finished = False  # it has nothing more to do, and is to be ended
         self.ending = False  # its nodes are being stopped
@@ -68,7 +85,8 @@ class NodeGroup:
 
     def _launch(self, name: str) -> Running:
         """Start a process, with the config as it is now."""
-        return self._host.launch(name, self.config, self.graph, self._host.processes[name])
+        config = with_port_bound(self.config, self.bound)
+        return self._host.launch(name, config, self.graph, self._host.processes[name])
 
     # --- what subclasses decide ---
 
@@ -136,7 +154,8 @@ class NodeGroup:
             for node in changed:
                 node.restart(self._clock())
                 self.on_restart(node.stage)
-            process.running.restart_nodes(self._host.plan(config, graph, [node.stage for node in changed]))
+            plan = self._host.plan(with_port_bound(config, self.bound), graph, [node.stage for node in changed])
+            process.running.restart_nodes(plan)
 
     # --- what nodes report ---
 
@@ -189,7 +208,7 @@ class NodeGroup:
             return
         limits, code = self.config.supervisor, ended.code
         how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
-        if limits.threads or not process.policy.allows(self._clock()):
+        if limits.threads or not process.may_restart(ended, self._clock()):
             often = f" for more than the {limits.max_restarts} times in {limits.restart_window_s:g} s that are allowed"
             self.end_with(NodeError(f"{process.name} {how}{'' if limits.threads else often}; {self.is_over}"))
             return

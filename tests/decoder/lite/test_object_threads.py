@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 
 from nodes.decoder.lite.backend import Lite
-from nodes.decoder.lite.object_threads import LIMIT, ObjectThreads
+from nodes.decoder.lite.object_threads import LIMIT
+from nodes.decoder.object_threads import ObjectThreads
 from nodes.decoder.segmentation import Segmenter
 from stream.messages import Masks
 from tools.bench.crowd import Crowd, draw_crowd
@@ -30,8 +31,7 @@ def test_masks_do_not_depend_on_the_number_of_threads(monkeypatch):
             assert np.array_equal(a.mask, b.mask)
 
 
-def test_pieces_run_at_once_and_answer_in_their_order(monkeypatch):
-    monkeypatch.setenv(LIMIT, "2")
+def test_pieces_run_at_once_and_answer_in_their_order():
     meeting = threading.Barrier(2, timeout=60)  # breaks where one thread alone comes
 
     def work(piece: int) -> int:
@@ -39,19 +39,18 @@ def test_pieces_run_at_once_and_answer_in_their_order(monkeypatch):
             meeting.wait()
         return 10 * piece
 
-    assert ObjectThreads().each(work, [0, 1, 2, 3]) == [0, 10, 20, 30]
+    assert ObjectThreads(4).each(work, [0, 1, 2, 3], 2) == [0, 10, 20, 30]
 
 
-def test_one_thread_needs_no_other(monkeypatch):
-    monkeypatch.setenv(LIMIT, "1")
-    assert ObjectThreads().each(lambda _: threading.current_thread(), [0, 1]) == [threading.current_thread()] * 2
+def test_one_thread_needs_no_other():
+    threads = ObjectThreads(4).each(lambda _: threading.current_thread(), [0, 1], 1)
+    assert threads == [threading.current_thread()] * 2
 
 
-def test_a_failure_reaches_whoever_asked(monkeypatch):
-    monkeypatch.setenv(LIMIT, "2")
+def test_a_failure_reaches_whoever_asked():
 
     def work(piece: int) -> int:
         raise ValueError(f"piece {piece}")
 
     with pytest.raises(ValueError, match="piece"):
-        ObjectThreads().each(work, [1, 2, 3])
+        ObjectThreads(4).each(work, [1, 2, 3], 2)

@@ -12,7 +12,7 @@ from decoder.small_networks import CPU, SIDE, package_answer, package_answers, p
 from nodes.decoder.sam.image_encoder import VitEncoder, relative
 from nodes.decoder.sam.model_registry import build_network
 from nodes.decoder.sam.network import Sam, check_side, load_sam
-from nodes.decoder.sam.object_threads import ObjectThreads
+from nodes.decoder.sam.object_threads import TorchObjectThreads
 from nodes.decoder.sam.prompt_batches import split
 from stream.errors import CheckpointError, ConfigError, ModelError
 
@@ -210,7 +210,7 @@ def test_a_batch_is_split_without_losing_an_object():
 
 
 def test_work_is_shared_out_in_order_and_an_error_comes_back():
-    threads = ObjectThreads()
+    threads = TorchObjectThreads()
     before = torch.get_num_threads()
     assert threads.each(lambda i: i * i, range(20)) == [i * i for i in range(20)]
     with pytest.raises(ZeroDivisionError):

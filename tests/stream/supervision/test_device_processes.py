@@ -9,6 +9,7 @@ import pytest
 from stream.console.device_lines import ended_line, read_ended, stop_line
 from stream.settings.presets import load
 from stream.supervision.fleet.device_processes import DeviceMember, DeviceProcess
+from stream.supervision.lifecycle import SupervisedProcess, count_restarts
 from stream.topology import wiring
 
 
@@ -73,6 +74,32 @@ def test_when_the_process_dies_all_cameras_are_told(device):
     device.process.code = -9
     assert (a.exit_code(), b.exit_code()) == (-9, -9)
     assert not device.alive
+
+
+def test_a_death_of_the_process_is_one_restart_for_all_its_cameras():
+    devices = [DeviceProcess("plan", FakeProcess, print) for _ in range(2)]
+    now_in = iter([devices[0], devices[0], devices[0], devices[1], devices[1]])
+    of = {
+        camera: SupervisedProcess(
+            "device cpu", [], load("lite"), lambda _, camera=camera: DeviceMember(next(now_in), camera)
+        )
+        for camera in ("a", "b")
+    }
+
+    def restart():
+        for process in of.values():
+            ended = process.running and process.watch(1.0)
+            if process.running is None:
+                assert ended is None or process.may_restart(ended, 1.0)
+                process.start(1.0)
+        return count_restarts(of.values())
+
+    assert restart() == 0
+    devices[0].process.write_line(ended_line("a", 1))
+    assert restart() == 1
+    devices[0].process.code = -9
+    assert restart() == 2
+    assert [process.policy.total for process in of.values()] == [2, 1]
 
 
 def test_the_last_one_that_is_told_to_stop_stops_the_process_and_waits_for_it(device):

@@ -8,6 +8,7 @@ from fleet_fakes import Fleet
 
 from stream.commands import PublishStatus, SetCameras, Start, Stop
 from stream.reports import Bound, Done, Failure, Hello
+from stream.settings.presets import build, plain
 
 NAMES = ("door", "hall")
 
@@ -44,6 +45,27 @@ def test_masks_are_published_where_the_proxy_says(fleet):
     fleet.maker.sockets[""].reports.append(Bound(node="proxy", pid=1, endpoint="tcp://127.0.0.1:5000"))
     fleet.rounds(1)
     assert fleet.cameras.bound == "tcp://127.0.0.1:5000"
+
+
+def test_a_proxy_that_is_restarted_binds_the_port_that_the_system_chose_before():
+    fleet = Fleet(*NAMES, publisher={"endpoint": "tcp://127.0.0.1:0"})
+    assert fleet.running("proxy").config.publisher.endpoint == "tcp://127.0.0.1:0"
+    fleet.maker.sockets[""].reports.append(Bound(node="proxy", pid=1, endpoint="tcp://127.0.0.1:5000"))
+    fleet.rounds(1)
+    fleet.running("proxy").code = -signal.SIGKILL
+    fleet.rounds(1)
+    restarted_with = fleet.running("proxy").config
+    assert restarted_with.publisher.endpoint == "tcp://127.0.0.1:5000"
+    assert build(plain(restarted_with)) == restarted_with  # as a process reads it
+    assert fleet.membership.reload() == {"added": [], "removed": [], "restarted": {}}
+
+
+def test_the_death_of_a_process_is_one_restart_whatever_runs_in_it(fleet):
+    fleet.running("hall").code = -signal.SIGKILL
+    fleet.rounds()
+    summary = fleet.cameras.summary()
+    assert summary["totals"]["restarts"] == 1
+    assert {name: camera["restarts"] for name, camera in summary["cameras"].items()} == {"door": 0, "hall": 1}
 
 
 def test_a_process_that_dies_is_restarted_and_its_camera_is_named(fleet, caplog):

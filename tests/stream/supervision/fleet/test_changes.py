@@ -71,5 +71,7 @@ def test_a_page_a_broker_and_webhooks_neither_come_nor_go(key, keys):
 
 def test_one_camera_stays_one_camera():
     one = load("lite")
-    with pytest.raises(ConfigError, match="a run of one camera can't become one of several"):
-        check_changes(one, build({"cameras": {"door": {}}}))
+    with pytest.raises(ConfigError, match="a run of one camera can't become a run of several"):
+        check_changes(one, build({"cameras": {"door": {}}, "publisher": {"endpoint": "tcp://127.0.0.1:5556"}}))
+    with pytest.raises(ConfigError, match="a run of several cameras can't become a run of one"):
+        check_changes(build({"cameras": {"door": {}}}), one)

@@ -59,6 +59,8 @@ def test_a_camera_that_is_removed_ends_and_can_come_back(fleet):
         ("add_camera", ("door", {}), "camera_exists", "there is a camera 'door' already"),
         ("add_camera", ("yard", {"trackr": {}}), "bad_config", "cameras.yard.trackr: unknown key"),
         ("add_camera", ("front door", {}), "bad_config", "'front door' is no camera's name"),
+        ("add_camera", ("yard", {"renderer": {"record": "/x.mp4"}}), "bad_config", "can't say where files are written"),
+        ("add_camera", ("yard", {"supervisor": {"journal": "/x"}}), "bad_config", "can't say where files are written"),
         ("add_camera", ("yard", {"publisher": {"endpoint": "ipc:///x"}}), "bad_config", "one for all cameras"),
         ("remove_camera", ("yard",), "unknown_camera", "there are: door, hall"),
     ],
