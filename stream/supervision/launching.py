@@ -28,9 +28,7 @@ from stream.transport.sockets import Context
 
 log = logging.getLogger(__name__)
 
-# Each thread would have memory of its own that glibc keeps for it: 40 MB a process of twenty threads, measured.
-# Cameras share the cores, so that each works on one object after the other.
-BESIDE_OTHERS = {"MALLOC_ARENA_MAX": "2", "LITE_THREADS": "1"}
+BESIDE_OTHERS = {"LITE_THREADS": "1"}  # cameras share the cores, so that each works on one object after the other
 
 RunNode = Callable[[str, Config, Graph, str, Context, StopFlag], None]  # runs a node to its end, in a thread
 
