@@ -28,7 +28,8 @@ from stream.transport.sockets import Context
 
 log = logging.getLogger(__name__)
 
-# Each of many threads would have memory of its own that is kept for it: 40 MB for twenty, measured. Cameras share the cores, so that each works on one object after the other.
+# Each of many threads would have memory of its own that is kept for it: 40 MB for twenty, measured.
+# Cameras share the cores, so that each works on one object after the other.
 BESIDE_OTHERS = {"MALLOC_ARENA_MAX": "2", "LITE_THREADS": "1"}
 
 RunNode = Callable[[str, Config, Graph, str, Context, StopFlag], None]  # runs a node to its end, in a thread
