@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from stream.console.output import keep_order
 from stream.console.start_checks import check_start, needed_weights
 from stream.errors import ConfigError
 from stream.settings.config import Config, FleetConfig
@@ -185,8 +186,11 @@ def _differences(tree: dict[str, Any], usual: dict[str, Any]) -> str:
 def conclude(command_line: CommandLine, summary: dict[str, Any], *, failed: bool) -> int:
     """Write the summary file, print what was done in a few lines (unless the error that comes next says it all).
 
+    These lines come after what the log has said, and before that error, which is the last line.
+
     Returns the exit code: 1 where something that was asked for was not written.
     """
+    keep_order()
     cameras = summary.get("cameras")
     own = [summary] if cameras is None else list(cameras.values())
     exit_code = int(any(_has_failed_sink(camera) for camera in own))
@@ -204,6 +208,7 @@ def conclude(command_line: CommandLine, summary: dict[str, Any], *, failed: bool
         if name and lines:
             print(f"{name}:")
         print("\n".join(lines), end="\n" if lines else "")
+    keep_order()
     return exit_code
 
 

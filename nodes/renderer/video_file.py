@@ -19,12 +19,14 @@ from nodes.renderer.encoding import KEY_S as FRAGMENT_S
 from nodes.renderer.encoding import TICKS, PictureConverter, add_h264_stream, even_size, with_even_edges
 from nodes.renderer.letterbox import fit
 from nodes.renderer.sinks import reason
+from nodes.renderer.video_index import make_ordinary
 from stream.arrays import Array
 from stream.geometry import Letterbox
 
 log = logging.getLogger(__name__)
 
 LONGEST_GAP_S = 3600  # a longer one (a camera away overnight) is left out: the format counts durations in 32 bits
+FRAGMENTS = "frag_keyframe+empty_moov+default_base_moof"  # a file without its end plays
 SQUARE = (1, 1)  # width to height of a pixel
 
 
@@ -79,6 +81,10 @@ class VideoFile:
             self._container.close()
             self.stopped = True
             self.path.stat()  # it may have been removed meanwhile
+            if not make_ordinary(self.path):
+                log.warning(
+                    "%s has no index of its pictures: it plays, but players may be slow to seek in it", self.path
+                )
         except (OSError, av.FFmpegError) as error:
             self._give_up(error)
 
@@ -86,7 +92,7 @@ class VideoFile:
         self.pixel_aspect = Fraction(*pixel_aspect)
         self.size = even_size(rgb)
         self._origin_ns = captured_ns
-        options = {"movflags": _movflags(), "flush_packets": "1"}
+        options = {"movflags": FRAGMENTS, "flush_packets": "1"}
         self._container = av.open(f"file:{self.path}", "w", format="mp4", options=options)
         self._stream = add_h264_stream(self._container, self.size, self.pixel_aspect, self.nominal_ticks)
 
@@ -131,13 +137,6 @@ class VideoFile:
                     self.path.unlink()  # without a picture
         left = "what was written so far stays playable" if whole else "nothing of it is left"
         log.log(level, "recording to %s stopped: %s; %s", self.path, self.error, left)
-
-
-def _movflags() -> str:
-    """Fragments, so that a file without its end plays; with FFmpeg 7.1 also an ordinary index once it is closed."""
-    if av.library_versions["libavformat"] >= (61, 7, 0):
-        return "hybrid_fragmented"
-    return "frag_keyframe+empty_moov+default_base_moof"
 
 
 def _cut_torn_fragment(path: Path) -> bool:

@@ -145,6 +145,16 @@ class Output(io.TextIOBase):
                 select.select([], [self._fd], [], TICK_S)
 
 
+def keep_order() -> None:
+    """Have what was printed up to now come before what is printed next, though to the other stream.
+
+    Each stream has a writer of its own: where both lead to one place (`2>&1`), the later line could come out first.
+    """
+    for stream in (sys.stderr, sys.stdout):
+        if isinstance(stream, Output):
+            stream.drain()
+
+
 def _descriptor(stream: TextIO | None) -> int | None:
     if stream is None:
         return os.open(os.devnull, os.O_WRONLY)

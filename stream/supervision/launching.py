@@ -28,7 +28,7 @@ from stream.transport.sockets import Context
 
 log = logging.getLogger(__name__)
 
-# Each thread would have memory of its own that glibc keeps for it: 40 MB a process of twenty threads, measured.
+# Each of many threads would have memory of its own that is kept for it: 40 MB for twenty, measured.
 # Cameras share the cores, so that each works on one object after the other.
 BESIDE_OTHERS = {"MALLOC_ARENA_MAX": "2", "LITE_THREADS": "1"}
 

@@ -27,7 +27,7 @@ from stream.supervision.fleet.clients import RunClients
 from stream.supervision.fleet.making import GroupMaker
 from stream.supervision.fleet.membership import Membership
 from stream.supervision.launching import RunNode
-from stream.supervision.lifecycle import end
+from stream.supervision.lifecycle import end, ends_within
 from stream.supervision.requests.run_call import ServedRun
 
 if TYPE_CHECKING:
@@ -38,6 +38,7 @@ log = logging.getLogger(__name__)
 
 TICK_MS = 50
 END_TICK_MS = 20
+END_HANGS_S = 20.0  # after the nodes were ended: closing sockets and leaving a cluster take a few at most
 ANNOUNCE_S = 1.0  # how often it is looked at whether tools can still find the run
 # So that a flood of them does not keep us from the nodes: `stats` of all cameras takes a millisecond for each.
 REQUESTS_A_ROUND = 100
@@ -99,7 +100,8 @@ class Supervisor:
                 if self.cameras.finished:
                     self._stopping.set()
         finally:
-            self._end()
+            with ends_within(self.config.supervisor.stop_timeout_s + END_HANGS_S):
+                self._end()
         if self.error:
             raise self.error
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 import shutil
 import tempfile
@@ -22,6 +23,8 @@ from stream.transport.passing import Shelf
 from stream.transport.relay import Allowance, Inside
 from stream.transport.wire import MAX_ARRAY_BYTES
 
+log = logging.getLogger(__name__)
+
 # libzmq closes a connection without a word when a part of a message passes its limit. Ours lies above the largest array
 # that is sent, so that what is too long is counted like everything malformed; what is far too long is never read.
 SOCKET_LIMIT_BYTES = 2 * MAX_ARRAY_BYTES
@@ -32,6 +35,7 @@ INSIDE_BACKLOG = 512  # connections of a gate that wait to be accepted
 # connection that has broken off while messages of it wait for room (`Assertion failed: !_io_error`).
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 1, 1, 3
 UNACKNOWLEDGED_MS = 4000  # what was sent and is not acknowledged for so long: the host is gone
+CLOSE_S = 5.0  # until libzmq has let go of all sockets, which takes milliseconds
 LINGER_S = 0.5  # for the last bytes of public sockets
 
 
@@ -222,13 +226,24 @@ class Context:
         gates = [*self._gates.values(), *self._more_gates]
         for gate in gates:
             gate.close()
-        self.zmq.destroy(linger=0)
+        self._destroy()
         for gate in gates:
             gate.join(LINGER_S)
         self._gates.clear()
         for descriptor in self._descriptors:
             os.close(descriptor)
         self._descriptors.clear()
+
+    def _destroy(self) -> None:
+        """Close every socket, and wait for libzmq to let go of them: for ever, were there one that nobody closes.
+
+        So a thread waits, which ends with the process.
+        """
+        thread = threading.Thread(target=lambda: self.zmq.destroy(linger=0), name="sockets-close", daemon=True)
+        thread.start()
+        thread.join(CLOSE_S)
+        if thread.is_alive():
+            log.warning("sockets were not closed within %g s; they end with the process", CLOSE_S)
 
 
 @dataclass

@@ -1,10 +1,14 @@
 from __future__ import annotations
 
+import io
 import json
+import sys
+import time
 
 import pytest
 
 from stream.command_line import check_start, conclude, needed_weights, read_command_line
+from stream.console.output import outputs
 from stream.errors import ConfigError, SourceError
 from stream.settings.presets import load
 from stream.topology import wiring
@@ -80,6 +84,31 @@ def test_the_last_lines_say_what_was_done_and_the_file_holds_all_of_it(tmp_path,
         "restarts   1",
     ):
         assert line in printed
+
+
+def test_the_last_lines_come_after_the_log_and_before_the_error_whichever_stream_is_written_sooner(monkeypatch):
+    written = []
+
+    class Terminal(io.StringIO):
+        def __init__(self, slowness_s):
+            super().__init__()
+            self.slowness_s = slowness_s
+
+        def write(self, text):
+            time.sleep(self.slowness_s)
+            written.extend(text.splitlines())
+            return len(text)
+
+    for out_s, err_s in ((0.1, 0.0), (0.0, 0.1)):
+        written.clear()
+        monkeypatch.setattr(sys, "stdout", Terminal(out_s))
+        monkeypatch.setattr(sys, "stderr", Terminal(err_s))
+        with outputs():
+            print("decoder restarted", file=sys.stderr)
+            conclude(read_command_line([]), SUMMARY, failed=True)
+            print("the error", file=sys.stderr)
+        assert written[0] == "decoder restarted"
+        assert written[-2:] == ["restarts   2", "the error"]
 
 
 FILE = {"path": "out/a-2.mp4", "files": 1, "pictures": 9}
