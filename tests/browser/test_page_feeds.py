@@ -185,7 +185,7 @@ def test_the_camera_of_a_page_is_followed_like_any_other(
             second.wait_for(lambda s: s["banner"] == "live", "the first page's picture")
             second.test_id("camera").click()
             until(lambda: "another page is the camera" in second.test_id("notices").inner_text(), "the refusal")
-        assert page.state()["banner"] == "live"
+        page.wait_for(lambda s: s["banner"] == "live", "the first camera's picture, which went on")
 
 
 def turn_on(page: LivePage, entrance: Entrance) -> float:

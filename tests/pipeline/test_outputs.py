@@ -38,10 +38,10 @@ def test_the_demo_is_followed_and_every_output_is_written(start, tmp_path):
 def test_nodes_in_one_process_or_in_threads_give_the_same_masks_as_in_processes_of_their_own(start, tmp_path):
     ways = {"node": (), "camera": ("--set", "graph.processes=camera"), "threads": ("--threads",)}
     for name, more in ways.items():
-        run = start("--frames", 24, "--save-masks", name, *more)
+        run = start("--frames", 12, "--save-masks", name, *more)
         assert run.wait() == 0, run.output
     written = sorted((tmp_path / "node").iterdir())
-    assert len(written) == 24
+    assert len(written) == 12
     for way in ways:
         for one in written:
             assert one.read_bytes() == (tmp_path / way / one.name).read_bytes(), (way, one.name)

@@ -20,8 +20,19 @@ def silent_port():
         yield listener.getsockname()[1]
 
 
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-@pytest.mark.parametrize("phase", ["loading", "running", "connecting", "backing off"])
+@pytest.mark.parametrize(
+    ("phase", "number"),
+    [
+        ("loading", signal.SIGINT),
+        ("running", signal.SIGTERM),
+        ("connecting", signal.SIGINT),
+        ("backing off", signal.SIGTERM),
+        pytest.param("loading", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("running", signal.SIGINT, marks=pytest.mark.slow),
+        pytest.param("connecting", signal.SIGTERM, marks=pytest.mark.slow),
+        pytest.param("backing off", signal.SIGINT, marks=pytest.mark.slow),
+    ],
+)
 def test_a_signal_ends_everything_in_every_phase(start, phase, number, tmp_path, own_run_folder, silent_port):
     source = {
         "connecting": ("--source", f"rtsp://127.0.0.1:{silent_port}/cam"),  # accepts, and never answers

@@ -108,7 +108,7 @@ def test_the_last_lines_come_after_the_log_and_before_the_error_whichever_stream
             conclude(read_command_line([]), SUMMARY, failed=True)
             print("the error", file=sys.stderr)
         assert written[0] == "decoder restarted"
-        assert written[-2:] == ["restarts   2", "the error"]
+        assert written[-2:] == ["restarts   1", "the error"]
 
 
 FILE = {"path": "out/a-2.mp4", "files": 1, "pictures": 9}

@@ -96,7 +96,10 @@ def test_the_decoder_of_the_benchmark_answers_with_a_disc_for_each_object() -> N
     assert np.sum(list(masks.values()), axis=0).max() == 1, "they do not touch"
 
 
-@pytest.mark.parametrize("backend", ["lucas_kanade", "raft", "tapnet", "superglue", "lightglue"])
+@pytest.mark.parametrize(
+    "backend",
+    ["lucas_kanade", "raft", *(pytest.param(b, marks=pytest.mark.slow) for b in ("tapnet", "superglue", "lightglue"))],
+)
 def test_another_point_tracker_has_a_row_of_its_own(tmp_path: Path, backend: str) -> None:
     for package in {"superglue": ["transformers"], "lightglue": ["kornia"]}.get(backend, []):
         pytest.importorskip(package)

@@ -25,7 +25,9 @@ def small(monkeypatch):
 @pytest.mark.parametrize(
     "reinit", [True, pytest.param(False, marks=pytest.mark.slow)], ids=["reinit", "points live on"]
 )
-@pytest.mark.parametrize("backend", BACKENDS)
+@pytest.mark.parametrize(
+    "backend", [pytest.param(b, marks=pytest.mark.slow) if b in ("superglue", "lightglue") else b for b in BACKENDS]
+)
 def test_a_feed_faster_than_the_tracker_is_followed_with_counted_skips(backend, reinit, tmp_path):
     feed = LiveFeed({**keys_of(backend, tmp_path), "tracker.reinit": reinit})
     feed.add(1)

@@ -66,3 +66,14 @@ def test_a_feed_is_paused_and_goes_on(page):
         page.wait_for(lambda s: s["banner"] == "paused" and s["stale"], "the word that it is paused")
         press()
         page.wait_for(lambda s: s["banner"] == "live" and not s["stale"], "a live picture")
+
+
+def test_everybody_can_read_a_paused_page(run, page, axe):
+    """As late as the one before it."""
+    run.ctl("add", "--point", "262,215")
+    page.wait_for(lambda s: s["objects"], "an object")
+    page.press("p")
+    page.wait_for(lambda s: s["banner"] == "paused" and s["stale"], "the word that it is paused")
+    assert serious(page, axe) == []
+    page.press("p")
+    page.wait_for(lambda s: s["banner"] == "live" and not s["stale"], "a live picture")

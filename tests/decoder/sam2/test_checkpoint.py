@@ -118,7 +118,7 @@ def test_a_bad_file_is_refused_in_one_line_and_runs_no_code(kind, message, tenso
     assert not (tmp_path / "was-run").exists()
 
 
-@pytest.mark.parametrize("model", HIERA)
+@pytest.mark.parametrize("model", [pytest.param(m, marks=pytest.mark.slow) if m == "large" else m for m in HIERA])
 def test_a_network_has_as_many_bytes_as_its_published_file(model):
     with torch.device("meta"):
         tensors = build_video_network("sam2", model).state_dict().values()

@@ -48,6 +48,7 @@ def test_a_tiny_training_writes_a_network_of_each_seed_and_names_the_best(in_thi
     assert (tmp_path / "log.txt").read_text() == text
 
 
+@pytest.mark.slow
 def test_where_time_is_short_later_rounds_are_left_out(in_this_process, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(window_rounds, "ENOUGH_S", 1e12)
     assert fit_windows.main(["--out", str(tmp_path), "--size", "tiny", "--jobs", "1"]) == 0

@@ -19,7 +19,7 @@ def test_the_random_weights_are_those_of_the_recipe():
     assert sum(t.double().abs().sum().item() for t in weights.values()) == pytest.approx(193340.808132, abs=1e-5)
 
 
-@pytest.mark.parametrize("kind", ["even", "odd"])
+@pytest.mark.parametrize("kind", [pytest.param("even", marks=pytest.mark.slow), "odd"])
 def test_our_answers_are_the_golden_ones(golden: Path, kind: str):
     """The trajectories of 32 updates take a minute: `tools/golden.py` compares them."""
     folder = golden / "trackers"
