@@ -67,6 +67,7 @@ class Context:
         self._gates: dict[zmq.Socket[bytes], Gate] = {}  # of the public sockets
         self._more_gates: list[Gate] = []  # whose clients each have a socket of their own
         self._descriptors: list[int] = []  # by which their gates find them
+        self._lock = threading.Lock()  # nodes in threads of this process open sockets at the same time
         self._refused_lock = threading.Lock()
         self._refused_taken = Refused()
 
@@ -103,7 +104,8 @@ class Context:
     def open(self, kind: int, *, queue: int) -> zmq.Socket[bytes]:
         """A socket that is bound and connected to nothing yet, for use within this host."""
         socket = self._make(kind, queue)
-        self._open = [s for s in self._open if not s.closed] + [socket]
+        with self._lock:
+            self._open = [s for s in self._open if not s.closed] + [socket]
         return socket
 
     def public_socket(
@@ -194,16 +196,17 @@ class Context:
 
     def _check_keys(self) -> None:
         """Have the keys of clients checked from now on."""
-        if self.keys is None or self._authenticator is not None:
-            return
-        from zmq.auth.thread import ThreadAuthenticator
+        with self._lock:
+            if self.keys is None or self._authenticator is not None:
+                return
+            from zmq.auth.thread import ThreadAuthenticator
 
-        self._authenticator = ThreadAuthenticator(self.zmq)
-        self._authenticator.start()
-        for role in ROLES:
-            allow_list = AllowList(self.keys, role)
-            self._allow_lists.append(allow_list)
-            self._authenticator.configure_curve_callback(role, credentials_provider=allow_list)
+            self._authenticator = ThreadAuthenticator(self.zmq)
+            self._authenticator.start()
+            for role in ROLES:
+                allow_list = AllowList(self.keys, role)
+                self._allow_lists.append(allow_list)
+                self._authenticator.configure_curve_callback(role, credentials_provider=allow_list)
 
     @property
     def refused(self) -> Refused:

@@ -49,11 +49,8 @@ class NodeHost:
 
 
 def with_port_bound(config: C, bound: str) -> C:
-    """The config with the port that the system has chosen before: whoever reads masks goes on reading there.
-
-    Not on a cluster: a camera may come back on another host, whose address is not the one that was bound.
-    """
-    if not bound or config.graph.engine == "ray" or connectable(config.publisher.endpoint):
+    """The config with the port that the system has chosen before: whoever reads masks goes on reading there."""
+    if not bound or connectable(config.publisher.endpoint):
         return config
     config = structs.replace(config, publisher=structs.replace(config.publisher, endpoint=bound))
     if isinstance(config, FleetConfig):  # its cameras repeat what is one for all

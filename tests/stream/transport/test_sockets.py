@@ -7,6 +7,7 @@ import threading
 import zmq
 
 from stream.transport import sockets
+from stream.transport.keys import make_keys
 from stream.transport.sockets import Context
 
 
@@ -29,3 +30,24 @@ def test_a_context_is_closed_when_its_sockets_are(caplog):
     assert socket.closed
     assert context.zmq.closed
     assert not caplog.text
+
+
+def test_nodes_of_one_process_may_all_bind_their_first_secure_socket_at_once(tmp_path):
+    make_keys(str(tmp_path))
+    for _ in range(20):
+        context, failures, together = Context(str(tmp_path)), [], threading.Barrier(5)
+
+        def bind(context=context, failures=failures, together=together):
+            together.wait(60)
+            try:
+                context.socket(zmq.PUSH, bind="tcp://127.0.0.1:0", queue=1)
+            except Exception as error:
+                failures.append(error)
+
+        threads = [threading.Thread(target=bind) for _ in range(5)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join(60)
+        context.close()
+        assert failures == []
