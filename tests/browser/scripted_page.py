@@ -70,11 +70,12 @@ class Script:
             beat += 1
 
     def _scene(self, camera: str) -> list[bytes]:
-        masks = (b"\xf0",) * len(self.objects)
+        objects = self.objects  # another thread may set others meanwhile
+        masks = (b"\xf0",) * len(objects)
         topic, header, *payloads = scene_parts(self._frame_id, size=SIZE, camera=camera, masks=masks)
         tree = json.loads(header)
         tree |= {"captured_unix_ns": time.time_ns(), "session": self.session}
-        for described, change in zip(tree["objects"], self.objects, strict=True):
+        for described, change in zip(tree["objects"], objects, strict=True):
             described |= change
         picture = np.full((*SIZE, 3), (40, 120, 90), np.uint8)
         cv2.circle(picture, (20 + self._frame_id % 280, 90), 12, (220, 220, 220), -1)

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import io
+import os
 import re
+import signal
 import time
 from collections.abc import Iterator
 from pathlib import Path
@@ -125,7 +127,9 @@ def log_out(page: LivePage, run: LiveRun) -> None:
 
 def lose_the_server(page: LivePage, run: LiveRun) -> None:
     """The page says so, and when it tries again."""
-    run.run.close()
+    web = run.ctl("stats")["nodes"]["web"]["pid"]
+    for process in (web, run.run.process.pid):  # the server first: left alone it says that the run has ended
+        os.kill(process, signal.SIGKILL)
     page.wait_for(lambda s: s["banner"] == "lost_connection" and s["stale"], "the word that the server is gone")
     until(lambda: "Next try in" in page.test_id("banner").inner_text(), "when it tries again")
     page.page.goto("about:blank")

@@ -69,7 +69,7 @@ def test_a_run_is_labelled_looked_at_recorded_and_corrected_while_it_goes_on(sta
         assert run.ctl("stats")["recording"] is True
         assert run.ctl("record", "off") == {"recording": False, "path": reply["path"]}
     assert paths == [tmp_path / "shots" / name for name in ("camera-recording.mp4", "camera-recording-2.mp4")]
-    assert all(video_frames(path) > 3 for path in paths)
+    until(lambda: all(video_frames(path) > 3 for path in paths), "the end of the second recording")
 
     run.ctl("refine", 1, "--point", "60,330")
     code, _ = until(

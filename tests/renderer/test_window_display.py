@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from running import until
 
 from nodes.renderer.window import check_display
 from stream.errors import ConfigError
@@ -76,6 +77,15 @@ class Desktop:
         command = ["xdotool", *map(str, words)]
         return subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True).stdout
 
+    def wait_for_window(self) -> None:
+        """Until the pointer is in the window when it is moved there: a click before that is nobody's."""
+        outside = self._window_at(1300, 800)
+        until(lambda: self._window_at(5, 5) != outside, "a window under the pointer")
+
+    def _window_at(self, x: int, y: int) -> str:
+        located = self.do("mousemove", x, y, "getmouselocation", "--shell")
+        return next(line for line in located.splitlines() if line.startswith("WINDOW="))
+
     def wait_for_size(self, width: int, height: int) -> None:
         while (line := self.next()) != {"view": [width, height]}:
             assert "view" in line
@@ -115,6 +125,7 @@ def control_request(method: str, **params: Any) -> dict[str, Any]:
 
 @pytest.mark.display
 def test_what_is_done_in_the_window_becomes_exactly_these_requests(desktop: Desktop):
+    desktop.wait_for_window()
     desktop.do("mousemove", 50, 60, "click", 1)
     assert desktop.next() == control_request("add_object", points=[[50, 60, 1]])
     assert desktop.next() == {"selected": 2}  # as the reply said
@@ -155,6 +166,7 @@ def test_what_is_done_in_the_window_becomes_exactly_these_requests(desktop: Desk
 @pytest.mark.display
 @pytest.mark.parametrize("desktop", [["anamorphic"]], indirect=True)
 def test_pixels_that_are_not_square_are_shown_wide_and_a_click_finds_theirs(desktop: Desktop):
+    desktop.wait_for_window()
     desktop.do("mousemove", 400, 200, "click", 1)  # the picture of 320x360 is 640x360 on screen
     sent = desktop.next()
     assert sent["method"] == "add_object"
