@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import os
-import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -22,6 +20,7 @@ from nodes.renderer.sinks import reason
 from nodes.renderer.video_index import make_ordinary
 from stream.arrays import Array
 from stream.geometry import Letterbox
+from stream.mp4.boxes import cut_torn_fragment
 
 log = logging.getLogger(__name__)
 
@@ -129,7 +128,7 @@ class VideoFile:
                 self._container.close()
         whole = False
         with contextlib.suppress(OSError):
-            whole = _cut_torn_fragment(self.path)
+            whole = cut_torn_fragment(self.path)
         if not whole:
             self.written = 0
             with contextlib.suppress(OSError):
@@ -137,25 +136,3 @@ class VideoFile:
                     self.path.unlink()  # without a picture
         left = "what was written so far stays playable" if whole else "nothing of it is left"
         log.log(level, "recording to %s stopped: %s; %s", self.path, self.error, left)
-
-
-def _cut_torn_fragment(path: Path) -> bool:
-    """Cut the fragment off that was being written when the disk was full: players stumble over half of one.
-
-    Returns whether a whole one is left.
-    """
-    with path.open("r+b") as file:
-        length, whole, at = file.seek(0, os.SEEK_END), 0, 0
-        fragments, begun = 0, False
-        while at + 8 <= length:
-            file.seek(at)
-            size, kind = struct.unpack(">I4s", file.read(8))
-            if size < 8:  # a box of another length field: nothing that this file's writer makes
-                return True
-            at += size
-            if kind != b"moof" and at <= length:  # the index of a fragment is of use only with its data behind it
-                whole = at
-                fragments += begun
-            begun = kind == b"moof"
-        file.truncate(whole)
-    return fragments > 0

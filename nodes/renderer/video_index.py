@@ -20,6 +20,7 @@ from typing import BinaryIO
 import numpy as np
 
 from stream.arrays import Array
+from stream.mp4.boxes import whole_boxes
 
 NO_KEY_FRAME = 0x10000  # among the flags of a picture: others are needed to decode it
 PATIENCE_S = 1.5  # a node that is to stop is killed after 3 s, and has more to do
@@ -69,25 +70,19 @@ def make_ordinary(path: Path, patience_s: float = PATIENCE_S) -> bool:
 
 def _read(file: BinaryIO, until_s: float) -> tuple[int, int, list[Fragment], int]:
     """Where the first index is, and its size; all fragments, and where the last of them ends."""
-    length = file.seek(0, os.SEEK_END)
-    at = moov_at = moov_size = end = 0
+    moov_at = moov_size = end = read_to = 0
     fragments: list[Fragment] = []
-    while at + 8 <= length:
-        file.seek(at)
-        size, kind = struct.unpack(">I4s", file.read(8))
-        if size == 1:
-            (size,) = struct.unpack(">Q", file.read(8))
-        if size < 8 or at + size > length or time.monotonic() > until_s:
+    for kind, at, read_to in whole_boxes(file):
+        if time.monotonic() > until_s:
             raise NoIndexError
         if kind == b"moov":
-            moov_at, moov_size = at, size
+            moov_at, moov_size = at, read_to - at
         elif kind == b"moof":
             file.seek(at)
-            fragments.append(_fragment(file.read(size), at))
+            fragments.append(_fragment(file.read(read_to - at), at))
         elif kind == b"mdat":
-            end = at + size
-        at += size
-    if moov_size < 16:
+            end = read_to
+    if moov_size < 16 or file.seek(0, os.SEEK_END) - read_to >= 8:  # a torn box follows
         raise NoIndexError
     return moov_at, moov_size, fragments, end
 

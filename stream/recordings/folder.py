@@ -14,9 +14,9 @@ from pathlib import Path
 import msgspec
 
 from stream.errors import ConfigError
+from stream.mp4.boxes import cut_torn_fragment
 from stream.recordings.index_file import check_index, read_index, write_index
 from stream.recordings.retention import Disk, Limits, has_room, to_delete
-from stream.recordings.segment_file import cut_torn_fragment
 from stream.recordings.segments import INDEX, MASKS, VIDEO, Index, OpenSegment, Segment, segment_name, start_of
 
 log = logging.getLogger(__name__)

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import struct
 from fractions import Fraction
 from pathlib import Path
 from typing import Any
@@ -104,35 +103,6 @@ class SegmentFile:
 
     def _begins_fragment(self, packet: EncodedPacket, dts: int) -> bool:
         return self.samples > 0 and (packet.is_key or dts - self._flushed_ticks >= FRAGMENT_S * TICKS)
-
-
-def cut_torn_fragment(path: Path) -> bool:
-    """Cut off what was being written when the disk was full or the power went: players stumble over half a fragment.
-
-    Returns whether a whole fragment is left.
-    """
-    with path.open("r+b") as file:
-        length, whole, at = file.seek(0, os.SEEK_END), 0, 0
-        fragments, index_begun, all_in_one = 0, False, False
-        while at + 8 <= length:
-            file.seek(at)
-            size, kind = struct.unpack(">I4s", file.read(8))
-            if size == 1:
-                size = int.from_bytes(file.read(8), "big")
-            at += size
-            if size < 8 or at > length:
-                break
-            if kind == b"mdat" and not index_begun:
-                all_in_one = True  # a file that was closed: one mdat hides all of its fragments, the moov comes last
-                continue
-            if kind == b"moof" or (kind == b"moov" and not all_in_one):
-                index_begun = True  # of use only with its data behind it; that of the first fragment is in the moov
-                continue
-            fragments += kind in (b"mdat", b"moov")
-            whole, index_begun = at, False
-        if whole < length:
-            file.truncate(whole)
-    return fragments > 0
 
 
 def _options() -> dict[str, str]:

@@ -9,10 +9,11 @@ import logging
 from pathlib import Path
 
 from stream.errors import StreamError
+from stream.mp4.boxes import cut_torn_fragment
 from stream.recordings.folder import RecordingFolder
 from stream.recordings.packets import EncodedPacket, PacketRing, SegmentClock
 from stream.recordings.plan import PlanOptions, RecordingPlan
-from stream.recordings.segment_file import INDEX_BYTES, MUX_ERRORS, SegmentFile, StreamTemplate, cut_torn_fragment
+from stream.recordings.segment_file import INDEX_BYTES, MUX_ERRORS, SegmentFile, StreamTemplate
 
 log = logging.getLogger(__name__)
 

@@ -29,14 +29,14 @@ ONCE = {  # section -> its keys that are one for all cameras; None: all
     "control": ("endpoint", "requests_per_s", "request_burst"),
     "supervisor": ("threads", "stop_timeout_s", "state"),
 }
-WRITTEN = (  # paths that two cameras would spoil for each other
+OWN_FILES = (
     ("supervisor", "journal"),
     ("renderer", "record"),
     ("renderer", "save_masks"),
     ("renderer", "picture"),
-    ("renderer", "rtsp_push"),
 )
-FILES = (*(key for key in WRITTEN if key != ("renderer", "rtsp_push")), ("renderer", "snapshots"))
+SNAPSHOTS = ("renderer", "snapshots")  # a folder that cameras may share
+WRITTEN = (*OWN_FILES, ("renderer", "rtsp_push"))  # what two cameras would spoil for each other
 
 Build = Callable[[dict[str, Any]], Config]
 
@@ -119,7 +119,7 @@ def _check_overlay(name: str, below: Mapping[str, Any], overlay: dict[str, Any])
 
 def refuse_files(name: str, config: Config, overlay: dict[str, Any]) -> None:
     """Refuse the overlay of a request that says where files are written: whoever may ask need not own the disk."""
-    for section, key in FILES:
+    for section, key in (*OWN_FILES, SNAPSHOTS):
         keys = overlay.get(section)
         if isinstance(keys, dict) and key in keys and keys[key] != getattr(getattr(config, section), key):
             raise ConfigError(
@@ -136,7 +136,7 @@ def _is_same(below: Mapping[str, Any], section: str, key: str, value: Any) -> bo
 
 def _with_own_paths(config: Config) -> Config:
     """The config with the camera's name for `{camera}` in what it writes."""
-    for section, key in (*FILES, ("renderer", "rtsp_push")):
+    for section, key in (*WRITTEN, SNAPSHOTS):
         own = getattr(config, section)
         path = str(getattr(own, key)).replace("{camera}", config.capture.camera)
         config = structs.replace(config, **{section: structs.replace(own, **{key: path})})

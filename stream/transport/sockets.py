@@ -68,7 +68,6 @@ class Context:
         self._more_gates: list[Gate] = []  # whose clients each have a socket of their own
         self._descriptors: list[int] = []  # by which their gates find them
         self._lock = threading.Lock()  # nodes in threads of this process open sockets at the same time
-        self._refused_lock = threading.Lock()
         self._refused_taken = Refused()
 
     def socket(
@@ -218,7 +217,7 @@ class Context:
 
     def take_refused(self) -> Refused:
         """Who was not let in since this was asked last: of several nodes in a process, one counts each refusal."""
-        with self._refused_lock:
+        with self._lock:
             taken, self._refused_taken = self._refused_taken, self.refused
             return self._refused_taken - taken
 

@@ -9,9 +9,9 @@ import numpy as np
 import pytest
 from running import PATIENCE_S, until
 
-from browser.live_demo.scene import PLANET, ROCK, STAR, clicked, demo, followed, replayed, truth, whole
+from browser.live_demo.scene import PLANET, ROCK, STAR, clicked, followed, playing, replayed, truth, whole
 from browser.live_page import LivePage, opened
-from browser.live_run import LiveRun, enter, iou, live_run
+from browser.live_run import LiveRun, enter, iou
 from stream.messages import Prompt
 
 FPS = 2  # a click is then a few frames old, on however busy a machine
@@ -21,8 +21,7 @@ LEAST_IOU = {PLANET: 0.75, STAR: 0.7, ROCK: 0.75}  # of one click; `lite` gives 
 
 @pytest.fixture(scope="module")
 def run(chromium: Any) -> Iterator[LiveRun]:
-    with live_run(*demo(FPS)) as started:
-        started.newest()
+    with playing(FPS) as started:
         yield started
 
 

@@ -4,13 +4,10 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
-from publisher.test_zone_events import told_by, truth_masks
+from publisher.test_zone_events import masks_of_the_drawn_scene, told_by
 
-from nodes.capture.scene import DemoScene
 from nodes.publisher.zones.zone_events import ZoneEvents
-from stream.settings.presets import load
 from stream.settings.zones import Polygon, Zones
-from tools.evaluation.in_process import InProcessGraph
 
 pytestmark = pytest.mark.slow
 
@@ -23,14 +20,7 @@ LEAST_AGREEING = 0.98  # in the open
 
 @pytest.fixture(scope="module")
 def both():
-    """Masks of each frame: the truth's and those of lite."""
-    scene, graph = DemoScene(), InProcessGraph(load("lite"))
-    true_masks, lite_masks = [], []
-    for i in range(scene.frames):
-        rgb, truth = scene.draw(i)
-        true_masks.append(truth_masks(truth, i))
-        lite_masks += graph.step(rgb, scene.prompts() if i == 0 else ())
-    return true_masks, lite_masks + graph.finish()
+    return masks_of_the_drawn_scene()
 
 
 def rectangles():

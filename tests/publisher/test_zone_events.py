@@ -256,7 +256,8 @@ def told_by(core: ZoneEvents, frames: list[Masks]) -> list[tuple[int, str, int, 
     ]
 
 
-def test_events_of_lite_on_the_drawn_scene_are_those_of_its_truth():
+def masks_of_the_drawn_scene() -> tuple[list[Masks], list[Masks]]:
+    """Of each of its frames: those of the truth, and those of lite."""
     scene, graph = DemoScene(), InProcessGraph(load("lite"))
     true_masks, lite_masks = [], []
     for i in range(scene.frames):
@@ -265,7 +266,11 @@ def test_events_of_lite_on_the_drawn_scene_are_those_of_its_truth():
         lite_masks += graph.step(rgb, scene.prompts() if i == 0 else ())
     lite_masks += graph.finish()
     assert len(lite_masks) == scene.frames
-    wanted, told = (told_by(ZoneEvents(SCENE_ZONES), masks) for masks in (true_masks, lite_masks))
+    return true_masks, lite_masks
+
+
+def test_events_of_lite_on_the_drawn_scene_are_those_of_its_truth():
+    wanted, told = (told_by(ZoneEvents(SCENE_ZONES), masks) for masks in masks_of_the_drawn_scene())
     assert len(wanted) > 10
     key = lambda event: event[1:]  # noqa: E731
     left = list(told)

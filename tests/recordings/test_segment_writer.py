@@ -16,11 +16,12 @@ import pytest
 from recordings.packet_feed import FPS, PacketFeed, times_in
 from running import ROOT, until
 
+from stream.mp4.boxes import cut_torn_fragment
 from stream.recordings.folder import RecordingFolder, reconciled
 from stream.recordings.index_file import read_index
 from stream.recordings.plan import PlanOptions
 from stream.recordings.retention import Limits
-from stream.recordings.segment_file import SegmentFile, cut_torn_fragment
+from stream.recordings.segment_file import SegmentFile
 from stream.recordings.segments import start_of
 from stream.recordings.writer import RETRY_S, SegmentWriter
 

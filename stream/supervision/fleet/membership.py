@@ -88,8 +88,10 @@ class Membership:
     def __init__(
         self, cameras: Cameras, read_again: Callable[[], Config] | None, check: Callable[[Config, str], None]
     ) -> None:
-        """`read_again`: the config anew; ConfigError. `check`: refuses a camera's config that can't
-        work here; the text begins its message."""
+        """`read_again`: the config anew; ConfigError.
+
+        `check`: refuses a camera's config that can't work here; the text begins its message.
+        """
         self._cameras = cameras
         self._read_again = read_again
         self._check = check

@@ -7,16 +7,15 @@ from typing import Any
 
 import pytest
 
-from browser.live_demo.scene import FPS, demo
+from browser.live_demo.scene import FPS, playing
 from browser.live_page import LivePage, opened
-from browser.live_run import LiveRun, enter, live_run
+from browser.live_run import LiveRun, enter
 from tools.bench.web_viewers import Entrance
 
 
 @pytest.fixture(scope="package")
 def run(chromium: Any) -> Iterator[LiveRun]:
-    with live_run(*demo(FPS)) as started:
-        started.newest()
+    with playing(FPS) as started:
         yield started
 
 

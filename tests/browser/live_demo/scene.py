@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import cv2
@@ -10,7 +12,7 @@ import pytest
 from running import until
 
 from browser.live_page import LivePage
-from browser.live_run import LiveRun
+from browser.live_run import LiveRun, live_run
 from nodes.capture.scene import PERIOD, DemoScene
 from stream.messages import Prompt
 from tools.evaluation.in_process import InProcessGraph, lossless
@@ -20,13 +22,14 @@ PLANET, STAR, ROCK = 1, 2, 3
 SCENE = DemoScene()
 
 
-def demo(fps: int) -> tuple[str, ...]:
-    """Of run_stream.py: the scene as a feed that does not end, with its frame numbers drawn."""
+@contextmanager
+def playing(fps: int) -> Iterator[LiveRun]:
+    """A run of the scene as a feed that does not end, with its frame numbers drawn; it publishes masks."""
     keys = {"demo_frames": 1_000_000, "demo_fps": fps, "demo_code": "true", "demo_objects": "false"}
-    return (
-        *("--source", "demo", "--realtime"),
-        *(word for key, value in keys.items() for word in ("--set", f"capture.{key}={value}")),
-    )
+    sets = [word for key, value in keys.items() for word in ("--set", f"capture.{key}={value}")]
+    with live_run("--source", "demo", "--realtime", *sets) as started:
+        started.newest()
+        yield started
 
 
 def truth(frame_id: int, label: int) -> np.ndarray:

@@ -1,0 +1,1 @@
+"""MP4 files that are written in fragments."""
