@@ -4,7 +4,9 @@ PYTHON ?= python3
 VENV ?= .venv
 BENCH ?= pipeline
 python := $(VENV)/bin/python
-pip := $(python) -m pip install --quiet --disable-pip-version-check --constraint constraints.txt --requirement
+pip := $(python) -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --requirement
+# pip would compile on one core. As with pip, what this Python can't read (newer syntax in a package) stays as it is.
+compile := $(python) -m compileall -qq -j 0 $(VENV)/lib || true
 
 .DELETE_ON_ERROR:
 .PHONY: help demo live test slow load check bench clean
@@ -48,6 +50,7 @@ $(VENV)/.lite: requirements-lite.txt constraints.txt | $(VENV)/bin/python
 	@tools/system_packages lite
 	@echo "installing $< into $(VENV)"
 	@$(pip) $<
+	@$(compile)
 	@echo "compiling the loops of the lite decoder"
 	@$(python) -c "import nodes.decoder.lite.kernels"
 	@touch $@
@@ -55,12 +58,14 @@ $(VENV)/.lite: requirements-lite.txt constraints.txt | $(VENV)/bin/python
 $(VENV)/.web: requirements-web.txt $(VENV)/.lite
 	@echo "installing $< into $(VENV)"
 	@$(pip) $<
+	@$(compile)
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt requirements.txt requirements-mqtt.txt requirements-trackers.txt \
 		requirements-sam2.txt requirements-ray.txt $(VENV)/.web
 	@echo "installing $< into $(VENV)"
 	@$(pip) $<
+	@$(compile)
 	@touch $@
 
 $(VENV)/bin/python:
