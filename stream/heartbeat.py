@@ -1,7 +1,11 @@
-"""A node's sign of life: what its runtime measures and what its stage has done, sent once a second."""
+"""A node's sign of life: what its runtime measures and what its stage has done, sent once a second.
+
+At times a heartbeat also gives back the memory that its process has freed.
+"""
 
 from __future__ import annotations
 
+import ctypes
 import os
 import resource
 import threading
@@ -104,6 +108,7 @@ class Heartbeat:
     def _run(self) -> None:
         while not self._stop.wait(self.period_s):
             self.outlet.send(self.health(self._progress()))
+            freed_memory.give_back()
         self.outlet.send(self.health(replace(self._progress(), phase="stopped")))
         self.outlet.close()
 
@@ -135,6 +140,38 @@ class Heartbeat:
             dropped=sum(p.dropped for p in self.publishers) + sum(s.lost for s in self.subscribers),
             transport_ms=sum(s.spent_ns for s in sockets) / 1e6,
         )
+
+
+class FreedMemory:
+    """Gives what this process has freed back to the system, every 20 s at most, however many of its nodes ask for it.
+
+    glibc keeps it in gaps between blocks that are in use. Where pictures come and go, the gaps go on widening for an
+    hour: by 20 MB in a node that records, measured. Most times it takes less than 1 ms.
+    """
+
+    PERIOD_S = 20.0
+
+    def __init__(self) -> None:
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)  # glibc has it, others have not
+        self._trim: Callable[[int], int] = trim or (lambda _: 0)
+        self._due_s = 0.0
+        self._lock = threading.Lock()
+
+    def give_back(self) -> bool:
+        """Whether it was time to."""
+        if not self._lock.acquire(blocking=False):
+            return False
+        try:
+            if time.monotonic() < self._due_s:
+                return False
+            self._trim(0)
+            self._due_s = time.monotonic() + self.PERIOD_S
+            return True
+        finally:
+            self._lock.release()
+
+
+freed_memory = FreedMemory()
 
 
 def resident_mb() -> float:

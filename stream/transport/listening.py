@@ -13,8 +13,8 @@ import tempfile
 
 from stream.errors import ConfigError
 
-# Connections that wait to be accepted, as many as Linux allows by itself: a client that finds no place tries again after
-# 1, 3, 7 s, and a busy machine fills 512 places in a second of a flood.
+# Connections that wait to be accepted, as many as Linux allows by itself: a client that finds no place tries again
+# after 1, 3, 7 s, and a busy machine fills 512 places in a second of a flood.
 BACKLOG = 4096
 # A vanished client is noticed by TCP's own keep-alive.
 KEEPALIVE_IDLE_S, KEEPALIVE_INTERVAL_S, KEEPALIVE_PROBES = 10, 5, 3
