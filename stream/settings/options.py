@@ -53,14 +53,19 @@ class BackendFacts:
     learns: bool  # it keeps a memory of each object, so a frame is never decoded twice
     spares: bool  # its frames do not depend on each other, so that a slow one may leave some out
     finds: bool  # it can look for objects that no prompt names
+    models: tuple[str, ...] = ()  # what decoder.model may be; none: the key is not read
 
 
 MASK_BACKENDS = {
     "lite": BackendFacts("", learns=True, spares=False, finds=False),
-    "sam": BackendFacts("sam_{model}", learns=False, spares=True, finds=True),
-    "hq_sam": BackendFacts("hq_sam_{model}", learns=False, spares=True, finds=True),
-    "mobile_sam": BackendFacts("mobile_sam", learns=False, spares=True, finds=True),
-    "sam2": BackendFacts("sam2_{model}", learns=False, spares=True, finds=True),
+    "sam": BackendFacts("sam_{model}", learns=False, spares=True, finds=True, models=("vit_b", "vit_l", "vit_h")),
+    "hq_sam": BackendFacts(
+        "hq_sam_{model}", learns=False, spares=True, finds=True, models=("vit_b", "vit_l", "vit_h", "vit_tiny")
+    ),
+    "mobile_sam": BackendFacts("mobile_sam", learns=False, spares=True, finds=True, models=("vit_tiny",)),
+    "sam2": BackendFacts(
+        "sam2_{model}", learns=False, spares=True, finds=True, models=("tiny", "small", "base_plus", "large")
+    ),
     "edgetam": BackendFacts("edgetam", learns=False, spares=True, finds=True),
 }
 

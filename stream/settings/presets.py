@@ -17,9 +17,9 @@ from stream.errors import ConfigError, nearest
 from stream.settings.addresses import check_credentials, check_endpoint, source_kind
 from stream.settings.cameras import add_cameras, camera_key, lay_over
 from stream.settings.choices import needed, type_of, words_of
-from stream.settings.config import Config, Section, Tracker, parse_fit_size, parse_size
+from stream.settings.config import Config, Decoder, Section, Tracker, parse_fit_size, parse_size
 from stream.settings.integrations import check_mqtt, check_rtsp_push, check_webhooks
-from stream.settings.options import POINT_BACKENDS
+from stream.settings.options import MASK_BACKENDS, POINT_BACKENDS
 from stream.settings.screen import choose_page, choose_screen
 from stream.settings.secrets import redact, remember
 from stream.settings.variables import fill_in
@@ -208,6 +208,16 @@ def _check_tracker(own: Tracker) -> None:
         )
 
 
+def _check_decoder(own: Decoder) -> None:
+    """What the mask model has not."""
+    models = MASK_BACKENDS[own.backend].models
+    if models and own.model not in models:
+        raise ConfigError(
+            f"decoder.model is {own.model}, which decoder.backend {own.backend} does not have; "
+            f"give {' | '.join(models)}"
+        )
+
+
 def _check(config: Config) -> None:
     """What no single key can tell."""
     c = config.capture
@@ -222,6 +232,7 @@ def _check(config: Config) -> None:
     if config.supervisor.threads and config.renderer.window:
         raise ConfigError("--window needs a process of its own; leave out --threads")
     _check_tracker(config.tracker)
+    _check_decoder(config.decoder)
     check_web(config.web, insecure=config.graph.insecure)
     check_mqtt(config.mqtt)
     check_webhooks(config.webhooks)

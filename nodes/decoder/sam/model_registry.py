@@ -15,6 +15,7 @@ from typing import Any
 import torch
 
 from stream.errors import ConfigError
+from stream.settings.options import MASK_BACKENDS
 from stream.weights.loading import load_strictly, read_tensors
 from stream.weights.torchvision_ops import import_quietly
 
@@ -24,11 +25,7 @@ REGISTRIES = {  # backend -> module, its table of builders
     "hq_sam": ("segment_anything_hq.build_sam", "sam_model_registry"),
     "mobile_sam": ("segment_anything_hq.build_sam_baseline", "sam_model_registry_baseline"),
 }
-MODELS = {
-    "sam": ("vit_b", "vit_l", "vit_h"),
-    "hq_sam": ("vit_b", "vit_l", "vit_h", "vit_tiny"),
-    "mobile_sam": ("vit_tiny",),
-}
+MODELS = {backend: MASK_BACKENDS[backend].models for backend in REGISTRIES}
 
 
 def published_name(backend: str, model: str) -> str:

@@ -8,6 +8,7 @@ import pytest
 from stream.errors import ConfigError
 from stream.settings.choices import words_of
 from stream.settings.config import Config
+from stream.settings.options import MASK_BACKENDS
 from stream.settings.presets import CONFIG_DIR, build, load, parse_override, plain
 
 
@@ -88,8 +89,20 @@ def test_each_right_word_is_taken_as_it_is_written_though_yaml_reads_off_as_fals
     section, name = key.split(".")
     path = tmp_path / "mine.yaml"
     path.write_text(f"base: lite\n{section}:\n  {name}: {word}\n")
-    for config in (load("lite", dict([parse_override(f"{key}={word}")])), load(str(path))):
+    models = MASK_BACKENDS[word].models if key == "decoder.backend" else ()
+    beside = {"decoder.model": models[0]} if models else {}
+    for config in (load("lite", dict([parse_override(f"{key}={word}")]) | beside), load(str(path), beside)):
         assert getattr(getattr(config, section), name) == word
+
+
+@pytest.mark.parametrize("backend", [name for name, facts in MASK_BACKENDS.items() if facts.models])
+def test_a_network_that_a_mask_model_does_not_have_is_answered_with_those_that_it_has(backend):
+    models = MASK_BACKENDS[backend].models
+    wrong = next(m for m in ("vit_tiny", "base_plus") if m not in models)
+    with pytest.raises(ConfigError) as error:
+        load("lite", {"decoder.backend": backend, "decoder.model": wrong})
+    assert f"decoder.model is {wrong}" in str(error.value)
+    assert str(error.value).endswith(f"{backend} does not have; give {' | '.join(models)}")
 
 
 def test_an_unknown_preset_names_the_nearest():
