@@ -29,7 +29,7 @@ test: $(VENV)/.dev ## run all tests
 slow: $(VENV)/.dev ## the tests that `make test` leaves out for their time: a quarter of an hour, more of them as root
 	$(python) -m pytest -m slow tests
 
-load: $(VENV)/.dev ## hostile clients beside one that behaves, and malformed messages: a quarter of an hour
+load: $(VENV)/.dev ## hostile clients beside one that behaves, long runs, malformed messages: most of an hour
 	$(python) -m pytest -m load -s tests/load
 	PYTHONPATH=.:tests $(python) tests/fuzz/fuzzer.py --count 1000000 2> /dev/null
 	PYTHONPATH=.:tests $(python) tests/fuzz/live_fuzzer.py --count 20000 --seed 1
