@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+from collections import deque
 from collections.abc import Sequence
 
 import zmq
@@ -122,10 +123,9 @@ class Broadcast:
 
     def serve(self) -> None:
         """Take in the clients that have come, and let go of those that have left."""
-        while self._members.joined:
-            self._sockets.append(self._members.joined.popleft())
-        while self._members.left:
-            socket = self._members.left.popleft()
+        left = _take_all(self._members.left)  # before those that have joined: who comes and goes meanwhile does both
+        self._sockets += _take_all(self._members.joined)
+        for socket in left:
             self._sockets = [s for s in self._sockets if s is not socket]
             self._subscriptions.leave(socket)
             socket.close(linger=0)
@@ -152,6 +152,14 @@ class Broadcast:
         self.serve()
         for socket in self._sockets:
             socket.close(linger=wait_ms)
+
+
+def _take_all(sockets: deque[zmq.Socket[bytes]]) -> list[zmq.Socket[bytes]]:
+    """What another thread has appended until now."""
+    taken = []
+    while sockets:
+        taken.append(sockets.popleft())
+    return taken
 
 
 class _Subscriber:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import socket
 import time
+from collections import deque
 from dataclasses import replace
 
 import pytest
@@ -229,3 +230,25 @@ def test_a_subscriber_from_elsewhere_gets_a_place_of_a_host_that_took_them_all(c
     for client in greedy:
         client.reset()
     broadcast.close()
+
+
+def test_a_client_that_comes_and_goes_while_others_are_taken_in_is_let_go_of_at_the_next_turn(context, broadcast):
+    hasty = context.open(zmq.XPUB, queue=8)
+
+    class Joined(deque):
+        """At the moment when all have been taken in, one more joins, and leaves at once."""
+
+        def __bool__(self):
+            there = len(self) > 0
+            if not there and not hasty_came:
+                hasty_came.append(True)
+                self.append(hasty)
+                broadcast._members.left.append(hasty)
+            return there
+
+    hasty_came = []
+    broadcast._members.joined = Joined()
+    for _ in range(3):
+        broadcast.send([b"masks/door", b"x"])
+    assert hasty_came
+    assert hasty.closed
