@@ -11,6 +11,7 @@ that the last steps would fit into twice is shortened at once.
 from __future__ import annotations
 
 import math
+from statistics import median_low
 
 from stream.timing import FramePeriod
 
@@ -54,7 +55,8 @@ class Pacer:
                 return
             self.step_times_s.append(now_s - self.taken_s)
             if not self.timed_a_window:
-                self._choose()
+                if len(self.step_times_s) > 1:  # one may have waited for the decoder's first masks, for a second
+                    self._choose()
             else:
                 self._shorten()
 
@@ -108,7 +110,7 @@ class Pacer:
         """
         if not (period_s := self.period.s):
             return
-        step_s = sorted(self.step_times_s)[len(self.step_times_s) // 2]
+        step_s = median_low(self.step_times_s)
         if MARGIN * step_s > period_s:  # a frame that is missed breaks the spacing; one that waits costs little
             times_s = [*self.step_times_s, *self.earlier_times_s]
             usual_s = [t for t in times_s if t <= OUTLIER * step_s]

@@ -44,6 +44,13 @@ def test_a_first_step_that_loads_libraries_costs_no_more_than_its_own_time():
     assert np.diff(taken[1:]).max() == 1
 
 
+@pytest.mark.parametrize("waiting", [1, 2])
+def test_a_step_that_waits_for_the_first_masks_costs_no_more_than_its_own_time(waiting):
+    taken = follow(lambda i: 1.0 if i == waiting else 0.01)
+    assert np.diff(taken).max() <= 1.0 / PERIOD_S + 1
+    assert sorted(np.diff(taken).tolist())[-2] == 1
+
+
 def test_a_single_slow_step_does_not_thin_the_windows_that_follow():
     taken = follow(lambda i: 0.15 if i == 20 else 0.01)
     assert sorted(np.diff(taken).tolist())[-2:] == [1, 3]
