@@ -114,7 +114,7 @@ def look_and_be_refused(page: LivePage) -> None:
         })"""
     )
     assert sorted(answers) == ["done", "forbidden", "forbidden"]
-    assert page.state()["banner"] == "live"
+    page.wait_for(lambda s: s["banner"] == "live", "a feed that nobody has paused")
 
 
 def log_out(page: LivePage, run: LiveRun) -> None:

@@ -103,7 +103,8 @@ def clicked(page: LivePage, label: int) -> tuple[int, dict[str, Any]]:
     state = page.wait_for(lambda s: {o["id"] for o in s["objects"]} - before, "an object that was clicked")
     request = page.requests("add_object")[-1]
     assert request["frame"]["frame_id"] == frame_id, "the request names the frame that was seen"
-    assert request["points"] == [[pytest.approx(x, abs=0.6), pytest.approx(y, abs=0.6), 1]]
+    (point,) = request["points"]
+    assert point == [pytest.approx(x, abs=0.6), pytest.approx(y, abs=0.6), 1], f"{point}, where {x}, {y} was clicked"
     (object_id,) = {o["id"] for o in state["objects"]} - before
     return object_id, request
 
