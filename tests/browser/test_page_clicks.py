@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from running import PATIENCE_S, until
 
-from browser.live_demo.scene import PLANET, ROCK, STAR, clicked, followed, playing, replayed, truth, whole
+from browser.live_demo.scene import PLANET, ROCK, STAR, clicked, followed, held_on, playing, replayed, truth, whole
 from browser.live_page import LivePage, opened
 from browser.live_run import LiveRun, enter, iou
 from stream.messages import Prompt
@@ -54,3 +54,15 @@ def test_a_click_gives_the_mask_of_the_same_prompt_without_a_screen(run, page, l
         return wanted is not None
 
     until(compared, "a click on all of it while no frame was passed over", 4 * PATIENCE_S)
+
+
+def test_a_click_means_where_the_button_went_down_though_the_page_is_laid_out_anew_before_it_is_up(run, page):
+    frame_id, x, y = held_on(page, PLANET)
+    before, asked = page.place(x, y), len(page.requests("add_object"))
+    page.page.evaluate("document.body.style.paddingTop = '60px'")  # as a banner would
+    until(lambda: page.place(x, y) != before, "a picture in another place")
+    page.page.mouse.up()
+    until(lambda: len(page.requests("add_object")) > asked, "the request")
+    request = page.requests("add_object")[-1]
+    assert request["frame"]["frame_id"] == frame_id
+    assert request["points"] == [[pytest.approx(x, abs=0.6), pytest.approx(y, abs=0.6), 1]]

@@ -24,6 +24,7 @@ export class Stage {
     this._corner = null; // frame px, the first corner of a box by keyboard
     this._box = null; // [from, to], frame px
     this._hover = null; // frame px
+    this._pressed = null; // where stage and frame lay when the button went down: the page may be laid out anew meanwhile
     this._frame = null; // {width, height} of the newest scene
     this._animating = false;
     this._gestures = new Gestures();
@@ -154,8 +155,10 @@ export class Stage {
     element.addEventListener("wheel", (event) => this._turn(event), { passive: false });
   }
 
+  /** CSS px from the corner of the stage: of a point or a box, from where that was when the button went down. */
   _at(event) {
-    const { left, top } = this.element.getBoundingClientRect();
+    const pointing = this._gestures.active && this.tool === "point";
+    const { left, top } = pointing ? this._pressed.corner : this.element.getBoundingClientRect();
     return [event.clientX - left, event.clientY - top];
   }
 
@@ -164,6 +167,7 @@ export class Stage {
     const at = this._at(event);
     if (!this._gestures.active && !inside(this._frame, stageToFrame(this.place, at))) return;
     this._fresh = event.shiftKey;
+    if (!this._gestures.active) this._pressed = { corner: this.element.getBoundingClientRect(), place: this.place };
     this.crosshair = this._corner = null;
     const { pointerId: id, pointerType: pointer, button } = event;
     this._run(this._gestures.down({ id, pointer, button, at, now: performance.now() }));
@@ -208,11 +212,12 @@ export class Stage {
   _act(intent) {
     const frame = this._frame;
     const toFrame = (at) => stageToFrame(this.place, at);
+    const pressed = (at) => stageToFrame(this._pressed.place, at);
     if (intent.kind === "hold") this.prompter.hold();
-    else if (intent.kind === "point") this.prompter.click(toFrame(intent.at), intent.label, { fresh: this._fresh });
+    else if (intent.kind === "point") this.prompter.click(pressed(intent.at), intent.label, { fresh: this._fresh });
     else if (intent.kind === "box-preview") {
-      this._box = intent.from && [clamped(frame, toFrame(intent.from)), clamped(frame, toFrame(intent.to))];
-    } else if (intent.kind === "box") this.prompter.box(boxOf(frame, toFrame(intent.from), toFrame(intent.to)));
+      this._box = intent.from && [clamped(frame, pressed(intent.from)), clamped(frame, pressed(intent.to))];
+    } else if (intent.kind === "box") this.prompter.box(boxOf(frame, pressed(intent.from), pressed(intent.to)));
     else if (intent.kind === "thin-box") this.prompter.refuseThinBox();
     else if (intent.kind === "stroke") this._stroke(toFrame(intent.from), toFrame(intent.to), intent.erase);
     else if (intent.kind === "release") this._endGesture();
