@@ -4,9 +4,14 @@ PYTHON ?= python3
 VENV ?= .venv
 BENCH ?= pipeline
 python := $(VENV)/bin/python
-pip := $(python) -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt --requirement
+pip := $(python) -m pip install --quiet --disable-pip-version-check --no-compile --constraint constraints.txt
+
 # pip would compile on one core. As with pip, what this Python can't read (newer syntax in a package) stays as it is.
-compile := $(python) -m compileall -qq -j 0 $(VENV)/lib || true
+define install
+@echo "installing $< into $(VENV)"
+@$(pip) --requirement $<
+@$(python) -m compileall -qq -j 0 $(VENV)/lib || true
+endef
 
 .DELETE_ON_ERROR:
 .PHONY: help demo live test slow load check bench clean
@@ -48,24 +53,18 @@ clean: ## remove what the targets made
 # An empty stamp is newer than the list it was installed from, so that a second run installs nothing.
 $(VENV)/.lite: requirements-lite.txt constraints.txt | $(VENV)/bin/python
 	@tools/system_packages lite
-	@echo "installing $< into $(VENV)"
-	@$(pip) $<
-	@$(compile)
+	$(install)
 	@echo "compiling the loops of the lite decoder"
 	@$(python) -c "import nodes.decoder.lite.kernels"
 	@touch $@
 
 $(VENV)/.web: requirements-web.txt $(VENV)/.lite
-	@echo "installing $< into $(VENV)"
-	@$(pip) $<
-	@$(compile)
+	$(install)
 	@touch $@
 
 $(VENV)/.dev: requirements-dev.txt requirements.txt requirements-mqtt.txt requirements-trackers.txt \
 		requirements-sam2.txt requirements-ray.txt $(VENV)/.web
-	@echo "installing $< into $(VENV)"
-	@$(pip) $<
-	@$(compile)
+	$(install)
 	@touch $@
 
 $(VENV)/bin/python:

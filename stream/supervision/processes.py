@@ -32,7 +32,8 @@ QUIET = {
 
 # What glibc does by itself with blocks of a picture's size (it gives them back, and takes them anew) makes a process of
 # pictures swell and shrink by 15 MB; what it has once taken is to be used again. By each of its threads: one that had
-# memory of its own took 12 MB more when it was started again. Blocks above 32 MB still go back at once.
+# memory of its own took 12 MB more when it was started again. Blocks above 32 MB still go back at once, and gaps
+# now and then (stream/heartbeat.py).
 MEMORY = {
     "MALLOC_ARENA_MAX": "1",
     "MALLOC_MMAP_THRESHOLD_": str(32 << 20),

@@ -21,7 +21,10 @@ from stream.topology import wiring
         ({"tracker.backend": "pips"}, ["pips"]),
         ({"tracker.backend": "raft"}, ["raft"]),
         ({"tracker.backend": "tapnet"}, ["tapnet"]),
-        ({"decoder.backend": "mobile_sam", "decoder.model": "vit_tiny"}, ["mobile_sam"]),
+        (
+            {"tracker.backend": "pips", "decoder.backend": "mobile_sam", "decoder.model": "vit_tiny"},
+            ["pips", "mobile_sam"],
+        ),
         ({"decoder.backend": "sam", "decoder.model": "vit_b"}, ["sam_vit_b"]),
         ({"decoder.backend": "hq_sam", "decoder.model": "vit_tiny"}, ["hq_sam_vit_tiny"]),
         ({"decoder.backend": "sam2", "decoder.model": "base_plus"}, ["sam2_base_plus"]),
