@@ -32,7 +32,7 @@ def triple(x):
 def first_start(monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture) -> None:
     """A process that has told nothing yet, with the cache where it is by default."""
     monkeypatch.setattr(compiling, "_logged", set())
-    monkeypatch.setattr(numba.config, "CACHE_DIR", "")
+    keep_loops_in("", monkeypatch)
     caplog.set_level(logging.INFO)
 
 
@@ -41,6 +41,13 @@ def nowhere_to_write(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Neither beside the source nor at home: files stand where folders are wanted, which stops root as well."""
     (tmp_path / "__pycache__").write_text("")
     monkeypatch.setenv("XDG_CACHE_HOME", "/dev/null")
+
+
+def keep_loops_in(folder: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """As a user's NUMBA_CACHE_DIR. Numba compares its variables at each loop: a value of its own would not last."""
+    monkeypatch.setenv("NUMBA_CACHE_DIR", folder)
+    numba.config.reload_config()
+    monkeypatch.setattr(numba.config, "CACHE_DIR", folder)
 
 
 def load(folder: Path, text: str = LOOP) -> ModuleType:
@@ -88,7 +95,8 @@ def test_without_a_folder_to_write_to_loops_are_compiled_and_one_line_says_what_
 def test_the_folder_of_numba_cache_dir_is_used_as_the_line_says(
     tmp_path: Path, nowhere_to_write: None, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
-    monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path / "cache"))
+    keep_loops_in(str(tmp_path / "cache"), monkeypatch)
+    monkeypatch.setenv("NUMBA_OPT", "3")  # another variable that changed is no matter of this folder
     load(tmp_path)
     assert [r.levelno for r in caplog.records] == [logging.INFO]
     assert list((tmp_path / "cache").rglob("*.nbi"))
