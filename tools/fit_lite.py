@@ -35,7 +35,8 @@ import numpy as np
 from nodes.decoder.lite import fusion
 from nodes.decoder.lite.cues import Cues
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
-from nodes.decoder.lite.prompt_masks import collect_box_cues, collect_point_cues
+from nodes.decoder.lite.prompts.click_masks import collect_point_cues
+from nodes.decoder.lite.prompts.prompt_masks import collect_box_cues
 from stream.arrays import Array
 from stream.errors import ConfigError, StreamError
 from tools.clips.clip import Clip
@@ -96,9 +97,9 @@ def sample_prompts(clip: Clip, rng: np.random.Generator) -> dict[str, Samples]:
                 continue
             analysis = FrameAnalysis(rgb, FrameAnalysis(clip.frames[other], None).gray) if with_motion else None
             xy, labels = draw_clicks(truth, rgb, rng)
-            crop, _, _, cues = collect_point_cues(rgb, xy, labels, None, analysis)
-            share = crop.shrink(truth.astype(np.float32))
-            parts["points"].append(sample_pixels(cues.planes, share, rng, PROMPT_SAMPLES))
+            clicked = collect_point_cues(rgb, xy, labels, None, analysis)
+            share = clicked.crop.shrink(truth.astype(np.float32))
+            parts["points"].append(sample_pixels(clicked.cues.planes, share, rng, PROMPT_SAMPLES))
             box = tight_box(truth)
             loose = rng.choice([0, 0.06]) * np.array(
                 [box[0] - box[2], box[1] - box[3], box[2] - box[0], box[3] - box[1]]

@@ -6,7 +6,7 @@ python tools/fit_windows.py --out DIR --seeds 0 1 2 --jobs 14     three of them,
 python tools/fit_windows.py --out DIR --size tiny                 a quick look
 
 DIR/seed-S/network.onnx is each seed's network; DIR/best.onnx that of the seed which does best on the drawn validation
-clips, to be copied to nodes/decoder/lite/window_network.onnx; DIR/log.txt and DIR/report.json tell how it went. It
+clips, to be copied to nodes/decoder/lite/follow_network.onnx; DIR/log.txt and DIR/report.json tell how it went. It
 repeats bit for bit on machines of one kind, unless a deadline cuts it short. PyTorch is needed.
 """
 

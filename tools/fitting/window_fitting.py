@@ -14,7 +14,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from nodes.decoder.lite.window_network import CHANNELS, LOGIT_PLANE, STRIDE
+from nodes.decoder.lite.window_network import CHANNELS, STRIDE
 from stream.arrays import Array
 from tools.fitting.window_data import WindowRef, read_window
 from tools.fitting.window_model import WindowModel
@@ -63,6 +63,7 @@ class Plan:
     device: Device = CPU
     disturbed: bool = False  # some inputs are left out, others are stronger or weaker
     limit_s: float = 1e9  # fewer steps where they would take longer
+    upside_down: bool = True  # windows are mirrored that way, too
 
 
 def find_device() -> Device:
@@ -103,13 +104,13 @@ def fit_segment(task: tuple[Fit, Plan, int]) -> tuple[Fit, float, float]:
     if fit.moments:
         optimizer.state.update(zip(model.parameters(), [_moved(m, device) for m in fit.moments], strict=True))
     steps, timed, began_s = min(plan.device.segment, plan.steps - fit.step), 0, time.monotonic()
-    loaded = batches(plan.windows, steps, rng, plan.device.batch, READERS if on_gpu else 0)
+    loaded = batches(plan, steps, rng, READERS if on_gpu else 0)
     for k, parts in enumerate(loaded, start=fit.step):
         planes, counted = (p.to(device).float() for p in parts)
         x, truth = planes[:, :-1], planes[:, -1:]
         for group in optimizer.param_groups:
             group["lr"] = plan.rate * _cycle((k + 1) / plan.steps)
-        logits = x[:, LOGIT_PLANE : LOGIT_PLANE + 1]
+        logits = x[:, -1:]  # of the pixel network
         if plan.disturbed:
             x = disturb(x, model.mean, rng)
         # where a processor multiplies bfloat16, this takes half of the time
@@ -146,7 +147,7 @@ def _make_repeatable() -> None:
 
 
 def disturb(x: Tensor, mean: Tensor, rng: np.random.Generator) -> Tensor:
-    """Inputs (B, CHANNELS, H, W), of which some are at their mean all over, and all are stronger or weaker.
+    """Inputs (B, C, H, W), of which some are at their mean all over, and all are stronger or weaker.
 
     What is fitted to them trusts no input alone: those of real pictures differ from those of drawn ones.
     """
@@ -191,14 +192,12 @@ def measure_inputs(windows: Sequence[WindowRef], rng: np.random.Generator) -> tu
     return torch.from_numpy(flat.mean(axis=1)), torch.from_numpy(flat.std(axis=1) + np.float32(1e-3))
 
 
-def batches(
-    windows: Sequence[WindowRef], steps: int, rng: np.random.Generator, size: int, readers: int = 0
-) -> Iterator[tuple[Tensor, Tensor]]:
+def batches(plan: Plan, steps: int, rng: np.random.Generator, readers: int = 0) -> Iterator[tuple[Tensor, Tensor]]:
     """So many batches of windows of like size, mirrored at random, as `stack_windows` makes them.
 
     `readers`: threads that read ahead.
     """
-    chosen = _choose_windows(windows, steps, rng, size)
+    chosen = _choose_windows(plan, steps, rng)
     if not readers:
         yield from map(_read_batch, chosen)
         return
@@ -212,15 +211,14 @@ def batches(
 Mirrored = tuple[WindowRef, bool, bool]  # a window; whether it is mirrored upside down; left to right
 
 
-def _choose_windows(
-    windows: Sequence[WindowRef], steps: int, rng: np.random.Generator, size: int
-) -> Iterator[list[Mirrored]]:
+def _choose_windows(plan: Plan, steps: int, rng: np.random.Generator) -> Iterator[list[Mirrored]]:
+    windows, size = plan.windows, plan.device.batch
     queue: list[list[Mirrored]] = []
     for _ in range(steps):
         if not queue:
             some = rng.choice(len(windows), min(len(windows), SHUFFLED * size), replace=False).tolist()
             some.sort(key=lambda i: windows[i].ratio)
-            flips = rng.random((len(windows), 2)) < 0.5
+            flips = (rng.random((len(windows), 2)) < 0.5) & [plan.upside_down, True]
             parts = [some[k : k + size] for k in range(0, len(some), size)]
             queue = [[(windows[i], *flips[i].tolist()) for i in parts[k]] for k in rng.permutation(len(parts))]
         yield queue.pop()
@@ -239,7 +237,7 @@ def stack_windows(parts: Sequence[Array]) -> tuple[Tensor, Tensor]:
     """(B, C, H, W), (B, 1, H, W) float16: windows repeated at their edges up to one size, and 0 where those are."""
     height, width = (max(p.shape[axis] for p in parts) for axis in (1, 2))
     height, width = height + -height % STRIDE, width + -width % STRIDE
-    planes = np.empty((len(parts), CHANNELS + 1, height, width), np.float16)
+    planes = np.empty((len(parts), len(parts[0]), height, width), np.float16)
     counted = np.zeros((len(parts), 1, height, width), np.float16)
     for k, part in enumerate(parts):
         _, h, w = part.shape

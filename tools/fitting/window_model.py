@@ -1,4 +1,4 @@
-"""The window network of `lite` as PyTorch fits it, and as the ONNX file that OpenCV runs.
+"""A window network of `lite` as PyTorch fits it, and as the ONNX file that OpenCV runs.
 
     1/2   24 channels   2x2, stride 2 - 3x3 -------------------------------- + - 3x3 - 3x3 -> added to pixel logits
     1/4   32 channels     '- 3x3, stride 2 - 3x3 ---------------------- + - 3x3 -' 1x1, bilinear
@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional as fn
 
-from nodes.decoder.lite.window_network import CHANNELS, SHRINK
+from nodes.decoder.lite.window_network import SHRINK
 from tools.fitting.onnx_file import OnnxGraph
 
 WIDTHS = (24, 32, 48)  # channels at 1/2, 1/4, 1/8
@@ -25,7 +25,7 @@ LEAK = 0.1
 
 
 class WindowModel(nn.Module):
-    """(B, CHANNELS, H, W) -> (B, 1, H, W) logits; H and W divisible by STRIDE. `mean`, `spread`: (CHANNELS,)."""
+    """(B, C, H, W) -> (B, 1, H, W) logits; H and W divisible by STRIDE. `mean`, `spread` of the inputs: (C,)."""
 
     mean: Tensor
     spread: Tensor
@@ -35,7 +35,7 @@ class WindowModel(nn.Module):
         self.register_buffer("mean", mean.view(1, -1, 1, 1))
         self.register_buffer("spread", spread.view(1, -1, 1, 1))
         w = WIDTHS
-        self.stem = nn.Conv2d(CHANNELS, w[0], SHRINK, SHRINK)
+        self.stem = nn.Conv2d(mean.numel(), w[0], SHRINK, SHRINK)
         self.first = nn.Conv2d(w[0], w[0], 3, 1, 1)
         self.down, self.level, self.up, self.merge = (nn.ModuleList() for _ in range(4))
         for i in range(1, len(w)):
@@ -99,7 +99,7 @@ class WindowModel(nn.Module):
             small = conv(up, x, active=False)
             large = graph.add("Resize", [small, "", scales], mode="linear", coordinate_transformation_mode="half_pixel")
             x = conv(merge, graph.add("Add", [sides.pop(), large]))
-        return graph.to_bytes((CHANNELS, SHRINK**2), conv(self.last, x, active=False), "window_network")
+        return graph.to_bytes((self.mean.numel(), SHRINK**2), conv(self.last, x, active=False), "window_network")
 
 
 def _double(x: Tensor) -> Tensor:

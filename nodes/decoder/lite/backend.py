@@ -24,7 +24,7 @@ from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from nodes.decoder.lite.lost_objects import look_again, search_lost
 from nodes.decoder.lite.object_memory import TEMPLATE_INTERVAL, ObjectMemory
 from nodes.decoder.lite.object_threads import MOST_THREADS, allowed_threads
-from nodes.decoder.lite.prompt_masks import agrees_with_picture, make_candidates, make_first_mask
+from nodes.decoder.lite.prompts.prompt_masks import agrees_with_picture, make_candidates, make_first_mask
 from nodes.decoder.lite.view import NARROW_PAD, WINDOW_PAD, WORKING_PX
 from nodes.decoder.mask_model import (
     NO_MASK,

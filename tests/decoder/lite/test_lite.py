@@ -155,5 +155,5 @@ def test_twenty_objects_are_followed_at_once_and_share_no_pixel():
 
 def test_each_thread_has_its_own_window_network():
     with ThreadPoolExecutor(1) as pool:
-        other = pool.submit(window_network.load_network).result()
-    assert window_network.load_network() is window_network.load_network() is not other
+        other = pool.submit(window_network.load_network, "follow").result()
+    assert window_network.load_network("follow") is window_network.load_network("follow") is not other

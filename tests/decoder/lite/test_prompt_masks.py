@@ -9,7 +9,7 @@ from decoder.lite.textured_square import BACKGROUND, SIZE, draw, iou, tracks
 from nodes.decoder.lite.backend import Lite
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from nodes.decoder.lite.kernels import geodesic_distance
-from nodes.decoder.lite.prompt_masks import make_first_mask
+from nodes.decoder.lite.prompts.prompt_masks import make_first_mask
 from nodes.decoder.segmentation import Segmenter
 from stream.crops import uncrop_mask
 from stream.messages import Prompt

@@ -7,7 +7,8 @@ import json
 import numpy as np
 import pytest
 
-from nodes.decoder.lite import cues, fusion, prompt_cues
+from nodes.decoder.lite import cues, fusion
+from nodes.decoder.lite.prompts import prompt_cues
 from tools import fit_lite
 from tools.fitting import pixel_fitting, roll_outs
 

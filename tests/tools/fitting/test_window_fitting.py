@@ -98,13 +98,26 @@ def test_a_fit_ends_early_where_its_time_is_over(windows, capsys):
 
 
 def test_threads_that_read_ahead_change_nothing(windows):
-    alone, ahead = (
-        list(window_fitting.batches(windows, 12, np.random.default_rng(0), 3, readers)) for readers in (0, 2)
-    )
+    device = window_fitting.Device("cpu", parts=1, segment=1, batch=3, step_s=1)
+    plan = window_fitting.Plan(windows, 12, 1e-3, 0, device)
+    alone, ahead = (list(window_fitting.batches(plan, 12, np.random.default_rng(0), readers)) for readers in (0, 2))
     assert len(alone) == len(ahead) == 12
     assert all(
         torch.equal(a, b) for one, other in zip(alone, ahead, strict=True) for a, b in zip(one, other, strict=True)
     )
+
+
+def test_windows_that_have_an_upper_end_are_not_turned_over(tmp_path):
+    ramp = np.zeros((CHANNELS + 1, 16, 16), np.float16) + np.arange(16, dtype=np.float16)[:, None]
+    ref = window_data.WindowRef(tmp_path / "ramp.npy", (16, 16))
+    np.save(ref.file, ramp)
+    device = window_fitting.Device("cpu", parts=1, segment=1, batch=1, step_s=1)
+    for upside_down, values in ((False, {0.0}), (True, {0.0, 15.0})):
+        plan = window_fitting.Plan([ref], 20, 1e-3, 0, device, upside_down=upside_down)
+        first_rows = [
+            planes[0, 0, 0, 0].item() for planes, _ in window_fitting.batches(plan, 20, np.random.default_rng(0))
+        ]
+        assert set(first_rows) == values
 
 
 def test_disturbed_inputs_keep_their_mean_and_some_are_left_out():

@@ -8,6 +8,9 @@ import numpy as np
 from nodes.decoder.mask_model import Window
 from stream.arrays import Array
 
+Box = tuple[float, float, float, float]  # x1, y1, x2, y2, frame px
+
+CROP_MARGIN = 0.25  # of the crop's side
 MAX_PX = 16_000  # working px of a crop; GrabCut costs 2 ms per thousand
 MIN_PART_SHARE = 0.1  # of the largest part: smaller ones are dropped
 PLAIN_LEVELS = 0.7  # grey levels of standard deviation: less shows nothing to tell apart
@@ -36,6 +39,15 @@ class PromptCrop:
         """The crop of a frame-sized image at working size."""
         part = image[self.y : self.y + self.height, self.x : self.x + self.width]
         return np.asarray(cv2.resize(part, (self.w, self.h), interpolation=cv2.INTER_AREA))
+
+    def border_inside_frame(self) -> Array:
+        """(h, w) bool: the outermost working px, but for sides that are the frame's own."""
+        border = np.zeros((self.h, self.w), bool)
+        border[0] |= self.y > 0
+        border[-1] |= self.y + self.height < self.size[0]
+        border[:, 0] |= self.x > 0
+        border[:, -1] |= self.x + self.width < self.size[1]
+        return border
 
     def frame_to_crop_xy(self, xy: Array) -> Array:
         """Frame px to working px."""

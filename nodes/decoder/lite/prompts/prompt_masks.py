@@ -1,7 +1,6 @@
 """The first mask of an object from a prompt: points, a box, a mask, or several of them.
 
-Points: discs around them are sure, geodesic distance through the colours decides what is probable, one GrabCut
-round decides the rest. A box: what differs from the box's border and lies near its middle is probable; GrabCut
+Points: click_masks.py. A box: what differs from the box's border and lies near its middle is probable; GrabCut
 decides, under a guard, because it may collapse to nothing (it does, on a fifth of real boxes). A mask is taken as it
 is; points given with it correct it.
 """
@@ -14,31 +13,18 @@ import cv2
 import numpy as np
 
 from nodes.decoder.lite import fusion
-from nodes.decoder.lite.click_choice import choose_mask
-from nodes.decoder.lite.cues import signed_distance
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from nodes.decoder.lite.kernels import geodesic_distance
-from nodes.decoder.lite.prompt_crop import PromptCrop, clean_mask, draw_discs, run_grabcut
-from nodes.decoder.lite.prompt_cues import PromptCues, PromptTrimap, collect_prompt_cues
+from nodes.decoder.lite.prompts.click_masks import cut_candidates, cut_from_clicks
+from nodes.decoder.lite.prompts.prompt_crop import CROP_MARGIN, Box, PromptCrop, clean_mask, draw_discs, run_grabcut
+from nodes.decoder.lite.prompts.prompt_cues import PromptCues, PromptTrimap, collect_prompt_cues, fuse_prompt_pixels
 from stream.arrays import Array
 from stream.messages import Prompt
 
-Box = tuple[float, float, float, float]  # x1, y1, x2, y2, frame px
-
-# of what clicks may mean beside the default: how large an object is looked for, of the size that the clicks suggest,
-# and by how many logits the threshold is lowered (tried on ten DAVIS sequences: docs/lite.md)
-CANDIDATES = ((0.3, 0.0), (0.45, 3.0), (1.0, 0.0), (1.25, 3.0), (1.6, 1.5), (4.0, 0.0))
-# what one click alone may mean, as CANDIDATES: it says nothing of the object's size, so several are tried, and
-# click_choice.py takes the likeliest; the lowered threshold: one click marks the least of its object (docs/lite.md)
-ONE_CLICK = ((0.7, 0.0), (0.7, 2.0), (1.0, 2.0), (1.4, 2.0), (2.0, 2.0))
-CROP_MARGIN = 0.25  # of the crop's side
-MANY_CLICKS = 8
 CORE_SHARE = 0.35  # of a box: where distances to the object are measured from
 COLLAPSED_SHARE = 0.3  # of GrabCut's answer: a mask smaller than this is wrong
 BOX_OFFSETS = (0.0, 0.5, 1.0, 1.5, 2.0)  # logits by which the threshold is lowered until a mask fills its box
 LOOSE_BOX = 1  # index of the offset for a box that no mask fills
-# logits: drawn objects are rarely as plain as a square that fills its box, where GrabCut alone is right to a pixel
-CUT_TRUST = {"points": np.float32(0.5), "box": np.float32(1)}
 AGREE_IOU = 0.7  # of a restored mask with what is cut out of the frame in its place
 TIGHT_SHARE = 0.8  # of the box's width and height
 NO_CLICKS = np.zeros((0, 2), np.float32)
@@ -61,10 +47,7 @@ def make_first_mask(
     if old_mask is not None and (old_mask > 0.5).any():
         return _correct_mask(rgb, old_mask, xy, labels) if len(xy) else (old_mask > 0.5).astype(np.uint8)
     if (labels == 1).any():
-        if np.count_nonzero(labels == 1) == 1 and prompt.box is None:
-            masks = [_cut_from_points(rgb, xy, labels, None, analysis, *setting) for setting in ONE_CLICK]
-            return masks[choose_mask(rgb, masks)]
-        return _cut_from_points(rgb, xy, labels, prompt.box, analysis)
+        return cut_from_clicks(rgb, xy, labels, prompt.box, analysis)
     return _cut_from_box(rgb, prompt.box, analysis) if prompt.box is not None else np.zeros((height, width), np.uint8)
 
 
@@ -75,7 +58,7 @@ def make_candidates(rgb: Array, prompt: Prompt) -> list[Array]:
     xy, labels = _inside(prompt, (rgb.shape[0], rgb.shape[1]))
     if not (labels == 1).any():
         return []
-    return [_cut_from_points(rgb, xy, labels, None, None, scale, offset) for scale, offset in CANDIDATES]
+    return cut_candidates(rgb, xy, labels)
 
 
 def agrees_with_picture(rgb: Array, mask: Array, analysis: FrameAnalysis | None = None) -> bool:
@@ -95,27 +78,9 @@ def _inside(prompt: Prompt, size: tuple[int, int]) -> tuple[Array, Array]:
     return xy[inside], labels[inside]
 
 
-def _cut_from_points(
-    rgb: Array,
-    xy: Array,
-    labels: Array,
-    box: Box | None,
-    analysis: FrameAnalysis | None,
-    scale: float = 1.0,
-    offset: float = 0.0,
-) -> Array:
-    crop, clicks, radius, cues = collect_point_cues(rgb, xy, labels, box, analysis, scale)
-    mask = (_fuse_cues(cues, "points") > -offset).astype(np.uint8)
-    if mask.sum() < COLLAPSED_SHARE * cues.cut.sum():
-        mask = cues.cut.copy()
-    draw_discs(mask, clicks[labels == 0], max(1, radius // 2), 0)
-    draw_discs(mask, clicks[labels == 1], max(1, radius // 2), 1)
-    return crop.mask_to_frame(clean_mask(mask, clicks[labels == 1]))
-
-
 def _cut_from_box(rgb: Array, box: Box, analysis: FrameAnalysis | None) -> Array:
     crop, inner, cues = collect_box_cues(rgb, box, analysis)
-    logits = np.where(inner, _fuse_cues(cues, "box"), -np.inf)
+    logits = np.where(inner, fusion.smooth_logits(fuse_prompt_pixels(cues, "box"), cues.rgb), -np.inf)
     _, _, width, height = cv2.boundingRect(inner.astype(np.uint8))
     masks = [clean_mask((logits > -offset).astype(np.uint8), NO_CLICKS) for offset in BOX_OFFSETS]
     spans = [cv2.boundingRect(mask)[2:] for mask in masks]
@@ -125,45 +90,6 @@ def _cut_from_box(rgb: Array, box: Box, analysis: FrameAnalysis | None) -> Array
     return crop.mask_to_frame(
         mask if mask.sum() > COLLAPSED_SHARE * cues.cut.sum() else clean_mask(cues.cut, NO_CLICKS)
     )
-
-
-def _fuse_cues(cues: PromptCues, network: str) -> Array:
-    """(h, w): what a network makes of the cues, with GrabCut's answer counted in."""
-    raw = fusion.load_network(network)(cues.planes) + CUT_TRUST[network] * (2 * cues.cut.astype(np.float32) - 1)
-    return fusion.smooth_logits(raw, cues.rgb)
-
-
-def collect_point_cues(
-    rgb: Array, xy: Array, labels: Array, box: Box | None, analysis: FrameAnalysis | None, scale: float = 1.0
-) -> tuple[PromptCrop, Array, int, PromptCues]:
-    """The crop that clicks ask for, the clicks in it, the radius of what they make sure, and the cues.
-
-    `scale`: how much larger an object is looked for than the clicks suggest.
-    """
-    positives = xy[labels == 1]
-    spacing = scale * _measure_spacing(positives, (rgb.shape[0], rgb.shape[1]))
-    # eight clicks spread over an object mark its extent; fewer leave more of it unmarked
-    reach = 0.6 * spacing * float(np.clip(MANY_CLICKS / len(positives), 1, 2.7)) + 3
-    low, high = positives.min(axis=0) - reach, positives.max(axis=0) + reach
-    if box is not None:
-        low, high = np.array(box[:2]), np.array(box[2:])
-    margin = CROP_MARGIN * float((high - low).max()) + 3
-    crop = PromptCrop(rgb, low[0] - margin, low[1] - margin, high[0] + margin, high[1] + margin)
-    clicks = crop.frame_to_crop_xy(xy)
-    trimap = np.full((crop.h, crop.w), cv2.GC_BGD, np.uint8)
-    (x1, y1), (x2, y2) = np.rint(crop.frame_to_crop_xy(np.stack([low, high]))).astype(int)
-    trimap[max(y1, 0) : y2 + 1, max(x1, 0) : x2 + 1] = cv2.GC_PR_BGD
-    if (trimap == cv2.GC_BGD).sum() == 0:
-        trimap[[0, -1]] = trimap[:, [0, -1]] = cv2.GC_BGD
-    radius = max(1, round(0.25 * spacing / crop.factor))
-    draw_discs(trimap, clicks[labels == 0], radius, cv2.GC_BGD)
-    draw_discs(trimap, clicks[labels == 1], radius, cv2.GC_FGD)
-    near = [_measure_distance_to(clicks[labels == label], trimap.shape) / (spacing / crop.factor) for label in (1, 0)]
-    outside = signed_distance((trimap != cv2.GC_BGD) & (trimap != cv2.GC_FGD)) / max(reach / crop.factor, 1)
-    positions = [np.minimum(near[0], 4), np.minimum(near[1], 4), np.clip(outside, -3, 3)]
-    few_clicks = max(0.0, float(np.log2(MANY_CLICKS / len(positives)) / np.log2(MANY_CLICKS)))
-    prompt = PromptTrimap(trimap, trimap == cv2.GC_FGD, positions, few_clicks)
-    return crop, clicks, radius, collect_prompt_cues(crop, prompt, analysis)
 
 
 def collect_box_cues(rgb: Array, box: Box, analysis: FrameAnalysis | None) -> tuple[PromptCrop, Array, PromptCues]:
@@ -190,13 +116,6 @@ def collect_box_cues(rgb: Array, box: Box, analysis: FrameAnalysis | None) -> tu
     core = inner & (score > np.quantile(score[inner], 1 - CORE_SHARE))
     positions = [np.clip(score, -1, 3), np.clip(radius, 0, 2), np.clip(down, -1.5, 1.5)]
     return crop, inner, collect_prompt_cues(crop, replace(prompt, object_seeds=core, positions=positions), analysis)
-
-
-def _measure_distance_to(points: Array, size: tuple[int, ...]) -> Array:
-    """(h, w) float32 px to the nearest of points (N, 2); far from all where there is none."""
-    free = np.ones(size, np.uint8)
-    draw_discs(free, points, 0, 0)
-    return np.asarray(cv2.distanceTransform(free, cv2.DIST_L2, 3)) if not free.all() else np.full(size, 1e3, np.float32)
 
 
 def _correct_mask(rgb: Array, old_mask: Array, xy: Array, labels: Array) -> Array:
@@ -246,12 +165,3 @@ def _draw_clicks(size: tuple[int, ...], points: Array, radius: int) -> Array:
     image = np.zeros(size, np.uint8)
     draw_discs(image, points, radius, 1)
     return np.asarray(image == 1)
-
-
-def _measure_spacing(points: Array, size: tuple[int, int]) -> float:
-    """Median distance of a point to its nearest neighbour, px; of a single point, a guess from the frame's size."""
-    if len(points) < 2:
-        return 0.2 * min(size)
-    distance = np.hypot(points[:, None, 0] - points[None, :, 0], points[:, None, 1] - points[None, :, 1])
-    np.fill_diagonal(distance, np.inf)
-    return max(float(np.median(distance.min(axis=1))), 2.0)

@@ -8,19 +8,22 @@ channel is motion.
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import cv2
 import numpy as np
 
-from nodes.decoder.lite import kernels
+from nodes.decoder.lite import fusion, kernels
 from nodes.decoder.lite.cues import compare_motion, flow_tolerance, measure_texture, signed_distance
 from nodes.decoder.lite.following import MOTION_AGREE_PX, MOTION_POINTS
 from nodes.decoder.lite.frame_analysis import FrameAnalysis, pixel_grid
-from nodes.decoder.lite.prompt_crop import PromptCrop, run_grabcut
+from nodes.decoder.lite.prompts.prompt_crop import PromptCrop, run_grabcut
 from nodes.decoder.lite.view import split_colours
 from stream import geometry
 from stream.arrays import Array
 from stream.similarity import fit_similarity, frame_to_frame
+
+PromptName = Literal["points", "box"]  # of the pixel networks for one
 
 NAMES = (
     *("nearer_object", "object_distance", "background_distance", "position_a", "position_b", "position_c"),
@@ -33,6 +36,8 @@ FOREGROUND_LEAD = 0.9  # a pixel is probably the object's when its distance to t
 SMALL_DISTANCE = 30.0  # of geodesic distances: ratios of smaller ones mean next to nothing
 LIKELY_SHARE = 0.7  # of a box: what is likely the object's before GrabCut
 COLLAPSED_SHARE = 0.3  # of a box: when less than this remains, GrabCut has failed
+# logits: drawn objects are rarely as plain as a square that fills its box, where GrabCut alone is right to a pixel
+CUT_TRUST: dict[PromptName, np.float32] = {"points": np.float32(0.5), "box": np.float32(1)}
 PRIOR_MASS = 1.0  # px, added to object and surroundings
 CLASS_MASS = 300.0  # px that object and surroundings count for, each, however many they have
 MOTION_PERCENTILE = 80  # of the distance from the background's motion: what counts as strong
@@ -212,3 +217,8 @@ def _log_colour_ratio(lab: Array, soft_mask: Array, weight: Array) -> Array:
     kernels.splat(mass, 0, 1, 1, one_cell, one_cell, codes, soft_mask.ravel(), balance.ravel(), 0, 1)
     kernels.slice_two(mass, 1, 1, one_cell, one_cell, base, fraction, PRIOR_MASS, ratio_and_mass)
     return np.asarray(np.log(ratio_and_mass[0]).reshape(soft_mask.shape))
+
+
+def fuse_prompt_pixels(cues: PromptCues, name: PromptName) -> Array:
+    """(h, w) raw logits: what the network that sees one pixel at a time makes of the cues; GrabCut's answer counts."""
+    return np.asarray(fusion.load_network(name)(cues.planes) + CUT_TRUST[name] * (2 * cues.cut.astype(np.float32) - 1))

@@ -1,0 +1,1 @@
+"""A prompt in, the first mask of an object out, without weights to download."""
