@@ -86,7 +86,7 @@ def test_what_is_pushed_arrives_and_another_size_begins_another_stream(feed, ser
     assert pusher.passed_over > 0  # it was offered more than there was time for
     assert (pusher.connected, pusher.error) == (True, "")
     process = pusher._process
-    assert os.getpriority(os.PRIO_PROCESS, process.pid) == 19  # the models go first
+    assert os.sched_getscheduler(process.pid) == os.SCHED_IDLE  # the models go first
     with open(f"/proc/{process.pid}/cmdline", "rb") as file:
         assert b"rtsp://" not in file.read()  # an address may hold a password
     os.kill(process.pid, signal.SIGSTOP)  # it can't say goodbye
