@@ -37,7 +37,7 @@ def make_model(config: Decoder, models: SharedModels | None = None, client: Came
     if config.backend == "lite":
         from nodes.decoder.lite.backend import Lite
 
-        return Lite()
+        return Lite() if config.window_px == "auto" else Lite(config.window_px)
     try:
         return _sam_pt(config, models, client)
     except ModuleNotFoundError as error:

@@ -38,6 +38,8 @@ OWN_FILES = (
 SNAPSHOTS = ("renderer", "snapshots")  # a folder that cameras may share
 WRITTEN = (*OWN_FILES, ("renderer", "rtsp_push"))  # what two cameras would spoil for each other
 
+WINDOW_PX = 10_000  # decoder.window_px of a live camera beside others: a step takes 0.7 of its time (docs/fleet.md)
+
 Build = Callable[[dict[str, Any]], Config]
 
 
@@ -96,6 +98,8 @@ def make_camera(name: str, below: dict[str, Any], overlay: Any, build: Build) ->
         raise ConfigError(f"cameras.{name}{'.' if is_key else ': '}{error}") from None
     if source_kind(config.capture.source) == "browser":
         raise ConfigError(f"cameras.{name}.capture.source is browser; the page's own camera needs a run of its own")
+    if config.decoder.window_px == "auto" and config.live:
+        config = structs.replace(config, decoder=structs.replace(config.decoder, window_px=WINDOW_PX))
     return _with_own_paths(config)
 
 

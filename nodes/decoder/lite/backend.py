@@ -63,12 +63,13 @@ class Lite:
         every_frame=True, points_contradict=False, own_seeds=False, limits=ScoreLimits(sure=SURE_SCORE)
     )
 
-    def __init__(self) -> None:
+    def __init__(self, window_px: int = WORKING_PX) -> None:
+        self.window_px = window_px  # of each object, where all have room
         self.memories: dict[int, ObjectMemory] = {}
         self.estimates: dict[int, MaskEstimate] = {}  # of this frame, by object
         self.previous_gray: Array | None = None  # (H, W) uint8, flow image of the last frame
         self.frames = 0
-        self.working_px, self.pad = WORKING_PX, WINDOW_PAD  # of each object's window
+        self.working_px, self.pad = window_px, WINDOW_PAD  # of each object's window
         self.carried: set[int] = set()  # objects that are not decoded on this frame
         self._prepared: FrameAnalysis | None = None  # the frame that `carry` has prepared
         self._threads = ObjectThreads(MOST_THREADS)
@@ -160,7 +161,7 @@ class Lite:
 
     def beside(self) -> Lite:
         """One that has seen nothing; the fitted networks are shared by all."""
-        return Lite()
+        return Lite(self.window_px)
 
     def adopt(self, object_id: int, other: RememberingModel) -> None:
         """Take over another one's memory of an object, as of the last frame that both have seen."""
@@ -197,7 +198,7 @@ class Lite:
             analysis.measure_background(
                 [m.fill_box if i in self.carried else m.sample_mask for i, m in present.items()]
             )
-        self.working_px = min(WORKING_PX, max(MIN_PX, SHARED_PX // max(1, len(present))))
+        self.working_px = min(self.window_px, max(MIN_PX, SHARED_PX // max(1, len(present))))
         self.pad = WINDOW_PAD if len(present) < 2 else NARROW_PAD
 
     def _update_one_template(self, analysis: FrameAnalysis, trusted: Sequence[tuple[ObjectMemory, Verdict]]) -> None:

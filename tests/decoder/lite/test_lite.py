@@ -9,12 +9,14 @@ import numpy as np
 import pytest
 from decoder.lite.textured_square import BACKGROUND, SIZE, draw, iou, run, speckled, texture, tracks
 
+from nodes.decoder.backends import make_model
 from nodes.decoder.lite import window_network
 from nodes.decoder.lite.backend import Lite
 from nodes.decoder.mask_model import Query, Verdict
 from nodes.decoder.segmentation import Segmenter
 from stream.crops import uncrop_mask
 from stream.messages import Prompt
+from stream.settings.config import Decoder
 
 
 def test_a_moving_and_turning_object_is_followed():
@@ -151,6 +153,18 @@ def test_twenty_objects_are_followed_at_once_and_share_no_pixel():
         shown = [uncrop_mask(o.bbox, o.mask, size) for o in results]
         assert np.sum(shown, axis=0).max() == 1
     assert min(iou(a, b) for a, b in zip(shown, masks, strict=True)) > 0.7
+
+
+def test_a_window_has_as_many_px_as_the_config_says():
+    rgb, truth = draw(60)
+    sizes = {}
+    for window_px in ("auto", 2_000):
+        segmenter = Segmenter(make_model(Decoder(window_px=window_px)))
+        segmenter.step(tracks(0, rgb, Prompt(object_id=1, mask=truth)))
+        segmenter.step(tracks(1, draw(61)[0]))
+        assert isinstance(segmenter.model, Lite)
+        sizes[window_px] = segmenter.model.memories[1].view.base.size
+    assert sizes[2_000] <= 2_100 < sizes["auto"] <= 18_500
 
 
 def test_each_thread_has_its_own_window_network():

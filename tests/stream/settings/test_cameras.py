@@ -42,6 +42,17 @@ def test_each_camera_lays_its_own_keys_over_the_rest_of_the_file(fleet):
     assert [own.supervisor.journal for own in cameras.values()] == ["door.json", "front.hall.json", "yard.json"]
 
 
+def test_live_cameras_that_share_cores_look_at_smaller_windows_unless_the_config_says_otherwise(fleet):
+    text = """
+cameras:
+  door: {capture: {source: "rtsp://10.0.0.7/cam"}}
+  hall: {capture: {source: "rtsp://10.0.0.8/cam"}, decoder: {window_px: 30000}}
+  file: {capture: {source: demo, realtime: false}}
+"""
+    assert [own.decoder.window_px for own in camera_configs(fleet(text=text)).values()] == [10_000, 30_000, "auto"]
+    assert load("lite", {"capture.source": "rtsp://10.0.0.7/cam"}).decoder.window_px == "auto"
+
+
 def test_a_config_without_cameras_is_that_of_its_one_camera():
     config = load("lite", {"capture.camera": "door"})
     assert camera_configs(config) == {"door": config}
