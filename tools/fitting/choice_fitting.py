@@ -12,9 +12,16 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
+import cv2
 import numpy as np
 
-from nodes.decoder.lite.prompts.click_choice import MEASURES, ChoiceWeights, measure_masks, spread_measures
+from nodes.decoder.lite.prompts.click_choice import (
+    MEASURES,
+    ChoiceWeights,
+    ClickedMask,
+    measure_masks,
+    spread_measures,
+)
 from nodes.decoder.lite.prompts.click_masks import look_at_sizes
 from nodes.decoder.lite.window_network import WindowNetwork
 from stream.arrays import Array
@@ -50,7 +57,7 @@ def draw_choices(seed: int, variety: Variety, network: Path) -> list[OneClick]:
             _, masks = look_at_sizes(rgb, xy, POSITIVE, None, _load(network))
             measures = measure_masks(rgb, xy[0], masks)
             if measures is not None:
-                choices.append(OneClick(measures, np.array([_iou(m.mask, truth) for m in masks], np.float32)))
+                choices.append(OneClick(measures, np.array([_iou(m, truth) for m in masks], np.float32)))
     return choices
 
 
@@ -92,5 +99,10 @@ def _load(network: Path) -> WindowNetwork:
     return WindowNetwork(network)
 
 
-def _iou(mask: Array, truth: Array) -> float:
-    return float((mask & truth).sum() / max(1, (mask | truth).sum()))
+def _iou(clicked: ClickedMask, truth: Array) -> float:
+    """Of a mask and the true one (H, W)."""
+    x, y, width, height = clicked.window
+    part = truth[y : y + height, x : x + width]
+    inside = cv2.resize(clicked.mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
+    both = int(np.count_nonzero(inside & (part > 0)))
+    return both / max(1, int(np.count_nonzero(inside)) + int(np.count_nonzero(truth)) - both)

@@ -17,8 +17,8 @@ from pathlib import Path
 import cv2
 import numpy as np
 
+from nodes.decoder.mask_model import Window
 from stream.arrays import Array
-from stream.geometry import resize_mask
 
 WEIGHTS = Path(__file__).with_name("click_choice.json")
 MOST_PX = 30_000  # of the part that is compared
@@ -40,7 +40,8 @@ MEASURES = (
 class ClickedMask:
     """A mask that a click may mean, and what was known where it was cut out."""
 
-    mask: Array  # (H, W) uint8 0/1
+    mask: Array  # (h, w) uint8 0/1, at the working size of the window that it was cut out of
+    window: Window  # whole frame px
     sure: float = 1.0  # mean probability of its pixels, with the threshold at 0.5
     soft_iou: float = 1.0  # of those probabilities and the mask
     cut_off: float = 0.0  # px of it at the crop's border inside the frame, over the root of its area
@@ -80,31 +81,32 @@ def choose_mask(rgb: Array, click: Array, masks: Sequence[ClickedMask]) -> int:
     if measures is None:
         return 0
     scores = load_weights().score(measures)
-    scores[[m.mask.sum() == 0 for m in masks]] = -np.inf
+    scores[[not m.mask.any() for m in masks]] = -np.inf
     return int(np.argmax(scores))
 
 
 def measure_masks(rgb: Array, click: Array, masks: Sequence[ClickedMask]) -> Array | None:
     """(N, C) float32: the measures of each mask; None where all of them are empty."""
-    union = np.max([m.mask for m in masks], axis=0)
-    if not union.any():
+    boxes = np.array([_box_of(m) for m in masks if m.mask.any()])
+    if not len(boxes):
         return None
-    x, y, width, height = cv2.boundingRect(union)
-    left, top = max(x - MARGIN, 0), max(y - MARGIN, 0)
-    part = slice(top, y + height + MARGIN), slice(left, x + width + MARGIN)
-    picture = rgb[part]
+    left, top = (max(int(v) - MARGIN, 0) for v in boxes[:, :2].min(axis=0))
+    right, bottom = (int(v) + MARGIN for v in boxes[:, 2:].max(axis=0))
+    picture = rgb[top:bottom, left:right]
     shrink = min(1.0, float(np.sqrt(MOST_PX / (picture.shape[0] * picture.shape[1]))))
     shape = (max(2, round(picture.shape[0] * shrink)), max(2, round(picture.shape[1] * shrink)))
     lab = cv2.cvtColor(cv2.resize(picture, shape[::-1], interpolation=cv2.INTER_AREA), cv2.COLOR_RGB2LAB)
     blurred = cv2.GaussianBlur(lab, (0, 0), 1.2).astype(np.float32)
-    small = [resize_mask(np.ascontiguousarray(m.mask[part]), shape) for m in masks]
+    small = [_place_mask(m, (left, top), shrink, shape) for m in masks]
     at = (np.asarray(click, np.float32) - [left, top] + 0.5) * shrink - 0.5
     ious = _ious(np.stack(small).reshape(len(small), -1).astype(np.float32))
     closest = np.sort(ious, axis=1)[:, -1 - CLOSEST : -1].mean(axis=1)
     rows = []
     for i, (whole, mask) in enumerate(zip(masks, small, strict=True)):
         edge = edge_share(blurred, mask) if mask.sum() >= LEAST_PX else 0.0
-        side = float(np.sqrt(max(int(np.count_nonzero(whole.mask)), 1)))
+        h, w = whole.mask.shape
+        area = np.count_nonzero(whole.mask) * (whole.window[2] / w) * (whole.window[3] / h)
+        side = float(np.sqrt(max(area, 1.0)))
         size = float(np.log(side / min(rgb.shape[0], rgb.shape[1])))
         known = [whole.sure, whole.soft_iou, whole.cut_off, np.log(whole.scale), whole.lowered]
         rows.append([*known, ious[i].mean(), closest[i], edge, size, *_place_click(mask, at)])
@@ -119,6 +121,28 @@ def edge_share(lab: Array, mask: Array) -> float:
     outline = (mask - cv2.erode(mask, np.ones((3, 3), np.uint8))) > 0
     difference = np.linalg.norm(_means_near(lab, inner) - _means_near(lab, outer), axis=2)[outline]
     return float((difference > VISIBLE).mean()) if difference.size else 0.0
+
+
+def _box_of(clicked: ClickedMask) -> tuple[float, float, float, float]:
+    """x1, y1, x2, y2, frame px, of a mask that is not empty."""
+    (h, w), (x, y, width, height) = clicked.mask.shape, clicked.window
+    left, top, across, down = cv2.boundingRect(clicked.mask)
+    return (
+        x + left * width / w,
+        y + top * height / h,
+        x + (left + across) * width / w,
+        y + (top + down) * height / h,
+    )
+
+
+def _place_mask(clicked: ClickedMask, corner: tuple[int, int], shrink: float, shape: tuple[int, int]) -> Array:
+    """(h, w) uint8: a mask as a part of the frame shows it that begins at a corner (x, y) and is shrunk to a shape."""
+    (h, w), (x, y, width, height) = clicked.mask.shape, clicked.window
+    x_scale, y_scale = shrink * width / w, shrink * height / h
+    across = 0.5 * x_scale - 0.5 + shrink * (x - corner[0])
+    down = 0.5 * y_scale - 0.5 + shrink * (y - corner[1])
+    matrix = np.array([[x_scale, 0, across], [0, y_scale, down]])
+    return np.asarray(cv2.warpAffine(clicked.mask.astype(np.float32), matrix, shape[::-1]) > 0.5, np.uint8)
 
 
 def _place_click(mask: Array, click: Array) -> tuple[float, float]:

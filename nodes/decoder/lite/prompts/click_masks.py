@@ -56,7 +56,7 @@ def cut_candidates(rgb: Array, xy: Array, labels: Array) -> list[Array]:
     """(H, W) uint8 each: what clicks may mean beside that, from a small part to a large whole."""
     looks = [collect_point_cues(rgb, xy, labels, None, None, scale) for scale, _ in CANDIDATES]
     return [
-        cut_mask(clicked, fuse_clicks(clicked.cues), offset).mask
+        clicked.crop.mask_to_frame(cut_mask(clicked, fuse_clicks(clicked.cues), offset).mask)
         for clicked, (_, offset) in zip(looks, CANDIDATES, strict=True)
     ]
 
@@ -83,7 +83,8 @@ def _cut_from_one_click(rgb: Array, xy: Array, labels: Array, analysis: FrameAna
 def _cut_after_two_looks(clicked: ClickCues, raw: Array, analysis: FrameAnalysis | None, offset: float = 0.0) -> Array:
     """(H, W) uint8: what clicks mean whose first look gave raw logits (h, w); `offset` lowers the threshold."""
     again = look_again(clicked, fusion.smooth_logits(raw, clicked.cues.rgb), analysis)
-    return cut_mask(clicked, load_network("points_again").refine(stack_second_look(again), raw), offset).mask
+    raw = load_network("points_again").refine(stack_second_look(again), raw)
+    return clicked.crop.mask_to_frame(cut_mask(clicked, raw, offset).mask)
 
 
 def cut_mask(clicked: ClickCues, raw: Array, offset: float = 0.0) -> ClickedMask:
@@ -99,7 +100,8 @@ def cut_mask(clicked: ClickCues, raw: Array, offset: float = 0.0) -> ClickedMask
     inside, probability = mask > 0, sigmoid(logits + offset)
     union = max(float(np.maximum(probability, mask).sum()), 1e-3)
     return ClickedMask(
-        mask=crop.mask_to_frame(mask),
+        mask=mask,
+        window=crop.window,
         sure=float(probability[inside].mean()) if inside.any() else 0.0,
         soft_iou=float(np.minimum(probability, mask).sum()) / union,
         cut_off=float((inside & crop.border_inside_frame()).sum() / np.sqrt(max(inside.sum(), 1))),
