@@ -57,6 +57,8 @@ def test_a_click_gives_the_mask_of_the_same_prompt_without_a_screen(run, page, l
 
 
 def test_a_click_means_where_the_button_went_down_though_the_page_is_laid_out_anew_before_it_is_up(run, page):
+    run.remove_all()  # a click on an object that is followed selects it
+    page.wait_for(lambda s: not s["objects"], "a page without objects")
     frame_id, x, y = held_on(page, PLANET)
     before, asked = page.place(x, y), len(page.requests("add_object"))
     page.page.evaluate("document.body.style.paddingTop = '60px'")  # as a banner would
