@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
 
 import cv2
 import numpy as np
@@ -17,19 +15,8 @@ from nodes.decoder.lite.prompts.prompt_cues import NAMES
 from nodes.decoder.lite.window_network import WindowNetwork
 from tools import fit_clicks
 from tools.clips.layered_scene import Variety
-from tools.fitting import choice_fitting, click_data, window_rounds
+from tools.fitting import choice_fitting, click_data
 from tools.fitting.window_data import read_window
-
-
-@pytest.fixture
-def in_this_process(monkeypatch):
-    @contextmanager
-    def one_thread(count):
-        with ThreadPoolExecutor(1) as pool:
-            yield pool
-
-    monkeypatch.setattr(window_rounds, "processes", one_thread)
-
 
 TINY = ["--clips", "2", "--choices", "1", "--unseen", "1", "--steps", "2", "--jobs", "1"]
 

@@ -5,8 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
-from concurrent.futures import Future, ThreadPoolExecutor
-from contextlib import contextmanager
+from concurrent.futures import Future
 
 import cv2
 import pytest
@@ -20,13 +19,7 @@ from tools.fitting.window_validation import Figures
 
 
 @pytest.fixture
-def in_this_process(monkeypatch):
-    @contextmanager
-    def one_thread(count):
-        with ThreadPoolExecutor(1) as pool:
-            yield pool
-
-    monkeypatch.setattr(window_rounds, "processes", one_thread)
+def short_clips(in_this_process, monkeypatch):
     monkeypatch.setattr(window_rounds, "FRAMES", 6)
     monkeypatch.setattr(window_rounds, "VALIDATION_FRAMES", 5)
     monkeypatch.setattr(window_rounds, "SHARES", (0.8, 1.0))
@@ -35,7 +28,7 @@ def in_this_process(monkeypatch):
     cv2.setNumThreads(threads)
 
 
-def test_a_tiny_training_writes_a_network_of_each_seed_and_names_the_best(in_this_process, tmp_path, capsys):
+def test_a_tiny_training_writes_a_network_of_each_seed_and_names_the_best(short_clips, tmp_path, capsys):
     assert fit_windows.main(["--out", str(tmp_path), "--size", "tiny", "--seeds", "0", "3", "--jobs", "1"]) == 0
     report = json.loads((tmp_path / "report.json").read_text())
     assert set(report["seeds"]) == {"0", "3"}
@@ -49,7 +42,7 @@ def test_a_tiny_training_writes_a_network_of_each_seed_and_names_the_best(in_thi
 
 
 @pytest.mark.slow
-def test_where_time_is_short_later_rounds_are_left_out(in_this_process, tmp_path, capsys, monkeypatch):
+def test_where_time_is_short_later_rounds_are_left_out(short_clips, tmp_path, capsys, monkeypatch):
     monkeypatch.setattr(window_rounds, "ENOUGH_S", 1e12)
     assert fit_windows.main(["--out", str(tmp_path), "--size", "tiny", "--jobs", "1"]) == 0
     assert cv2.dnn.readNetFromONNX(str(tmp_path / "seed-0" / "network.onnx")).getUnconnectedOutLayersNames()
