@@ -20,12 +20,11 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TypeVar
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))  # tools run from any folder
 for threads in ("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS", "NUMBA_NUM_THREADS"):
@@ -38,8 +37,10 @@ from nodes.decoder.lite.prompts.click_choice import WEIGHTS as CHOICE  # noqa: E
 from nodes.decoder.lite.window_network import FILES, WindowNetwork  # noqa: E402
 from stream.errors import ConfigError  # noqa: E402
 from tools.clips.layered_scene import Variety  # noqa: E402
+from tools.evaluation.measures import region_similarity  # noqa: E402
 from tools.fitting.choice_fitting import OneClick, choice_to_json, describe, draw_choices, fit_choice  # noqa: E402
 from tools.fitting.click_data import store_clicks  # noqa: E402
+from tools.fitting.progress import collect_results  # noqa: E402
 from tools.fitting.window_data import WindowRef, read_window  # noqa: E402
 from tools.report_command import exit_code_of  # noqa: E402
 
@@ -48,8 +49,6 @@ FIRST_CLIP, FIRST_CHOICE, FIRST_CLIP_AGAIN = 300_000, 310_000, 320_000  # seeds 
 FIRST_UNSEEN_CLIP = 400_000
 SHARES = (0.0, 0.5, 0.7, 1.0)  # of what a network adds, that are measured
 SHIPPED_SHARE = 0.7  # as of the network that follows: drawn frames alone would choose all of it (docs/lite.md)
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -113,12 +112,14 @@ def unseen_seeds(options: argparse.Namespace) -> range:
 def store_all(pool: Executor, look: Look, seeds: range, variety: Variety | None, folder: Path) -> list[WindowRef]:
     """The prompts of all seeds' clips."""
     store = partial(store_clicks, first=look.before)
-    return collect("prompts", pool.map(store, seeds, varieties(seeds, variety), [folder] * len(seeds)), seeds)
+    parts = pool.map(store, seeds, varieties(seeds, variety), [folder] * len(seeds))
+    return [ref for refs in collect_results(f"{look.file.stem}, prompts", parts, len(seeds)) for ref in refs]
 
 
 def choose_all(pool: Executor, seeds: range, variety: Variety | None, network: Path) -> list[OneClick]:
     """The single clicks of all seeds' pictures."""
-    return collect("clicks", pool.map(draw_choices, seeds, varieties(seeds, variety), [network] * len(seeds)), seeds)
+    parts = pool.map(draw_choices, seeds, varieties(seeds, variety), [network] * len(seeds))
+    return [click for clicks in collect_results("single clicks", parts, len(seeds)) for click in clicks]
 
 
 def varieties(seeds: range, variety: Variety | None) -> list[Variety]:
@@ -126,26 +127,12 @@ def varieties(seeds: range, variety: Variety | None) -> list[Variety]:
     return [variety or (Variety.RICH if seed % 2 else Variety.PLAIN) for seed in seeds]
 
 
-def collect(name: str, results: Iterable[list[T]], seeds: range) -> list[T]:
-    """All results in one list; prints a line for every tenth of the seeds."""
-    found: list[T] = []
-    for n, result in enumerate(results, start=1):
-        found += result
-        if n % max(1, len(seeds) // 10) == 0:
-            print(f"{n} of {len(seeds)} clips, {len(found)} {name}", flush=True)
-    return found
-
-
 def measure(ref: WindowRef, file: Path) -> list[float]:
     """The IoU (0..1) with the true mask of a prompt's window, for each share of what a network adds."""
     *planes, truth = read_window(ref).astype(np.float32)
     cues, logits = np.stack(planes[:-1]), planes[-1]
     added = WindowNetwork(file).refine(cues, logits) - logits
-    ious = []
-    for share in SHARES:
-        inside = logits + share * added > 0
-        ious.append(float((inside & (truth > 0.5)).sum() / max(1, (inside | (truth > 0.5)).sum())))
-    return ious
+    return [region_similarity(truth > 0.5, logits + share * added > 0) for share in SHARES]
 
 
 def main(argv: Sequence[str] | None = None) -> int:

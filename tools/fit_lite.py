@@ -19,7 +19,7 @@ import json
 import os
 import sys
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from functools import partial
@@ -40,8 +40,10 @@ from nodes.decoder.lite.prompts.prompt_masks import collect_box_cues
 from stream.arrays import Array
 from stream.errors import ConfigError, StreamError
 from tools.clips.clip import Clip
-from tools.evaluation.first_prompts import make_prompt, tight_box
+from tools.evaluation.first_prompts import tight_box
+from tools.fitting.click_data import beside, click_inside, pick_pixels, spread_clicks
 from tools.fitting.pixel_fitting import BATCH, Samples, fit_network, join_samples, network_to_json, sample_pixels
+from tools.fitting.progress import collect_results
 from tools.fitting.roll_outs import (
     MIN_START_PX,
     draw_training_clip,
@@ -114,17 +116,10 @@ def sample_prompts(clip: Clip, rng: np.random.Generator) -> dict[str, Samples]:
 def draw_clicks(truth: Array, rgb: Array, rng: np.random.Generator) -> tuple[Array, Array]:
     """(N, 2) positions, (N,) labels: eight clicks spread over the object and one beside, or a few somewhere on it."""
     if rng.random() < 0.5:
-        spread = make_prompt("points", 1, truth, rgb)
-        assert spread.xy is not None, "clicks have positions"
-        assert spread.labels is not None, "clicks have labels"
+        spread = spread_clicks(1, truth, rgb)
         return spread.xy, spread.labels
-    depth = cv2.distanceTransform(truth, cv2.DIST_L2, 3)
-    beside = (truth == 0) & (cv2.blur(truth * 255, (41, 41)) > 0)
-    clicks = []
-    for allowed, count in ((depth > 0.3 * depth.max(), rng.integers(1, 6)), (beside, rng.integers(0, 3))):
-        rows, columns = np.nonzero(allowed)
-        at = rng.integers(0, len(rows), int(count) if len(rows) else 0)
-        clicks.append(np.stack([columns[at], rows[at]], axis=1).astype(np.float32))
+    counts = int(rng.integers(1, 6)), int(rng.integers(0, 3))
+    clicks = [click_inside(truth, counts[0], 0.3, rng), pick_pixels(beside(truth), counts[1], rng)]
     return np.concatenate(clicks), np.repeat(np.array([1, 0], np.uint8), [len(c) for c in clicks])
 
 
@@ -160,16 +155,6 @@ def fit_named(name: str, parts: Sequence[Samples]) -> fusion.FusionNetwork:
     network = fit_network(data, EPOCHS[name], INITIAL_SEEDS[name])
     print(f"{name}: fitted to {len(data.truth)} pixels in {time.monotonic() - start:.0f} s", flush=True)
     return network
-
-
-def collect_results(name: str, results: Iterator[T], count: int) -> list[T]:
-    """All results; prints a line for every tenth of them."""
-    out, start = [], time.monotonic()
-    for i, result in enumerate(results, start=1):
-        out.append(result)
-        if i % max(1, count // 10) == 0:
-            print(f"{name}: {i} of {count} clips, {time.monotonic() - start:.0f} s", flush=True)
-    return out
 
 
 def main(argv: Sequence[str] | None = None) -> int:

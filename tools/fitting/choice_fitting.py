@@ -12,22 +12,22 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 
-import cv2
 import numpy as np
 
 from nodes.decoder.lite.prompts.click_choice import (
     MEASURES,
     ChoiceWeights,
-    ClickedMask,
     measure_masks,
     spread_measures,
 )
-from nodes.decoder.lite.prompts.click_masks import look_at_sizes
+from nodes.decoder.lite.prompts.click_masks import ONE_CLICK_OFFSETS, look_at_sizes
 from nodes.decoder.lite.window_network import WindowNetwork
 from stream.arrays import Array
 from tools.clips.clip import draw_clip
 from tools.clips.layered_scene import Variety
 from tools.evaluation.first_prompts import make_clicks
+from tools.evaluation.measures import region_similarity
+from tools.fitting.adam import Adam
 from tools.fitting.click_data import click_inside
 from tools.fitting.roll_outs import SIZES, startable_objects
 
@@ -54,10 +54,13 @@ def draw_choices(seed: int, variety: Variety, network: Path) -> list[OneClick]:
         middle = make_clicks(label, truth, 1).xy
         assert middle is not None, "clicks have positions"
         for xy in (middle, click_inside(truth, 1, DEPTH, rng)):
-            _, masks = look_at_sizes(rgb, xy, POSITIVE, None, _load(network))
+            looks, masks = look_at_sizes(rgb, xy, POSITIVE, None, _load(network))
             measures = measure_masks(rgb, xy[0], masks)
             if measures is not None:
-                choices.append(OneClick(measures, np.array([_iou(m, truth) for m in masks], np.float32)))
+                crops = [clicked.crop for clicked, _ in looks for _ in ONE_CLICK_OFFSETS]
+                whole = [crop.mask_to_frame(m.mask) > 0 for crop, m in zip(crops, masks, strict=True)]
+                ious = np.array([region_similarity(truth > 0, mask) for mask in whole], np.float32)
+                choices.append(OneClick(measures, ious))
     return choices
 
 
@@ -67,16 +70,14 @@ def fit_choice(choices: Sequence[OneClick]) -> ChoiceWeights:
     flat = measures.reshape(-1, len(MEASURES))
     mean, spread = flat.mean(axis=0), flat.std(axis=0) + 1e-6
     inputs, weights = spread_measures(measures, mean, spread), np.zeros(2 * len(MEASURES))
-    first, second = np.zeros_like(weights), np.zeros_like(weights)
-    for step in range(1, STEPS + 1):
+    adam = Adam([weights])
+    for _ in range(STEPS):
         scores = inputs @ weights
         share = np.exp(scores - scores.max(axis=1, keepdims=True))
         share /= share.sum(axis=1, keepdims=True)
         slope = share * (ious - (share * ious).sum(axis=1, keepdims=True))
         gradient = DECAY * weights - np.einsum("kn,knc->c", slope, inputs) / len(choices)
-        first += 0.1 * (gradient - first)
-        second += 0.001 * (gradient**2 - second)
-        weights -= RATE * first / (1 - 0.9**step) / (np.sqrt(second / (1 - 0.999**step)) + 1e-8)
+        weights -= RATE * adam.changes([gradient])[0]
     return ChoiceWeights(*(v.astype(np.float32) for v in (mean, spread, weights)))
 
 
@@ -97,12 +98,3 @@ def describe(choices: Sequence[OneClick], weights: ChoiceWeights) -> str:
 @cache
 def _load(network: Path) -> WindowNetwork:
     return WindowNetwork(network)
-
-
-def _iou(clicked: ClickedMask, truth: Array) -> float:
-    """Of a mask and the true one (H, W)."""
-    x, y, width, height = clicked.window
-    part = truth[y : y + height, x : x + width]
-    inside = cv2.resize(clicked.mask.astype(np.float32), (width, height), interpolation=cv2.INTER_LINEAR) > 0.5
-    both = int(np.count_nonzero(inside & (part > 0)))
-    return both / max(1, int(np.count_nonzero(inside)) + int(np.count_nonzero(truth)) - both)

@@ -13,7 +13,6 @@ from pathlib import Path
 import cv2
 import numpy as np
 
-from nodes.decoder.lite import fusion
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from nodes.decoder.lite.prompts.click_masks import collect_point_cues, fuse_clicks, look_again, stack_second_look
 from nodes.decoder.lite.prompts.prompt_cues import fuse_prompt_pixels
@@ -73,8 +72,7 @@ def draw_windows(seed: int, variety: Variety, first: Path | None) -> Iterator[Ar
                 planes, logits = clicked.cues.planes, fuse_prompt_pixels(clicked.cues, "points")
             else:
                 logits = fuse_clicks(clicked.cues, network)
-                smooth = fusion.smooth_logits(logits, clicked.cues.rgb)
-                planes = stack_second_look(look_again(clicked, smooth, analysis))
+                planes = stack_second_look(look_again(clicked, clicked.smooth(logits), analysis))
             yield np.concatenate([planes, logits[None], share[None]]).astype(np.float16)
 
 
@@ -82,26 +80,35 @@ def draw_clicks(truth: Array, rgb: Array, rng: np.random.Generator) -> Clicks:
     """Clicks on an object whose true mask, (H, W) uint8 0/1, is not empty."""
     kind = rng.random()
     if kind < SPREAD:
-        spread = make_prompt("points", int(rng.integers(1, 9)), truth, rgb)
-        assert spread.xy is not None, "clicks have positions"
-        assert spread.labels is not None, "clicks have labels"
-        return Clicks(spread.xy, spread.labels)
+        return spread_clicks(int(rng.integers(1, 9)), truth, rgb)
     single = kind < SPREAD + SINGLE
     inside = click_inside(truth, 1 if single else int(rng.integers(2, 6)), float(rng.choice(DEPTHS)), rng)
-    beside = (truth == 0) & (cv2.blur(truth * 255, (41, 41)) > 0)
     count = int(rng.integers(1, 3)) if rng.random() < BESIDE[1 if single else 2] else 0
-    outside = _pick(beside, count, rng)
+    outside = pick_pixels(beside(truth), count, rng)
     labels = np.repeat(np.array([1, 0], np.uint8), [len(inside), len(outside)])
     return Clicks(np.concatenate([inside, outside]), labels, float(rng.choice(SCALES)) if single else 1.0)
+
+
+def spread_clicks(number: int, truth: Array, rgb: Array) -> Clicks:
+    """Eight clicks spread over an object and one beside it, drawn as for the object of that number."""
+    spread = make_prompt("points", number, truth, rgb)
+    assert spread.xy is not None, "clicks have positions"
+    assert spread.labels is not None, "clicks have labels"
+    return Clicks(spread.xy, spread.labels)
+
+
+def beside(truth: Array) -> Array:
+    """(H, W) bool: the surroundings of a mask, 20 px to each side."""
+    return np.asarray((truth == 0) & (cv2.blur(truth * 255, (41, 41)) > 0))
 
 
 def click_inside(truth: Array, count: int, depth: float, rng: np.random.Generator) -> Array:
     """(count, 2) float32 positions in a mask (H, W) uint8 0/1, deeper inside than a share of its greatest depth."""
     distance = cv2.distanceTransform(truth, cv2.DIST_L2, 3)
-    return _pick(distance > depth * distance.max(), count, rng)
+    return pick_pixels(distance > depth * distance.max(), count, rng)
 
 
-def _pick(allowed: Array, count: int, rng: np.random.Generator) -> Array:
+def pick_pixels(allowed: Array, count: int, rng: np.random.Generator) -> Array:
     """(N, 2) float32: so many pixels of those allowed (H, W), with repetitions; none where there are none."""
     rows, columns = np.nonzero(allowed)
     at = rng.integers(0, len(rows), count if len(rows) else 0)

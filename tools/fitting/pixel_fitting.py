@@ -11,6 +11,7 @@ import numpy as np
 
 from nodes.decoder.lite.fusion import FusionNetwork
 from stream.arrays import Array
+from tools.fitting.adam import Adam
 
 NEAR_PX = 6  # of the true outline: where half of the samples lie
 RATE, BATCH, DECAY = 8e-3, 4096, 1e-4
@@ -56,7 +57,7 @@ def fit_network(data: Samples, epochs: int, seed: int) -> FusionNetwork:
     w = [rng.normal(0, np.sqrt(2 / a), (b, a)).astype(np.float32) for a, b in pairwise(sizes)]
     b = [np.zeros(n, np.float32) for n in sizes[1:]]
     params = w + b
-    first, second = [np.zeros_like(p) for p in params], [np.zeros_like(p) for p in params]
+    adam = Adam(params)
     count = len(data.truth)
     steps, step = epochs * (count // BATCH), 0
     for _ in range(epochs):
@@ -77,10 +78,7 @@ def fit_network(data: Samples, epochs: int, seed: int) -> FusionNetwork:
             step += 1
             at_cycle = step / steps
             rate = RATE * (at_cycle / 0.3 if at_cycle < 0.3 else 0.5 * (1 + np.cos(np.pi * (at_cycle - 0.3) / 0.7)))
-            for k, (p, g) in enumerate(zip(params, grads, strict=True)):
-                first[k] += 0.1 * (g - first[k])
-                second[k] += 0.001 * (g * g - second[k])
-                change = first[k] / (1 - 0.9**step) / (np.sqrt(second[k] / (1 - 0.999**step)) + 1e-8)
+            for p, change in zip(params, adam.changes(grads), strict=True):
                 p -= np.float32(rate) * (change + (DECAY * p if p.ndim == 2 else 0)).astype(np.float32)
     return FusionNetwork(w[0] / spread, b[0] - w[0] @ (mean / spread), w[1], b[1], w[2][0].copy(), float(b[2][0]))
 

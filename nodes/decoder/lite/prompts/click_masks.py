@@ -43,6 +43,10 @@ class ClickCues:
     prompt: PromptTrimap
     cues: PromptCues
 
+    def smooth(self, raw: Array) -> Array:
+        """(h, w) logits of raw ones."""
+        return fusion.smooth_logits(raw, self.cues.rgb)
+
 
 def cut_from_clicks(rgb: Array, xy: Array, labels: Array, box: Box | None, analysis: FrameAnalysis | None) -> Array:
     """(H, W) uint8: what clicks (N, 2) with labels (N,), one of them on an object, mean; `box`: around it, if any."""
@@ -56,7 +60,7 @@ def cut_candidates(rgb: Array, xy: Array, labels: Array) -> list[Array]:
     """(H, W) uint8 each: what clicks may mean beside that, from a small part to a large whole."""
     looks = [collect_point_cues(rgb, xy, labels, None, None, scale) for scale, _ in CANDIDATES]
     return [
-        clicked.crop.mask_to_frame(cut_mask(clicked, fuse_clicks(clicked.cues), offset).mask)
+        clicked.crop.mask_to_frame(cut_mask(clicked, clicked.smooth(fuse_clicks(clicked.cues)), offset).mask)
         for clicked, (_, offset) in zip(looks, CANDIDATES, strict=True)
     ]
 
@@ -70,7 +74,8 @@ def look_at_sizes(
     """
     cues = [collect_point_cues(rgb, xy, labels, None, analysis, scale) for scale in ONE_CLICK_SCALES]
     looks = [(clicked, fuse_clicks(clicked.cues, network)) for clicked in cues]
-    return looks, [cut_mask(*look, offset) for look in looks for offset in ONE_CLICK_OFFSETS]
+    smooth = [(clicked, clicked.smooth(raw)) for clicked, raw in looks]
+    return looks, [cut_mask(*look, offset) for look in smooth for offset in ONE_CLICK_OFFSETS]
 
 
 def _cut_from_one_click(rgb: Array, xy: Array, labels: Array, analysis: FrameAnalysis | None) -> Array:
@@ -82,15 +87,14 @@ def _cut_from_one_click(rgb: Array, xy: Array, labels: Array, analysis: FrameAna
 
 def _cut_after_two_looks(clicked: ClickCues, raw: Array, analysis: FrameAnalysis | None, offset: float = 0.0) -> Array:
     """(H, W) uint8: what clicks mean whose first look gave raw logits (h, w); `offset` lowers the threshold."""
-    again = look_again(clicked, fusion.smooth_logits(raw, clicked.cues.rgb), analysis)
+    again = look_again(clicked, clicked.smooth(raw), analysis)
     raw = load_network("points_again").refine(stack_second_look(again), raw)
-    return clicked.crop.mask_to_frame(cut_mask(clicked, raw, offset).mask)
+    return clicked.crop.mask_to_frame(cut_mask(clicked, clicked.smooth(raw), offset).mask)
 
 
-def cut_mask(clicked: ClickCues, raw: Array, offset: float = 0.0) -> ClickedMask:
-    """What raw logits (h, w) mean, with the threshold lowered by `offset`; clicks are right in any case."""
+def cut_mask(clicked: ClickCues, logits: Array, offset: float = 0.0) -> ClickedMask:
+    """What smoothed logits (h, w) mean, with the threshold lowered by `offset`; clicks are right in any case."""
     crop, cut, positive = clicked.crop, clicked.cues.cut, clicked.clicks[clicked.labels == 1]
-    logits = fusion.smooth_logits(raw, clicked.cues.rgb)
     mask, radius = (logits > -offset).astype(np.uint8), max(1, clicked.radius // 2)
     if mask.sum() < COLLAPSED_SHARE * cut.sum():
         mask = cut.copy()

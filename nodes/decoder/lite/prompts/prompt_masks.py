@@ -15,14 +15,13 @@ import numpy as np
 from nodes.decoder.lite import fusion
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from nodes.decoder.lite.kernels import geodesic_distance
-from nodes.decoder.lite.prompts.click_masks import cut_candidates, cut_from_clicks
+from nodes.decoder.lite.prompts.click_masks import COLLAPSED_SHARE, cut_candidates, cut_from_clicks
 from nodes.decoder.lite.prompts.prompt_crop import CROP_MARGIN, Box, PromptCrop, clean_mask, draw_discs, run_grabcut
 from nodes.decoder.lite.prompts.prompt_cues import PromptCues, PromptTrimap, collect_prompt_cues, fuse_prompt_pixels
 from stream.arrays import Array
 from stream.messages import Prompt
 
 CORE_SHARE = 0.35  # of a box: where distances to the object are measured from
-COLLAPSED_SHARE = 0.3  # of GrabCut's answer: a mask smaller than this is wrong
 BOX_OFFSETS = (0.0, 0.5, 1.0, 1.5, 2.0)  # logits by which the threshold is lowered until a mask fills its box
 LOOSE_BOX = 1  # index of the offset for a box that no mask fills
 AGREE_IOU = 0.7  # of a restored mask with what is cut out of the frame in its place
