@@ -70,8 +70,16 @@ class Watcher:
             self._client.tls_set(ca)
         self._client.on_connect = self._on_connect
         self._client.on_message = self._on_message
+        # An event is not kept: who asks for it before the broker has taken the subscription never sees it.
+        subscribed = threading.Event()
+        self._client.on_subscribe = lambda *_: subscribed.set()
         self._client.connect("127.0.0.1", broker.port)
         self._client.loop_start()
+        try:
+            until(subscribed.is_set, "the subscription")
+        except BaseException:
+            self.close()
+            raise
 
     def _on_connect(self, client: Any, *_: Any) -> None:
         with self._lock:
