@@ -45,6 +45,7 @@ class Logits:
     logits: Array  # (height, width) float32, at frame resolution
     score: float  # 0..1, the model's own quality guess
     doubt: str = ""  # what speaks against this being the object at all, in a few words; empty: nothing does
+    part: bool = False  # a lost object comes out where it went in: of the whole, which is still searched, this is seen
 
 
 NO_MASK = Logits((0, 0, 0, 0), np.zeros((0, 0), np.float32), 0.0)

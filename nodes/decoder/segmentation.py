@@ -160,7 +160,7 @@ class Segmenter:
             if prompt is not None and restored:
                 _log_restored(prompt, frame.stamp)
         queries = [
-            Query(track, (waiting | prompts).get(track.object_id), self.objects[track.object_id].state == "lost")
+            Query(track, (waiting | prompts).get(track.object_id), self.objects[track.object_id].absent)
             for track in request.objects
         ]
         return Job(

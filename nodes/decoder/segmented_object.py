@@ -42,6 +42,11 @@ class SegmentedObject:
         """As of its last mask that counts."""
         return self._state.state
 
+    @property
+    def absent(self) -> bool:
+        """Whether it is lost, or no more than a part of it has been seen since."""
+        return self._state.absent
+
     def judge(
         self, query: Query, answer: Logits, mask: Array, size: Size, *, provisional: bool = False
     ) -> tuple[State, Evidence]:
@@ -73,7 +78,7 @@ class SegmentedObject:
         shown: Evidence = (
             "clear" if sure and not self.doubted else evidence
         )  # it is published as clear, not learnt from
-        published = state.step(shown, prompted=query.prompted and evidence != "missing")
+        published = state.step(shown, part=answer.part, prompted=query.prompted and evidence != "missing")
         if not provisional:
             self.reason = _reason(published, reason)
         return published, evidence

@@ -4,6 +4,8 @@
     uncertain   on weak evidence, and on missing evidence until it has been missing for lost_after_frames in a row
     lost        after that. The published mask is empty, whatever the model says, until the object is found again:
                 FOUND_FRAMES clear frames in a row (a single one may be a look-alike)
+                Where a part of it comes out where it went in, it is uncertain from the second such frame on, until it
+                is found as a whole, or is lost as above
     reacquired  for REACQUIRED_FRAMES frames from then on, while the evidence is not missing; then as above
 
 An object that was restored after a restart may be elsewhere by now: it is uncertain until FOUND_FRAMES clear frames in
@@ -35,22 +37,35 @@ class ObjectState:
     state: State = "tracked"
     missing: int = 0  # frames in a row without evidence
     clear: int = 0  # frames in a row with clear evidence, while lost or not found yet
+    parts: int = 0  # frames in a row with that or with a part, while lost
+    coming_out: bool = False  # it was lost, and a part of it is in sight
     reacquired_left: int = 0
     found: bool = True  # False: restored, and not seen clearly since
 
-    def step(self, evidence: Evidence, *, prompted: bool = False) -> State:
-        """Take one frame's evidence; answer with the state that is published for it."""
+    @property
+    def absent(self) -> bool:
+        """Whether it is lost, or has not been found as a whole since."""
+        return self.state == "lost" or self.coming_out
+
+    def step(self, evidence: Evidence, *, part: bool = False, prompted: bool = False) -> State:
+        """Take one frame's evidence, of a part that comes out or of all that is seen; answer with the state for it."""
         self.missing = self.missing + 1 if evidence == "missing" else 0
         if prompted:
             self.state, self.clear, self.reacquired_left, self.found = "tracked", 0, 0, True
+            self.coming_out = False
         elif not self.found and self.missing < self.lost_after_frames:
             self.clear = self.clear + 1 if evidence == "clear" else 0
             self.found = self.clear >= FOUND_FRAMES
             self.state = "tracked" if self.found else "uncertain"
-        elif self.state == "lost":
+        elif self.absent:
             self.clear = self.clear + 1 if evidence == "clear" else 0
-            if self.clear >= FOUND_FRAMES or (evidence != "missing" and not self.strict):
-                self.state, self.clear, self.reacquired_left = "reacquired", 0, REACQUIRED_FRAMES - 1
+            self.parts = self.parts + 1 if part or evidence == "clear" else 0
+            found = self.clear >= FOUND_FRAMES or (evidence != "missing" and not self.strict)
+            stays = self.coming_out and self.missing < self.lost_after_frames
+            self.coming_out = not found and (stays or self.parts >= FOUND_FRAMES)
+            self.state = "reacquired" if found else "uncertain" if self.coming_out else "lost"
+            if found:
+                self.clear, self.parts, self.reacquired_left = 0, 0, REACQUIRED_FRAMES - 1
         elif self.missing >= self.lost_after_frames:
             self.state, self.clear, self.reacquired_left, self.found = "lost", 0, 0, True
         elif self.reacquired_left > 0 and evidence != "missing":

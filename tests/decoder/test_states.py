@@ -22,10 +22,10 @@ def track(*visibility: float, label: int = 1) -> ObjectTrack:
 
 
 def states(evidence: str, lost_after_frames: int = 3) -> list[str]:
-    """The states after each letter: c clear, w weak, m missing, P a prompt."""
-    names = {"c": "clear", "w": "weak", "m": "missing", "P": "clear"}
+    """The states after each letter: c clear, w weak, p weak and a part that comes out, m missing, P a prompt."""
+    names = {"c": "clear", "w": "weak", "p": "weak", "m": "missing", "P": "clear"}
     state = ObjectState(lost_after_frames)
-    return [state.step(names[letter], prompted=letter == "P") for letter in evidence]
+    return [state.step(names[letter], part=letter == "p", prompted=letter == "P") for letter in evidence]
 
 
 @pytest.mark.parametrize(
@@ -94,8 +94,19 @@ def test_a_reacquired_object_can_be_lost_again():
     assert states("mmmccmmm")[-3:] == ["uncertain", "uncertain", "lost"]
 
 
+def test_a_lost_object_of_which_a_part_comes_out_is_uncertain_until_it_is_found_as_a_whole():
+    assert states("mmmppwcc")[3:] == ["lost", "uncertain", "uncertain", "uncertain", "reacquired"]
+    assert states("mmmpmpp")[3:] == ["lost", "lost", "lost", "uncertain"]  # a single frame may be anything
+    assert states("mmmpwpp")[3:] == ["lost", "lost", "lost", "uncertain"]
+    assert states("mmmppmmm")[3:] == ["lost", "uncertain", "uncertain", "uncertain", "lost"]
+    assert states("mmmppmmmcc")[-2:] == ["lost", "reacquired"]
+    assert states("mmmpcc")[3:] == ["lost", "uncertain", "reacquired"]
+    assert states("cp") == ["tracked", "uncertain"]
+
+
 def test_a_prompt_makes_any_state_tracked():
     assert states("mmmP")[-1] == "tracked"
+    assert states("mmmppPw")[-2:] == ["tracked", "uncertain"]
 
 
 def test_a_restored_object_is_uncertain_until_it_was_seen_clearly_twice_in_a_row():

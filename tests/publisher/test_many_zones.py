@@ -15,7 +15,7 @@ RECTANGLES = 60
 SMALLEST = 0.2  # of the frame's width and height
 LATE_FRAMES = 2
 OPEN_SHARE, OPEN_FRAMES = 0.6, 15  # an object in the open: so much of it in sight, for so many frames before and after
-LEAST_AGREEING = 0.98  # in the open
+LEAST_AGREEING = {"all": 0.93, "in the open": 0.98}
 
 
 @pytest.fixture(scope="module")
@@ -32,7 +32,7 @@ def rectangles():
 
 
 @pytest.mark.parametrize("inside", ["share", "foot", "any"])
-def test_events_of_objects_in_the_open_are_those_of_the_truth_whatever_the_zone(both, inside):
+def test_events_are_those_of_the_truth_whatever_the_zone(both, inside):
     true_masks, _ = both
     areas = np.array([[o.area for o in masks.objects] for masks in true_masks], float)
     share = areas / areas.max(axis=0)
@@ -53,6 +53,6 @@ def test_events_of_objects_in_the_open_are_those_of_the_truth_whatever_the_zone(
                 counts[key][1] += match is not None
         more += len(left)
     print(f"{inside}: {counts}, {more} more")
-    wanted_count, agreeing = counts["in the open"]
-    assert wanted_count > 100
-    assert agreeing >= LEAST_AGREEING * wanted_count
+    for key, (wanted_count, agreeing) in counts.items():
+        assert wanted_count > 100
+        assert agreeing >= LEAST_AGREEING[key] * wanted_count, key

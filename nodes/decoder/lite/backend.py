@@ -21,10 +21,11 @@ from nodes.decoder.lite.carrying import compose_all, points_of_prompt, steps_of
 from nodes.decoder.lite.cues import sigmoid
 from nodes.decoder.lite.following import MaskEstimate, follow, reachable_window
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
-from nodes.decoder.lite.lost_objects import look_again, search_lost
+from nodes.decoder.lite.lost_objects import covered_by, find_parts, look_again, search_lost
 from nodes.decoder.lite.object_memory import TEMPLATE_INTERVAL, ObjectMemory
 from nodes.decoder.lite.object_threads import MOST_THREADS, allowed_threads
 from nodes.decoder.lite.prompts.prompt_masks import agrees_with_picture, make_candidates, make_first_mask
+from nodes.decoder.lite.returns import DOUBTFUL_SCORE
 from nodes.decoder.lite.view import NARROW_PAD, WINDOW_PAD, WORKING_PX
 from nodes.decoder.mask_model import (
     NO_MASK,
@@ -41,9 +42,7 @@ from stream import geometry
 from stream.arrays import Array
 from stream.messages import Prompt
 
-DOUBTFUL_SCORE = 0.4  # at most, of what may be another thing: not clear
 NOT_CONFIRMED = "not confirmed since a restart"  # it may never have been where its restored mask lies
-OWNED_LOGIT = 4.0  # of another object's pixels: what it holds less surely may be the object that comes out behind it
 LOOK_AGAIN = 4  # frames between two looks at a doubted return
 SURE_SCORE = 0.9  # drawn scenes, points hidden: 1 of 56 masks rated higher was wrong, 11 of 18 rated lower
 GIVEN_LOGIT = 5.0  # of a mask that a prompt gave, and minus that outside it
@@ -133,6 +132,8 @@ class Lite:
                 answer = self._search(embedding, object_id, answers.values())
                 if answer is not None:
                     answers[object_id] = answer
+        hidden = {i: self.memories[i] for i in absent if i not in answers}
+        answers |= find_parts(embedding.rgb, hidden, answers.values(), self.working_px, self.frames)
         return [answers.get(q.object_id, NO_MASK) for q in queries]
 
     def learn(self, embedding: FrameAnalysis, verdicts: Mapping[int, Verdict]) -> None:
@@ -269,10 +270,7 @@ class Lite:
 
     def _search(self, analysis: FrameAnalysis, object_id: int, others: Iterable[Logits]) -> Logits | None:
         """One search of an object that is out of sight."""
-        countable = np.ones(analysis.size, np.uint8)
-        for answer in others:
-            x, y, width, height = answer.window
-            countable[y : y + height, x : x + width][answer.logits > OWNED_LOGIT] = 0
+        countable = 1 - covered_by(others, analysis.size)
         estimate = search_lost(analysis.rgb, countable, self.memories[object_id], self.working_px)
         return None if estimate is None else self._answer(object_id, estimate)
 

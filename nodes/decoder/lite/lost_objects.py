@@ -6,19 +6,23 @@ even ones in the whole frame at one of several guessed rotations.
 
 from __future__ import annotations
 
+from collections.abc import Iterable, Mapping
+
 import cv2
 import numpy as np
 
-from nodes.decoder.lite import fusion, poses, returns, template
+from nodes.decoder.lite import emergence, fusion, poses, returns, template
 from nodes.decoder.lite.cues import Cues
 from nodes.decoder.lite.following import MaskEstimate
 from nodes.decoder.lite.object_memory import ObjectMemory
 from nodes.decoder.lite.view import make_view, pad_window, shrink_mask
-from nodes.decoder.mask_model import Window
+from nodes.decoder.mask_model import Logits, Window
 from stream import geometry
 from stream.arrays import Array
+from stream.geometry import Size
 
 ROTATIONS = 15  # guesses of a lost object's rotation, 24 degrees apart: alignment corrects half of that
+OWNED_LOGIT = 4.0  # of another object's pixels
 REACH_PX = 2  # a frame out of sight, around the place where the object should be,
 REACH_FRAMES = 30  # for so many frames
 
@@ -59,7 +63,34 @@ def look_again(rgb: Array, memory: ObjectMemory) -> bool:
     return match is not None
 
 
-def _plan_search(memory: ObjectMemory, size: tuple[int, int]) -> tuple[float, Window]:
+def find_parts(
+    rgb: Array, memories: Mapping[int, ObjectMemory], others: Iterable[Logits], working_px: int, frame: int
+) -> dict[int, Logits]:
+    """What is in sight of lost objects that come out where they went in, by object; `frame` counts the frames.
+
+    Those that went long ago have no place where they should be. A frame is looked at once, however often it is asked.
+    """
+    size = (rgb.shape[0], rgb.shape[1])
+    recent = {i: m for i, m in memories.items() if not m.recalled and m.absent_frames <= returns.LONG_ABSENCE}
+    covered = covered_by(others, size) if any(m.emergence.frame != frame for m in recent.values()) else None
+    for memory in recent.values():
+        if memory.emergence.frame != frame and covered is not None:
+            region = _expected_region(memory, size)
+            memory.emergence.answer = emergence.find_part(rgb, covered, memory, region, working_px)
+            memory.emergence.frame = frame
+    return {i: m.emergence.answer for i, m in recent.items() if m.emergence.answer is not None}
+
+
+def covered_by(answers: Iterable[Logits], size: Size) -> Array:
+    """(H, W) uint8: 1 where an object surely is; what it holds less surely may be another that comes out behind it."""
+    covered = np.zeros(size, np.uint8)
+    for answer in answers:
+        x, y, width, height = answer.window
+        covered[y : y + height, x : x + width] |= (answer.logits > OWNED_LOGIT).view(np.uint8)
+    return covered
+
+
+def _plan_search(memory: ObjectMemory, size: Size) -> tuple[float, Window]:
     """The rotation since the template, radians, and the region of the frame (H, W) to search next."""
     angle = poses.angle_of(memory.pose) - poses.angle_of(memory.template.pose)
     searches = memory.count_search()
@@ -69,10 +100,15 @@ def _plan_search(memory: ObjectMemory, size: tuple[int, int]) -> tuple[float, Wi
         return angle + (guess + 1) // 2 * (2 * np.pi / ROTATIONS) * (1 if guess % 2 else -1), frame
     if memory.recalled:
         return angle, frame
+    return angle, _expected_region(memory, size)
+
+
+def _expected_region(memory: ObjectMemory, size: Size) -> Window:
+    """Where the object may be by now, from where it was last seen."""
     middle = memory.middle.clip((0, 0), (size[1], size[0]))
     reach = memory.template.side + REACH_PX * min(memory.absent_frames, REACH_FRAMES)
     x, y = np.rint(middle).astype(int) - reach
-    return angle, _intersect((int(x), int(y), 2 * reach, 2 * reach), frame)
+    return _intersect((int(x), int(y), 2 * reach, 2 * reach), (0, 0, size[1], size[0]))
 
 
 def _intersect(window: Window, region: Window) -> Window:

@@ -12,6 +12,7 @@ import numpy as np
 
 from nodes.decoder.lite import carrying, poses
 from nodes.decoder.lite.colour_histograms import OBJECT_MASS, HistogramGrid, LastFrameHistograms
+from nodes.decoder.lite.emergence import Emergence
 from nodes.decoder.lite.frame_analysis import move_window
 from nodes.decoder.lite.returns import Sighting
 from nodes.decoder.lite.template import Template, align, cut_template
@@ -69,6 +70,8 @@ class ObjectMemory:
     absence: int = 0  # frames that it had been out of sight when it was found last; 0: never
     absent_frames: int = 0  # since its mask was last believed
     searches: int = 0  # while it was absent
+    last_box: Window = (0, 0, 0, 0)  # around it before its mask vanished, frame px
+    emergence: Emergence = field(default_factory=Emergence)
     age: int = 0  # frames
     template_age: int = 0  # its age when the template was cut out,
     compared_age: int = 0  # and when the template was last compared with a frame
@@ -99,6 +102,7 @@ class ObjectMemory:
             template=cut_template(rgb, mask, pose),
             sighting=Sighting.of_frame(rgb, mask),
             motion=motion or SmoothedMotion(),
+            last_box=bbox,
         )
         weight, (x, y) = memory._pixel_weight(view, soft_mask), memory.canonical_xy(view)
         memory.cell_colours.fill(view, x, y, soft_mask, weight)
@@ -156,6 +160,8 @@ class ObjectMemory:
 
     def store_mask(self, view: View, soft_mask: Array) -> None:
         """Take a frame's soft mask as the last one; where too little is left of it, the object is absent."""
+        if self.absent_frames == 0:
+            self.last_box = self.extent[0]
         self.view, self.soft_mask = view, soft_mask
         self.moved, self.carried_frames = None, 0
         self.last_frame_colours.replace(view, soft_mask, np.abs(2 * soft_mask - 1))
@@ -271,6 +277,7 @@ class ObjectMemory:
         """Take a match as the absent object; `doubt`: what speaks against that."""
         self.absence = self.absent_frames + (self.absence if self.doubt else 0)  # a doubted return is none
         self.doubt = doubt
+        self.emergence = Emergence()
 
     def count_search(self) -> int:
         """Count a search for the absent object; how many there have been."""
@@ -287,6 +294,7 @@ class ObjectMemory:
             self.moved = geometry.compose(scale, geometry.compose(self.moved, geometry.inverse(scale)))
         self.pose = geometry.compose(scale, self.pose)
         self.area *= geometry.scale_of(scale) ** 2
+        self.last_box, self.emergence = self.view.window, Emergence()
         self.motion = replace(self.motion, shift=self.motion.shift * np.array([scale[0, 0], scale[1, 1]]))
 
 

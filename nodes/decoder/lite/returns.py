@@ -38,6 +38,7 @@ UNCHANGED = 0.1  # mean squared difference against the template's variance: belo
 MOSTLY = 0.5  # of the place, at least, was not the object's own
 STORED_PX = 1_500_000  # of a sighting's picture at most: a larger one is thinned, so that its memory is bounded
 
+DOUBTFUL_SCORE = 0.4  # at most, of what may be another thing: not clear
 LOOKALIKE = "something else looks like it"
 PARTLY_SEEN = "only a part of it is in sight"
 NOT_ALIKE_ENOUGH = "it may be another that looks like it"

@@ -1,0 +1,119 @@
+"""The first pixels of an object that comes out where it went in: shown soon, doubted, and not learnt from."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from decoder.lite.textured_square import BACKGROUND, SIDE, SIZE, iou, texture, tracks
+
+from nodes.decoder.lite import emergence, returns
+from nodes.decoder.lite.backend import Lite
+from nodes.decoder.segmentation import Segmenter
+from stream.crops import uncrop_mask
+from stream.messages import Prompt
+
+SPRITE = texture(1, SIDE, SIDE, (110, -30, -60))  # of colours that its surroundings hardly have
+WALL = texture(5, SIZE[0], 60, (-20, 60, -60))  # it hides the whole square
+WALL_X = 80
+WALL_FRAMES = 60  # there and back; a third of them hidden
+STEP_PX = 3
+AWAY = 28  # the frame on which it turns round, half of them after it has left
+
+
+def picture(x: int, *, wall: bool = True, sprite: np.ndarray = SPRITE) -> tuple[np.ndarray, np.ndarray]:
+    """A frame with the square at x, behind the wall where there is one; truth: 1 the square, 2 the wall."""
+    rgb, truth = BACKGROUND.copy(), np.zeros(SIZE, np.uint8)
+    left, right = max(x, 0), min(x + SIDE, SIZE[1])
+    if left < right:
+        rgb[50 : 50 + SIDE, left:right] = sprite[:, left - x : right - x]
+        truth[50 : 50 + SIDE, left:right] = 1
+    if wall:
+        rgb[:, WALL_X : WALL_X + 60], truth[:, WALL_X : WALL_X + 60] = WALL, 2
+    return rgb, truth
+
+
+def behind_the_wall(i: int) -> tuple[np.ndarray, np.ndarray]:
+    return picture(20 + STEP_PX * min(i, WALL_FRAMES - i, 22))
+
+
+def out_of_the_frame(i: int) -> tuple[np.ndarray, np.ndarray]:
+    return picture(-STEP_PX * min(i, 2 * AWAY - i), wall=False)
+
+
+def follow(clip, frames: int):
+    """Per frame: the square's object on it, its true mask, and what the segmenter knows of it."""
+    segmenter, out = Segmenter(Lite()), []
+    for i in range(frames):
+        rgb, truth = clip(i)
+        ids = [o for o in (1, 2) if i or (truth == o).any()]
+        prompts = [Prompt(object_id=o, mask=(truth == o).astype(np.uint8)) for o in ids if i == 0]
+        alive = (1, 2) if (clip(0)[1] == 2).any() else (1,)
+        objects = segmenter.step(tracks(i, rgb, *prompts, ids=alive))[0].objects
+        out.append((objects[0], (truth == 1).astype(np.uint8)))
+    return out
+
+
+@pytest.mark.parametrize(("clip", "count"), [(behind_the_wall, WALL_FRAMES), (out_of_the_frame, 2 * AWAY)])
+def test_a_part_is_shown_two_frames_after_it_comes_out_with_its_doubt(clip, count):
+    frames = follow(clip, count)
+    hidden = [i for i, (o, _) in enumerate(frames) if o.state == "lost"]
+    assert hidden, "it was never lost"
+    out = next(i for i in range(hidden[0], len(frames)) if frames[i][1].any())
+    shown = next(i for i in range(out, len(frames)) if frames[i][0].area)
+    assert shown - out <= 2
+    part, truth = frames[shown]
+    assert (part.state, part.reason) == ("uncertain", returns.PARTLY_SEEN)
+    assert truth.mean() * truth.size < 0.2 * SIDE * SIDE
+    whole = next(i for i in range(shown, len(frames)) if frames[i][0].state == "reacquired")
+    assert {o.state for o, _ in frames[shown:whole]} == {"uncertain"}
+    for o, truth in frames[shown:whole]:
+        assert o.reason != returns.PARTLY_SEEN or iou(uncrop_mask(o.bbox, o.mask, truth.shape), truth) > 0.7
+
+
+def test_nothing_is_learnt_from_a_part_and_its_pose_is_left_alone():
+    segmenter = Segmenter(Lite())
+    for i in range(WALL_FRAMES):
+        rgb, truth = behind_the_wall(i)
+        prompts = [Prompt(object_id=o, mask=(truth == o).astype(np.uint8)) for o in (1, 2) if i == 0]
+        before = segmenter.model.memories.get(1)
+        additions = before.overall_colours.additions if before else 0
+        objects = segmenter.step(tracks(i, rgb, *prompts, ids=(1, 2)))[0].objects
+        if objects[0].reason == returns.PARTLY_SEEN:
+            memory = segmenter.model.memories[1]
+            assert memory.absent_frames > 0
+            assert memory.overall_colours.additions == additions
+            return
+    pytest.fail("no part was shown")
+
+
+def test_what_was_there_already_does_not_come_out():
+    """A second square of the same look rests at the edge over which the first one left."""
+
+    def clip(i: int):
+        rgb, truth = out_of_the_frame(min(i, AWAY))  # it stays away
+        rgb[100:130, :30] = SPRITE[:30, :30]
+        return rgb, truth
+
+    frames = follow(clip, 2 * AWAY)
+    assert all(o.area == 0 for o, _ in frames[AWAY:])
+
+
+def test_another_thing_that_comes_in_is_shown_no_longer_than_until_most_of_it_is_in_sight():
+    """Of the same colours, but of another pattern: the search for the whole never finds it."""
+    other = np.ascontiguousarray(np.rot90(SPRITE.reshape(5, 10, 5, 10, 3).transpose(2, 1, 0, 3, 4).reshape(50, 50, 3)))
+
+    def clip(i: int):
+        return picture(-STEP_PX * min(i, 2 * AWAY - i), wall=False, sprite=SPRITE if i < AWAY else other)
+
+    frames = follow(clip, 2 * AWAY)
+    assert frames[-1][0].state in ("lost", "uncertain")
+    assert not any(o.state == "reacquired" for o, _ in frames)
+    assert all(o.area <= emergence.WHOLE * SIDE * SIDE + SIDE for o, _ in frames[AWAY:])
+
+
+def test_one_that_vanished_in_the_open_is_not_looked_for_at_borders():
+    covered = np.zeros(SIZE, np.uint8)
+    assert not emergence._went_behind(covered, (60, 50, 50, 50))
+    covered[60:70, 115:] = 1
+    assert emergence._went_behind(covered, (60, 50, 50, 50))
+    assert emergence._went_behind(np.zeros(SIZE, np.uint8), (5, 50, 50, 50))
