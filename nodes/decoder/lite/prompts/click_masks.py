@@ -2,11 +2,13 @@
 
 Discs around clicks are sure, geodesic distance through the colours decides what is probable, a round of GrabCut is one
 more opinion; fitted networks weigh these cues. Then what they are sure of counts as clicked, and all is done once more.
+That is done for objects of a few sizes around what the clicks suggest, and their logits are averaged.
 One click alone says nothing of an object's size: several are tried, and click_choice.py takes the likeliest mask.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import cv2
@@ -26,6 +28,7 @@ from stream.arrays import Array
 CANDIDATES = ((0.3, 0.0), (0.45, 3.0), (1.0, 0.0), (1.25, 3.0), (1.6, 1.5), (4.0, 0.0))
 # what one click alone may mean: each of these sizes with each of these thresholds
 ONE_CLICK_SCALES, ONE_CLICK_OFFSETS = (0.7, 1.0, 1.4, 2.0, 3.0), (0.0, 1.5, 3.0)
+AVERAGED_SCALES = (0.8, 1.25)  # sizes that an object is looked for in beside the one that clicks mean
 MANY_CLICKS = 8
 COLLAPSED_SHARE = 0.3  # of GrabCut's answer: a mask smaller than this is wrong
 SURE_LOGIT = 1.5  # of a first look: what is surer than this tells the second one what object and surroundings look like
@@ -53,7 +56,14 @@ def cut_from_clicks(rgb: Array, xy: Array, labels: Array, box: Box | None, analy
     if np.count_nonzero(labels == 1) == 1 and box is None:
         return _cut_from_one_click(rgb, xy, labels, analysis)
     clicked = collect_point_cues(rgb, xy, labels, box, analysis)
-    return _cut_after_two_looks(clicked, fuse_clicks(clicked.cues), analysis)
+    sizes = [clicked, *_other_sizes(rgb, xy, labels, box, analysis)]
+    return _cut_after_two_looks([(one, fuse_clicks(one.cues)) for one in sizes], analysis)
+
+
+def look_twice(rgb: Array, xy: Array, box: Box, analysis: FrameAnalysis | None) -> tuple[PromptCrop, Array]:
+    """A crop and its logits (h, w): what clicks (N, 2) on the object in a box mean."""
+    clicked = collect_point_cues(rgb, xy, np.ones(len(xy), np.uint8), box, analysis)
+    return clicked.crop, _second_logits(clicked, fuse_clicks(clicked.cues), analysis)
 
 
 def cut_candidates(rgb: Array, xy: Array, labels: Array) -> list[Array]:
@@ -81,15 +91,36 @@ def look_at_sizes(
 def _cut_from_one_click(rgb: Array, xy: Array, labels: Array, analysis: FrameAnalysis | None) -> Array:
     looks, masks = look_at_sizes(rgb, xy, labels, analysis)
     chosen = choose_mask(rgb, xy[labels == 1][0], masks)
-    clicked, raw = looks[chosen // len(ONE_CLICK_OFFSETS)]
-    return _cut_after_two_looks(clicked, raw, analysis, masks[chosen].lowered)
+    look = looks[chosen // len(ONE_CLICK_OFFSETS)]
+    beside = _other_sizes(rgb, xy, labels, None, analysis, look[0].scale)
+    return _cut_after_two_looks(
+        [look, *((one, fuse_clicks(one.cues)) for one in beside)], analysis, masks[chosen].lowered
+    )
 
 
-def _cut_after_two_looks(clicked: ClickCues, raw: Array, analysis: FrameAnalysis | None, offset: float = 0.0) -> Array:
-    """(H, W) uint8: what clicks mean whose first look gave raw logits (h, w); `offset` lowers the threshold."""
+def _other_sizes(
+    rgb: Array, xy: Array, labels: Array, box: Box | None, analysis: FrameAnalysis | None, scale: float = 1.0
+) -> list[ClickCues]:
+    return [collect_point_cues(rgb, xy, labels, box, analysis, scale * factor) for factor in AVERAGED_SCALES]
+
+
+def _cut_after_two_looks(
+    looks: Sequence[tuple[ClickCues, Array]], analysis: FrameAnalysis | None, offset: float = 0.0
+) -> Array:
+    """(H, W) uint8: what clicks mean, looked at in several sizes, the meant one first: cues and raw logits of each.
+
+    `offset` lowers the threshold.
+    """
+    clicked, _ = looks[0]
+    answers = [clicked.crop.take_logits(one.crop, _second_logits(one, raw, analysis)) for one, raw in looks]
+    logits = np.asarray(np.mean(answers, axis=0, dtype=np.float32))
+    return clicked.crop.mask_to_frame(cut_mask(clicked, logits, offset).mask)
+
+
+def _second_logits(clicked: ClickCues, raw: Array, analysis: FrameAnalysis | None) -> Array:
+    """(h, w) smoothed logits after a second look; `raw`: the first one's."""
     again = look_again(clicked, clicked.smooth(raw), analysis)
-    raw = load_network("points_again").refine(stack_second_look(again), raw)
-    return clicked.crop.mask_to_frame(cut_mask(clicked, clicked.smooth(raw), offset).mask)
+    return clicked.smooth(load_network("points_again").refine(stack_second_look(again), raw))
 
 
 def cut_mask(clicked: ClickCues, logits: Array, offset: float = 0.0) -> ClickedMask:

@@ -12,6 +12,7 @@ Box = tuple[float, float, float, float]  # x1, y1, x2, y2, frame px
 
 CROP_MARGIN = 0.25  # of the crop's side
 MAX_PX = 16_000  # working px of a crop; GrabCut costs 2 ms per thousand
+MAX_LOGIT = 6.0  # where several answers are averaged: one of them may not outvote the others
 MIN_PART_SHARE = 0.1  # of the largest part: smaller ones are dropped
 PLAIN_LEVELS = 0.7  # grey levels of standard deviation: less shows nothing to tell apart
 
@@ -53,6 +54,10 @@ class PromptCrop:
         """Frame px to working px."""
         return np.asarray((xy - [self.x, self.y] + 0.5) / self.factor - 0.5, np.float32)
 
+    def crop_to_frame_xy(self, xy: Array) -> Array:
+        """Working px to frame px."""
+        return np.asarray((xy + 0.5) * self.factor - 0.5 + [self.x, self.y], np.float32)
+
     def mask_to_frame(self, mask: Array) -> Array:
         """(H, W) uint8 from a mask at working size."""
         full = np.zeros(self.size, np.uint8)
@@ -60,9 +65,33 @@ class PromptCrop:
         full[self.y : self.y + self.height, self.x : self.x + self.width] = grown > 0.5
         return full
 
+    def take_logits(self, other: PromptCrop, logits: Array) -> Array:
+        """(h, w) float32: another crop's logits at this one's px, within MAX_LOGIT; minus that beyond its edge."""
+        k = self.factor / other.factor
+        x, y = ((a - b + 0.5 * self.factor) / other.factor - 0.5 for a, b in ((self.x, other.x), (self.y, other.y)))
+        return np.asarray(
+            cv2.warpAffine(
+                np.clip(logits, -MAX_LOGIT, MAX_LOGIT).astype(np.float32),
+                np.array([[k, 0, x], [0, k, y]]),
+                (self.w, self.h),
+                flags=cv2.INTER_LINEAR | cv2.WARP_INVERSE_MAP,
+                borderValue=-MAX_LOGIT,
+            )
+        )
+
     def blurred_lab(self) -> Array:
         """(h, w, 3) float32, a little blurred: what geodesic distances are measured on."""
         return np.asarray(cv2.cvtColor(cv2.GaussianBlur(self.rgb, (0, 0), 1), cv2.COLOR_RGB2LAB), np.float32)
+
+
+def spread_clicks(inside: Array, count: int) -> Array:
+    """(N, 2) float32: px of an (h, w) mask that is not empty, spread over it; `count` of them, where it has as many."""
+    xy = np.argwhere(inside)[:, ::-1].astype(np.float32)
+    cv2.setRNGSeed(72)  # the same mask must give the same clicks
+    rounds = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_COUNT, 20, 0.1)
+    start = np.empty((0, 0), np.int32)
+    _, _, middles = cv2.kmeans(xy, min(count, len(xy)), start, rounds, 3, cv2.KMEANS_PP_CENTERS)
+    return np.stack([xy[np.square(xy - middle).sum(axis=1).argmin()] for middle in middles])
 
 
 def draw_discs(image: Array, xy: Array, radius: int, value: int) -> None:

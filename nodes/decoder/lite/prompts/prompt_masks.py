@@ -1,8 +1,8 @@
 """The first mask of an object from a prompt: points, a box, a mask, or several of them.
 
 Points: click_masks.py. A box: what differs from the box's border and lies near its middle is probable; GrabCut
-decides, under a guard, because it may collapse to nothing (it does, on a fifth of real boxes). A mask is taken as it
-is; points given with it correct it.
+decides, under a guard, because it may collapse to nothing (it does, on a fifth of real boxes). What that is surest of
+is clicked on then, and the clicks' answers count as much. A mask is taken as it is; points given with it correct it.
 """
 
 from __future__ import annotations
@@ -15,8 +15,17 @@ import numpy as np
 from nodes.decoder.lite import fusion
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from nodes.decoder.lite.kernels import geodesic_distance
-from nodes.decoder.lite.prompts.click_masks import COLLAPSED_SHARE, cut_candidates, cut_from_clicks
-from nodes.decoder.lite.prompts.prompt_crop import CROP_MARGIN, Box, PromptCrop, clean_mask, draw_discs, run_grabcut
+from nodes.decoder.lite.prompts.click_masks import COLLAPSED_SHARE, cut_candidates, cut_from_clicks, look_twice
+from nodes.decoder.lite.prompts.prompt_crop import (
+    CROP_MARGIN,
+    MAX_LOGIT,
+    Box,
+    PromptCrop,
+    clean_mask,
+    draw_discs,
+    run_grabcut,
+    spread_clicks,
+)
 from nodes.decoder.lite.prompts.prompt_cues import PromptCues, PromptTrimap, collect_prompt_cues, fuse_prompt_pixels
 from stream.arrays import Array
 from stream.messages import Prompt
@@ -26,6 +35,9 @@ BOX_OFFSETS = (0.0, 0.5, 1.0, 1.5, 2.0)  # logits by which the threshold is lowe
 LOOSE_BOX = 1  # index of the offset for a box that no mask fills
 AGREE_IOU = 0.7  # of a restored mask with what is cut out of the frame in its place
 TIGHT_SHARE = 0.8  # of the box's width and height
+# clicks on what a first look at a box is surest of: how many, on which share of its mask; chosen on 139 drawn objects
+BOX_CLICKS = ((4, 0.5), (4, 0.7))
+CLICKED_BOX_OFFSET = 0.5  # logits by which the threshold is lowered then
 NO_CLICKS = np.zeros((0, 2), np.float32)
 
 
@@ -65,7 +77,8 @@ def agrees_with_picture(rgb: Array, mask: Array, analysis: FrameAnalysis | None 
     if analysis is not None and analysis.previous_gray is None:
         analysis = None
     x, y, width, height = cv2.boundingRect(mask)
-    cut = _cut_from_box(rgb, (x, y, x + width - 1, y + height - 1), analysis)
+    crop, _, _, found = _look_at_box(rgb, (x, y, x + width - 1, y + height - 1), analysis)
+    cut = crop.mask_to_frame(found)
     return float((cut & mask).sum()) > AGREE_IOU * float((cut | mask).sum())
 
 
@@ -78,6 +91,20 @@ def _inside(prompt: Prompt, size: tuple[int, int]) -> tuple[Array, Array]:
 
 
 def _cut_from_box(rgb: Array, box: Box, analysis: FrameAnalysis | None) -> Array:
+    crop, inner, logits, mask = _look_at_box(rgb, box, analysis)
+    if not mask.any():
+        return crop.mask_to_frame(mask)
+    answers = [np.clip(logits, -MAX_LOGIT, MAX_LOGIT)]
+    for count, share in BOX_CLICKS:
+        surest = (mask > 0) & (logits >= np.quantile(logits[mask > 0], 1 - share))
+        clicks = crop.crop_to_frame_xy(spread_clicks(surest, count))
+        answers.append(crop.take_logits(*look_twice(rgb, clicks, box, analysis)))
+    found = inner & (np.mean(answers, axis=0) > -CLICKED_BOX_OFFSET)
+    return crop.mask_to_frame(clean_mask(found.astype(np.uint8), NO_CLICKS))
+
+
+def _look_at_box(rgb: Array, box: Box, analysis: FrameAnalysis | None) -> tuple[PromptCrop, Array, Array, Array]:
+    """The crop around a box, the (h, w) bool part inside the box, its logits, and the mask (h, w) that they mean."""
     crop, inner, cues = collect_box_cues(rgb, box, analysis)
     logits = np.where(inner, fusion.smooth_logits(fuse_prompt_pixels(cues, "box"), cues.rgb), -np.inf)
     _, _, width, height = cv2.boundingRect(inner.astype(np.uint8))
@@ -86,9 +113,9 @@ def _cut_from_box(rgb: Array, box: Box, analysis: FrameAnalysis | None) -> Array
     # an object reaches nearly to the sides of its box; where no mask does, the box was drawn loosely
     tight = [min(w / width, h / height) > TIGHT_SHARE for w, h in spans]
     mask = masks[tight.index(True)] if any(tight) else masks[LOOSE_BOX]
-    return crop.mask_to_frame(
-        mask if mask.sum() > COLLAPSED_SHARE * cues.cut.sum() else clean_mask(cues.cut, NO_CLICKS)
-    )
+    if mask.sum() <= COLLAPSED_SHARE * cues.cut.sum():
+        mask = clean_mask(cues.cut, NO_CLICKS)
+    return crop, inner, logits, mask
 
 
 def collect_box_cues(rgb: Array, box: Box, analysis: FrameAnalysis | None) -> tuple[PromptCrop, Array, PromptCues]:
