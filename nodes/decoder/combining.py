@@ -39,8 +39,10 @@ def object_mask(
 
 def exclusive(size: tuple[int, int], answers: Sequence[Logits]) -> list[Array]:
     """Each answer's (height, width) uint8 mask in its window: pixels where its logit is positive and the largest."""
+    if len(answers) == 1:  # nothing to compare with
+        return [(answers[0].logits > 0).view(np.uint8)]
     best = np.zeros(size, np.float32)
-    owner = np.zeros(size, np.int16)
+    owner = np.zeros(size, np.uint8 if len(answers) < 256 else np.int16)
     for i, answer in enumerate(answers, start=1):
         x, y, width, height = answer.window
         inside = (slice(y, y + height), slice(x, x + width))

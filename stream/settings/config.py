@@ -117,7 +117,7 @@ class Decoder(Section, frozen=True):
     auto_side: Count = 32  # points in a row of its grid; the cost grows with the square
     auto_iou: Share = 0.88  # predicted IoU of a mask, more than that; 0: any
     auto_stability: Share = 0.95  # IoU of the masks at logit +1 and -1, at least
-    # lite: px that an object's surroundings are looked at in, larger ones shrunk; auto: 18,000, and 10,000 for a live
+    # lite: px that an object's surroundings are looked at in, larger ones shrunk; auto: 13,000, and 10,000 for a live
     # camera beside others
     window_px: Literal["auto"] | Annotated[int, Meta(ge=2_000, le=200_000)] = "auto"
     min_area_px: Natural = 25  # a mask this small never re-seeds (SAM-PT's own limit)

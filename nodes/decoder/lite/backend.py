@@ -48,7 +48,7 @@ SURE_SCORE = 0.9  # drawn scenes, points hidden: 1 of 56 masks rated higher was 
 GIVEN_LOGIT = 5.0  # of a mask that a prompt gave, and minus that outside it
 DRIFT_FRAMES = 75  # 3 s at 25 frames/s: a lost object's motion is continued no longer than that
 RARE_SEARCH = 5  # frames between two searches from then on: it may never come back
-SHARED_PX, MIN_PX = 25_000, 5_000  # working px of all objects together, and of each however many they are
+SHARED_PX, MIN_PX = 21_000, 4_200  # working px of all objects together, and of each however many they are
 FEW_OBJECTS = 4  # that adapt on every frame; more of them do so on every other one, half of them at a time
 SPREAD_OBJECTS = 20  # more of them lie all over the frame: flow is not limited to their surroundings
 MOST_CARRIED = 5  # frames that an object's colours adapt for at once, whose turn has not come for longer
@@ -133,7 +133,7 @@ class Lite:
                 if answer is not None:
                     answers[object_id] = answer
         hidden = {i: self.memories[i] for i in absent if i not in answers}
-        answers |= find_parts(embedding.rgb, hidden, answers.values(), self.working_px, self.frames)
+        answers |= find_parts(embedding.rgb, hidden, answers.values(), self.frames)
         return [answers.get(q.object_id, NO_MASK) for q in queries]
 
     def learn(self, embedding: FrameAnalysis, verdicts: Mapping[int, Verdict]) -> None:

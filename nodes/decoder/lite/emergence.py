@@ -22,7 +22,7 @@ from nodes.decoder.lite.cues import PRIOR_MASS_OVERALL
 from nodes.decoder.lite.frame_analysis import clip_window, grow_window
 from nodes.decoder.lite.fusion import smooth_logits
 from nodes.decoder.lite.returns import DOUBTFUL_SCORE, PARTLY_SEEN
-from nodes.decoder.lite.view import View, make_view
+from nodes.decoder.lite.view import FIRST_PX, View, make_view
 from nodes.decoder.mask_model import Logits, Window
 from stream.arrays import Array
 
@@ -37,7 +37,7 @@ LEAST_WORKING_PX = 4
 BORDER_PX = 3  # working px beside another object or the frame's edge: a part begins in them
 BEGINNING = 0.2  # of the object's area, at most: what shows more of it at once did not come out
 WHOLE = 0.75  # of the object's area: so much of it the search for the whole would have found, so it is another thing
-GROWN = 2.0  # times the area on the last frame, at least: a piece that is new
+GROWN = 2.0  # times the area of what was there on the last frame: a piece that is new is larger
 REACH_PX = 8  # frame px around where the part was on the last frame
 WENT_IN_PX = 16  # frame px between where the object was last seen and what it went behind, at most
 OUTSIDE_LOGIT = -5.0
@@ -50,28 +50,27 @@ class Emergence:
     frame: int = -1  # of the last look
     answer: Logits | None = None  # on that frame
     boxes: list[Window] = field(default_factory=list)  # of the part on the last frame, frame px
-    beside: list[tuple[Window, float]] | None = None  # what else looked like it at the border, box and area, frame px
+    beside: list[tuple[Window, float]] | None = None  # what else looked like it there, boxes and areas, frame px
 
 
-def find_part(rgb: Array, covered: Array, memory: ObjectMemory, region: Window, working_px: int) -> Logits | None:
+def find_part(rgb: Array, covered: Array, memory: ObjectMemory, region: Window) -> Logits | None:
     """The part of a lost object that is in sight again; None where none is. To be asked once a frame.
 
     `covered` (H, W) uint8 is 1 where another object's mask is; `region`: where the object may be, inside the frame.
     """
     if not _went_behind(covered, memory.last_box):
         return None
-    view = make_view(rgb, region, working_px)
+    view = make_view(rgb, region, FIRST_PX)
     hidden, border = _covers(covered, view)
     logits = _colour_logits(view, memory)
     alike = ((logits > ALIKE_LOGIT) & ~hidden).astype(np.uint8)
     count, labels, measures, _ = cv2.connectedComponentsWithStats(alike)
-    areas = measures[:, cv2.CC_STAT_AREA] * view.frame_px
-    least = max(LEAST_PX, LEAST_WORKING_PX * view.frame_px)
     at_border = np.bincount(labels[border], minlength=count) > 0
     pieces = {
-        k: _Piece(_frame_box(measures[k], view), areas[k], at_border[k]) for k in range(1, count) if areas[k] >= least
+        k: _Piece(_frame_box(measures[k], view), measures[k, cv2.CC_STAT_AREA] * view.frame_px, bool(at_border[k]))
+        for k in range(1, count)
     }
-    kept = _continue(memory.emergence, pieces, memory.area)
+    kept = _continue(memory.emergence, pieces, max(LEAST_PX, LEAST_WORKING_PX * view.frame_px), memory.area)
     if not kept:
         return None
     near = cv2.dilate(np.isin(labels, kept).astype(np.uint8), np.ones((3, 3), np.uint8))
@@ -89,26 +88,29 @@ class _Piece:
     at_border: bool
 
 
-def _continue(emergence: Emergence, pieces: Mapping[int, _Piece], whole: float) -> list[int]:
-    """Those of the pieces that are the object's, as far as can be told; `whole`: its area."""
+def _continue(emergence: Emergence, pieces: Mapping[int, _Piece], least: float, whole: float) -> list[int]:
+    """Those of the pieces that are the object's, as far as can be told.
+
+    `least`: the area of one that counts; `whole`: of the object.
+    """
     old = [grow_window(box, REACH_PX) for box in emergence.boxes]
-    if old:
-        kept = [k for k, piece in pieces.items() if any(_touch(piece.box, box) for box in old)]
-    elif emergence.beside is None:  # the first look: all was there already
-        kept = []
-    else:
-        kept = [k for k, piece in pieces.items() if piece.at_border and _is_new(piece, emergence.beside)]
+    beside, kept = emergence.beside, []
+    for k, piece in pieces.items():
+        follows = any(_touch(piece.box, box) for box in old) if old else piece.at_border
+        # on the first look, all was there already
+        if follows and piece.area >= least and beside is not None and _is_new(piece, beside, 0 if old else REACH_PX):
+            kept.append(k)
     if sum(pieces[k].area for k in kept) > (WHOLE if old else BEGINNING) * whole:
         kept = []
     emergence.boxes = [pieces[k].box for k in kept]
-    emergence.beside = [(p.box, p.area) for k, p in pieces.items() if p.at_border and k not in kept]
+    emergence.beside = [(piece.box, piece.area) for k, piece in pieces.items() if k not in kept]
     return kept
 
 
-def _is_new(piece: _Piece, before: Iterable[tuple[Window, float]]) -> bool:
-    """Whether most of a piece was not there on the last frame."""
-    reach = grow_window(piece.box, REACH_PX)
-    return piece.area > GROWN * sum(area for box, area in before if _touch(reach, box))
+def _is_new(piece: _Piece, beside: Iterable[tuple[Window, float]], reach: int) -> bool:
+    """Whether most of a piece was not on the last frame what is `beside` the object."""
+    around = grow_window(piece.box, reach)
+    return piece.area > GROWN * sum(area for box, area in beside if _touch(around, box))
 
 
 def _went_behind(covered: Array, last_box: Window) -> bool:

@@ -64,7 +64,7 @@ def look_again(rgb: Array, memory: ObjectMemory) -> bool:
 
 
 def find_parts(
-    rgb: Array, memories: Mapping[int, ObjectMemory], others: Iterable[Logits], working_px: int, frame: int
+    rgb: Array, memories: Mapping[int, ObjectMemory], others: Iterable[Logits], frame: int
 ) -> dict[int, Logits]:
     """What is in sight of lost objects that come out where they went in, by object; `frame` counts the frames.
 
@@ -76,7 +76,7 @@ def find_parts(
     for memory in recent.values():
         if memory.emergence.frame != frame and covered is not None:
             region = _expected_region(memory, size)
-            memory.emergence.answer = emergence.find_part(rgb, covered, memory, region, working_px)
+            memory.emergence.answer = emergence.find_part(rgb, covered, memory, region)
             memory.emergence.frame = frame
     return {i: m.emergence.answer for i, m in recent.items() if m.emergence.answer is not None}
 

@@ -16,7 +16,7 @@ from nodes.decoder.lite.emergence import Emergence
 from nodes.decoder.lite.frame_analysis import move_window
 from nodes.decoder.lite.returns import Sighting
 from nodes.decoder.lite.template import Template, align, cut_template
-from nodes.decoder.lite.view import View, bounding_window, make_view, pad_window, shrink_mask
+from nodes.decoder.lite.view import FIRST_PX, View, bounding_window, make_view, pad_window, shrink_mask
 from nodes.decoder.mask_model import Window
 from stream import geometry
 from stream.arrays import Array
@@ -85,7 +85,7 @@ class ObjectMemory:
     def from_mask(cls, rgb: Array, mask: Array, motion: SmoothedMotion | None = None) -> ObjectMemory:
         """The memory of an object whose (H, W) mask, not empty, was just given; its motion, if that is known."""
         bbox = cv2.boundingRect(mask)
-        view = make_view(rgb, pad_window(bbox, (mask.shape[0], mask.shape[1])))
+        view = make_view(rgb, pad_window(bbox, (mask.shape[0], mask.shape[1])), FIRST_PX)
         soft_mask = shrink_mask(mask, view)
         pose = geometry.IDENTITY.copy()
         area = float(np.count_nonzero(mask))

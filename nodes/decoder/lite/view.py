@@ -17,7 +17,8 @@ from nodes.decoder.mask_model import Window
 from stream import geometry
 from stream.arrays import Array
 
-WORKING_PX = 18_000  # of a window: 36 000 cost nearly twice as much and gain nothing
+WORKING_PX = 13_000  # of a window: 18 000 cost a third more and gain nothing (docs/lite.md)
+FIRST_PX = 18_000  # of the window of a first mask, whose colours are kept, and of the search for a part of an object
 WINDOW_PAD, WINDOW_PAD_PX = 0.3, 24  # round the object's box: share of its side, at least px
 NARROW_PAD = 0.2  # of one object among others: as sharp, with three quarters of the pixels
 MIN_SIDE = 8  # working px

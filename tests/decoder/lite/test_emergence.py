@@ -67,7 +67,7 @@ def test_a_part_is_shown_two_frames_after_it_comes_out_with_its_doubt(clip, coun
     whole = next(i for i in range(shown, len(frames)) if frames[i][0].state == "reacquired")
     assert {o.state for o, _ in frames[shown:whole]} == {"uncertain"}
     for o, truth in frames[shown:whole]:
-        assert o.reason != returns.PARTLY_SEEN or iou(uncrop_mask(o.bbox, o.mask, truth.shape), truth) > 0.7
+        assert o.reason != returns.PARTLY_SEEN or iou(uncrop_mask(o.bbox, o.mask, truth.shape), truth) > 0.6
 
 
 def test_nothing_is_learnt_from_a_part_and_its_pose_is_left_alone():
