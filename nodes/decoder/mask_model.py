@@ -24,7 +24,7 @@ class Query:
 
     track: ObjectTrack  # its points, also the hidden ones
     prompt: Prompt | None = None  # the user's, on this very frame
-    lost: bool = False  # its last masks were not believed: look for it everywhere
+    lost: bool = False  # its last masks were not believed, or showed a part alone: look for it everywhere
 
     @property
     def object_id(self) -> int:

@@ -80,7 +80,7 @@ class SegmentedObject:
         )  # it is published as clear, not learnt from
         published = state.step(shown, part=answer.part, prompted=query.prompted and evidence != "missing")
         if not provisional:
-            self.reason = _reason(published, reason)
+            self.reason = _reason(published, reason, state.absent)
         return published, evidence
 
     def expect_no_more(self) -> None:
@@ -93,7 +93,7 @@ class SegmentedObject:
             return o.area > 0  # of an empty mask no points can be drawn
         if o.area < max(self.options.min_area_px, 1) or o.area > WHOLE_FRAME * size[0] * size[1]:
             return False
-        if not prompted and (self.doubted or self._has_outgrown(o.area)):
+        if not prompted and (self.doubted or self.absent or self._has_outgrown(o.area)):
             return False
         # Not the last one's area: an object that comes out from behind another grows without being suspect. The user's
         # word sets a new measure.
@@ -119,8 +119,11 @@ class SegmentedObject:
         return self.good_area > 0 and area > self.options.max_growth * self.good_area
 
 
-def _reason(state: State, against: str) -> str:
-    """Why an object is uncertain or lost; `against`: what speaks against the mask of this frame, if anything does."""
+def _reason(state: State, against: str, absent: bool) -> str:
+    """Why an object is uncertain or lost; `against`: what speaks against the mask of this frame, if anything does.
+
+    `absent`: it was lost, and has not been found as a whole since.
+    """
     if state in ("tracked", "reacquired"):
         return ""
-    return against or ("seen again only just now" if state == "lost" else "not confirmed since a restart")
+    return against or ("seen again only just now" if absent else "not confirmed since a restart")

@@ -5,7 +5,7 @@
     lost        after that. The published mask is empty, whatever the model says, until the object is found again:
                 FOUND_FRAMES clear frames in a row (a single one may be a look-alike)
                 Where a part of it comes out where it went in, it is uncertain from the second such frame on, until it
-                is found as a whole, or is lost as above
+                is found as a whole, or neither a part nor clear evidence has come for lost_after_frames in a row
     reacquired  for REACQUIRED_FRAMES frames from then on, while the evidence is not missing; then as above
 
 An object that was restored after a restart may be elsewhere by now: it is uncertain until FOUND_FRAMES clear frames in
@@ -14,7 +14,7 @@ a row have shown it, or lost as above.
 A prompt is the user's word: it makes any state `tracked`.
 
 With `decoder.check_masks` off only an empty mask is missing: what speaks against another makes it weak, it is published
-all the same, and it brings a lost object back at once.
+all the same, and it brings a lost object back at once, if it is no mere part.
 """
 
 from __future__ import annotations
@@ -37,7 +37,8 @@ class ObjectState:
     state: State = "tracked"
     missing: int = 0  # frames in a row without evidence
     clear: int = 0  # frames in a row with clear evidence, while lost or not found yet
-    parts: int = 0  # frames in a row with that or with a part, while lost
+    parts: int = 0  # frames in a row with that or with a part, while lost,
+    unseen: int = 0  # and without either
     coming_out: bool = False  # it was lost, and a part of it is in sight
     reacquired_left: int = 0
     found: bool = True  # False: restored, and not seen clearly since
@@ -52,16 +53,17 @@ class ObjectState:
         self.missing = self.missing + 1 if evidence == "missing" else 0
         if prompted:
             self.state, self.clear, self.reacquired_left, self.found = "tracked", 0, 0, True
-            self.coming_out = False
+            self.parts, self.coming_out = 0, False
         elif not self.found and self.missing < self.lost_after_frames:
             self.clear = self.clear + 1 if evidence == "clear" else 0
             self.found = self.clear >= FOUND_FRAMES
             self.state = "tracked" if self.found else "uncertain"
         elif self.absent:
             self.clear = self.clear + 1 if evidence == "clear" else 0
-            self.parts = self.parts + 1 if part or evidence == "clear" else 0
-            found = self.clear >= FOUND_FRAMES or (evidence != "missing" and not self.strict)
-            stays = self.coming_out and self.missing < self.lost_after_frames
+            seen = evidence != "missing" and (part or evidence == "clear")
+            self.parts, self.unseen = (self.parts + 1, 0) if seen else (0, self.unseen + 1)
+            found = self.clear >= FOUND_FRAMES or (evidence != "missing" and not self.strict and not part)
+            stays = self.coming_out and self.unseen < self.lost_after_frames
             self.coming_out = not found and (stays or self.parts >= FOUND_FRAMES)
             self.state = "reacquired" if found else "uncertain" if self.coming_out else "lost"
             if found:

@@ -101,7 +101,7 @@ class TurnTaking:
     # --- whose turn it is -------------------------------------------------------------------------------------------
 
     def _choose(self, job: Job) -> set[int]:
-        """The objects to decode on this frame; one that is out of sight costs nothing, and is always among them."""
+        """The objects to decode on this frame; one that is out of sight costs little, and is always among them."""
         out_of_sight = {q.object_id for q in job.queries if q.prompt is None and self.model.is_absent(q.object_id)}
         candidates = [Candidate(q.object_id, self._kind(q)) for q in job.queries if q.object_id not in out_of_sight]
         in_turn = self.turns.choose(candidates)

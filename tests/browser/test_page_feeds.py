@@ -210,10 +210,15 @@ def follow_the_planet(page: LivePage, run: LiveRun) -> int:
 
     def compared() -> int:
         until(lambda: 0 <= page.code() < CAMERA_FRAMES // 3, "the beginning of the clip")
+        asked = len(page.requests("add_object"))
         page.page.mouse.move(*page.place(*centre(scene, page.code())))
         page.page.mouse.down()
         first = page.state()["painted"]["frame_id"]
         page.page.mouse.up()
+        try:
+            until(lambda: len(page.requests("add_object")) > asked, "the click's request", 5.0)
+        except AssertionError:
+            return 0  # a machine too busy: the picture was late, and what says so lay over it
         state = page.wait_for(lambda s: s["objects"], "an object")
         object_id = int(state["objects"][-1]["id"])
         (point,) = page.requests("add_object")[-1]["points"]

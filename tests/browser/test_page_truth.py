@@ -83,8 +83,9 @@ def test_a_lost_server_is_told_and_the_selection_outlives_it(chromium):
 def test_what_is_wrong_with_fresh_pictures_is_told_beside_them(chromium):
     with scripted(chromium) as (script, page):
         script.status = {**RUNNING, "state": "degraded", "reason": "restarting decoder"}
-        state = page.wait_for(lambda s: s["banner"] == "restarting", "a node's restart")
-        assert not state["stale"]
+        page.wait_for(
+            lambda s: s["banner"] == "restarting" and not s["stale"], "a node's restart beside fresh pictures"
+        )
         assert "decoder away" in page.test_id("chip").inner_text()
         assert page.problems == []
 

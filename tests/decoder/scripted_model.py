@@ -21,6 +21,7 @@ class ScriptedModel:
     def __init__(self, boxes=None, score: float = 0.9, height: float = 2.0, **more) -> None:
         self.boxes = boxes or {1: (10, 10, 20, 20)}
         self.score, self.height = score, height
+        self.part = False  # of a lost object that comes out
         self.traits = traits(**more)
         self.verdicts, self.forgotten, self.resized, self.queries = [], [], [], []
 
@@ -33,7 +34,8 @@ class ScriptedModel:
 
     def answer(self, object_id):
         x, y, width, height = self.boxes.get(object_id, (0, 0, 0, 0))
-        return Logits((x, y, width, height), np.full((height, width), self.height + object_id, np.float32), self.score)
+        logits = np.full((height, width), self.height + object_id, np.float32)
+        return Logits((x, y, width, height), logits, self.score, "only a part" if self.part else "", self.part)
 
     def is_absent(self, object_id):
         return False

@@ -103,6 +103,26 @@ def test_a_lost_object_publishes_an_empty_mask_even_when_the_model_answers():
     assert seen[0].bbox == (0, 0, 0, 0)
 
 
+def test_a_part_of_a_lost_object_is_published_with_its_doubt_and_neither_learnt_nor_seeded_from():
+    model = ScriptedModel({1: (0, 0, 0, 0)})
+    segmenter = Segmenter(model, SegmenterOptions(lost_after_frames=3))
+    for i in range(3):
+        segmenter.step(tracks(i, 1))
+    model.boxes, model.part = {1: (10, 10, 10, 10)}, True
+    answers = [segmenter.step(tracks(i, 1, boundary=True)) for i in range(3, 6)]
+    assert [masks.objects[0].state for masks, _ in answers] == ["lost", "uncertain", "uncertain"]
+    assert [masks.objects[0].area for masks, _ in answers] == [0, 100, 100]
+    assert answers[1][0].objects[0].reason == "only a part"
+    assert not any(seeds.objects for _, seeds in answers)
+    assert not any(model.verdicts[i][1].trusted for i in (-1, -2, -3))
+    assert all(query.lost for query in model.queries)  # it is still searched as a whole
+    model.part = False
+    found = [segmenter.step(tracks(i, 1, boundary=True)) for i in (6, 7)]
+    assert [masks.objects[0].state for masks, _ in found] == ["uncertain", "reacquired"]
+    assert found[0][0].objects[0].reason == "seen again only just now"
+    assert found[1][1].objects
+
+
 def test_the_model_learns_only_what_is_clear_and_only_what_was_won():
     model = ScriptedModel({1: (0, 0, 30, 30), 2: (20, 0, 30, 30)})
     segmenter = Segmenter(model)

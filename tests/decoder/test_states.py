@@ -100,6 +100,25 @@ def test_a_lost_object_of_which_a_part_comes_out_is_uncertain_until_it_is_found_
     assert states("mmmpwpp")[3:] == ["lost", "lost", "lost", "uncertain"]
     assert states("mmmppmmm")[3:] == ["lost", "uncertain", "uncertain", "uncertain", "lost"]
     assert states("mmmppmmmcc")[-2:] == ["lost", "reacquired"]
+    assert states("mmmppwww")[3:] == [
+        "lost",
+        "uncertain",
+        "uncertain",
+        "uncertain",
+        "lost",
+    ]  # doubt alone is not enough
+    assert states("mmmpPmmmp")[-1] == "lost"  # a prompt begins anew
+
+
+def test_a_part_that_is_no_mask_counts_for_nothing():
+    state = ObjectState(3, state="lost")
+    assert [state.step("missing", part=True) for _ in range(4)] == ["lost"] * 4
+
+
+def test_a_part_alone_does_not_bring_an_object_back_where_masks_are_not_checked():
+    state = ObjectState(3, strict=False, state="lost")
+    assert [state.step("weak", part=True) for _ in range(3)] == ["lost", "uncertain", "uncertain"]
+    assert state.step("weak") == "reacquired"
     assert states("mmmpcc")[3:] == ["lost", "uncertain", "reacquired"]
     assert states("cp") == ["tracked", "uncertain"]
 

@@ -37,6 +37,13 @@ def test_a_reacquisition_is_judged_once_with_the_frames_that_it_was_late():
     assert found == {"times": 2, "wrong": 50, "median_frames_in_sight_before": 1.5}
 
 
+def test_an_object_of_which_a_part_is_shown_is_not_found_yet():
+    assert list(reacquisitions(judged(("lost", 0), ("uncertain", 0.2), ("uncertain", 0.3), ("reacquired", 0.9)))) == [
+        (0.9, 3)
+    ]
+    assert list(reacquisitions(judged(("lost", 0), ("uncertain", 0.2), ("lost", 0), ("tracked", 0.9)))) == []
+
+
 def test_scores_are_held_against_j_in_bins_and_lost_frames_have_none():
     table = state_table([judged(("tracked", 1.0), ("tracked", 0.9), ("uncertain", 0.1), ("lost", 0))])
     first, *middle, last = table["score"]

@@ -64,15 +64,14 @@ def state_table(objects: Iterable[list[Judgement]]) -> dict[str, Any]:
 
 def reacquisitions(judgements: Sequence[Judgement]) -> Iterator[tuple[float, int]]:
     """Of each time that an object was found again: its J then, and the frames it had been in sight while lost."""
-    waited, before = 0, None
+    waited, lost = 0, False
     for j in judgements:
-        if j.state == "lost":
-            waited += j.in_sight
-        elif before == "lost":
-            if j.state == "reacquired":
+        if j.state == "lost" or (lost and j.state == "uncertain"):  # of a part that comes out, too
+            waited, lost = waited + j.in_sight, True
+        else:
+            if lost and j.state == "reacquired":
                 yield j.J, waited
-            waited = 0
-        before = j.state
+            waited, lost = 0, False
 
 
 def state_lines(table: dict[str, Any]) -> list[str]:

@@ -6,7 +6,8 @@ A step for one object (all of it inside a window that follows the object, so tha
     -> cues per pixel (fusion.py) -> logits, smoothed up to the image's edges -> soft mask
     -> the colours and the template of the object adapt to the mask that was published
 
-An object whose mask has vanished is searched by its template (lost_objects.py), one object and one search a frame.
+An object whose mask has vanished is searched by its template (lost_objects.py), one object and one search a frame; a
+part of it that comes out where it went in is shown before.
 """
 
 from __future__ import annotations
@@ -133,7 +134,8 @@ class Lite:
                 if answer is not None:
                     answers[object_id] = answer
         hidden = {i: self.memories[i] for i in absent if i not in answers}
-        answers |= find_parts(embedding.rgb, hidden, answers.values(), self.frames)
+        seen = [(m, answers.get(i)) for i, m in self.memories.items() if i in answers or i in self.carried]
+        answers |= find_parts(embedding.rgb, hidden, seen, self.frames)
         return [answers.get(q.object_id, NO_MASK) for q in queries]
 
     def learn(self, embedding: FrameAnalysis, verdicts: Mapping[int, Verdict]) -> None:

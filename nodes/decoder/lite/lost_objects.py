@@ -1,5 +1,7 @@
 """Search for an object that is out of sight: its memory and a frame in, a mask estimate out where it was found.
 
+Where it comes out as it went in, a part of it is in sight before a search can find it (emergence.py).
+
 One search a call, on odd ones near the place where the object should be (where nobody knows it: in the whole frame), on
 even ones in the whole frame at one of several guessed rotations.
 """
@@ -13,6 +15,7 @@ import numpy as np
 
 from nodes.decoder.lite import emergence, fusion, poses, returns, template
 from nodes.decoder.lite.cues import Cues
+from nodes.decoder.lite.emergence import Emergence, Rivals
 from nodes.decoder.lite.following import MaskEstimate
 from nodes.decoder.lite.object_memory import ObjectMemory
 from nodes.decoder.lite.view import make_view, pad_window, shrink_mask
@@ -23,6 +26,7 @@ from stream.geometry import Size
 
 ROTATIONS = 15  # guesses of a lost object's rotation, 24 degrees apart: alignment corrects half of that
 OWNED_LOGIT = 4.0  # of another object's pixels
+PARTS = 4  # lost objects of which a part is looked for on a frame: 1 to 3 ms each
 REACH_PX = 2  # a frame out of sight, around the place where the object should be,
 REACH_FRAMES = 30  # for so many frames
 
@@ -64,21 +68,50 @@ def look_again(rgb: Array, memory: ObjectMemory) -> bool:
 
 
 def find_parts(
-    rgb: Array, memories: Mapping[int, ObjectMemory], others: Iterable[Logits], frame: int
+    rgb: Array,
+    absent: Mapping[int, ObjectMemory],
+    present: Iterable[tuple[ObjectMemory, Logits | None]],
+    frame: int,
 ) -> dict[int, Logits]:
     """What is in sight of lost objects that come out where they went in, by object; `frame` counts the frames.
 
-    Those that went long ago have no place where they should be. A frame is looked at once, however often it is asked.
+    Those that went long ago have no place where they should be. PARTS of the others are looked at on a frame, those
+    that come out first; the same ones, however often it is asked.
+
+    `present`: objects in sight, with their answers; without one an object is carried to this frame.
     """
-    size = (rgb.shape[0], rgb.shape[1])
-    recent = {i: m for i, m in memories.items() if not m.recalled and m.absent_frames <= returns.LONG_ABSENCE}
-    covered = covered_by(others, size) if any(m.emergence.frame != frame for m in recent.values()) else None
-    for memory in recent.values():
-        if memory.emergence.frame != frame and covered is not None:
-            region = _expected_region(memory, size)
-            memory.emergence.answer = emergence.find_part(rgb, covered, memory, region)
+    recent: list[ObjectMemory] = []
+    for memory in absent.values():
+        if memory.recalled or memory.absent_frames > returns.LONG_ABSENCE:
+            memory.emergence = Emergence()
+        else:
+            recent.append(memory)
+    if recent and all(m.emergence.frame != frame for m in recent):
+        rivals = _rivals_of(present, (rgb.shape[0], rgb.shape[1]))
+        # in turn, so that each is looked at: those whose last look is longest ago
+        recent.sort(key=lambda m: (not m.emergence.boxes, m.emergence.frame))
+        for memory in recent[:PARTS]:
+            region = _expected_region(memory, (rgb.shape[0], rgb.shape[1]))
+            memory.emergence.answer = emergence.find_part(rgb, rivals, memory, region)
             memory.emergence.frame = frame
-    return {i: m.emergence.answer for i, m in recent.items() if m.emergence.answer is not None}
+    return {
+        i: m.emergence.answer
+        for i, m in absent.items()
+        if m.emergence.frame == frame and m.emergence.answer is not None
+    }
+
+
+def _rivals_of(present: Iterable[tuple[ObjectMemory, Logits | None]], size: Size) -> Rivals:
+    sure, unsure = np.zeros(size, np.uint8), []
+    for memory, answer in present:
+        if answer is None:
+            sure |= memory.draw_mask(size)
+            continue
+        x, y, width, height = answer.window
+        owned = answer.logits > OWNED_LOGIT
+        sure[y : y + height, x : x + width] |= owned.view(np.uint8)
+        unsure.append((memory, answer.window, (answer.logits > 0) & ~owned))
+    return Rivals(sure, unsure)
 
 
 def covered_by(answers: Iterable[Logits], size: Size) -> Array:

@@ -131,6 +131,14 @@ class ObjectMemory:
         left, top, width, height = self.extent[0] if self.moved is None else move_window(self.extent[0], self.moved)
         return (abs(x - (left + width / 2)) < width / 2) & (abs(y - (top + height / 2)) < height / 2)
 
+    def draw_mask(self, size: geometry.Size) -> Array:
+        """(H, W) uint8: the last mask, carried to the frame that `moved` leads to."""
+        x, y, kx, ky = self.view.grid.tolist()
+        to_frame = np.array([[kx, 0, x], [0, ky, y]])
+        if self.moved is not None:
+            to_frame = geometry.compose(self.moved, to_frame)
+        return np.asarray(cv2.warpAffine(self.soft_mask, to_frame, size[::-1]) > 0.5).view(np.uint8)
+
     def frame_to_view_xy(self, x: Array, y: Array) -> tuple[Array, Array]:
         """Frame px as working px of the last view, float32."""
         if self.moved is not None:

@@ -86,7 +86,7 @@ const help = new Help();
 const ACTIONS = {
   retry: () => connection.connectNow(),
   login: () => location.assign("/login"),
-  camera: () => camera.toggle(),
+  camera: () => camera.start(), // it is only offered while the camera is off: a second press changes nothing
   resume: () => dock.pause(false),
 };
 

@@ -100,7 +100,7 @@ def _cut_from_box(rgb: Array, box: Box, analysis: FrameAnalysis | None) -> Array
         clicks = crop.crop_to_frame_xy(spread_clicks(surest, count))
         answers.append(crop.take_logits(*look_twice(rgb, clicks, box, analysis)))
     found = inner & (np.mean(answers, axis=0) > -CLICKED_BOX_OFFSET)
-    return crop.mask_to_frame(clean_mask(found.astype(np.uint8), NO_CLICKS))
+    return crop.mask_to_frame(clean_mask(found.astype(np.uint8), NO_CLICKS) if found.any() else mask)
 
 
 def _look_at_box(rgb: Array, box: Box, analysis: FrameAnalysis | None) -> tuple[PromptCrop, Array, Array, Array]:
