@@ -134,8 +134,9 @@ class Lite:
                 if answer is not None:
                     answers[object_id] = answer
         hidden = {i: self.memories[i] for i in absent if i not in answers}
-        seen = [(m, answers.get(i)) for i, m in self.memories.items() if i in answers or i in self.carried]
-        answers |= find_parts(embedding.rgb, hidden, seen, self.frames)
+        if hidden:
+            seen = [(m, answers.get(i)) for i, m in self.memories.items() if i in answers or i in self.carried]
+            answers |= find_parts(embedding.rgb, hidden, seen, self.frames)
         return [answers.get(q.object_id, NO_MASK) for q in queries]
 
     def learn(self, embedding: FrameAnalysis, verdicts: Mapping[int, Verdict]) -> None:

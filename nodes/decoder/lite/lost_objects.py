@@ -8,7 +8,7 @@ even ones in the whole frame at one of several guessed rotations.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -17,6 +17,7 @@ from nodes.decoder.lite import emergence, fusion, poses, returns, template
 from nodes.decoder.lite.cues import Cues
 from nodes.decoder.lite.emergence import Emergence, Rivals
 from nodes.decoder.lite.following import MaskEstimate
+from nodes.decoder.lite.frame_analysis import clip_window
 from nodes.decoder.lite.object_memory import ObjectMemory
 from nodes.decoder.lite.view import make_view, pad_window, shrink_mask
 from nodes.decoder.mask_model import Logits, Window
@@ -70,7 +71,7 @@ def look_again(rgb: Array, memory: ObjectMemory) -> bool:
 def find_parts(
     rgb: Array,
     absent: Mapping[int, ObjectMemory],
-    present: Iterable[tuple[ObjectMemory, Logits | None]],
+    present: Sequence[tuple[ObjectMemory, Logits | None]],
     frame: int,
 ) -> dict[int, Logits]:
     """What is in sight of lost objects that come out where they went in, by object; `frame` counts the frames.
@@ -101,16 +102,13 @@ def find_parts(
     }
 
 
-def _rivals_of(present: Iterable[tuple[ObjectMemory, Logits | None]], size: Size) -> Rivals:
-    sure, unsure = np.zeros(size, np.uint8), []
+def _rivals_of(present: Sequence[tuple[ObjectMemory, Logits | None]], size: Size) -> Rivals:
+    sure, unsure = covered_by([answer for _, answer in present if answer is not None], size), []
     for memory, answer in present:
         if answer is None:
             sure |= memory.draw_mask(size)
-            continue
-        x, y, width, height = answer.window
-        owned = answer.logits > OWNED_LOGIT
-        sure[y : y + height, x : x + width] |= owned.view(np.uint8)
-        unsure.append((memory, answer.window, (answer.logits > 0) & ~owned))
+        else:
+            unsure.append((memory, answer.window, (answer.logits > 0) & (answer.logits <= OWNED_LOGIT)))
     return Rivals(sure, unsure)
 
 
@@ -141,12 +139,4 @@ def _expected_region(memory: ObjectMemory, size: Size) -> Window:
     middle = memory.middle.clip((0, 0), (size[1], size[0]))
     reach = memory.template.side + REACH_PX * min(memory.absent_frames, REACH_FRAMES)
     x, y = np.rint(middle).astype(int) - reach
-    return _intersect((int(x), int(y), 2 * reach, 2 * reach), (0, 0, size[1], size[0]))
-
-
-def _intersect(window: Window, region: Window) -> Window:
-    """The part of a window inside a region, a px a side at least."""
-    x1, y1 = max(window[0], region[0]), max(window[1], region[1])
-    x2 = min(window[0] + window[2], region[0] + region[2])
-    y2 = min(window[1] + window[3], region[1] + region[3])
-    return x1, y1, max(x2 - x1, 1), max(y2 - y1, 1)
+    return clip_window((int(x), int(y), 2 * reach, 2 * reach), size)

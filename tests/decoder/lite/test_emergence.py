@@ -45,14 +45,13 @@ def out_of_the_frame(i: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def follow(clip, frames: int):
-    """Per frame: the square's object on it, its true mask, and what the segmenter knows of it."""
+    """Per frame: the square's object on it, and its true mask; each thing of the first frame is followed."""
     segmenter, out = Segmenter(Lite()), []
+    ids = [o for o in (1, 2) if (clip(0)[1] == o).any()]
     for i in range(frames):
         rgb, truth = clip(i)
-        ids = [o for o in (1, 2) if i or (truth == o).any()]
         prompts = [Prompt(object_id=o, mask=(truth == o).astype(np.uint8)) for o in ids if i == 0]
-        alive = (1, 2) if (clip(0)[1] == 2).any() else (1,)
-        objects = segmenter.step(tracks(i, rgb, *prompts, ids=alive))[0].objects
+        objects = segmenter.step(tracks(i, rgb, *prompts, ids=ids))[0].objects
         out.append((objects[0], (truth == 1).astype(np.uint8)))
     return out
 

@@ -13,6 +13,7 @@ Box = tuple[float, float, float, float]  # x1, y1, x2, y2, frame px
 CROP_MARGIN = 0.25  # of the crop's side
 MAX_PX = 16_000  # working px of a crop; GrabCut costs 2 ms per thousand
 MAX_LOGIT = 6.0  # where several answers are averaged: one of them may not outvote the others
+SEED = 72  # of OpenCV's random numbers: the same prompt must give the same mask
 MIN_PART_SHARE = 0.1  # of the largest part: smaller ones are dropped
 PLAIN_LEVELS = 0.7  # grey levels of standard deviation: less shows nothing to tell apart
 
@@ -87,7 +88,7 @@ class PromptCrop:
 def spread_clicks(inside: Array, count: int) -> Array:
     """(N, 2) float32: px of an (h, w) mask that is not empty, spread over it; `count` of them, where it has as many."""
     xy = np.argwhere(inside)[:, ::-1].astype(np.float32)
-    cv2.setRNGSeed(72)  # the same mask must give the same clicks
+    cv2.setRNGSeed(SEED)
     rounds = (cv2.TERM_CRITERIA_EPS + cv2.TERM_CRITERIA_COUNT, 20, 0.1)
     start = np.empty((0, 0), np.int32)
     _, _, middles = cv2.kmeans(xy, min(count, len(xy)), start, rounds, 3, cv2.KMEANS_PP_CENTERS)
@@ -106,7 +107,7 @@ def run_grabcut(image: Array, trimap: Array) -> Array:
     # on a plain image it finds nothing, and its graph cut takes seconds to do so
     if min(inside.sum(), (~inside).sum()) < 16 or float(image.std(axis=(0, 1)).max()) < PLAIN_LEVELS:
         return np.asarray(inside, np.uint8)
-    cv2.setRNGSeed(72)  # its k-means start is random: the same prompt must give the same mask
+    cv2.setRNGSeed(SEED)  # its k-means start is random
     models = np.zeros((1, 65)), np.zeros((1, 65))
     out, _, _ = cv2.grabCut(np.ascontiguousarray(image), trimap.copy(), None, *models, 1, cv2.GC_INIT_WITH_MASK)
     return np.asarray((out == cv2.GC_FGD) | (out == cv2.GC_PR_FGD), np.uint8)
