@@ -71,7 +71,11 @@ class Desktop:
         self.lines.put({"ended": True})
 
     def next(self) -> dict[str, Any]:
-        return self.lines.get(timeout=PATIENCE_S)
+        try:
+            return self.lines.get(timeout=PATIENCE_S)
+        except queue.Empty:
+            where = self.do("getmouselocation", "--shell", "search", "--name", "window under test", "getwindowgeometry")
+            pytest.fail(f"nothing was done in {PATIENCE_S} s; the pointer and the window: {where}")
 
     def do(self, *words: object) -> str:
         command = ["xdotool", *map(str, words)]
@@ -152,6 +156,7 @@ def test_what_is_done_in_the_window_becomes_exactly_these_requests(desktop: Desk
     window = desktop.do("search", "--name", "window under test").split()[-1]
     desktop.do("windowsize", window, 900, 700)  # the picture is 900x506 now, under a bar of 97 px
     desktop.wait_for_size(900, 700)
+    desktop.wait_for_window()
     desktop.do("mousemove", 450, 40, "click", 1)  # on the bar: nothing
     desktop.do("mousemove", 450, 350, "click", 1)
     sent = desktop.next()
