@@ -16,13 +16,13 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
-from nodes.decoder.budget import Budget, Situation
 from nodes.decoder.combining import complete, exclusive, object_mask
 from nodes.decoder.mask_model import Logits, Query, SparingModel
 from nodes.decoder.model_sharing import ModelSharing
 from nodes.decoder.propagation import Propagator
+from nodes.decoder.scheduling.budget import Budget, Situation
+from nodes.decoder.scheduling.turns import Candidate, Turns
 from nodes.decoder.segmentation import Decoded, Job, Segmenter
-from nodes.decoder.turns import Candidate, Turns
 from stream.crops import crop_mask
 from stream.errors import ModelError
 from stream.messages import Masks, ObjectMask, ObjectTrack, Origin, Seeds, Stamp, State, Tracks

@@ -143,6 +143,8 @@ class ChoosingModel(MaskModel, Protocol):
 class CarryingModel(MaskModel, Protocol):
     """A `MaskModel` that has to see every frame, but need not decode every object on each."""
 
+    detail: float  # 0..1, of the pixels that it would work with: less costs less, where the feed leaves no time for all
+
     def is_absent(self, object_id: int) -> bool:
         """Whether an object is out of sight: to decode it costs next to nothing."""
 

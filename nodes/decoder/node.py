@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from nodes.decoder.backends import make_client, make_model, make_object_search
-from nodes.decoder.budget import Budget
 from nodes.decoder.live_segmentation import LiveSegmenter, Timed
 from nodes.decoder.mask_model import CarryingModel, MaskModel, SparingModel
 from nodes.decoder.model_sharing import ModelSharing, sharing_counters, sharing_gauges
 from nodes.decoder.object_discovery import ObjectDiscovery
 from nodes.decoder.past_prompts.catching_up import CatchingUp
 from nodes.decoder.past_prompts.prompts_on_frames import PromptsOnFrames, PromptTask
+from nodes.decoder.scheduling.budget import Budget
+from nodes.decoder.scheduling.turns import Turns
 from nodes.decoder.segmentation import Segmenter
 from nodes.decoder.truth import TruthScore
 from nodes.decoder.turn_taking import TurnTaking
-from nodes.decoder.turns import Turns
 from stream.messages import DiscoverObjects, Masks, Message, PromptOnFrame, ReinitRequest, Scene, Seeds, Tracks
 from stream.node import NodeContext, Stage
 from stream.reports import Progress
@@ -113,6 +113,7 @@ class DecoderStage(Stage):
         if self.turn_taking is not None:
             gauges["frame_ms"] = self.turn_taking.turns.frame_ms
             gauges["objects_in_turn"] = self.turn_taking.in_turn
+            gauges["detail"] = self.turn_taking.detail.share
         return Progress(frame_id=self.frame_id, counters=counters, gauges=gauges)
 
     def _beside_the_feed(self, model: MaskModel, options: BudgetOptions) -> LiveSegmenter:

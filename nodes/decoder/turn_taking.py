@@ -1,7 +1,8 @@
 """A live feed with more objects than a model that must see every frame can decode: each frame is answered in full.
 
-The model sees every frame, and decodes those objects whose turn it is (`turns.py`). The memory of each of the others
-moves along with the picture, and so does its last mask, which is published as `propagated`.
+The model sees every frame, and decodes those objects whose turn it is (`scheduling/turns.py`). The memory of each of
+the others moves along with the picture, and so does its last mask, which is published as `propagated`. Where the
+decoded ones alone take too long, the model works on them more coarsely (`scheduling/detail.py`).
 
     frames      0      1      2      3     ...
     decoded     1 2    3 4    5 1    2 3          of five objects, two places a frame
@@ -23,8 +24,9 @@ import numpy as np
 from nodes.decoder.combining import complete
 from nodes.decoder.mask_model import NO_MASK, CarryingModel, Logits, Query
 from nodes.decoder.propagation import CarriedMask
+from nodes.decoder.scheduling.detail import Detail
+from nodes.decoder.scheduling.turns import Candidate, Turns
 from nodes.decoder.segmentation import Decoded, Job, Segmenter
-from nodes.decoder.turns import Candidate, Turns
 from stream import geometry
 from stream.arrays import Array
 from stream.errors import ModelError
@@ -50,6 +52,7 @@ class TurnTaking:
         self.model = model
         self.turns = turns
         self.clock_ns = clock_ns
+        self.detail = Detail()
         self.period = FramePeriod()
         self.carried: dict[int, CarriedMask] = {}  # the last mask of every object
         self.owed_seeds: set[int] = set()  # objects whose Seeds are waited for, until their turn comes
@@ -64,6 +67,7 @@ class TurnTaking:
         self._forget(job)
         self.period.add(tracks.frame.stamp.frame_id, tracks.frame.stamp.captured_ns)
         self.turns.measured_period(1e3 * self.period.s)
+        self.model.detail = self.detail.share
         chosen = self._choose(job)
         own = job.part(chosen, self.owed_seeds)
         try:
@@ -120,6 +124,8 @@ class TurnTaking:
     def _measure(self, own: Job, decode_ms: float, fixed_ms: float) -> None:
         prompted = len(own.prompts)
         self.turns.spent(fixed_ms, decode_ms, self.in_turn - prompted, prompted)
+        if self.in_turn and not prompted:
+            self.detail.spent(fixed_ms, decode_ms, self.turns.period_ms)
 
     # --- the others -------------------------------------------------------------------------------------------------
 

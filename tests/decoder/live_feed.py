@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import numpy as np
 
-from nodes.decoder.budget import Budget
 from nodes.decoder.live_segmentation import LiveSegmenter
 from nodes.decoder.mask_model import Logits, MaskModelTraits, ScoreLimits
+from nodes.decoder.scheduling.budget import Budget
 from nodes.decoder.segmentation import Segmenter
 from stream.errors import ModelError
 from stream.messages import Frame, Masks, ObjectTrack, Prompt, Seeds, Stamp, Tracks

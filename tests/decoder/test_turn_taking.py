@@ -5,13 +5,15 @@ from __future__ import annotations
 import numpy as np
 import pytest
 from decoder.scripted_model import SIZE, ScriptedModel, tracks
+from msgspec.structs import replace
 
+from nodes.decoder.scheduling.detail import LEAST
+from nodes.decoder.scheduling.turns import Turns
 from nodes.decoder.segmentation import Segmenter
 from nodes.decoder.turn_taking import TurnTaking
-from nodes.decoder.turns import Turns
 from stream.crops import uncrop_mask
 from stream.errors import ModelError
-from stream.messages import Masks, Prompt, Seeds
+from stream.messages import Masks, Prompt, Seeds, Tracks
 
 N = 8
 BOXES = {i: (8 * i, 10, 6, 6) for i in range(1, N + 1)}
@@ -24,6 +26,7 @@ class MovingModel(ScriptedModel):
     def __init__(self) -> None:
         super().__init__(dict(BOXES), score=0.9)
         self.frames, self.absent, self.broken = -1, set(), False
+        self.detail = 1.0
         self.decoded: list[list[int]] = []  # the objects of each frame
         self.carried: list[list[int]] = []
 
@@ -98,6 +101,38 @@ def test_every_frame_shows_every_object_and_each_is_decoded_in_its_turn():
         assert len(decoded) == 2
         seen |= decoded
     assert seen == set(IDS)
+
+
+def at_25_fps(message: Tracks) -> Tracks:
+    stamp = replace(message.frame.stamp, captured_ns=message.frame.stamp.frame_id * 40 * 10**6)
+    return replace(message, frame=replace(message.frame, stamp=stamp))
+
+
+def test_a_model_that_is_too_slow_for_its_feed_is_told_to_work_more_coarsely_and_prompts_do_not_count():
+    now_ns, cost_ns = 0, 0
+
+    class SlowModel(MovingModel):
+        def encode(self, rgb):
+            self.frames = 0  # nothing moves
+            return self.frames
+
+        def decode(self, embedding, queries):
+            nonlocal now_ns
+            now_ns += cost_ns
+            return super().decode(embedding, queries)
+
+    model = SlowModel()
+    t = TurnTaking(Segmenter(model), model, SettledTurns(N), lambda: now_ns)
+    cost_ns = 10**9
+    list(t.step(at_25_fps(tracks(0, *IDS, prompts=adds(*IDS)))))
+    details = []
+    for i, cost_ms in enumerate((*[20] * 20, *[60] * 20, *[20] * 20), start=1):
+        cost_ns = cost_ms * 10**6
+        list(t.step(at_25_fps(tracks(i, *IDS))))
+        details.append(model.detail)
+    assert set(details[:20]) == {1.0}
+    assert details[39] == LEAST
+    assert details[-1] == 1.0
 
 
 def test_a_mask_that_waits_moves_along_with_the_picture():

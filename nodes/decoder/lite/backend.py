@@ -70,6 +70,7 @@ class Lite:
         self.previous_gray: Array | None = None  # (H, W) uint8, flow image of the last frame
         self.frames = 0
         self.working_px, self.pad = window_px, WINDOW_PAD  # of each object's window
+        self.detail = 1.0  # share of `working_px` that is used, where that is more than MIN_PX
         self.carried: set[int] = set()  # objects that are not decoded on this frame
         self._prepared: FrameAnalysis | None = None  # the frame that `carry` has prepared
         self._threads = ObjectThreads(MOST_THREADS)
@@ -202,7 +203,8 @@ class Lite:
             analysis.measure_background(
                 [m.fill_box if i in self.carried else m.sample_mask for i, m in present.items()]
             )
-        self.working_px = min(self.window_px, max(MIN_PX, SHARED_PX // max(1, len(present))))
+        shared_px = min(self.window_px, SHARED_PX // max(1, len(present)))
+        self.working_px = min(self.window_px, max(MIN_PX, round(self.detail * shared_px)))
         self.pad = WINDOW_PAD if len(present) < 2 else NARROW_PAD
 
     def _update_one_template(self, analysis: FrameAnalysis, trusted: Sequence[tuple[ObjectMemory, Verdict]]) -> None:

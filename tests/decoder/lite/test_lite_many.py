@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 
 from nodes.decoder.lite.backend import Lite
+from nodes.decoder.scheduling.turns import Turns
 from nodes.decoder.segmentation import Segmenter
 from nodes.decoder.turn_taking import TurnTaking
-from nodes.decoder.turns import Turns
 from stream.crops import uncrop_mask
 from stream.messages import Masks
 from tools.bench.crowd import Crowd, draw_crowd

@@ -26,7 +26,7 @@ def said_by(thread, logger):
         ("publisher-gate", "stream.transport.gate", "publisher"),
         ("Thread-7", "nodes.capture.feed", "capture"),
         ("Thread-7", "nodes", "door"),
-        ("Thread-7", "nodes.decoder.budget", "door"),  # no node of this process
+        ("Thread-7", "nodes.decoder.scheduling.budget", "door"),  # no node of this process
         ("MainThread", "stream.runtime", "door"),
         (None, "stream.runtime", "door"),
     ],

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 import pytest
 
-from nodes.decoder.budget import Budget, Situation
+from nodes.decoder.scheduling.budget import Budget, Situation
 
 PERIOD = 40.0
 HORIZON = 7

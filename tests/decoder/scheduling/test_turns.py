@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from nodes.decoder.turns import Candidate, Turns
+from nodes.decoder.scheduling.turns import Candidate, Turns
 
 
 def turns(object_ms: float = 10.0, budget_ms: float = 50.0) -> Turns:
