@@ -70,7 +70,7 @@ class Lite:
         self.previous_gray: Array | None = None  # (H, W) uint8, flow image of the last frame
         self.frames = 0
         self.working_px, self.pad = window_px, WINDOW_PAD  # of each object's window
-        self.detail = 1.0  # share of `working_px` that is used, where that is more than MIN_PX
+        self.detail = 1.0  # of the pixels that each could have, but MIN_PX at least
         self.carried: set[int] = set()  # objects that are not decoded on this frame
         self._prepared: FrameAnalysis | None = None  # the frame that `carry` has prepared
         self._threads = ObjectThreads(MOST_THREADS)

@@ -21,8 +21,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-OLD_WEIGHT = 0.8  # of the earlier measurements of a cost, beside a new one
-SPARE = 0.8  # of the feed's period: what `auto` lets a frame cost; the rest goes to sockets and drawing
+from nodes.decoder.scheduling.costs import SPARE, mixed
+
 SAVED_FRAMES = 4  # how many frames' worth of unspent time is kept: enough to pay for a boundary now and then
 DEBT_FRAMES = 14  # how many frames' worth of time a decode may leave owing: two horizons
 FREE_SHARE = 0.1  # of an encode: passes that cost less together are never saved
@@ -92,9 +92,9 @@ class Budget:
 
     def spent(self, encode_ms: float, decode_ms: float, passes: int, objects: int) -> None:
         """What a decoded frame has cost: its encode, and the passes of all its objects together."""
-        self.encode_ms = _mixed(self.encode_ms, encode_ms)
+        self.encode_ms = mixed(self.encode_ms, encode_ms)
         if passes > 0:
-            self.pass_ms[objects] = _mixed(self.pass_ms.get(objects), decode_ms / passes)
+            self.pass_ms[objects] = mixed(self.pass_ms.get(objects), decode_ms / passes)
         owed = max(self.saved_ms - encode_ms - decode_ms, -DEBT_FRAMES * self.frame_ms)
         self.saved_ms = owed if self.period_ms > 0 else 0.0
 
@@ -117,7 +117,3 @@ class Budget:
             return 0.0
         nearest = min(self.pass_ms, key=lambda n: abs(n - objects))
         return self.pass_ms[nearest] * max(objects / nearest, 1.0)
-
-
-def _mixed(old: float | None, new: float) -> float:
-    return new if old is None else OLD_WEIGHT * old + (1 - OLD_WEIGHT) * new

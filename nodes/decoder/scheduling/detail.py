@@ -6,8 +6,8 @@ before: twice as old masks for a tenth too much work. Slightly coarser work cost
 
 from __future__ import annotations
 
-OLD_WEIGHT = 0.8  # of the earlier measurements of a cost, beside a new one
-SPARE = 0.8  # of the feed's period: what a frame may cost; the rest goes to sockets and drawing
+from nodes.decoder.scheduling.costs import SPARE, mixed
+
 LEAST = 0.65  # coarser work shows in the masks: then frames are passed over, or objects take turns
 
 
@@ -16,15 +16,12 @@ class Detail:
 
     def __init__(self) -> None:
         self.share = 1.0  # of the pixels that a model takes where it has time
-        self._fixed_ms = 0.0  # of a frame, however finely its objects are worked on
-        self._full_ms = 0.0  # of all its objects, with all of their pixels; 0: not measured yet
+        self._fixed_ms: float | None = None  # of a frame, however finely its objects are worked on; None: not measured
+        self._full_ms: float | None = None  # of all its objects, with all of their pixels
 
     def spent(self, fixed_ms: float, objects_ms: float, period_ms: float) -> None:
         """What a frame has cost, beside its objects and for them, at the share of now; `period_ms` of the feed."""
-        full_ms = objects_ms / self.share
-        if self._full_ms:
-            fixed_ms = OLD_WEIGHT * self._fixed_ms + (1 - OLD_WEIGHT) * fixed_ms
-            full_ms = OLD_WEIGHT * self._full_ms + (1 - OLD_WEIGHT) * full_ms
-        self._fixed_ms, self._full_ms = fixed_ms, full_ms
-        if period_ms and full_ms:
-            self.share = min(max((SPARE * period_ms - fixed_ms) / full_ms, LEAST), 1.0)
+        self._fixed_ms = mixed(self._fixed_ms, fixed_ms)
+        self._full_ms = mixed(self._full_ms, objects_ms / self.share)
+        if period_ms and self._full_ms:
+            self.share = min(max((SPARE * period_ms - self._fixed_ms) / self._full_ms, LEAST), 1.0)

@@ -16,8 +16,8 @@ from collections.abc import Sequence, Set
 from dataclasses import dataclass
 from typing import Literal
 
-OLD_WEIGHT = 0.8  # of the earlier measurements of a cost, beside a new one
-SPARE = 0.8  # of the feed's period: what a frame may cost; the rest goes to sockets and drawing
+from nodes.decoder.scheduling.costs import SPARE, mixed
+
 LEAST_MS = 100.0  # `auto`: below that all objects are decoded, and frames are passed over instead, as few objects need
 DECODE_SHARE = 0.4  # of what a frame may cost, at least for decoding: to carry hundreds of objects costs as much, too
 PROMPTS_MS = 300.0  # for the prompts of a frame: a first mask costs ten times as much as a further one
@@ -85,12 +85,8 @@ class Turns:
 
     def spent(self, fixed_ms: float, decode_ms: float, objects: int, prompted: int) -> None:
         """What a frame has cost: beside its objects, and for all those decoded, so many of which had a prompt."""
-        self.fixed_ms = _mixed(self.fixed_ms, fixed_ms)
+        self.fixed_ms = mixed(self.fixed_ms, fixed_ms)
         if prompted:
-            self.prompt_ms = _mixed(self.prompt_ms, max(decode_ms - objects * self.object_ms, 1.0) / prompted)
+            self.prompt_ms = mixed(self.prompt_ms, max(decode_ms - objects * self.object_ms, 1.0) / prompted)
         elif objects:
-            self.object_ms = _mixed(self.object_ms, max(decode_ms / objects, 0.01))
-
-
-def _mixed(old: float, new: float) -> float:
-    return OLD_WEIGHT * old + (1 - OLD_WEIGHT) * new
+            self.object_ms = mixed(self.object_ms, max(decode_ms / objects, 0.01))

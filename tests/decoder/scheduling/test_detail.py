@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nodes.decoder.scheduling.detail import LEAST, SPARE, Detail
+from nodes.decoder.scheduling.costs import SPARE
+from nodes.decoder.scheduling.detail import LEAST, Detail
 
 PERIOD_MS = 40.0
 
