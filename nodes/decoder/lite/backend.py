@@ -20,13 +20,14 @@ import numpy as np
 from nodes.decoder.candidates import rank_candidates
 from nodes.decoder.lite.carrying import compose_all, points_of_prompt, steps_of
 from nodes.decoder.lite.cues import sigmoid
-from nodes.decoder.lite.following import MaskEstimate, follow, reachable_window
+from nodes.decoder.lite.following import MaskEstimate, follow, learn_published, reachable_window
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from nodes.decoder.lite.lost_objects import covered_by, find_parts, look_again, search_lost
 from nodes.decoder.lite.object_memory import TEMPLATE_INTERVAL, ObjectMemory
 from nodes.decoder.lite.object_threads import MOST_THREADS, allowed_threads
 from nodes.decoder.lite.prompts.prompt_masks import agrees_with_picture, make_candidates, make_first_mask
 from nodes.decoder.lite.returns import DOUBTFUL_SCORE
+from nodes.decoder.lite.sharpening import enlarge_logits
 from nodes.decoder.lite.view import NARROW_PAD, WINDOW_PAD, WORKING_PX
 from nodes.decoder.mask_model import (
     NO_MASK,
@@ -67,6 +68,7 @@ class Lite:
         self.window_px = window_px  # of each object, where all have room
         self.memories: dict[int, ObjectMemory] = {}
         self.estimates: dict[int, MaskEstimate] = {}  # of this frame, by object
+        self.claims: dict[int, Array] = {}  # of each, (height, width) bool: the mask that it would have alone
         self.previous_gray: Array | None = None  # (H, W) uint8, flow image of the last frame
         self.frames = 0
         self.working_px, self.pad = window_px, WINDOW_PAD  # of each object's window
@@ -112,6 +114,7 @@ class Lite:
     def decode(self, embedding: FrameAnalysis, queries: Sequence[Query]) -> Sequence[Logits]:
         """Logits of every object; those out of sight are searched where no other object's mask is."""
         self.estimates.clear()
+        self.claims.clear()
         answers: dict[int, Logits] = {}
         if self._prepared is not embedding:
             self._prepare(embedding, anywhere=any(q.prompt is not None for q in queries))
@@ -119,7 +122,7 @@ class Lite:
         # the largest first: the last one to be done keeps the others waiting
         present.sort(key=lambda object_id: -self.memories[object_id].view.base.size)
         followed = self._threads.each(lambda object_id: self._follow(embedding, object_id), present, allowed_threads())
-        answers |= dict(zip(present, followed, strict=True))
+        answers |= {i: answer for i, answer in zip(present, followed, strict=True) if answer is not None}
         for query in queries:
             if query.prompt is not None and not self._recall(query.object_id, query.prompt, embedding.size):
                 answers[query.object_id] = self._begin(embedding, query)
@@ -127,7 +130,7 @@ class Lite:
         for i, object_id in enumerate(absent):
             memory = self.memories[object_id]
             long_absent = memory.absent_frames > DRIFT_FRAMES
-            if not long_absent:
+            if not long_absent and object_id not in present:
                 memory.move_as_before()
             rounds = self.frames // RARE_SEARCH if long_absent else self.frames
             if i == rounds % len(absent) and (not long_absent or self.frames % RARE_SEARCH == 0):
@@ -142,7 +145,7 @@ class Lite:
 
     def learn(self, embedding: FrameAnalysis, verdicts: Mapping[int, Verdict]) -> None:
         """Store the published masks as the soft masks of this frame, and adapt where they are trusted."""
-        seen: list[tuple[ObjectMemory, MaskEstimate, Verdict, int]] = []
+        seen: list[tuple[ObjectMemory, MaskEstimate, Array, Verdict, int]] = []
         interval = 1 if len(self.estimates) <= FEW_OBJECTS else 2
         for i, (object_id, memory) in enumerate(self.memories.items()):
             estimate, verdict = self.estimates.get(object_id), verdicts.get(object_id)
@@ -154,15 +157,16 @@ class Lite:
                 continue
             frames = min(1 + memory.carried_frames, MOST_CARRIED)
             alternating = interval if (self.frames + i) % interval == 0 else 0
-            seen.append((memory, estimate, verdict, frames if frames > 1 else alternating))
-        self._threads.each(lambda piece: _learn_object(*piece), seen, allowed_threads())
-        trusted = [(memory, verdict) for memory, _, verdict, _ in seen if verdict.trusted]
+            seen.append((memory, estimate, self.claims[object_id], verdict, frames if frames > 1 else alternating))
+        self._threads.each(lambda piece: learn_published(*piece), seen, allowed_threads())
+        trusted = [(memory, verdict) for memory, _, _, verdict, _ in seen if verdict.trusted]
         self._update_one_template(embedding, trusted)
 
     def forget(self, object_id: int) -> None:
         """Drop all memory of an object."""
         self.memories.pop(object_id, None)
         self.estimates.pop(object_id, None)
+        self.claims.pop(object_id, None)
 
     def beside(self) -> Lite:
         """One that has seen nothing; the fitted networks are shared by all."""
@@ -247,7 +251,7 @@ class Lite:
         assert query.prompt is not None, "there is no prompt"
         old_mask, motion = None, None
         if query.prompt.kind == "refine" and self._is_present(query.object_id):
-            answer = self._follow(analysis, query.object_id)
+            answer = self._follow(analysis, query.object_id) or NO_MASK
             x, y, width, height = answer.window
             old_mask = np.zeros(analysis.size, np.float32)
             old_mask[y : y + height, x : x + width] = answer.logits > 0
@@ -263,43 +267,35 @@ class Lite:
         self.estimates[query.object_id] = MaskEstimate(memory.view, logits, memory.soft_mask)
         x, y, width, height = window = memory.view.window
         part = mask[y : y + height, x : x + width].astype(np.float32)
+        self.claims[query.object_id] = part > 0
         return Logits(window, 2 * GIVEN_LOGIT * part - GIVEN_LOGIT, 1.0 if found else DOUBTFUL_SCORE, memory.doubt)
 
-    def _follow(self, analysis: FrameAnalysis, object_id: int) -> Logits:
-        """One step of an object that was in sight on the last frame."""
+    def _follow(self, analysis: FrameAnalysis, object_id: int) -> Logits | None:
+        """One step of an object that was in sight on the last frame; None where it turns out to be another thing."""
         memory = self.memories[object_id]
         estimate = follow(memory, analysis, working_px=self.working_px, pad=self.pad)
         if memory.doubt and memory.absence and memory.age % LOOK_AGAIN == 0 and not look_again(analysis.rgb, memory):
-            estimate = None  # it is searched again
-        return NO_MASK if estimate is None else self._answer(object_id, estimate)
+            memory.take_back_return()
+            return None
+        return NO_MASK if estimate is None else self._answer(object_id, estimate, analysis.rgb)
 
     def _search(self, analysis: FrameAnalysis, object_id: int, others: Iterable[Logits]) -> Logits | None:
         """One search of an object that is out of sight."""
         countable = 1 - covered_by(others, analysis.size)
         estimate = search_lost(analysis.rgb, countable, self.memories[object_id], self.working_px)
-        return None if estimate is None else self._answer(object_id, estimate)
+        return None if estimate is None else self._answer(object_id, estimate, analysis.rgb)
 
-    def _answer(self, object_id: int, estimate: MaskEstimate) -> Logits:
-        """An estimate at frame size, with the model's score of it."""
+    def _answer(self, object_id: int, estimate: MaskEstimate, rgb: Array) -> Logits:
+        """An estimate at the size of the frame (H, W, 3), with the model's score of it."""
         self.estimates[object_id] = estimate
         inside, score = estimate.soft_mask > 0.5, 0.0
         if inside.any():
             assert estimate.colour_logits is not None, "an estimate without cues has no score"
             colour_score = sigmoid(2 + 2 * estimate.colour_logits[inside].mean())
             score = float((2 * estimate.soft_mask[inside] - 1).mean() * colour_score)
-        doubt, size = self.memories[object_id].doubt, estimate.window[2:]
+        doubt = self.memories[object_id].doubt
         if doubt:
             score = min(score, DOUBTFUL_SCORE)
-        return Logits(estimate.window, cv2.resize(estimate.logits, size, interpolation=cv2.INTER_LINEAR), score, doubt)
-
-
-def _learn_object(memory: ObjectMemory, estimate: MaskEstimate, verdict: Verdict, frames: int) -> None:
-    """Store a published mask in an object's memory; its colours adapt for `frames` frames where it is trusted."""
-    x, y, width, height = estimate.window
-    part = 255 * verdict.mask[y : y + height, x : x + width]
-    published = cv2.resize(part, estimate.view.size[::-1], interpolation=cv2.INTER_LINEAR)
-    # where another object's mask won, this object is not, however high its probability was
-    overruled = (estimate.soft_mask > 0.5) & (published < 64)
-    memory.store_mask(estimate.view, np.where(overruled, np.float32(0.1), estimate.soft_mask))
-    if verdict.trusted:
-        memory.adapt(frames)
+        logits = enlarge_logits(estimate.logits, estimate.view, rgb)
+        self.claims[object_id] = logits > 0
+        return Logits(estimate.window, logits, score, doubt)

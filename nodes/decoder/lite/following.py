@@ -17,7 +17,7 @@ from nodes.decoder.lite.frame_analysis import FrameAnalysis, clip_window, grow_w
 from nodes.decoder.lite.fusion import CueFusion
 from nodes.decoder.lite.object_memory import PRESENT_PROBABILITY, ObjectMemory
 from nodes.decoder.lite.view import WINDOW_PAD, WORKING_PX, View, bounding_window, make_view, pad_window
-from nodes.decoder.mask_model import Window
+from nodes.decoder.mask_model import Verdict, Window
 from stream import geometry
 from stream.arrays import Array
 from stream.similarity import fit_similarity, frame_to_frame
@@ -25,6 +25,7 @@ from stream.similarity import fit_similarity, frame_to_frame
 COARSE_PX = 10_000  # of the pass that finds where the object is
 REACH_SHARE, REACH_PX = 0.35, 40  # around the last box: how far an object may move in a frame
 SURE_PROBABILITY = 0.7  # above it, a pixel's flow is the object's
+TAKEN, AROUND_PX = 0.75, 5  # share of what an object claims of a place that others have: then it is theirs; working px
 MOTION_POINTS = 300  # pixels that a similarity is fitted to
 MOTION_AGREE_PX = 3.0  # px of the flow image: a pixel that the similarity misses by more is an outlier
 
@@ -59,7 +60,8 @@ def follow(
 ) -> MaskEstimate | None:
     """The object on this frame, where its memory expects it; None where nothing of its mask is left in the frame.
 
-    The pose in the memory moves along. `fuse` makes logits of cues; the fitted networks if not given.
+    The pose in the memory moves along. `fuse` makes logits of cues; if not given, the fitted networks, and what the
+    target model says is added.
     """
     memory.begin_turn()
     region = reachable_window(memory, analysis)
@@ -74,7 +76,8 @@ def follow(
         return None
     view = make_view(analysis.rgb, pad_window(box, analysis.size, pad), working_px)
     cues = collect_cues(memory, analysis, view, step)
-    return MaskEstimate.from_cues(view, cues, (fuse or window_network.fuse_window)(cues))
+    raw = fuse(cues) if fuse else window_network.fuse_window(cues) + memory.target_model(view)
+    return MaskEstimate.from_cues(view, cues, raw)
 
 
 def collect_cues(memory: ObjectMemory, analysis: FrameAnalysis, view: View, step: Array) -> Cues:
@@ -98,6 +101,34 @@ def reachable_window(memory: ObjectMemory, analysis: FrameAnalysis) -> Window:
         box = move_window(box, memory.moved)
     pad = max(round(REACH_PX * analysis.flow_px), round(REACH_SHARE * max(box[2], box[3])))
     return clip_window(grow_window(box, pad), analysis.size)
+
+
+def learn_published(memory: ObjectMemory, estimate: MaskEstimate, claim: Array, verdict: Verdict, frames: int) -> None:
+    """Store a published mask in an object's memory; its colours adapt for `frames` frames where it is trusted.
+
+    `claim` (height, width) bool: its mask in the estimate's window, if there was no other object.
+    """
+    x, y, width, height = estimate.window
+    taken, soft_mask = claim > verdict.mask[y : y + height, x : x + width], estimate.soft_mask
+    if taken.any():
+        # where another object's mask won, this object is not, however high its probability was
+        overruled = (soft_mask > 0.5) & _mostly_taken(claim, taken, estimate.view)
+        soft_mask = np.where(overruled, np.float32(0.1), soft_mask)
+    memory.store_mask(estimate.view, soft_mask)
+    if verdict.trusted:
+        memory.adapt(frames)
+
+
+def _mostly_taken(claim: Array, taken: Array, view: View) -> Array:
+    """(h, w) bool: working px of a view in which others took most of what an object claims; both (height, width)."""
+    size, around = view.size[::-1], (AROUND_PX, AROUND_PX)
+    all_of_it, lost = (
+        cv2.resize(255 * mask.view(np.uint8), size, interpolation=cv2.INTER_AREA).astype(np.float32)
+        for mask in (claim, taken)
+    )
+    nearby = cv2.blur(lost, around) > TAKEN * cv2.blur(all_of_it, around)
+    # where nothing was claimed, since the picture's detail was against it, what is around counts
+    return np.asarray(np.where(all_of_it > 0, lost > TAKEN * all_of_it, nearby))
 
 
 def _fit_object_motion(carried: Array, x: Array, y: Array, flow: Array, flow_px: float) -> Array:

@@ -15,6 +15,7 @@ from nodes.decoder.lite.colour_histograms import OBJECT_MASS, HistogramGrid, Las
 from nodes.decoder.lite.emergence import Emergence
 from nodes.decoder.lite.frame_analysis import move_window
 from nodes.decoder.lite.returns import Sighting
+from nodes.decoder.lite.target_model import TargetModel
 from nodes.decoder.lite.template import Template, align, cut_template
 from nodes.decoder.lite.view import FIRST_PX, View, bounding_window, make_view, pad_window, shrink_mask
 from nodes.decoder.mask_model import Window
@@ -61,6 +62,7 @@ class ObjectMemory:
     cell_colours: HistogramGrid  # per cell of the object's own coordinates
     overall_colours: HistogramGrid  # over the window
     last_frame_colours: LastFrameHistograms  # per cell of `view`
+    target_model: TargetModel
     first_area: float  # px, on the first frame
     area: float  # px it covers when nothing hides it
     template: Template
@@ -97,6 +99,7 @@ class ObjectMemory:
             cell_colours=HistogramGrid(bbox),
             overall_colours=HistogramGrid(None),
             last_frame_colours=LastFrameHistograms(),
+            target_model=TargetModel(view, soft_mask),
             first_area=area,
             area=area,
             template=cut_template(rgb, mask, pose),
@@ -192,6 +195,7 @@ class ObjectMemory:
         weight, (x, y) = self._pixel_weight(view, soft_mask), self.canonical_xy(view)
         self.overall_colours.blend(view, x, y, soft_mask, weight, _rate_over(frames, 0.5 * rate))
         self.cell_colours.blend(view, x, y, soft_mask, weight, _rate_over(frames, rate))
+        self.target_model.adapt(view, soft_mask)
 
     def _pixel_weight(self, view: View, soft_mask: Array) -> Array:
         """(h, w): what each pixel counts. Unsure ones count nothing; an object weighs the same at every size."""
@@ -285,7 +289,11 @@ class ObjectMemory:
         """Take a match as the absent object; `doubt`: what speaks against that."""
         self.absence = self.absent_frames + (self.absence if self.doubt else 0)  # a doubted return is none
         self.doubt = doubt
-        self.emergence = Emergence()
+        self.searches, self.emergence = 0, Emergence()  # should it be lost again, it is expected where it is now
+
+    def take_back_return(self) -> None:
+        """Take back that it was found, which was doubted: its absence goes on."""
+        self.absent_frames, self.absence, self.doubt = self.absence, 0, ""
 
     def count_search(self) -> int:
         """Count a search for the absent object; how many there have been."""

@@ -103,3 +103,13 @@ def test_a_wait_survives_another_frame_size(crowd):
     lite.resize(SIZE, (2 * SIZE[0], 2 * SIZE[1]))
     for object_id, memory in lite.memories.items():
         assert np.abs(memory.points.mean(axis=0) - (2 * before[object_id] + 0.5)).max() < 2
+
+
+def test_a_body_of_like_looks_that_touches_an_object_is_not_taken_for_a_part_of_it():
+    crowd, segmenter, scores = draw_crowd((480, 854), 40), Segmenter(Lite()), []
+    for message, labels in zip(decoder_inputs(crowd, 1), crowd.labels, strict=True):
+        [o] = segmenter.step(message)[0].objects
+        mask, true = uncrop_mask(o.bbox, o.mask, labels.shape) > 0, labels == 1
+        scores.append((mask & true).sum() / (mask | true).sum())
+    assert min(scores) > 0.7
+    assert scores[-1] > 0.9

@@ -11,17 +11,23 @@ from nodes.decoder.lite.kernels.colours import BINS, COLOURS, slice_four, slice_
 from nodes.decoder.lite.kernels.distances import geodesic_distance
 from nodes.decoder.lite.kernels.layers import run_network
 from nodes.decoder.lite.kernels.motion_cues import compare_motion
+from nodes.decoder.lite.kernels.sharpening import enlarge, fit_slopes, multiply_colours
 from nodes.decoder.lite.kernels.smoothing import smooth
+from nodes.decoder.lite.kernels.target_model import weigh_rectified
 
 __all__ = [
     "BINS",
     "COLOURS",
     "compare_motion",
+    "enlarge",
+    "fit_slopes",
     "geodesic_distance",
+    "multiply_colours",
     "run_network",
     "slice_four",
     "slice_two",
     "smooth",
     "splat",
     "split_codes",
+    "weigh_rectified",
 ]
