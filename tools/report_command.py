@@ -36,7 +36,7 @@ def run_report(
 ) -> int:
     """Run, write the report to --json and show it; the exit code.
 
-    `outputs`: the options that name files; one whose folder does not exist is refused before the run.
+    `outputs`: the options that name files; one that can't be written is refused before the run.
     """
 
     def act() -> int:
@@ -44,6 +44,8 @@ def run_report(
             path = getattr(options, output, None)
             if path and not path.parent.is_dir():
                 raise ConfigError(f"--{output} {path}: the folder does not exist; make it first")
+            if path and path.is_dir():
+                raise ConfigError(f"--{output} {path}: that is a folder; name a file in it")
         report = run(options)
         if options.json:
             options.json.write_text(json.dumps(report, indent=1) + "\n")

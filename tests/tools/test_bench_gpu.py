@@ -91,6 +91,20 @@ def test_a_gpu_that_is_not_there_is_one_message(capsys: pytest.CaptureFixture[st
     assert "PyTorch finds no GPU here" in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("name", ["banana", "", "mps", "cpu:1"])
+def test_a_device_of_another_kind_is_one_message(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert benchmark.main(["gpu", "--device", name]) == 2
+    assert capsys.readouterr().err == f"benchmark: error: --device is {name!r}; take auto, cpu, cuda or cuda:N\n"
+
+
+def test_a_table_that_cannot_be_written_is_refused_before_anything_is_measured(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path, reason in ((tmp_path, "that is a folder"), (tmp_path / "no" / "t.md", "the folder does not exist")):
+        assert benchmark.main(["gpu", "--device", "cpu", "--quick", "--part", "device", "--table", str(path)]) == 2
+        assert capsys.readouterr().err.startswith(f"benchmark: error: --table {path}: {reason}; ")
+
+
 def test_points_of_the_still_pips_stay_in_sight(tmp_path: Path) -> None:
     import numpy as np
 
