@@ -39,7 +39,7 @@ def device_facts(device: torch.device) -> dict[str, Any]:
 
 
 def _nvidia_smi(index: int) -> dict[str, str]:
-    """What the driver says; or why it says nothing. To PyTorch, GPUs that CUDA_VISIBLE_DEVICES leaves out have no index."""
+    """What the driver says; or why it says nothing. PyTorch counts the GPUs that CUDA_VISIBLE_DEVICES names alone."""
     visible = [name for name in os.environ.get("CUDA_VISIBLE_DEVICES", "").split(",") if name]
     name = visible[index] if index < len(visible) else str(index)
     command = ["nvidia-smi", f"--id={name}", f"--query-gpu={','.join(QUERIED)}", "--format=csv,noheader"]

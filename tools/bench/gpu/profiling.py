@@ -6,7 +6,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 import torch
-from torch.autograd import DeviceType
+from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as torch_profile
 
