@@ -55,11 +55,18 @@ def test_pipeline_runs_the_graph_with_deterministic_weights(tmp_path: Path) -> N
     values = {r["measure"]: r["value"] for r in report["rows"]}
     assert values["masks"] > 0
     assert values["capture to publish, p50"] <= values["capture to publish, p99"]
+    assert values["start of the command to masks of all objects"] > 0
+    assert values["encodes of SAM alone"] >= 0
 
 
 def test_tracker_measures_point_trackers(tmp_path: Path) -> None:
     report, _ = measured(tmp_path, "tracker")
-    assert {r["part"].partition(",")[0] for r in report["rows"]} >= {"pips", "lucas_kanade"}
+    assert {r["part"].partition(",")[0] for r in report["rows"]} == {"PIPS", "pips", "lucas_kanade"}
+    live = {(r["measure"], r["unit"]): r["value"] for r in report["rows"] if r["part"].startswith("PIPS, ")}
+    assert live["encode", "ms"] > 0
+    assert live["a window of 2 points", "% of the matrix peak"] > 0
+    assert live["waits of a frame of 2 points", ""] == 1
+    assert len(report["profiles"]) == 1
 
 
 def test_what_fails_or_needs_a_gpu_is_told_and_the_rest_is_measured() -> None:
@@ -138,6 +145,23 @@ def test_a_table_that_cannot_be_written_is_refused_before_anything_is_measured(
     for path, reason in ((tmp_path, "that is a folder"), (tmp_path / "no" / "t.md", "the folder does not exist")):
         assert benchmark.main(["gpu", "--device", "cpu", "--quick", "--part", "device", "--table", str(path)]) == 2
         assert capsys.readouterr().err.startswith(f"benchmark: error: --table {path}: {reason}; ")
+
+
+def test_measurements_are_taken_by_name_and_a_name_that_none_has_is_one_message(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    command = ["gpu", "--device", "cpu", "--quick", "--part", "device", "--only"]
+    out = tmp_path / "out.json"
+    assert benchmark.main([*command, "products", "--json", str(out)]) == 0
+    report = json.loads(out.read_text())
+    assert {r["measure"].partition(",")[0] for r in report["rows"]} == {"matrix product"}
+    assert report["not_measured"] == {}
+    capsys.readouterr()
+    assert benchmark.main([*command, "ViT-X"]) == 2
+    assert capsys.readouterr().err == (
+        "benchmark: error: --only ViT-X: no measurement's name holds it; there are: "
+        "matrix products, copies and launches, copies between host and device\n"
+    )
 
 
 def test_points_of_the_still_pips_stay_in_sight(tmp_path: Path) -> None:

@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 
 import torch
 
+from stream.errors import ConfigError
 from tools.bench.rows import Row
 from tools.benchmark import GPU_PARTS
 
@@ -39,11 +40,15 @@ class Outcome:
 
 def measure(options: argparse.Namespace, device: torch.device) -> Outcome:
     """The parts that the options ask for."""
-    outcome = Outcome()
-    for part in GPU_PARTS if options.part == "all" else (options.part,):
-        module = importlib.import_module(f"tools.bench.gpu.{part}_part")
-        measurements = module.measurements(options, device, outcome.profiles)
-        run_part(part, measurements, device, outcome, options.budget)
+    outcome, parts = Outcome(), GPU_PARTS if options.part == "all" else (options.part,)
+    modules = {part: importlib.import_module(f"tools.bench.gpu.{part}_part") for part in parts}
+    named = {part: module.measurements(options, device, outcome.profiles) for part, module in modules.items()}
+    chosen = {part: [m for m in found if options.only in m.name] for part, found in named.items()}
+    if not any(chosen.values()):
+        names = ", ".join(dict.fromkeys(m.name for found in named.values() for m in found))
+        raise ConfigError(f"--only {options.only}: no measurement's name holds it; there are: {names}")
+    for part in parts:
+        run_part(part, chosen[part], device, outcome, options.budget)
     return outcome
 
 
