@@ -161,13 +161,12 @@ class PipsModel:
 
         On a CPU each has a run of its own: the sums of a larger product are rounded otherwise.
         """
-        windows = [self._window(window, points) for window, points, _ in questions]
-        at_once = 1 if self.device.type == "cpu" else len(windows)
+        at_once = 1 if self.device.type == "cpu" else len(questions)
         trajectories = []
-        for start in range(0, len(windows), at_once):
+        for start in range(0, len(questions), at_once):
             part = questions[start : start + at_once]
             with reporting_memory("following points by PIPS"):
-                found = download(self._follow(windows[start : start + at_once]))  # one wait
+                found = download(self._follow([self._window(window, points) for window, points, _ in part]))  # one wait
             ends = np.cumsum([len(points) for _, points, _ in part])[:-1]
             for question, both in zip(part, np.split(found, ends, axis=1), strict=True):
                 trajectories.append(self._in_frame_px(*question, both))
