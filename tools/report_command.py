@@ -20,6 +20,11 @@ def exit_code_of(name: str, act: Callable[[], int]) -> int:
     except StreamError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("nodes", "stream", "tools"):
+            raise
+        print(f"{name}: error: this needs the package {error.name}, which is not installed here", file=sys.stderr)
+        return 2
     except OSError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return 1

@@ -139,6 +139,17 @@ def test_a_device_of_another_kind_is_one_message(name: str, capsys: pytest.Captu
     assert capsys.readouterr().err == f"benchmark: error: --device is {name!r}; take auto, cpu, cuda or cuda:N\n"
 
 
+def test_a_machine_without_pytorch_is_one_message(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def without(options: Any) -> Any:
+        raise ModuleNotFoundError("No module named 'torch'", name="torch")
+
+    monkeypatch.setattr(benchmark, "run", without)
+    assert benchmark.main(["gpu"]) == 2
+    assert capsys.readouterr().err == "benchmark: error: this needs the package torch, which is not installed here\n"
+
+
 def test_a_table_that_cannot_be_written_is_refused_before_anything_is_measured(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
