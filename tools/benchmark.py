@@ -129,6 +129,7 @@ def parse(argv: list[str] | None) -> argparse.Namespace:
                 metavar="S",
                 help="a part begins nothing after so long (440)",
             )
+            p.add_argument("--only", default="", metavar="TEXT", help="measurements whose name holds it: ViT-H")
             p.add_argument("--table", type=Path, metavar="OUT.md", help="write the table, and each profile beside it")
         if name in ("tracker", "decoder", "sharing", "gpu"):
             p.add_argument("--device", default="auto", metavar="NAME", help="auto, cpu or cuda (auto)")

@@ -20,6 +20,11 @@ def exit_code_of(name: str, act: Callable[[], int]) -> int:
     except StreamError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return error.exit_code
+    except ModuleNotFoundError as error:
+        if (error.name or "").partition(".")[0] in ("nodes", "stream", "tools"):
+            raise
+        print(f"{name}: error: this needs the package {error.name}, which is not installed here", file=sys.stderr)
+        return 2
     except OSError as error:
         print(f"{name}: error: {error}", file=sys.stderr)
         return 1
@@ -36,7 +41,7 @@ def run_report(
 ) -> int:
     """Run, write the report to --json and show it; the exit code.
 
-    `outputs`: the options that name files; one whose folder does not exist is refused before the run.
+    `outputs`: the options that name files; one that can't be written is refused before the run.
     """
 
     def act() -> int:
@@ -44,6 +49,8 @@ def run_report(
             path = getattr(options, output, None)
             if path and not path.parent.is_dir():
                 raise ConfigError(f"--{output} {path}: the folder does not exist; make it first")
+            if path and path.is_dir():
+                raise ConfigError(f"--{output} {path}: that is a folder; name a file in it")
         report = run(options)
         if options.json:
             options.json.write_text(json.dumps(report, indent=1) + "\n")

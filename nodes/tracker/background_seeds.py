@@ -109,10 +109,22 @@ class BackgroundSeeds:
         return taken
 
     def _hand_over(self, drawn: Drawn) -> list[Seeds]:
-        done, self.in_work = [w.still_of(self.tracker) for w in self.in_work], []
-        for seeds in done:
-            self.tracker.reseed(seeds, drawn)
+        waiting, self.in_work = self.in_work, []
+        done = [w.still_of(self.tracker) for w in waiting]
+        for w, seeds in zip(waiting, done, strict=True):
+            self.tracker.reseed(seeds, self._described(w, seeds, drawn))
         return done
+
+    def _described(self, waiting: WaitingSeeds, seeds: Seeds, drawn: Drawn) -> Drawn:
+        """The points of these Seeds' objects; those on a frame of the buffer are described together."""
+        of_frames: dict[int, dict[int, DrawnPoints]] = {}
+        for object_id in (s.object_id for s in seeds.objects if s.object_id in drawn):
+            of_frames.setdefault(waiting.targets[object_id].frame_id, {})[object_id] = drawn[object_id]
+        described: dict[int, DrawnPoints] = {}
+        for frame_id, points in of_frames.items():
+            buffered = self.tracker.buffer.find(frame_id)
+            described |= points if buffered is None else self.tracker.sampler.describe_together(buffered, points)
+        return described
 
 
 def _draw(sampler: PointSampler, masks: Sequence[SampledMask], objects: int) -> Drawn:

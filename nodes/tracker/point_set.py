@@ -115,13 +115,17 @@ def new_point_set(
     labels: Array,
     patch_filter: PatchFilter | None = None,
     mask: Array | None = None,
+    descriptors: Array | None = None,
 ) -> PointSet:
-    """Points (N, 2) of an object, drawn on that frame, which becomes their anchor; from a mask (H, W) or without."""
+    """Points (N, 2) of an object, drawn on that frame, which becomes their anchor; from a mask (H, W) or without.
+
+    `descriptors`: (N, C) where the model has been asked for them.
+    """
     xy = np.array(xy, np.float32)
     is_region = mask is not None and isinstance(model, RegionModel)
     if mask is not None and isinstance(model, RegionModel):
         descriptors = model.describe_region(features, xy, mask)
-    else:
+    elif descriptors is None:
         descriptors = model.describe(features, xy)
     points = Points(
         xy,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import logging
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -22,6 +23,8 @@ def choose_device(key: str, name: str) -> torch.device:
     """The device of `name`, the value of the config's `key`: auto takes a GPU where there is one."""
     if name == "auto":
         return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    if not re.fullmatch(r"cpu|cuda(:\d+)?", name):
+        raise ConfigError(f"{key} is {name!r}; take auto, cpu, cuda or cuda:N")
     device = torch.device(name)
     if device.type == "cuda":
         found = torch.cuda.device_count() if torch.cuda.is_available() else 0

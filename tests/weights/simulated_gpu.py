@@ -1,13 +1,16 @@
 """A GPU that is none, for tests: tensors that say they are on `cuda`, and computing on the CPU by PyTorch's rules.
 
 As on a GPU, tensors of two devices can't meet in an operation, NumPy can't read a tensor of the device, and code that
-asks where a tensor is takes the way for GPUs. The numbers are real: what is computed is what the CPU computes.
+asks where a tensor is takes the way for GPUs. The numbers are real: what is computed is what the CPU computes. What a
+host would wait for is counted.
 """
 
 from __future__ import annotations
 
 import contextlib
+from collections import Counter
 from collections.abc import Iterator
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -20,7 +23,10 @@ from torch.utils._python_dispatch import TorchDispatchMode
 CUDA, CPU = torch.device("cuda:0"), torch.device("cpu")
 COPIES = ("aten::_to_copy", "aten::to", "aten::copy_")  # from one device to another
 READS = ("aten::_local_scalar_dense", "aten::item")
+SIZED_BY_VALUES = ("aten::nonzero", "aten::masked_select", "aten::_unique2")  # the host has to know how many there are
 INDEXING = ("aten::index", "aten::index_put_", "aten::_index_put_impl_", "aten::_unsafe_index")  # by indices of the CPU
+
+waits: Counter[str] = Counter()  # of the host for the device since `simulated_gpu` began or somebody cleared it
 
 
 class OnDevice(Tensor):
@@ -97,6 +103,11 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         mixed = [t for t in given if not isinstance(t, OnDevice) and t.dim() and not any(t is i for i in indices)]
         if mixed:
             raise RuntimeError(f"{name}: expected all tensors to be on the same device, found cuda:0 and cpu")
+    if _waits(func, name, args, kwargs, there):
+        waits[name] += 1
+    kwargs = (
+        {**kwargs, "pin_memory": None} if kwargs.get("pin_memory") else kwargs
+    )  # a CPU's PyTorch has no such memory
     if name == "aten::scalar_tensor" and kwargs.get("device") == torch.device("meta"):  # of `tensor[i] = number`
         kwargs = {**kwargs, "device": CUDA}
     out = func(*pytree.tree_map(_here, args), **pytree.tree_map(_here, kwargs))
@@ -104,6 +115,25 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
         return out
     same = {id(tensor.held): tensor for tensor in there}  # what is written to is given back
     return pytree.tree_map_only(Tensor, lambda t: same[id(t)] if id(t) in same else OnDevice(t), out)
+
+
+def _waits(func: Any, name: str, args: Any, kwargs: dict[str, Any], there: list[OnDevice]) -> bool:
+    """Whether the host goes on only when the device has done all that it was given."""
+    if name in COPIES:
+        from_there = isinstance(args[1 if name == "aten::copy_" else 0], OnDevice)
+        to_there = _ends_there(func, name, args, kwargs, bool(there))
+        return from_there != to_there and not _argument(func, args, kwargs, "non_blocking")
+    masks = [t for t in pytree.tree_leaves(args[1]) if isinstance(t, Tensor)] if name in INDEXING else []
+    by_mask = any(isinstance(t, OnDevice) and t.dtype == torch.bool for t in masks)
+    return bool(there) and (name in READS or name in SIZED_BY_VALUES or by_mask)
+
+
+def _argument(func: Any, args: Any, kwargs: dict[str, Any], name: str) -> Any:
+    """An argument of an operation; None where it has no such one."""
+    for i, argument in enumerate(func._schema.arguments):
+        if argument.name == name:
+            return kwargs.get(name, args[i] if i < len(args) else argument.default_value)
+    return None
 
 
 def _here(value: Any) -> Any:
@@ -127,7 +157,10 @@ def _ends_there(func: Any, name: str, args: Any, kwargs: dict[str, Any], from_th
 @contextlib.contextmanager
 def simulated_gpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[torch.device]:
     """The device, while the `with` lasts."""
+    stream = SimpleNamespace(synchronize=lambda: waits.update(["synchronize"]))
     monkeypatch.setattr(torch.cuda, "_lazy_init", lambda: None)
+    monkeypatch.setattr(torch.cuda, "current_stream", lambda device=None: stream)
+    waits.clear()
     torch._C._set_only_lift_cpu_tensors(True)  # torch.tensor() makes it on the CPU, and moves it where we see it
     try:
         with _Mode():

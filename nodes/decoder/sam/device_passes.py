@@ -36,7 +36,7 @@ from nodes.decoder.sam.protocol import (
     check_numbers,
 )
 from stream.arrays import Array
-from stream.weights.devices import download, upload
+from stream.weights.devices import download, reporting_memory, upload
 
 BATCH = 64  # objects in one pass
 OBJECT_COUNTS = (2, 3, 4, 5, 6, 8, 10, 12, 16, 20, 24, 32, 48, BATCH)  # passes are recorded for; 1 is compiled apart
@@ -101,7 +101,7 @@ def decode_on_device(
     answers = [DecodedCrop(-np.inf, 0)] * len(prompts)
     if not asked:
         return answers
-    with torch.inference_mode():
+    with reporting_memory("decoding masks"), torch.inference_mode():
         batches = [asked[start : start + BATCH] for start in range(0, len(asked), BATCH)]
         passed = [_run(network, embedding, [prompts[i] for i in batch], rules) for batch in batches]
         facts = download(torch.cat([_facts(network, embedding, p) for p in passed]))  # the first wait

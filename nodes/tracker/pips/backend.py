@@ -114,9 +114,8 @@ class PipsModel:
 
     def describe(self, features: PipsFeatures, xy: Array) -> Array:
         """(N, 128) float32: the map's features at `xy`."""
-        encoded_xy = torch.from_numpy(_to_encoded_xy(features, xy)).to(self.device)
-        descriptors: Array = self.network.describe(features.pyramid, encoded_xy).cpu().numpy()
-        return descriptors
+        encoded_xy = upload(_to_encoded_xy(features, xy), self.device)
+        return download(self.network.describe(features.pyramid, encoded_xy))
 
     def relink(self, descriptors: Array, features: PipsFeatures, xy: Array, visibility: Array) -> Array:
         """The same: what a point looked like where it was drawn serves all its windows (docs/sam_pt.md, b.3)."""
@@ -162,13 +161,12 @@ class PipsModel:
 
         On a CPU each has a run of its own: the sums of a larger product are rounded otherwise.
         """
-        windows = [self._window(window, points) for window, points, _ in questions]
-        at_once = 1 if self.device.type == "cpu" else len(windows)
+        at_once = 1 if self.device.type == "cpu" else len(questions)
         trajectories = []
-        for start in range(0, len(windows), at_once):
+        for start in range(0, len(questions), at_once):
             part = questions[start : start + at_once]
             with reporting_memory("following points by PIPS"):
-                found = download(self._follow(windows[start : start + at_once]))  # one wait
+                found = download(self._follow([self._window(window, points) for window, points, _ in part]))  # one wait
             ends = np.cumsum([len(points) for _, points, _ in part])[:-1]
             for question, both in zip(part, np.split(found, ends, axis=1), strict=True):
                 trajectories.append(self._in_frame_px(*question, both))
@@ -198,8 +196,8 @@ class PipsModel:
     def _window(self, window: Sequence[PipsFeatures], points: Points) -> Window:
         return Window(
             [f.pyramid for f in window] + [window[-1].pyramid] * (S - len(window)),
-            torch.from_numpy(_to_encoded_xy(window[0], points.xy)).to(self.device),
-            torch.from_numpy(np.array(points.descriptors, np.float32)).to(self.device),
+            upload(_to_encoded_xy(window[0], points.xy), self.device),
+            upload(np.asarray(points.descriptors, np.float32), self.device),
         )
 
     def _in_frame_px(

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from nodes.tracker.frame_buffer import BufferedFrame
 from nodes.tracker.patch_filter import PatchFilter, patches
-from nodes.tracker.point_model import PointModel
+from nodes.tracker.point_model import PointModel, RegionModel
 from nodes.tracker.point_set import PointSet, new_point_set
 from nodes.tracker.sampling import query_points
 from nodes.tracker.sampling.query_points import RandomSource, SeededSource
@@ -29,6 +29,7 @@ class DrawnPoints:
 
     xy: Array  # (N, 2) float32, frame px
     labels: Array  # (N,) uint8, 1 positive, 0 negative
+    descriptors: Array | None = None  # (N, C): what they look like, where the model has been asked
 
 
 class PointSampler:
@@ -49,7 +50,7 @@ class PointSampler:
         """New points from a mask, which `draw` finds, or has found before."""
         if drawn is None:
             drawn = self.draw(buffered.frame, object_id, mask, objects)
-        return self.place(buffered, object_id, drawn.xy, drawn.labels, mask)
+        return self.place(buffered, object_id, drawn.xy, drawn.labels, mask, drawn.descriptors)
 
     def draw(self, frame: Frame, object_id: int, mask: Array, objects: int = 1) -> DrawnPoints:
         """Positives by k-medoids, negatives by the mixed rule (paper, sections 3.1 and 4.2); any thread may ask.
@@ -66,8 +67,22 @@ class PointSampler:
         labels = np.repeat(np.array([1, 0], np.uint8), [len(positives), len(negatives)])
         return DrawnPoints(np.concatenate([positives, negatives]), labels)
 
+    def describe_together(self, buffered: BufferedFrame, drawn: Mapping[int, DrawnPoints]) -> dict[int, DrawnPoints]:
+        """The points of objects, by id, that were drawn on one frame, and what they look like: one wait for a GPU."""
+        if not drawn or isinstance(self.model, RegionModel):
+            return dict(drawn)
+        descriptors = self.model.describe(buffered.features, np.concatenate([d.xy for d in drawn.values()]))
+        parts = np.split(descriptors, np.cumsum([len(d.xy) for d in drawn.values()])[:-1])
+        return {i: replace(d, descriptors=part) for (i, d), part in zip(drawn.items(), parts, strict=True)}
+
     def place(
-        self, buffered: BufferedFrame, object_id: int, xy: Array, labels: Array, mask: Array | None = None
+        self,
+        buffered: BufferedFrame,
+        object_id: int,
+        xy: Array,
+        labels: Array,
+        mask: Array | None = None,
+        descriptors: Array | None = None,
     ) -> PointSet:
         """New points at given positions (N, 2), frame px; from a mask (H, W), if there is one."""
         xy = np.array(xy, np.float32)
@@ -75,7 +90,7 @@ class PointSampler:
         if self.patch_similarity > 0:
             patch_filter = PatchFilter(patches(buffered.frame.rgb, xy), self.patch_similarity)
         return new_point_set(
-            self.model, buffered.frame_id, buffered.features, object_id, xy, labels, patch_filter, mask
+            self.model, buffered.frame_id, buffered.features, object_id, xy, labels, patch_filter, mask, descriptors
         )
 
     def _seeded_source(self, object_id: int, frame_id: int) -> RandomSource:

@@ -5,7 +5,10 @@ from __future__ import annotations
 import pytest
 import torch
 
+from nodes import start
 from stream.errors import ModelError, StreamError
+from stream.settings.presets import load
+from stream.topology import wiring
 from stream.weights.devices import allow_tf32, choose_precision, reporting_memory
 
 
@@ -31,6 +34,17 @@ def test_a_lost_device_ends_the_node_so_that_it_is_restarted():
         raise lost
     assert caught.value is lost  # a StreamError would end the run: nothing but a new process gets the device back
     assert not isinstance(caught.value, StreamError)
+
+
+def test_a_node_whose_device_is_lost_ends_with_the_code_that_has_it_restarted(monkeypatch, caplog):
+    def lose(*_):
+        raise RuntimeError("CUDA error: unknown error")
+
+    monkeypatch.setattr(start, "run_node", lose)
+    config = load("lite")
+    node = start.PlannedNode("decoder", config, wiring(config), "inproc://test")
+    assert node.run(None, None) == 1  # not 2 or 3, which no restart helps against
+    assert "died of RuntimeError: CUDA error: unknown error" in caplog.text
 
 
 def test_float32_on_a_gpu_is_float32():

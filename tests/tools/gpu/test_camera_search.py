@@ -12,7 +12,7 @@ import pytest
 from stream.messages import Masks, ObjectMask, Stamp
 from stream.public_wire.messages import pack_masks
 from tools.bench.gpu import camera_run
-from tools.bench.gpu.camera_run import CameraRun, Pace, load_between
+from tools.bench.gpu.camera_run import CameraRun, Pace, load_between, most_since
 from tools.bench.gpu.camera_search import Step, next_count, search
 
 
@@ -79,6 +79,10 @@ def test_what_the_model_did_in_a_step_is_what_it_did_since_the_one_before():
     load = load_between(before, after, cpu_s=6.0, elapsed_s=4.0)
     assert load == {"requests": 4.0, "busy": 50.0, "cores": 1.5, "passes": 3}
     assert load_between({"passes": 0}, after, 1.0, 1.0) == {"cores": 1.0, "passes": 3}
+
+
+def test_the_process_with_the_model_is_the_one_that_works_now_not_the_one_that_compiled_at_its_start():
+    assert most_since({"capture": 9.0, "device": 2.0}, {"capture": 9.5, "device": 4.0, "new": 1.0}) == 2.0
 
 
 class FakeRun:

@@ -43,4 +43,5 @@ def test_cameras_are_served_and_the_simulation_takes_the_costs(tmp_path):
 
 def test_fitting_is_measured(tmp_path):
     report, _ = measured(tmp_path, "train")
-    assert any(r["part"] == "pixel network" for r in report["rows"])
+    assert report["not_measured"] == {}
+    assert {r["part"] for r in report["rows"]} == {"window network", "pixel network"}

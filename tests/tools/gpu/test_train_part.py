@@ -32,7 +32,7 @@ def kit(**more):
     def loss(logits, truth, counted):
         return nn.functional.binary_cross_entropy_with_logits(logits, truth, counted)
 
-    plain = {"CHANNELS": 3, "LOGIT_PLANE": 2, "RATE": 1e-2, "DECAY": 0.0, "CLIP": 1.0, "BATCH": 2}
+    plain = {"CHANNELS": 3, "RATE": 1e-2, "DECAY": 0.0, "CLIP": 1.0, "BATCH": 2}
     return SimpleNamespace(WindowModel=OneLayer, measure_loss=loss, **{**plain, **more})
 
 

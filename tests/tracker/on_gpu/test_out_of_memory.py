@@ -11,6 +11,8 @@ from tracker.weights_by_rule import keys_of
 torch = pytest.importorskip("torch")
 
 PARTS = {  # the modules that run first in each part of a tracker, by a path from its model
+    "pips, encoding": "network.fnet",
+    "pips, following": "network.delta_block",
     "raft, encoding": "network.module.feature_encoder",
     "raft, following": "network.module.update_block",
     "tapnet, following": "network.stem",  # its encoding only resizes

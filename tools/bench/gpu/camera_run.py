@@ -46,7 +46,7 @@ class CameraRun:
         """What so many cameras got, and in `loads` what the model had to do for it."""
         self._have(count)
         time.sleep(self.pace.warm_up_s)
-        before, cores_before, began_ns = self._load(), self._cpu_s(), time.monotonic_ns()
+        before, cpu_before_s, began_ns = self._load(), self._cpu_s(), time.monotonic_ns()
         until_ns = began_ns + round(1e9 * self.pace.seconds)
         decoded, published, ages_ms = Counter[str](), Counter[str](), []
         while time.monotonic_ns() < until_ns:
@@ -57,7 +57,7 @@ class CameraRun:
                     decoded[camera] += 1
                     ages_ms.append((received.published_ns - received.masks.stamp.captured_ns) / 1e6)
         after, elapsed_s = self._load(), (time.monotonic_ns() - began_ns) / 1e9
-        self.loads.append(load_between(before, after, self._cpu_s() - cores_before, elapsed_s))
+        self.loads.append(load_between(before, after, most_since(cpu_before_s, self._cpu_s()), elapsed_s))
         cameras = self.cameras
         return Step(
             seconds=self.pace.seconds,
@@ -108,12 +108,17 @@ class CameraRun:
         passes = status.get("budget", {}).get("refinement_passes", 0.0)
         return {**{k: float(v) for k, v in device.items() if k in LOAD}, "passes": float(passes)}
 
-    def _cpu_s(self) -> float:
-        """CPU time of the process that holds the model: the one that has used most."""
-        return max(usage.cpu_s for usage in usage_of_graph(self.run.process.pid).values())
+    def _cpu_s(self) -> dict[str, float]:
+        """CPU time of each process."""
+        return {name: usage.cpu_s for name, usage in usage_of_graph(self.run.process.pid).items()}
 
 
 LOAD = ("batches", "busy_ms", "batch_occupancy")
+
+
+def most_since(before_s: dict[str, float], after_s: dict[str, float]) -> float:
+    """CPU time of the process that used most since then: the one that holds the model."""
+    return max(used_s - before_s.get(name, 0.0) for name, used_s in after_s.items())
 
 
 def load_between(before: dict[str, float], after: dict[str, float], cpu_s: float, elapsed_s: float) -> dict[str, float]:

@@ -17,7 +17,6 @@ import torch
 
 from nodes.decoder.sam.network import Sam
 from nodes.tracker.pips.backend import PipsModel
-from nodes.tracker.pips.network import Pips
 from stream.geometry import Size
 from stream.transport.service_sockets import Listener
 from stream.transport.sockets import Context
@@ -27,11 +26,10 @@ from tools.bench.fleet import fleet_run
 from tools.bench.gpu.camera_run import CameraRun, Pace, config_tree
 from tools.bench.gpu.camera_search import Step, search
 from tools.bench.gpu.device_facts import device_facts
-from tools.bench.gpu.networks import SAM_NETWORKS, SamName, write_sam, write_still_pips
+from tools.bench.gpu.networks import SAM_NETWORKS, SamName, pips_network, write_sam, write_still_pips
 from tools.bench.gpu.parts import Measurement
 from tools.bench.rows import Row, row
 from tools.bench.sharing.batches import fit_costs, kinds_of_work, time_batches
-from tools.goldens.weights import pips_weights
 from tools.paper_settings import TRACKER_SIZE
 
 FPS = 10.0
@@ -74,11 +72,7 @@ def _costs(profile: str, name: SamName, device: torch.device, quick: bool) -> li
         sam = Sam(network_of("sam", "vit_b", tiny=True), device, dtype, QUICK_SIDE)
     else:
         sam = Sam(network_of(*name, tiny=False), device, dtype, compile="auto")
-    network = Pips()
-    network.load_state_dict(pips_weights(0))
-    network = network.eval().to(device)
-    network.compute_in(dtype)
-    pips = PipsModel(network, QUICK_PIPS if quick else TRACKER_SIZE)
+    pips = PipsModel(pips_network(device, dtype), QUICK_PIPS if quick else TRACKER_SIZE)
     if is_wished("auto", device, dtype):
         pips.compile("auto")
     sizes, repeat = (BATCHES[:2], 1) if quick else (BATCHES, REPEAT)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 from collections.abc import Callable
-from functools import partial
+from functools import cache, partial
 
 import numpy as np
 import torch
@@ -62,11 +62,8 @@ def _measure(name: SamName, quick: bool, device: torch.device, profiles: dict[st
 
 
 def _share(part: str, name: SamName, encode: Row, variant: Variant, device: torch.device) -> list[Row]:
-    """Which part of the device's matrix peak an encode reaches; its operations are counted in the plain code."""
-    plain = Sam(network_of(*name, tiny=False), device, variant.dtype)
-    image = plain.prepare(frame_of())[None].to(variant.dtype)
-    with torch.inference_mode():
-        flops = flops_of(lambda: plain.encoder(image))
+    """Which part of the device's matrix peak an encode reaches."""
+    flops = encode_flops(name, device, variant.dtype)
     peak = matrix_peak(device, variant.dtype)
     return [
         row(part, f"encode, {variant.name}", "TFLOP", [flops / 1e12]),
@@ -74,6 +71,15 @@ def _share(part: str, name: SamName, encode: Row, variant: Variant, device: torc
             part, f"encode, {variant.name}", "% of the matrix peak", [share_of_peak(flops, encode["value"] / 1e3, peak)]
         ),
     ]
+
+
+@cache
+def encode_flops(name: SamName, device: torch.device, dtype: torch.dtype) -> int:
+    """Operations of an encode at 1024 px, counted in the plain code."""
+    plain = Sam(network_of(*name, tiny=False), device, dtype)
+    image = plain.prepare(frame_of())[None].to(dtype)
+    with torch.inference_mode():
+        return flops_of(lambda: plain.encoder(image))
 
 
 def _frames(

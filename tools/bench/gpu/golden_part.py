@@ -16,16 +16,15 @@ from nodes.capture.scene import DemoScene
 from nodes.decoder.sam.network import Sam
 from nodes.decoder.sam.protocol import SamEmbedding, SamPrompts
 from nodes.tracker.pips.backend import PipsModel
-from nodes.tracker.pips.network import Pips, S
+from nodes.tracker.pips.network import S
 from nodes.tracker.point_model import Points, Trajectories
 from stream.arrays import Array
 from stream.geometry import Size
 from tools.bench.decoder_runs import Prompted, frame_of, mask_iou, network_of
-from tools.bench.gpu.networks import SAM_NETWORKS, SamName, sam_names
+from tools.bench.gpu.networks import SAM_NETWORKS, SamName, pips_network, sam_names
 from tools.bench.gpu.parts import Measurement
 from tools.bench.gpu.variants import FLOAT32, Variant, computing_in, variants
 from tools.bench.rows import Row, row
-from tools.goldens.weights import pips_weights
 
 PIPS_SIZE: Size = (360, 640)
 QUICK_SIZE: Size = (96, 128)
@@ -64,11 +63,7 @@ def _pips(device: torch.device, size: Size) -> list[Row]:
 
 
 def _pips_model(device: torch.device, variant: Variant) -> PipsModel:
-    network = Pips()
-    network.load_state_dict(pips_weights())
-    network = network.eval().to(device)
-    network.compute_in(variant.dtype)
-    return PipsModel(network)
+    return PipsModel(pips_network(device, variant.dtype))
 
 
 def _follow(model: PipsModel, frames: list[Array]) -> Trajectories:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 import torch
 
+from nodes.tracker.pips.network import Pips
 from tools.goldens.sam_weights import sam_weights
 from tools.goldens.weights import pips_weights
 
@@ -25,6 +26,15 @@ CLEARLY = 5.0  # logit
 def sam_names(quick: bool) -> tuple[SamName, ...]:
     """Those that are measured."""
     return (QUICK,) if quick else tuple(SAM_NETWORKS)
+
+
+def pips_network(device: torch.device, dtype: torch.dtype) -> Pips:
+    """PIPS on a device."""
+    network = Pips()
+    network.load_state_dict(pips_weights())
+    network = network.eval().to(device)
+    network.compute_in(dtype)
+    return network
 
 
 def write_sam(name: SamName, folder: Path) -> Path:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 import itertools
 import tempfile
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -15,8 +16,10 @@ import torch
 from stream.errors import StreamError
 from stream.geometry import Size
 from stream.public_wire.messages import Received
+from tools.bench.gpu.decoder_part import encode_flops
 from tools.bench.gpu.networks import SAM_NETWORKS, SamName, write_sam, write_still_pips
 from tools.bench.gpu.parts import Measurement
+from tools.bench.gpu.peak import matrix_peak, share_of_peak
 from tools.bench.rows import Row, row
 from tools.bench.run import GraphRun
 
@@ -63,7 +66,11 @@ def measurements(options: argparse.Namespace, device: torch.device, profiles: di
 def _measure(name: SamName, rate_hz: int, device: torch.device, quick: bool = False) -> list[Row]:
     size, counts = ((180, 320), (1,)) if quick else (SIZE, OBJECTS)
     warm, frames = (1, 3) if quick else (WARM_FRAMES, FRAMES)
-    rows = []
+    rows: list[Row] = []
+    dtype = torch.float32 if device.type == "cpu" else torch.float16
+    flops, peak = encode_flops(name, device, dtype), matrix_peak(device, dtype)  # before a run has work for the device
+    if device.type == "cuda":
+        torch.cuda.empty_cache()
     with (
         tempfile.TemporaryDirectory(prefix="spl-bench-") as folder,
         GraphRun(_arguments(name, counts[0], rate_hz, size, device, Path(folder))) as run,
@@ -71,11 +78,16 @@ def _measure(name: SamName, rate_hz: int, device: torch.device, quick: bool = Fa
         messages = run.messages()
         for count in counts:
             _follow(run, messages, count, size)
+            part = f"{SAM_NETWORKS[name]}, {size[1]}x{size[0]}, {count} objects, camera of {rate_hz} frames/s"
+            if not rows:
+                started_s = (time.monotonic_ns() - run.started_ns) / 1e9
+                rows.append(row(part, "start of the command to masks of all objects", "s", [started_s]))
             window = list(itertools.islice(messages, warm, warm + frames))
             if len(window) < frames:
                 raise StreamError(f"the run ended after {len(window)} frames; its log ends: {run.log()[-300:]}")
-            part = f"{SAM_NETWORKS[name]}, {size[1]}x{size[0]}, {count} objects, camera of {rate_hz} frames/s"
             rows += _rows(part, window, run, _targets(name, count, rate_hz))
+            share = share_of_peak(flops * decoded_of(window), seconds_of(window), peak)
+            rows.append(row(part, "encodes of SAM alone", "% of the matrix peak", [share]))
             if device.type == "cuda":
                 free, total = torch.cuda.mem_get_info(device)
                 rows.append(row(part, "memory of the device", "MB", [(total - free) / 1e6]))
@@ -110,14 +122,11 @@ def _targets(name: SamName, count: int, rate_hz: int) -> tuple[float | None, flo
 
 def _rows(part: str, window: list[Received], run: GraphRun, targets: tuple[float | None, float | None]) -> list[Row]:
     """What the frames of a window say."""
-    times_s = [received.published_ns / 1e9 for received in window]
     ages_ms = [(received.published_ns - received.masks.stamp.captured_ns) / 1e6 for received in window]
-    decoded = sum(any(o.origin == "decoded" for o in received.masks.objects) for received in window)
-    rate = (len(times_s) - 1) / (times_s[-1] - times_s[0])
     passes = run.ask("stats").get("budget", {}).get("refinement_passes")
     rows = [
-        row(part, "masks", "frames/s", [rate], at_least=targets[0]),
-        row(part, "of them decoded", "%", [100 * decoded / len(window)]),
+        row(part, "masks", "frames/s", [(len(window) - 1) / seconds_of(window)], at_least=targets[0]),
+        row(part, "of them decoded", "%", [100 * decoded_of(window) / len(window)]),
         row(part, "memory of all processes", "MB", [sum(usage.rss_mb for usage in run.usage().values())]),
     ]
     if passes is not None:
@@ -125,6 +134,16 @@ def _rows(part: str, window: list[Received], run: GraphRun, targets: tuple[float
     for p, bound in ((50, None), (95, None), (99, targets[1])):
         rows.append(row(part, f"capture to publish, p{p}", "ms", [float(np.percentile(ages_ms, p))], at_most=bound))
     return rows
+
+
+def decoded_of(window: list[Received]) -> int:
+    """How many frames have masks of their own, not carried by points."""
+    return sum(any(o.origin == "decoded" for o in received.masks.objects) for received in window)
+
+
+def seconds_of(window: list[Received]) -> float:
+    """From the first to the last of these frames, as they were published."""
+    return (window[-1].published_ns - window[0].published_ns) / 1e9
 
 
 def _arguments(name: SamName, count: int, rate_hz: int, size: Size, device: torch.device, folder: Path) -> list[str]:

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from time import perf_counter
 
 import torch
+from torch.autograd import DeviceType  # type: ignore[attr-defined]
 from torch.profiler import ProfilerActivity
 from torch.profiler import profile as torch_profile
 
@@ -35,8 +36,10 @@ def profile(step: Callable[[], object], device: torch.device) -> tuple[dict[str,
     host_us = sum(a.self_cpu_time_total for a in averages)
     if not on_gpu:
         return {"operators": 100 * host_us / total_us}, text
-    copies_us = sum(a.self_device_time_total for a in averages if a.key.startswith("Mem"))
-    device_us = sum(a.self_device_time_total for a in averages)
+    # An operator of the host has the time of its kernels as well, which are there themselves.
+    there = [a for a in averages if a.device_type != DeviceType.CPU and not a.is_user_annotation]
+    copies_us = sum(a.self_device_time_total for a in there if a.key.startswith("Mem"))
+    device_us = sum(a.self_device_time_total for a in there)
     launches_us = sum(a.self_cpu_time_total for a in averages if "Launch" in a.key)
     waits_us = sum(a.self_cpu_time_total for a in averages if "Synchronize" in a.key)
     shares = {

@@ -26,7 +26,7 @@ from tools.bench.rows import Row, row
 from tools.fitting.pixel_fitting import BATCH, Samples, fit_network
 
 KIT = "tools.fitting.window_fitting"
-NEEDED = ("WindowModel", "measure_loss", "CHANNELS", "LOGIT_PLANE", "RATE", "DECAY", "CLIP", "BATCH")
+NEEDED = ("WindowModel", "measure_loss", "CHANNELS", "RATE", "DECAY", "CLIP", "BATCH")
 PIXEL_BATCHES = 8  # of an epoch of the pixel network
 WINDOW = (128, 160)  # working px, (height, width): a usual one
 LARGER = 8  # times the batch that is fitted with: what would fill a GPU
@@ -37,7 +37,10 @@ PART = "window network"
 
 @dataclass(frozen=True)
 class Batch:
-    """Windows: inputs (B, CHANNELS, H, W), truth and what counts (B, 1, H, W)."""
+    """Windows: inputs (B, CHANNELS, H, W), truth and what counts (B, 1, H, W).
+
+    The last channel of the inputs is the logit that the network corrects.
+    """
 
     inputs: Tensor
     truth: Tensor
@@ -150,6 +153,5 @@ def _first_loss(kit: Any, model: nn.Module, batch: Batch, device: torch.device) 
 def _loss(kit: Any, model: nn.Module, batch: Batch, device: torch.device, half: bool) -> Tensor:
     with torch.autocast(device.type, torch.bfloat16, enabled=half):
         residual = model(batch.inputs)
-    at = kit.LOGIT_PLANE
-    loss: Tensor = kit.measure_loss(batch.inputs[:, at : at + 1] + residual.float(), batch.truth, batch.counted)
+    loss: Tensor = kit.measure_loss(batch.inputs[:, -1:] + residual.float(), batch.truth, batch.counted)
     return loss
