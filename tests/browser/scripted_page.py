@@ -18,6 +18,7 @@ from browser.live_page import LivePage
 PERIOD_S = 0.1
 SIZE = (180, 320)
 RUNNING: dict[str, Any] = {"state": "running", "reason": "", "since": 0, "frozen": False, "black": False, "nodes": {}}
+FLOWING = ("running", "degraded")  # states of a camera whose pictures come
 
 
 class Script:
@@ -62,7 +63,7 @@ class Script:
             if self.flowing:
                 self._frame_id += 1
                 for camera in self.cameras:
-                    if self.states.get(camera, self.status).get("state", "running") == "running":
+                    if self.states.get(camera, self.status).get("state", "running") in FLOWING:
                         self.it.listener.publish(self._scene(camera))
             if self.talking and beat % 5 == 0:
                 for camera in self.cameras:

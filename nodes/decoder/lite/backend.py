@@ -45,6 +45,7 @@ from stream.arrays import Array
 from stream.messages import Prompt
 
 NOT_CONFIRMED = "not confirmed since a restart"  # it may never have been where its restored mask lies
+REFIT_INTERVAL = 4  # frames between two fits of an object's target model, at least
 LOOK_AGAIN = 4  # frames between two looks at a doubted return
 SURE_SCORE = 0.9  # drawn scenes, points hidden: 1 of 56 masks rated higher was wrong, 11 of 18 rated lower
 GIVEN_LOGIT = 5.0  # of a mask that a prompt gave, and minus that outside it
@@ -161,6 +162,7 @@ class Lite:
         self._threads.each(lambda piece: learn_published(*piece), seen, allowed_threads())
         trusted = [(memory, verdict) for memory, _, _, verdict, _ in seen if verdict.trusted]
         self._update_one_template(embedding, trusted)
+        self._refit_some([memory for memory, _ in trusted])
 
     def forget(self, object_id: int) -> None:
         """Drop all memory of an object."""
@@ -220,6 +222,11 @@ class Lite:
         for memory, verdict in sorted(trusted, key=lambda pair: pair[0].compared_age - pair[0].age):
             if memory.update_template(analysis.rgb, verdict.mask, interval):
                 break
+
+    def _refit_some(self, trusted: Sequence[ObjectMemory]) -> None:
+        """Fit target models of trusted objects again: a like number on each frame, those fitted longest ago."""
+        due = sorted((m for m in trusted if m.age - m.fitted_age >= REFIT_INTERVAL), key=lambda m: m.fitted_age)
+        self._threads.each(ObjectMemory.refit, due[: -(-len(trusted) // REFIT_INTERVAL)], allowed_threads())
 
     # --- one object -------------------------------------------------------------------------------------------------
 

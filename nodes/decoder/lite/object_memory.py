@@ -14,6 +14,7 @@ from nodes.decoder.lite import carrying, poses
 from nodes.decoder.lite.colour_histograms import OBJECT_MASS, HistogramGrid, LastFrameHistograms
 from nodes.decoder.lite.emergence import Emergence
 from nodes.decoder.lite.frame_analysis import move_window
+from nodes.decoder.lite.poses import MOTION_RATE, SmoothedMotion
 from nodes.decoder.lite.returns import Sighting
 from nodes.decoder.lite.target_model import TargetModel
 from nodes.decoder.lite.template import Template, align, cut_template
@@ -26,29 +27,13 @@ RECENT_RATE = 0.1  # of the recent colours per cell, a frame; those over the who
 PARTLY_HIDDEN_RATE = 0.05  # while much of the object is hidden: what covers it has other colours
 WHOLE_SHARE = 0.75  # of the area it had: more than this in sight counts as whole
 TEMPLATE_SHARE = 0.9  # of the area: a template is cut out of no less
+MOST_FRAMES = 8  # that a mask stands for, where a target model is fitted to it
 TEMPLATE_INTERVAL = 4  # frames between two templates, at least
 RIGID_MISMATCH = 0.1  # between two templates (template.py): below this the object keeps its shape
 MISSED_ROTATION = 0.012  # radians between two templates; where flow sees the rotation, its pose is the better one
 PRESENT_PROBABILITY = 0.4  # above it, a pixel belongs to the object's bounding box
-MOTION_RATE = 0.25  # of the smoothed motion, a frame
 VANISHED_SHARE = 0.02  # of the object's area: a mask smaller than this has vanished,
 VANISHED_PX = 12.0  # and so has one smaller than this
-
-
-@dataclass(frozen=True)
-class SmoothedMotion:
-    """How an object moves a frame: what it is expected to go on doing while it is out of sight."""
-
-    shift: Array = field(default_factory=lambda: np.zeros(2))  # of its middle, px
-    rotation: float = 0.0  # radians
-    rigid: bool = False  # `rotation` was measured between two templates: dense flow does not change it
-
-    def blended(self, shift: Array, rotation: float, rate: float = MOTION_RATE) -> SmoothedMotion:
-        """With one frame's motion blended in."""
-        smoothed = self.shift + rate * (shift - self.shift)
-        if self.rigid:
-            return replace(self, shift=smoothed)
-        return replace(self, shift=smoothed, rotation=self.rotation + rate * (rotation - self.rotation))
 
 
 @dataclass
@@ -77,6 +62,7 @@ class ObjectMemory:
     age: int = 0  # frames
     template_age: int = 0  # its age when the template was cut out,
     compared_age: int = 0  # and when the template was last compared with a frame
+    fitted_age: int = 0  # and when the target model was last fitted
     moved: Array | None = None  # (2, 3) frame px of `view`'s frame -> of the last one; None: they are the same
     carried_frames: int = 0  # since the frame of `view`: its turn to be decoded has not come
     _extent: tuple[Array, View, Window, float] | None = None  # soft mask, view, and what `extent` made of them
@@ -195,7 +181,11 @@ class ObjectMemory:
         weight, (x, y) = self._pixel_weight(view, soft_mask), self.canonical_xy(view)
         self.overall_colours.blend(view, x, y, soft_mask, weight, _rate_over(frames, 0.5 * rate))
         self.cell_colours.blend(view, x, y, soft_mask, weight, _rate_over(frames, rate))
-        self.target_model.adapt(view, soft_mask)
+
+    def refit(self) -> None:
+        """Fit the target model to the last mask stored as well, which stands for the frames since the last fit."""
+        self.target_model.adapt(self.view, self.soft_mask, min(self.age - self.fitted_age, MOST_FRAMES))
+        self.fitted_age = self.age
 
     def _pixel_weight(self, view: View, soft_mask: Array) -> Array:
         """(h, w): what each pixel counts. Unsure ones count nothing; an object weighs the same at every size."""

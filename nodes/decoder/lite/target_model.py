@@ -28,7 +28,6 @@ SPREAD_FLOOR = (1.6, 3.2)  # grey levels: colours and slopes are taken as spread
 PENALTY = 0.01  # of the ridge, where the weights of all pixels add up to 1
 FIRST_SHARE = 0.5  # of the first frame in the fit
 RECENT_RATE = 0.05  # of what later frames add, a frame
-EVERY_FRAMES = 4  # it is fitted again
 EVERY_PX = 7  # of a view, one pixel is fitted to
 SURE_PROBABILITY = 0.6  # a mask that nowhere is as sure tells nothing
 RELIABILITY_RATE = 0.5  # of the last frame that it was checked on
@@ -84,7 +83,6 @@ class TargetModel:
         self._first = self._recent = Moments.of(*self._sample(features, soft_mask))
         self._shares = self._first.solve()
         self._reliability = self._check(*self._sample(features, soft_mask, EVERY_PX // 2))
-        self._age = 0
 
     def __call__(self, view: View) -> Array:
         """(h, w) float32: the logits of a view's pixels, from -MOST_AGAINST to MOST_FOR."""
@@ -94,14 +92,13 @@ class TargetModel:
         answers = np.clip(np.float32(GAIN * self._reliability) * out, -MOST_AGAINST, MOST_FOR)
         return np.asarray(answers.reshape(view.size))
 
-    def adapt(self, view: View, soft_mask: Array) -> None:
-        """Adapt it to a frame on which the object was seen clearly; of several, one is looked at."""
-        self._age += 1
-        if self._age % EVERY_FRAMES or soft_mask.max() < SURE_PROBABILITY:
+    def adapt(self, view: View, soft_mask: Array, frames: int = 1) -> None:
+        """Adapt it to a frame on which the object was seen clearly; it stands for so many."""
+        if soft_mask.max() < SURE_PROBABILITY:
             return
         sample = self._sample(describe(view.lab), soft_mask)
         self._reliability += RELIABILITY_RATE * (self._check(*sample) - self._reliability)
-        self._recent = self._recent.blended(Moments.of(*sample), 1 - (1 - RECENT_RATE) ** EVERY_FRAMES)
+        self._recent = self._recent.blended(Moments.of(*sample), 1 - (1 - RECENT_RATE) ** frames)
         self._shares = self._recent.blended(self._first, FIRST_SHARE).solve()
 
     def _sample(self, features: Array, soft_mask: Array, first: int = 0) -> tuple[Array, Array, Array]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from nodes.decoder.lite.backend import Lite
+from nodes.decoder.lite.backend import REFIT_INTERVAL, Lite
 from nodes.decoder.scheduling.turns import Turns
 from nodes.decoder.segmentation import Segmenter
 from nodes.decoder.turn_taking import TurnTaking
@@ -113,3 +113,14 @@ def test_a_body_of_like_looks_that_touches_an_object_is_not_taken_for_a_part_of_
         scores.append((mask & true).sum() / (mask | true).sum())
     assert min(scores) > 0.7
     assert scores[-1] > 0.9
+
+
+def test_target_models_are_fitted_a_few_on_each_frame_and_all_in_turn(crowd):
+    lite = Lite()
+    segmenter = Segmenter(lite)
+    for i, message in enumerate(decoder_inputs(crowd, 8)):
+        segmenter.step(message)
+        fitted = [memory.fitted_age == memory.age for memory in lite.memories.values()]
+        if i:
+            assert sum(fitted) <= 2
+    assert all(memory.age - memory.fitted_age <= 2 * REFIT_INTERVAL for memory in lite.memories.values())
