@@ -29,6 +29,7 @@ WHOLE_SHARE = 0.75  # of the area it had: more than this in sight counts as whol
 TEMPLATE_SHARE = 0.9  # of the area: a template is cut out of no less
 MOST_FRAMES = 8  # that a mask stands for, where a target model is fitted to it
 TEMPLATE_INTERVAL = 4  # frames between two templates, at least
+HIDDEN_INTERVAL = 2  # between two comparisons while much of the object is hidden
 RIGID_MISMATCH = 0.1  # between two templates (template.py): below this the object keeps its shape
 MISSED_ROTATION = 0.012  # radians between two templates; where flow sees the rotation, its pose is the better one
 PRESENT_PROBABILITY = 0.4  # above it, a pixel belongs to the object's bounding box
@@ -205,7 +206,7 @@ class ObjectMemory:
         if frames < interval and not self.motion.rigid:
             return False
         in_sight = cv2.countNonZero(mask) > TEMPLATE_SHARE * self.area and not _touches_edge(mask)
-        if frames < interval if in_sight else not self.motion.rigid:
+        if frames < interval if in_sight else not self.motion.rigid or self.age - self.compared_age < HIDDEN_INTERVAL:
             return False
         self.compared_age = self.age
         moved = geometry.compose(self.pose, geometry.inverse(self.template.pose))
