@@ -33,7 +33,7 @@ SURE_PROBABILITY = 0.6  # a mask that nowhere is as sure tells nothing
 RELIABILITY_RATE = 0.5  # of the last frame that it was checked on
 GAIN = 2.5  # of its answer as a logit, where it is reliable
 # The most that it may say: what looks like the object may be another, what does not is hardly ever a part of it.
-MOST_FOR, MOST_AGAINST = 1.0, 2.0
+MOST_FOR, MOST_AGAINST = 0.6, 2.0
 
 
 def _draw_sums() -> tuple[Array, Array]:
