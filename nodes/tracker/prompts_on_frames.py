@@ -20,7 +20,7 @@ from nodes.tracker.linking import BoundaryLinking
 from nodes.tracker.past_frames import PastFrames, Pin, thin, unchanged
 from nodes.tracker.point_model import PointModel
 from nodes.tracker.point_set import PointSet
-from nodes.tracker.sampling.point_sampling import PointSampler
+from nodes.tracker.sampling.point_sampling import DrawnPoints, PointSampler
 from nodes.tracker.tracked_object import TrackedObject
 from stream.arrays import Array
 from stream.errors import PromptError
@@ -209,7 +209,8 @@ class PastPrompts:
             like=others[0] if others and self.together else None,
         )
         if prompt.xy is not None and prompt.labels is not None and not prompt.step:
-            place = partial(self.sampler.place, object_id=prompt.object_id, xy=prompt.xy, labels=prompt.labels)
+            points = DrawnPoints(prompt.xy, prompt.labels)
+            place = partial(self.sampler.place, object_id=prompt.object_id, points=points)
             placed = self.points.draw(chain, place, tracked.window_ends)
             tracked.replace_points([*(tracked.point_sets if prompt.kind == "refine" else ()), placed])
         self.sent.add(prompt.object_id)

@@ -272,7 +272,7 @@ class PointTracker:
         for prompt in prompts:
             if prompt.xy is None or prompt.labels is None or prompt.kind == "restore":
                 continue
-            placed = self.sampler.place(buffered, prompt.object_id, prompt.xy, prompt.labels)
+            placed = self.sampler.place(buffered, prompt.object_id, DrawnPoints(prompt.xy, prompt.labels))
             tracked = self.objects[prompt.object_id]
             tracked.replace_points([*tracked.point_sets, placed])
 

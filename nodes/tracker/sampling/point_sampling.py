@@ -50,7 +50,7 @@ class PointSampler:
         """New points from a mask, which `draw` finds, or has found before."""
         if drawn is None:
             drawn = self.draw(buffered.frame, object_id, mask, objects)
-        return self.place(buffered, object_id, drawn.xy, drawn.labels, mask, drawn.descriptors)
+        return self.place(buffered, object_id, drawn, mask)
 
     def draw(self, frame: Frame, object_id: int, mask: Array, objects: int = 1) -> DrawnPoints:
         """Positives by k-medoids, negatives by the mixed rule (paper, sections 3.1 and 4.2); any thread may ask.
@@ -76,21 +76,23 @@ class PointSampler:
         return {i: replace(d, descriptors=part) for (i, d), part in zip(drawn.items(), parts, strict=True)}
 
     def place(
-        self,
-        buffered: BufferedFrame,
-        object_id: int,
-        xy: Array,
-        labels: Array,
-        mask: Array | None = None,
-        descriptors: Array | None = None,
+        self, buffered: BufferedFrame, object_id: int, points: DrawnPoints, mask: Array | None = None
     ) -> PointSet:
-        """New points at given positions (N, 2), frame px; from a mask (H, W), if there is one."""
-        xy = np.array(xy, np.float32)
+        """New points at given positions; from a mask (H, W), if there is one."""
+        xy = np.array(points.xy, np.float32)
         patch_filter = None
         if self.patch_similarity > 0:
             patch_filter = PatchFilter(patches(buffered.frame.rgb, xy), self.patch_similarity)
         return new_point_set(
-            self.model, buffered.frame_id, buffered.features, object_id, xy, labels, patch_filter, mask, descriptors
+            self.model,
+            buffered.frame_id,
+            buffered.features,
+            object_id,
+            xy,
+            points.labels,
+            patch_filter,
+            mask,
+            points.descriptors,
         )
 
     def _seeded_source(self, object_id: int, frame_id: int) -> RandomSource:
