@@ -105,9 +105,8 @@ def _run(func: Any, args: Any, kwargs: dict[str, Any]) -> Any:
             raise RuntimeError(f"{name}: expected all tensors to be on the same device, found cuda:0 and cpu")
     if _waits(func, name, args, kwargs, there):
         waits[name] += 1
-    kwargs = (
-        {**kwargs, "pin_memory": None} if kwargs.get("pin_memory") else kwargs
-    )  # a CPU's PyTorch has no such memory
+    if kwargs.get("pin_memory"):  # a CPU's PyTorch has no such memory
+        kwargs = {**kwargs, "pin_memory": None}
     if name == "aten::scalar_tensor" and kwargs.get("device") == torch.device("meta"):  # of `tensor[i] = number`
         kwargs = {**kwargs, "device": CUDA}
     out = func(*pytree.tree_map(_here, args), **pytree.tree_map(_here, kwargs))

@@ -13,6 +13,7 @@ part of it that comes out where it went in is shown before.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import replace
 
 import cv2
 import numpy as np
@@ -69,7 +70,6 @@ class Lite:
         self.window_px = window_px  # of each object, where all have room
         self.memories: dict[int, ObjectMemory] = {}
         self.estimates: dict[int, MaskEstimate] = {}  # of this frame, by object
-        self.claims: dict[int, Array] = {}  # of each, (height, width) bool: the mask that it would have alone
         self.previous_gray: Array | None = None  # (H, W) uint8, flow image of the last frame
         self.frames = 0
         self.working_px, self.pad = window_px, WINDOW_PAD  # of each object's window
@@ -115,7 +115,6 @@ class Lite:
     def decode(self, embedding: FrameAnalysis, queries: Sequence[Query]) -> Sequence[Logits]:
         """Logits of every object; those out of sight are searched where no other object's mask is."""
         self.estimates.clear()
-        self.claims.clear()
         answers: dict[int, Logits] = {}
         if self._prepared is not embedding:
             self._prepare(embedding, anywhere=any(q.prompt is not None for q in queries))
@@ -146,7 +145,7 @@ class Lite:
 
     def learn(self, embedding: FrameAnalysis, verdicts: Mapping[int, Verdict]) -> None:
         """Store the published masks as the soft masks of this frame, and adapt where they are trusted."""
-        seen: list[tuple[ObjectMemory, MaskEstimate, Array, Verdict, int]] = []
+        seen: list[tuple[ObjectMemory, MaskEstimate, Verdict, int]] = []
         interval = 1 if len(self.estimates) <= FEW_OBJECTS else 2
         for i, (object_id, memory) in enumerate(self.memories.items()):
             estimate, verdict = self.estimates.get(object_id), verdicts.get(object_id)
@@ -158,9 +157,9 @@ class Lite:
                 continue
             frames = min(1 + memory.carried_frames, MOST_CARRIED)
             alternating = interval if (self.frames + i) % interval == 0 else 0
-            seen.append((memory, estimate, self.claims[object_id], verdict, frames if frames > 1 else alternating))
+            seen.append((memory, estimate, verdict, frames if frames > 1 else alternating))
         self._threads.each(lambda piece: learn_published(*piece), seen, allowed_threads())
-        trusted = [(memory, verdict) for memory, _, _, verdict, _ in seen if verdict.trusted]
+        trusted = [(memory, verdict) for memory, _, verdict, _ in seen if verdict.trusted]
         self._update_one_template(embedding, trusted)
         self._refit_some([memory for memory, _ in trusted])
 
@@ -168,7 +167,6 @@ class Lite:
         """Drop all memory of an object."""
         self.memories.pop(object_id, None)
         self.estimates.pop(object_id, None)
-        self.claims.pop(object_id, None)
 
     def beside(self) -> Lite:
         """One that has seen nothing; the fitted networks are shared by all."""
@@ -271,10 +269,9 @@ class Lite:
         memory.doubt = "" if found else NOT_CONFIRMED
         self.memories[query.object_id] = memory
         logits = 2 * GIVEN_LOGIT * memory.soft_mask - GIVEN_LOGIT
-        self.estimates[query.object_id] = MaskEstimate(memory.view, logits, memory.soft_mask)
         x, y, width, height = window = memory.view.window
         part = mask[y : y + height, x : x + width].astype(np.float32)
-        self.claims[query.object_id] = part > 0
+        self.estimates[query.object_id] = MaskEstimate(memory.view, logits, memory.soft_mask, claim=part > 0)
         return Logits(window, 2 * GIVEN_LOGIT * part - GIVEN_LOGIT, 1.0 if found else DOUBTFUL_SCORE, memory.doubt)
 
     def _follow(self, analysis: FrameAnalysis, object_id: int) -> Logits | None:
@@ -294,7 +291,6 @@ class Lite:
 
     def _answer(self, object_id: int, estimate: MaskEstimate, rgb: Array) -> Logits:
         """An estimate at the size of the frame (H, W, 3), with the model's score of it."""
-        self.estimates[object_id] = estimate
         inside, score = estimate.soft_mask > 0.5, 0.0
         if inside.any():
             assert estimate.colour_logits is not None, "an estimate without cues has no score"
@@ -304,5 +300,5 @@ class Lite:
         if doubt:
             score = min(score, DOUBTFUL_SCORE)
         logits = enlarge_logits(estimate.logits, estimate.view, rgb)
-        self.claims[object_id] = logits > 0
+        self.estimates[object_id] = replace(estimate, claim=logits > 0)
         return Logits(estimate.window, logits, score, doubt)

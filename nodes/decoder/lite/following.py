@@ -38,6 +38,9 @@ class MaskEstimate:
     logits: Array  # (h, w) float32, working size
     soft_mask: Array  # (h, w) float32
     colour_logits: Array | None = None  # (h, w) float32, what colours alone say; None where no cues were made
+    claim: Array | None = (
+        None  # (height, width) bool in the window: its mask, if there was no other object; once answered
+    )
 
     @classmethod
     def from_cues(cls, view: View, cues: Cues, raw: Array) -> MaskEstimate:
@@ -103,16 +106,14 @@ def reachable_window(memory: ObjectMemory, analysis: FrameAnalysis) -> Window:
     return clip_window(grow_window(box, pad), analysis.size)
 
 
-def learn_published(memory: ObjectMemory, estimate: MaskEstimate, claim: Array, verdict: Verdict, frames: int) -> None:
-    """Store a published mask in an object's memory; its colours adapt for `frames` frames where it is trusted.
-
-    `claim` (height, width) bool: its mask in the estimate's window, if there was no other object.
-    """
+def learn_published(memory: ObjectMemory, estimate: MaskEstimate, verdict: Verdict, frames: int) -> None:
+    """Store a published mask in an object's memory; its colours adapt for `frames` frames where it is trusted."""
+    assert estimate.claim is not None, "an estimate that was not answered is not published"
     x, y, width, height = estimate.window
-    taken, soft_mask = claim > verdict.mask[y : y + height, x : x + width], estimate.soft_mask
+    taken, soft_mask = estimate.claim > verdict.mask[y : y + height, x : x + width], estimate.soft_mask
     if taken.any():
         # where another object's mask won, this object is not, however high its probability was
-        overruled = (soft_mask > 0.5) & _mostly_taken(claim, taken, estimate.view)
+        overruled = (soft_mask > 0.5) & _mostly_taken(estimate.claim, taken, estimate.view)
         soft_mask = np.where(overruled, np.float32(0.1), soft_mask)
     memory.store_mask(estimate.view, soft_mask)
     if verdict.trusted:

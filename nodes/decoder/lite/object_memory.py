@@ -206,7 +206,11 @@ class ObjectMemory:
         if frames < interval and not self.motion.rigid:
             return False
         in_sight = cv2.countNonZero(mask) > TEMPLATE_SHARE * self.area and not _touches_edge(mask)
-        if frames < interval if in_sight else not self.motion.rigid or self.age - self.compared_age < HIDDEN_INTERVAL:
+        if in_sight:
+            too_early = frames < interval
+        else:
+            too_early = not self.motion.rigid or self.age - self.compared_age < HIDDEN_INTERVAL
+        if too_early:
             return False
         self.compared_age = self.age
         moved = geometry.compose(self.pose, geometry.inverse(self.template.pose))

@@ -31,7 +31,8 @@ def enlarge_logits(logits: Array, view: View, rgb: Array) -> Array:
     part, (h, w) = rgb[y : y + height, x : x + width], view.size
     if height > LARGER * h or width > LARGER * w:
         part = cv2.resize(part, (min(width, LARGER * w), min(height, LARGER * h)), interpolation=cv2.INTER_AREA)
-    part = np.array(part)  # a frame may not be written to, and numba compiles that apart
+    else:
+        part = part.copy()  # a frame may not be written to, and numba compiles that apart
     large = kernels.enlarge(logits, slopes, view.rgb, part, NEAR_LOGIT, MOST_LOGIT)
     if large.shape == (height, width):
         return np.asarray(large)

@@ -22,13 +22,17 @@ def view_of(working_px: int) -> View:
     return make_view(RGB, (50, 20, 110, 110), working_px)
 
 
-def soft_mask_after(published: np.ndarray, view: View) -> np.ndarray:
+def soft_mask_of(view: View) -> np.ndarray:
+    return 0.05 + 0.9 * shrink_mask(TRUTH, view)
+
+
+def soft_mask_after(published: np.ndarray, view: View, claimed: np.ndarray = TRUTH > 0) -> np.ndarray:
     """The object's soft mask, once `published` was shown of the mask that it claimed."""
-    memory, soft_mask = ObjectMemory.from_mask(RGB, TRUTH), 0.05 + 0.9 * shrink_mask(TRUTH, view)
+    memory, soft_mask = ObjectMemory.from_mask(RGB, TRUTH), soft_mask_of(view)
     x, y, width, height = view.window
-    claim = TRUTH[y : y + height, x : x + width] > 0
-    estimate = MaskEstimate(view, np.log(soft_mask / (1 - soft_mask)), soft_mask)
-    learn_published(memory, estimate, claim, Verdict(published.astype(np.uint8), False, False), 1)
+    claim = claimed[y : y + height, x : x + width]
+    estimate = MaskEstimate(view, np.log(soft_mask / (1 - soft_mask)), soft_mask, claim=claim)
+    learn_published(memory, estimate, Verdict(published.astype(np.uint8), False, False), 1)
     return memory.soft_mask
 
 
@@ -47,10 +51,5 @@ def test_single_pixels_that_another_took_are_left_to_both():
 
 def test_what_it_did_not_claim_itself_is_not_taken_from_it():
     view = view_of(3_000)
-    memory, soft_mask = ObjectMemory.from_mask(RGB, TRUTH), 0.05 + 0.9 * shrink_mask(TRUTH, view)
-    x, y, width, height = view.window
     claim = (TRUTH > 0) & ~SCATTERED  # the picture's detail was against the others
-    estimate = MaskEstimate(view, np.log(soft_mask / (1 - soft_mask)), soft_mask)
-    claimed = claim[y : y + height, x : x + width]
-    learn_published(memory, estimate, claimed, Verdict(claim.astype(np.uint8), False, False), 1)
-    np.testing.assert_array_equal(memory.soft_mask, soft_mask)
+    np.testing.assert_array_equal(soft_mask_after(claim, view, claim), soft_mask_of(view))
