@@ -13,7 +13,14 @@ import numpy as np
 
 from nodes.decoder.lite import fusion, window_network
 from nodes.decoder.lite.cues import Cues, sigmoid
-from nodes.decoder.lite.frame_analysis import FrameAnalysis, clip_window, grow_window, move_window, pixel_axes
+from nodes.decoder.lite.frame_analysis import (
+    FrameAnalysis,
+    clip_window,
+    grow_window,
+    join_windows,
+    move_window,
+    pixel_axes,
+)
 from nodes.decoder.lite.fusion import CueFusion
 from nodes.decoder.lite.object_memory import PRESENT_PROBABILITY, ObjectMemory
 from nodes.decoder.lite.view import WINDOW_PAD, WORKING_PX, View, bounding_window, make_view, pad_window
@@ -26,6 +33,8 @@ COARSE_PX = 10_000  # of the pass that finds where the object is
 REACH_SHARE, REACH_PX = 0.35, 40  # around the last box: how far an object may move in a frame
 SURE_PROBABILITY = 0.7  # above it, a pixel's flow is the object's
 TAKEN, AROUND_PX = 0.75, 5  # share of what an object claims of a place that others have: then it is theirs; working px
+ALL_IN_SIGHT, PART_IN_SIGHT = 0.95, 0.75  # of what should be in the frame: from all to a part that is surely missing
+MOSTLY_IN_SIGHT = 0.6  # with less, the window shows all the place where the object should be
 MOTION_POINTS = 300  # pixels that a similarity is fitted to
 MOTION_AGREE_PX = 3.0  # px of the flow image: a pixel that the similarity misses by more is an outlier
 
@@ -77,10 +86,24 @@ def follow(
     box = bounding_window(carried > PRESENT_PROBABILITY, region)
     if box[2] == 0:
         return None
+    if memory.share_in_sight(analysis.size) < MOSTLY_IN_SIGHT:
+        box = join_windows(box, clip_window(memory.expected_box, analysis.size))
     view = make_view(analysis.rgb, pad_window(box, analysis.size, pad), working_px)
     cues = collect_cues(memory, analysis, view, step)
-    raw = fuse(cues) if fuse else window_network.fuse_window(cues) + memory.target_model(view)
+    if fuse:
+        raw = fuse(cues)
+    else:
+        raw = window_network.fuse_window(cues) + memory.target_model(view, _measure_missing(memory, analysis.size))
     return MaskEstimate.from_cues(view, cues, raw)
+
+
+def _measure_missing(memory: ObjectMemory, size: geometry.Size) -> float:
+    """How sure it is that a part of an object is missing in a frame (H, W): 0..1.
+
+    0 where most of it has left the frame: what looks like it at the edge is then as likely another thing.
+    """
+    missing = (ALL_IN_SIGHT - memory.share_in_sight(size)) / (ALL_IN_SIGHT - PART_IN_SIGHT)
+    return float(np.clip(missing, 0, 1) * max(0, 2 * memory.share_in_frame(size) - 1))
 
 
 def collect_cues(memory: ObjectMemory, analysis: FrameAnalysis, view: View, step: Array) -> Cues:

@@ -161,6 +161,12 @@ def move_window(window: Window, transform: Array) -> Window:
     return int(low[0]), int(low[1]), int(high[0] - low[0]), int(high[1] - low[1])
 
 
+def join_windows(one: Window, other: Window) -> Window:
+    """The window around both."""
+    x, y = min(one[0], other[0]), min(one[1], other[1])
+    return x, y, max(one[0] + one[2], other[0] + other[2]) - x, max(one[1] + one[3], other[1] + other[3]) - y
+
+
 def clip_window(window: Window, size: tuple[int, int]) -> Window:
     """The part of a window inside the frame (H, W), moved in from the edge so that a px a side remains."""
     x, y, width, height = window

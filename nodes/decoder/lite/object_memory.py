@@ -13,7 +13,7 @@ import numpy as np
 from nodes.decoder.lite import carrying, poses
 from nodes.decoder.lite.colour_histograms import OBJECT_MASS, HistogramGrid, LastFrameHistograms
 from nodes.decoder.lite.emergence import Emergence
-from nodes.decoder.lite.frame_analysis import move_window
+from nodes.decoder.lite.frame_analysis import clip_window, move_window
 from nodes.decoder.lite.poses import MOTION_RATE, SmoothedMotion
 from nodes.decoder.lite.returns import Sighting
 from nodes.decoder.lite.target_model import TargetModel
@@ -44,7 +44,7 @@ class ObjectMemory:
     view: View  # of the last frame on which it was in sight
     soft_mask: Array  # (h, w) float32 0..1, its probability in that view
     pose: Array  # (2, 3) canonical px -> frame px; the identity on the first frame
-    centre: Array  # (2,) middle of the object in canonical px
+    first_box: Window  # around it on the first frame: canonical px
     cell_colours: HistogramGrid  # per cell of the object's own coordinates
     overall_colours: HistogramGrid  # over the window
     last_frame_colours: LastFrameHistograms  # per cell of `view`
@@ -82,7 +82,7 @@ class ObjectMemory:
             view=view,
             soft_mask=soft_mask,
             pose=pose,
-            centre=np.array([bbox[0] + (bbox[2] - 1) / 2, bbox[1] + (bbox[3] - 1) / 2]),
+            first_box=bbox,
             cell_colours=HistogramGrid(bbox),
             overall_colours=HistogramGrid(None),
             last_frame_colours=LastFrameHistograms(),
@@ -110,7 +110,32 @@ class ObjectMemory:
     @property
     def middle(self) -> Array:
         """(2,) frame px: where the object's centre is at its pose."""
-        return np.asarray(geometry.apply(self.pose, self.centre[None])[0])
+        return self.middle_at(self.pose)
+
+    def middle_at(self, pose: Array) -> Array:
+        """(2,) frame px: where it would be at another pose."""
+        x, y, width, height = self.first_box
+        return np.asarray(geometry.apply(pose, np.array([[x + (width - 1) / 2, y + (height - 1) / 2]]))[0])
+
+    @property
+    def expected_box(self) -> Window:
+        """Frame px: where all of it should be at its pose, as large as on the first frame."""
+        return move_window(self.first_box, self.pose)
+
+    @property
+    def expected_area(self) -> float:
+        """Px that all of it would cover at its pose, if it looked as on the first frame."""
+        return max(self.first_area * geometry.scale_of(self.pose) ** 2, 1.0)
+
+    def share_in_frame(self, size: geometry.Size) -> float:
+        """How much of the box where all of it should be lies in a frame (H, W)."""
+        box = self.expected_box
+        inside = clip_window(box, size)
+        return inside[2] * inside[3] / max(box[2] * box[3], 1)
+
+    def share_in_sight(self, size: geometry.Size) -> float:
+        """What was in sight of what should be in a frame (H, W): more than 1 where it has grown."""
+        return self.extent[1] / max(self.share_in_frame(size) * self.expected_area, 1.0)
 
     def sample_mask(self, x: Array, y: Array) -> Array:
         """The last soft mask at frame px x, y (h, w); 0 outside its window."""
@@ -190,8 +215,7 @@ class ObjectMemory:
 
     def _pixel_weight(self, view: View, soft_mask: Array) -> Array:
         """(h, w): what each pixel counts. Unsure ones count nothing; an object weighs the same at every size."""
-        area = max(self.first_area * geometry.scale_of(self.pose) ** 2, 1.0)
-        return np.asarray(np.abs(2 * soft_mask - 1) * np.float32(OBJECT_MASS * view.frame_px / area))
+        return np.asarray(np.abs(2 * soft_mask - 1) * np.float32(OBJECT_MASS * view.frame_px / self.expected_area))
 
     # --- the template -----------------------------------------------------------------------------------------------
 

@@ -34,6 +34,7 @@ RELIABILITY_RATE = 0.5  # of the last frame that it was checked on
 GAIN = 2.5  # of its answer as a logit, where it is reliable
 # The most that it may say: what looks like the object may be another, what does not is hardly ever a part of it.
 MOST_FOR, MOST_AGAINST = 0.6, 2.0
+MISSING_GAIN, MOST_FOR_MISSING = 2.0, 4.0  # times GAIN, and the most for a pixel, where a part of it is missing
 
 
 def _draw_sums() -> tuple[Array, Array]:
@@ -84,12 +85,19 @@ class TargetModel:
         self._shares = self._first.solve()
         self._reliability = self._check(*self._sample(features, soft_mask, EVERY_PX // 2))
 
-    def __call__(self, view: View) -> Array:
-        """(h, w) float32: the logits of a view's pixels, from -MOST_AGAINST to MOST_FOR."""
+    def __call__(self, view: View, missing: float = 0.0) -> Array:
+        """(h, w) float32: the logits of a view's pixels, from -MOST_AGAINST to MOST_FOR.
+
+        `missing`: 0 where all of the object is in sight, up to 1 where a part is not. What looks like it is likely to
+        be that part, so up to MOST_FOR_MISSING is said for it.
+        """
         out = np.empty(view.base.size, np.float32)
         shares, offset = self._shares[:-1], self._shares[-1]
         kernels.weigh_rectified(describe(view.lab), self._weights, self._bias, shares, offset, out)
-        answers = np.clip(np.float32(GAIN * self._reliability) * out, -MOST_AGAINST, MOST_FOR)
+        gain, most = 1 + missing * (MISSING_GAIN - 1), MOST_FOR + missing * (MOST_FOR_MISSING - MOST_FOR)
+        answers = np.clip(np.float32(GAIN * self._reliability) * out, -MOST_AGAINST, most / gain)
+        if missing:
+            answers[answers > 0] *= np.float32(gain)
         return np.asarray(answers.reshape(view.size))
 
     def adapt(self, view: View, soft_mask: Array, frames: int = 1) -> None:

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from nodes.decoder.lite import kernels
-from nodes.decoder.lite.target_model import FEATURES, TargetModel, describe
+from nodes.decoder.lite.target_model import FEATURES, MOST_FOR, MOST_FOR_MISSING, TargetModel, describe
 from nodes.decoder.lite.view import View, make_view
 
 SIZE = (90, 110)
@@ -102,3 +102,14 @@ def test_the_compiled_loop_weighs_as_its_formula_says(count):
     np.testing.assert_allclose(
         out, 0.5 + shares @ np.maximum(weights @ features + bias[:, None], 0), rtol=1e-4, atol=1e-4
     )
+
+
+def test_more_is_said_for_a_pixel_where_a_part_of_the_object_is_missing_and_no_less_against_one():
+    view = stripes(along=0, beside=1)
+    model = TargetModel(view, TRUTH)
+    whole, partly, missing = (model(view, share) for share in (0.0, 0.5, 1.0))
+    for_it, against = whole > 0, whole < 0
+    assert (whole[for_it].max(), missing.max()) == pytest.approx((MOST_FOR, MOST_FOR_MISSING))
+    assert (partly[for_it] > whole[for_it]).all()
+    assert (missing[for_it] > partly[for_it]).all()
+    np.testing.assert_array_equal(missing[against], whole[against])
