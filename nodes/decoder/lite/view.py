@@ -44,6 +44,12 @@ class View:
     base: Array  # (n,) int32, the lower corner of each pixel's cube of colour bins
     fraction: Array  # (3, n) float32, the way from there
 
+    @classmethod
+    def of_part(cls, window: Window, rgb: Array) -> View:
+        """The view of a window whose picture (h, w, 3) uint8 at working size is at hand."""
+        lab = cv2.cvtColor(rgb, cv2.COLOR_RGB2LAB)
+        return cls(window, rgb, lab, *split_colours(lab))
+
     @property
     def size(self) -> tuple[int, int]:
         """(h, w) working px."""
@@ -75,8 +81,7 @@ def make_view(rgb: Array, window: Window, working_px: int = WORKING_PX) -> View:
     w, h = max(MIN_SIDE, round(width / factor)), max(MIN_SIDE, round(height / factor))
     part = rgb[y : y + height, x : x + width]
     small = cv2.resize(part, (w, h), interpolation=cv2.INTER_AREA) if (w, h) != (width, height) else part.copy()
-    lab = cv2.cvtColor(small, cv2.COLOR_RGB2LAB)
-    return View(window, small, lab, *split_colours(lab))
+    return View.of_part(window, small)
 
 
 def split_colours(lab: Array) -> tuple[Array, Array, Array]:

@@ -18,6 +18,7 @@ from nodes.decoder.lite import fusion
 from nodes.decoder.lite.cues import sigmoid, signed_distance
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from nodes.decoder.lite.prompts.click_choice import ClickedMask, choose_mask
+from nodes.decoder.lite.prompts.finishing import add_target_model, enlarge_mask
 from nodes.decoder.lite.prompts.prompt_crop import CROP_MARGIN, Box, PromptCrop, clean_mask, draw_discs
 from nodes.decoder.lite.prompts.prompt_cues import PromptCues, PromptTrimap, collect_prompt_cues, fuse_prompt_pixels
 from nodes.decoder.lite.window_network import WindowNetwork, load_network
@@ -57,7 +58,8 @@ def cut_from_clicks(rgb: Array, xy: Array, labels: Array, box: Box | None, analy
         return _cut_from_one_click(rgb, xy, labels, analysis)
     clicked = collect_point_cues(rgb, xy, labels, box, analysis)
     sizes = [clicked, *_other_sizes(rgb, xy, labels, box, analysis)]
-    return _cut_after_two_looks([(one, fuse_clicks(one.cues)) for one in sizes], analysis)
+    logits = _look_twice_at_sizes([(one, fuse_clicks(one.cues)) for one in sizes], analysis)
+    return _cut_out(rgb, clicked, add_target_model(clicked.crop, logits))
 
 
 def look_twice(rgb: Array, xy: Array, box: Box, analysis: FrameAnalysis | None) -> tuple[PromptCrop, Array]:
@@ -70,7 +72,7 @@ def cut_candidates(rgb: Array, xy: Array, labels: Array) -> list[Array]:
     """(H, W) uint8 each: what clicks may mean beside that, from a small part to a large whole."""
     looks = [collect_point_cues(rgb, xy, labels, None, None, scale) for scale, _ in CANDIDATES]
     return [
-        clicked.crop.mask_to_frame(cut_mask(clicked, clicked.smooth(fuse_clicks(clicked.cues)), offset).mask)
+        _cut_out(rgb, clicked, clicked.smooth(fuse_clicks(clicked.cues)), offset)
         for clicked, (_, offset) in zip(looks, CANDIDATES, strict=True)
     ]
 
@@ -93,9 +95,8 @@ def _cut_from_one_click(rgb: Array, xy: Array, labels: Array, analysis: FrameAna
     chosen = choose_mask(rgb, xy[labels == 1][0], masks)
     look = looks[chosen // len(ONE_CLICK_OFFSETS)]
     beside = _other_sizes(rgb, xy, labels, None, analysis, look[0].scale)
-    return _cut_after_two_looks(
-        [look, *((one, fuse_clicks(one.cues)) for one in beside)], analysis, masks[chosen].lowered
-    )
+    logits = _look_twice_at_sizes([look, *((one, fuse_clicks(one.cues)) for one in beside)], analysis)
+    return _cut_out(rgb, look[0], logits, masks[chosen].lowered)
 
 
 def _other_sizes(
@@ -104,17 +105,16 @@ def _other_sizes(
     return [collect_point_cues(rgb, xy, labels, box, analysis, scale * factor) for factor in AVERAGED_SCALES]
 
 
-def _cut_after_two_looks(
-    looks: Sequence[tuple[ClickCues, Array]], analysis: FrameAnalysis | None, offset: float = 0.0
-) -> Array:
-    """(H, W) uint8: what clicks mean, looked at in several sizes, the meant one first: cues and raw logits of each.
-
-    `offset` lowers the threshold.
-    """
+def _look_twice_at_sizes(looks: Sequence[tuple[ClickCues, Array]], analysis: FrameAnalysis | None) -> Array:
+    """(h, w) logits of what clicks mean; cues and raw logits of each size that is looked for, the meant one first."""
     clicked, _ = looks[0]
     answers = [clicked.crop.take_logits(one.crop, _second_logits(one, raw, analysis)) for one, raw in looks]
-    logits = np.asarray(np.mean(answers, axis=0, dtype=np.float32))
-    return clicked.crop.mask_to_frame(cut_mask(clicked, logits, offset).mask)
+    return np.asarray(np.mean(answers, axis=0, dtype=np.float32))
+
+
+def _cut_out(rgb: Array, clicked: ClickCues, logits: Array, offset: float = 0.0) -> Array:
+    """(H, W) uint8: the mask that smoothed logits (h, w) mean, with the threshold lowered by `offset`."""
+    return enlarge_mask(clicked.crop, rgb, cut_mask(clicked, logits, offset).mask, logits + offset)
 
 
 def _second_logits(clicked: ClickCues, raw: Array, analysis: FrameAnalysis | None) -> Array:

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from functools import cached_property
+
 import cv2
 import numpy as np
 
+from nodes.decoder.lite.view import View
 from nodes.decoder.mask_model import Window
 from stream.arrays import Array
 
@@ -36,6 +39,11 @@ class PromptCrop:
     def window(self) -> Window:
         """Whole frame px."""
         return self.x, self.y, self.width, self.height
+
+    @cached_property
+    def view(self) -> View:
+        """It as objects are followed on."""
+        return View.of_part(self.window, self.rgb)
 
     def shrink(self, image: Array) -> Array:
         """The crop of a frame-sized image at working size."""

@@ -16,6 +16,7 @@ from nodes.decoder.lite import fusion
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from nodes.decoder.lite.kernels import geodesic_distance
 from nodes.decoder.lite.prompts.click_masks import COLLAPSED_SHARE, cut_candidates, cut_from_clicks, look_twice
+from nodes.decoder.lite.prompts.finishing import add_target_model, enlarge_mask
 from nodes.decoder.lite.prompts.prompt_crop import (
     CROP_MARGIN,
     MAX_LOGIT,
@@ -99,8 +100,11 @@ def _cut_from_box(rgb: Array, box: Box, analysis: FrameAnalysis | None) -> Array
         surest = (mask > 0) & (logits >= np.quantile(logits[mask > 0], 1 - share))
         clicks = crop.crop_to_frame_xy(spread_clicks(surest, count))
         answers.append(crop.take_logits(*look_twice(rgb, clicks, box, analysis)))
-    found = inner & (np.mean(answers, axis=0) > -CLICKED_BOX_OFFSET)
-    return crop.mask_to_frame(clean_mask(found.astype(np.uint8), NO_CLICKS) if found.any() else mask)
+    mean = np.asarray(np.mean(answers, axis=0, dtype=np.float32))
+    logits = add_target_model(crop, mean + np.float32(CLICKED_BOX_OFFSET))
+    found = inner & (logits > 0)
+    mask = clean_mask(found.astype(np.uint8), NO_CLICKS) if found.any() else mask
+    return enlarge_mask(crop, rgb, mask, logits)
 
 
 def _look_at_box(rgb: Array, box: Box, analysis: FrameAnalysis | None) -> tuple[PromptCrop, Array, Array, Array]:
