@@ -34,7 +34,7 @@ RELIABILITY_RATE = 0.5  # of the last frame that it was checked on
 GAIN = 2.5  # of its answer as a logit, where it is reliable
 # The most that it may say: what looks like the object may be another, what does not is hardly ever a part of it.
 MOST_FOR, MOST_AGAINST = 0.6, 2.0
-MISSING_GAIN, MOST_FOR_MISSING = 2.0, 4.0  # times GAIN, and the most for a pixel, where a part of it is missing
+MISSING_GAIN, MOST_FOR_MISSING = 2.0, 3.0  # times GAIN, and the most for a pixel, where a part of it is missing
 
 
 def _draw_sums() -> tuple[Array, Array]:
