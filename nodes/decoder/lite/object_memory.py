@@ -24,6 +24,7 @@ from stream import geometry
 from stream.arrays import Array
 
 RECENT_RATE = 0.1  # of the recent colours per cell, a frame; those over the whole window at half of it
+GROWTH_RATE = 0.001  # of its area against that of its pose, a frame: poses drift, and objects turn
 PARTLY_HIDDEN_RATE = 0.05  # while much of the object is hidden: what covers it has other colours
 WHOLE_SHARE = 0.75  # of the area it had: more than this in sight counts as whole
 TEMPLATE_SHARE = 0.9  # of the area: a template is cut out of no less
@@ -51,6 +52,7 @@ class ObjectMemory:
     target_model: TargetModel
     first_area: float  # px, on the first frame
     area: float  # px it covers when nothing hides it
+    growth: float  # its area when nothing hides it, smoothed, as a share of what its pose makes of the first one
     template: Template
     sighting: Sighting  # the picture that the template was cut out of
     motion: SmoothedMotion
@@ -89,6 +91,7 @@ class ObjectMemory:
             target_model=TargetModel(view, soft_mask),
             first_area=area,
             area=area,
+            growth=1.0,
             template=cut_template(rgb, mask, pose),
             sighting=Sighting.of_frame(rgb, mask),
             motion=motion or SmoothedMotion(),
@@ -119,13 +122,18 @@ class ObjectMemory:
 
     @property
     def expected_box(self) -> Window:
-        """Frame px: where all of it should be at its pose, as large as on the first frame."""
-        return move_window(self.first_box, self.pose)
+        """Frame px: where all of it should be at its pose."""
+        grown = poses.similarity_about(self.middle, 0.0, self.growth**0.5, np.zeros(2))
+        return move_window(self.first_box, geometry.compose(grown, self.pose))
 
     @property
     def expected_area(self) -> float:
-        """Px that all of it would cover at its pose, if it looked as on the first frame."""
-        return max(self.first_area * geometry.scale_of(self.pose) ** 2, 1.0)
+        """Px that all of it should cover at its pose."""
+        return max(self.growth * self._area_of_pose, 1.0)
+
+    @property
+    def _area_of_pose(self) -> float:
+        return self.first_area * geometry.scale_of(self.pose) ** 2
 
     def share_in_frame(self, size: geometry.Size) -> float:
         """How much of the box where all of it should be lies in a frame (H, W)."""
@@ -203,6 +211,9 @@ class ObjectMemory:
         self.area = max(visible_px, (0.99 if whole else 0.999) * self.area)
         if not frames:
             return
+        if whole:
+            growth = visible_px / max(self._area_of_pose, 1.0)
+            self.growth += _rate_over(frames, GROWTH_RATE) * (growth - self.growth)
         rate = RECENT_RATE if whole else PARTLY_HIDDEN_RATE
         weight, (x, y) = self._pixel_weight(view, soft_mask), self.canonical_xy(view)
         self.overall_colours.blend(view, x, y, soft_mask, weight, _rate_over(frames, 0.5 * rate))
