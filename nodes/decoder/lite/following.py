@@ -87,7 +87,7 @@ def follow(
     if box[2] == 0:
         return None
     if memory.share_in_sight(analysis.size) < MOSTLY_IN_SIGHT:
-        box = join_windows(box, clip_window(memory.expected_box, analysis.size))
+        box = join_windows(box, clip_window(memory.place.box(memory.pose), analysis.size))
     view = make_view(analysis.rgb, pad_window(box, analysis.size, pad), working_px)
     cues = collect_cues(memory, analysis, view, step)
     if fuse:
@@ -103,7 +103,7 @@ def _measure_missing(memory: ObjectMemory, size: geometry.Size) -> float:
     0 where most of it has left the frame: what looks like it at the edge is then as likely another thing.
     """
     missing = (ALL_IN_SIGHT - memory.share_in_sight(size)) / (ALL_IN_SIGHT - PART_IN_SIGHT)
-    return float(np.clip(missing, 0, 1) * max(0, 2 * memory.share_in_frame(size) - 1))
+    return float(np.clip(missing, 0, 1) * max(0, 2 * memory.place.share_in_frame(memory.pose, size) - 1))
 
 
 def collect_cues(memory: ObjectMemory, analysis: FrameAnalysis, view: View, step: Array) -> Cues:

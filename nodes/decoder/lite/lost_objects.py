@@ -45,7 +45,7 @@ def search_lost(rgb: Array, countable: Array, memory: ObjectMemory, working_px: 
     mask = template.draw_mask(memory.template, match.pose, size) * countable
     if not mask.any() or returns.is_other_thing(match, memory.sighting, rgb, mask, memory.template):
         return None
-    missed_px = float(np.linalg.norm(memory.middle_at(match.pose) - memory.middle))
+    missed_px = float(np.linalg.norm(memory.place.middle(match.pose) - memory.middle))
     expected = not memory.recalled and returns.is_expected(missed_px, memory.template, memory.absent_frames)
     memory.move_to(match.pose)
     memory.find_again(returns.doubt_of(match, memory.sighting, memory.absent_frames, expected))

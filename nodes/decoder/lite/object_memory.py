@@ -13,8 +13,8 @@ import numpy as np
 from nodes.decoder.lite import carrying, poses
 from nodes.decoder.lite.colour_histograms import OBJECT_MASS, HistogramGrid, LastFrameHistograms
 from nodes.decoder.lite.emergence import Emergence
-from nodes.decoder.lite.frame_analysis import clip_window, move_window
-from nodes.decoder.lite.poses import MOTION_RATE, SmoothedMotion
+from nodes.decoder.lite.frame_analysis import move_window
+from nodes.decoder.lite.poses import GROWTH_RATE, MOTION_RATE, Place, SmoothedMotion
 from nodes.decoder.lite.returns import Sighting
 from nodes.decoder.lite.target_model import TargetModel
 from nodes.decoder.lite.template import Template, align, cut_template
@@ -24,7 +24,6 @@ from stream import geometry
 from stream.arrays import Array
 
 RECENT_RATE = 0.1  # of the recent colours per cell, a frame; those over the whole window at half of it
-GROWTH_RATE = 0.001  # of its area against that of its pose, a frame: poses drift, and objects turn
 PARTLY_HIDDEN_RATE = 0.05  # while much of the object is hidden: what covers it has other colours
 WHOLE_SHARE = 0.75  # of the area it had: more than this in sight counts as whole
 TEMPLATE_SHARE = 0.9  # of the area: a template is cut out of no less
@@ -45,14 +44,12 @@ class ObjectMemory:
     view: View  # of the last frame on which it was in sight
     soft_mask: Array  # (h, w) float32 0..1, its probability in that view
     pose: Array  # (2, 3) canonical px -> frame px; the identity on the first frame
-    first_box: Window  # around it on the first frame: canonical px
+    place: Place  # of all of it, by its pose
     cell_colours: HistogramGrid  # per cell of the object's own coordinates
     overall_colours: HistogramGrid  # over the window
     last_frame_colours: LastFrameHistograms  # per cell of `view`
     target_model: TargetModel
-    first_area: float  # px, on the first frame
     area: float  # px it covers when nothing hides it
-    growth: float  # its area when nothing hides it, smoothed, as a share of what its pose makes of the first one
     template: Template
     sighting: Sighting  # the picture that the template was cut out of
     motion: SmoothedMotion
@@ -84,14 +81,12 @@ class ObjectMemory:
             view=view,
             soft_mask=soft_mask,
             pose=pose,
-            first_box=bbox,
+            place=Place(bbox, area),
             cell_colours=HistogramGrid(bbox),
             overall_colours=HistogramGrid(None),
             last_frame_colours=LastFrameHistograms(),
             target_model=TargetModel(view, soft_mask),
-            first_area=area,
             area=area,
-            growth=1.0,
             template=cut_template(rgb, mask, pose),
             sighting=Sighting.of_frame(rgb, mask),
             motion=motion or SmoothedMotion(),
@@ -113,37 +108,11 @@ class ObjectMemory:
     @property
     def middle(self) -> Array:
         """(2,) frame px: where the object's centre is at its pose."""
-        return self.middle_at(self.pose)
-
-    def middle_at(self, pose: Array) -> Array:
-        """(2,) frame px: where it would be at another pose."""
-        x, y, width, height = self.first_box
-        return np.asarray(geometry.apply(pose, np.array([[x + (width - 1) / 2, y + (height - 1) / 2]]))[0])
-
-    @property
-    def expected_box(self) -> Window:
-        """Frame px: where all of it should be at its pose."""
-        grown = poses.similarity_about(self.middle, 0.0, self.growth**0.5, np.zeros(2))
-        return move_window(self.first_box, geometry.compose(grown, self.pose))
-
-    @property
-    def expected_area(self) -> float:
-        """Px that all of it should cover at its pose."""
-        return max(self.growth * self._area_of_pose, 1.0)
-
-    @property
-    def _area_of_pose(self) -> float:
-        return self.first_area * geometry.scale_of(self.pose) ** 2
-
-    def share_in_frame(self, size: geometry.Size) -> float:
-        """How much of the box where all of it should be lies in a frame (H, W)."""
-        box = self.expected_box
-        inside = clip_window(box, size)
-        return inside[2] * inside[3] / max(box[2] * box[3], 1)
+        return self.place.middle(self.pose)
 
     def share_in_sight(self, size: geometry.Size) -> float:
         """What was in sight of what should be in a frame (H, W): more than 1 where it has grown."""
-        return self.extent[1] / max(self.share_in_frame(size) * self.expected_area, 1.0)
+        return self.extent[1] / max(self.place.share_in_frame(self.pose, size) * self.place.area(self.pose), 1.0)
 
     def sample_mask(self, x: Array, y: Array) -> Array:
         """The last soft mask at frame px x, y (h, w); 0 outside its window."""
@@ -212,8 +181,7 @@ class ObjectMemory:
         if not frames:
             return
         if whole:
-            growth = visible_px / max(self._area_of_pose, 1.0)
-            self.growth += _rate_over(frames, GROWTH_RATE) * (growth - self.growth)
+            self.place = self.place.grown(self.pose, visible_px, _rate_over(frames, GROWTH_RATE))
         rate = RECENT_RATE if whole else PARTLY_HIDDEN_RATE
         weight, (x, y) = self._pixel_weight(view, soft_mask), self.canonical_xy(view)
         self.overall_colours.blend(view, x, y, soft_mask, weight, _rate_over(frames, 0.5 * rate))
@@ -226,7 +194,9 @@ class ObjectMemory:
 
     def _pixel_weight(self, view: View, soft_mask: Array) -> Array:
         """(h, w): what each pixel counts. Unsure ones count nothing; an object weighs the same at every size."""
-        return np.asarray(np.abs(2 * soft_mask - 1) * np.float32(OBJECT_MASS * view.frame_px / self.expected_area))
+        return np.asarray(
+            np.abs(2 * soft_mask - 1) * np.float32(OBJECT_MASS * view.frame_px / self.place.area(self.pose))
+        )
 
     # --- the template -----------------------------------------------------------------------------------------------
 

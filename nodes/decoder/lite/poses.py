@@ -6,9 +6,13 @@ from dataclasses import dataclass, field, replace
 
 import numpy as np
 
+from nodes.decoder.lite.frame_analysis import clip_window, move_window
+from nodes.decoder.mask_model import Window
+from stream import geometry
 from stream.arrays import Array
 
 MOTION_RATE = 0.25  # of the smoothed motion, a frame
+GROWTH_RATE = 0.001  # of an object's area against that of its pose, a frame: poses drift, and objects turn
 
 
 @dataclass(frozen=True)
@@ -25,6 +29,40 @@ class SmoothedMotion:
         if self.rigid:
             return replace(self, shift=smoothed)
         return replace(self, shift=smoothed, rotation=self.rotation + rate * (rotation - self.rotation))
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where all of an object should be at a pose, and how much of the frame it should cover."""
+
+    first_box: Window  # around it on the first frame: its own px
+    first_area: float  # px
+    growth: float = 1.0  # its area when nothing hides it, smoothed, as a share of what its pose makes of the first one
+
+    def middle(self, pose: Array) -> Array:
+        """(2,) frame px: of its box."""
+        x, y, width, height = self.first_box
+        return np.asarray(geometry.apply(pose, np.array([[x + (width - 1) / 2, y + (height - 1) / 2]]))[0])
+
+    def box(self, pose: Array) -> Window:
+        """Frame px."""
+        grown = similarity_about(self.middle(pose), 0.0, self.growth**0.5, np.zeros(2))
+        return move_window(self.first_box, geometry.compose(grown, pose))
+
+    def area(self, pose: Array) -> float:
+        """Px, 1 at least."""
+        return max(self.growth * self.first_area * geometry.scale_of(pose) ** 2, 1.0)
+
+    def share_in_frame(self, pose: Array, size: geometry.Size) -> float:
+        """How much of its box lies in a frame (H, W)."""
+        box = self.box(pose)
+        inside = clip_window(box, size)
+        return inside[2] * inside[3] / max(box[2] * box[3], 1)
+
+    def grown(self, pose: Array, area: float, rate: float) -> Place:
+        """With the area, px, that it has at a pose blended in."""
+        growth = area / max(self.first_area * geometry.scale_of(pose) ** 2, 1.0)
+        return replace(self, growth=self.growth + rate * (growth - self.growth))
 
 
 def angle_of(pose: Array) -> float:

@@ -48,19 +48,19 @@ def test_what_should_be_in_sight_is_what_should_be_in_the_frame(x, part, in_sigh
         mask[:, MIDDLE : MIDDLE + SIDE // 2] = 0
     memory.store_mask(view := make_view(rgb, (0, 0, *SIZE[::-1]), 10**6), shrink_mask(mask, view))
     memory.move_to(np.array([[1, 0, x - MIDDLE], [0, 1, 0]], float))
-    assert memory.share_in_frame(SIZE) == pytest.approx(part)
+    assert memory.place.share_in_frame(memory.pose, SIZE) == pytest.approx(part)
     assert memory.share_in_sight(SIZE) == pytest.approx(in_sight)
 
 
 def test_a_pose_that_has_drifted_does_not_make_a_part_missing_for_ever():
     memory = ObjectMemory.from_mask(*draw(MIDDLE))
     memory.move_to(similarity_about(memory.middle, 0.0, 1.2, np.zeros(2)))
-    before = memory.expected_box
+    before = memory.place.box(memory.pose)
     assert memory.share_in_sight(SIZE) == pytest.approx(1 / 1.2**2, rel=0.05)
     for _ in range(700):
         memory.adapt(5)
     assert memory.share_in_sight(SIZE) == pytest.approx(1, rel=0.05)
-    assert memory.expected_box[2] < before[2]
+    assert memory.place.box(memory.pose)[2] < before[2]
 
 
 def test_an_object_that_is_hidden_for_a_while_is_not_taken_as_smaller():
@@ -70,4 +70,4 @@ def test_an_object_that_is_hidden_for_a_while_is_not_taken_as_smaller():
     memory.store_mask(view := make_view(rgb, (0, 0, *SIZE[::-1]), 10**6), shrink_mask(mask, view))
     for _ in range(20):
         memory.adapt(5)
-    assert memory.growth == 1
+    assert memory.place.growth == 1
