@@ -23,6 +23,7 @@ from nodes.decoder.lite.frame_analysis import (
 )
 from nodes.decoder.lite.fusion import CueFusion
 from nodes.decoder.lite.object_memory import PRESENT_PROBABILITY, ObjectMemory
+from nodes.decoder.lite.poses import Expectation
 from nodes.decoder.lite.view import WINDOW_PAD, WORKING_PX, View, bounding_window, make_view, pad_window
 from nodes.decoder.mask_model import Verdict, Window
 from stream import geometry
@@ -47,9 +48,7 @@ class MaskEstimate:
     logits: Array  # (h, w) float32, working size
     soft_mask: Array  # (h, w) float32
     colour_logits: Array | None = None  # (h, w) float32, what colours alone say; None where no cues were made
-    claim: Array | None = (
-        None  # (height, width) bool in the window: its mask, if there was no other object; once answered
-    )
+    claim: Array | None = None  # (height, width) bool in the window: its mask if it were alone; once answered
 
     @classmethod
     def from_cues(cls, view: View, cues: Cues, raw: Array) -> MaskEstimate:
@@ -86,24 +85,25 @@ def follow(
     box = bounding_window(carried > PRESENT_PROBABILITY, region)
     if box[2] == 0:
         return None
-    if memory.share_in_sight(analysis.size) < MOSTLY_IN_SIGHT:
-        box = join_windows(box, clip_window(memory.place.box(memory.pose), analysis.size))
+    expected = memory.expect(analysis.size)
+    if expected.in_sight < MOSTLY_IN_SIGHT:
+        box = join_windows(box, expected.window)
     view = make_view(analysis.rgb, pad_window(box, analysis.size, pad), working_px)
     cues = collect_cues(memory, analysis, view, step)
     if fuse:
         raw = fuse(cues)
     else:
-        raw = window_network.fuse_window(cues) + memory.target_model(view, _measure_missing(memory, analysis.size))
+        raw = window_network.fuse_window(cues) + memory.target_model(view, _measure_missing(expected))
     return MaskEstimate.from_cues(view, cues, raw)
 
 
-def _measure_missing(memory: ObjectMemory, size: geometry.Size) -> float:
-    """How sure it is that a part of an object is missing in a frame (H, W): 0..1.
+def _measure_missing(expected: Expectation) -> float:
+    """How sure it is that a part of an object is missing: 0..1.
 
     0 where most of it has left the frame: what looks like it at the edge is then as likely another thing.
     """
-    missing = (ALL_IN_SIGHT - memory.share_in_sight(size)) / (ALL_IN_SIGHT - PART_IN_SIGHT)
-    return float(np.clip(missing, 0, 1) * max(0, 2 * memory.place.share_in_frame(memory.pose, size) - 1))
+    missing = (ALL_IN_SIGHT - expected.in_sight) / (ALL_IN_SIGHT - PART_IN_SIGHT)
+    return float(np.clip(missing, 0, 1) * max(0, 2 * expected.in_frame - 1))
 
 
 def collect_cues(memory: ObjectMemory, analysis: FrameAnalysis, view: View, step: Array) -> Cues:

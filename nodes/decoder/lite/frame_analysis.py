@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from functools import cached_property
+from functools import cached_property, reduce
 
 import cv2
 import numpy as np
@@ -51,10 +51,9 @@ class FrameAnalysis:
 
     def limit_flow_to(self, windows: list[Window]) -> None:
         """Compute flow only where these windows and their surroundings are; to be called before `sample_flow`."""
-        x1, y1 = min(w[0] for w in windows), min(w[1] for w in windows)
-        x2, y2 = max(w[0] + w[2] for w in windows), max(w[1] + w[3] for w in windows)
         pad = round(AROUND_PX * self.flow_px)  # the background's motion is measured in these surroundings
-        corners = np.array([x1 - pad, y1 - pad, x2 + pad, y2 + pad]) * np.tile(self.flow_scale, 2)
+        x, y, width, height = grow_window(reduce(join_windows, windows), pad)
+        corners = np.array([x, y, x + width, y + height]) * np.tile(self.flow_scale, 2)
         low, high = np.floor(corners[:2]).astype(int), np.ceil(corners[2:]).astype(int)
         side = np.maximum(high - low, MIN_FLOW_SIDE)
         limit = np.array(self.gray.shape[::-1])

@@ -14,7 +14,7 @@ from nodes.decoder.lite import carrying, poses
 from nodes.decoder.lite.colour_histograms import OBJECT_MASS, HistogramGrid, LastFrameHistograms
 from nodes.decoder.lite.emergence import Emergence
 from nodes.decoder.lite.frame_analysis import move_window
-from nodes.decoder.lite.poses import GROWTH_RATE, MOTION_RATE, Place, SmoothedMotion
+from nodes.decoder.lite.poses import GROWTH_RATE, MOTION_RATE, Expectation, Place, SmoothedMotion
 from nodes.decoder.lite.returns import Sighting
 from nodes.decoder.lite.target_model import TargetModel
 from nodes.decoder.lite.template import Template, align, cut_template
@@ -110,9 +110,9 @@ class ObjectMemory:
         """(2,) frame px: where the object's centre is at its pose."""
         return self.place.middle(self.pose)
 
-    def share_in_sight(self, size: geometry.Size) -> float:
-        """What was in sight of what should be in a frame (H, W): more than 1 where it has grown."""
-        return self.extent[1] / max(self.place.share_in_frame(self.pose, size) * self.place.area(self.pose), 1.0)
+    def expect(self, size: geometry.Size) -> Expectation:
+        """Where all of it should be in a frame (H, W), beside what was in sight of it last."""
+        return self.place.expect(self.pose, self.extent[1], size)
 
     def sample_mask(self, x: Array, y: Array) -> Array:
         """The last soft mask at frame px x, y (h, w); 0 outside its window."""

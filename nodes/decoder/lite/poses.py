@@ -32,6 +32,15 @@ class SmoothedMotion:
 
 
 @dataclass(frozen=True)
+class Expectation:
+    """Of an object in a frame."""
+
+    window: Window  # where all of it should be, as far as that is in the frame
+    in_frame: float  # share of that place which is
+    in_sight: float  # what was in sight, as a share of what should be: more than 1 where it has grown
+
+
+@dataclass(frozen=True)
 class Place:
     """Where all of an object should be at a pose, and how much of the frame it should cover."""
 
@@ -53,11 +62,12 @@ class Place:
         """Px, 1 at least."""
         return max(self.growth * self.first_area * geometry.scale_of(pose) ** 2, 1.0)
 
-    def share_in_frame(self, pose: Array, size: geometry.Size) -> float:
-        """How much of its box lies in a frame (H, W)."""
+    def expect(self, pose: Array, visible_px: float, size: geometry.Size) -> Expectation:
+        """What should be in a frame (H, W), and how much of it that is which was in sight."""
         box = self.box(pose)
-        inside = clip_window(box, size)
-        return inside[2] * inside[3] / max(box[2] * box[3], 1)
+        window = clip_window(box, size)
+        in_frame = window[2] * window[3] / max(box[2] * box[3], 1)
+        return Expectation(window, in_frame, visible_px / max(in_frame * self.area(pose), 1.0))
 
     def grown(self, pose: Array, area: float, rate: float) -> Place:
         """With the area, px, that it has at a pose blended in."""

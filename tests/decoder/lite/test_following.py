@@ -48,18 +48,19 @@ def test_what_should_be_in_sight_is_what_should_be_in_the_frame(x, part, in_sigh
         mask[:, MIDDLE : MIDDLE + SIDE // 2] = 0
     memory.store_mask(view := make_view(rgb, (0, 0, *SIZE[::-1]), 10**6), shrink_mask(mask, view))
     memory.move_to(np.array([[1, 0, x - MIDDLE], [0, 1, 0]], float))
-    assert memory.place.share_in_frame(memory.pose, SIZE) == pytest.approx(part)
-    assert memory.share_in_sight(SIZE) == pytest.approx(in_sight)
+    expected = memory.expect(SIZE)
+    assert expected.in_frame == pytest.approx(part)
+    assert expected.in_sight == pytest.approx(in_sight)
 
 
 def test_a_pose_that_has_drifted_does_not_make_a_part_missing_for_ever():
     memory = ObjectMemory.from_mask(*draw(MIDDLE))
     memory.move_to(similarity_about(memory.middle, 0.0, 1.2, np.zeros(2)))
     before = memory.place.box(memory.pose)
-    assert memory.share_in_sight(SIZE) == pytest.approx(1 / 1.2**2, rel=0.05)
+    assert memory.expect(SIZE).in_sight == pytest.approx(1 / 1.2**2, rel=0.05)
     for _ in range(700):
         memory.adapt(5)
-    assert memory.share_in_sight(SIZE) == pytest.approx(1, rel=0.05)
+    assert memory.expect(SIZE).in_sight == pytest.approx(1, rel=0.05)
     assert memory.place.box(memory.pose)[2] < before[2]
 
 

@@ -10,6 +10,7 @@ import numpy as np
 from nodes.decoder.lite.view import View
 from nodes.decoder.mask_model import Window
 from stream.arrays import Array
+from stream.crops import uncrop_mask
 
 Box = tuple[float, float, float, float]  # x1, y1, x2, y2, frame px
 
@@ -69,10 +70,8 @@ class PromptCrop:
 
     def mask_to_frame(self, mask: Array) -> Array:
         """(H, W) uint8 from a mask at working size."""
-        full = np.zeros(self.size, np.uint8)
         grown = cv2.resize(mask.astype(np.float32), (self.width, self.height), interpolation=cv2.INTER_LINEAR)
-        full[self.y : self.y + self.height, self.x : self.x + self.width] = grown > 0.5
-        return full
+        return uncrop_mask(self.window, grown > 0.5, self.size)
 
     def take_logits(self, other: PromptCrop, logits: Array) -> Array:
         """(h, w) float32: another crop's logits at this one's px, within MAX_LOGIT; minus that beyond its edge."""
