@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
 import sys
@@ -14,6 +13,7 @@ from pathlib import Path
 import cv2
 import pytest
 from running import LOOP, NODES, PATIENCE_S, ROOT, nodes_of, until, video_frames
+from x_display import x_display
 
 
 def test_the_demo_is_followed_and_every_output_is_written(start, tmp_path):
@@ -146,34 +146,23 @@ def counts(run, folder):
 
 @pytest.mark.display
 def test_a_click_in_the_window_starts_an_object_and_q_ends_the_run(start, monkeypatch):
-    for program in ("Xvfb", "xdotool"):
-        if shutil.which(program) is None:
-            pytest.skip(f"NO WINDOW TEST WAS RUN: no {program}; apt-get install xvfb xdotool")
-    read, write = os.pipe()
-    server = subprocess.Popen(
-        ["Xvfb", "-displayfd", str(write), "-screen", "0", "1280x800x24"], pass_fds=[write], stderr=subprocess.DEVNULL
-    )
-    try:
-        monkeypatch.setenv("DISPLAY", f":{os.read(read, 16).decode().strip()}")
-
-        def xdotool(*words):
-            return subprocess.run(
-                ["xdotool", *map(str, words)], capture_output=True, text=True, check=False
-            ).stdout.split()
-
+    with x_display() as display:
+        monkeypatch.setenv("DISPLAY", display.name)
         run = start(*LOOP, "--window")
         run.tracks(1)
-        window = until(lambda: xdotool("search", "--name", "SAM-PT Live: camera"), "the window")[-1]
+        search = ["xdotool", "search", "--name", "SAM-PT Live: camera"]
+        found = until(lambda: subprocess.run(search, capture_output=True, text=True, check=False).stdout, "the window")
+        window = found.split()[-1]
 
         def clicked():
-            xdotool("mousemove", "--window", window, 60, 60, "click", 1)
+            display.do("mousemove", "--window", window, 60, 60, "click", 1)
             return any(o["id"] > 3 for o in run.ctl("list")["objects"])
 
         until(clicked, "the new object")
-        until(lambda: xdotool("key", "--window", window, "q") is None or run.process.poll() is not None, "the end")
+
+        def ended():
+            subprocess.run(["xdotool", "key", "--window", window, "q"], capture_output=True, check=False)
+            return run.process.poll() is not None
+
+        until(ended, "the end")
         assert run.wait() == 0, run.output
-    finally:
-        server.kill()
-        server.wait()
-        os.close(read)
-        os.close(write)

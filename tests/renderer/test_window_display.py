@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import json
-import os
 import queue
-import shutil
 import subprocess
 import sys
 import threading
@@ -16,6 +14,7 @@ from typing import Any
 
 import pytest
 from running import until
+from x_display import Display, x_display
 
 from nodes.renderer.window import check_display
 from stream.errors import ConfigError
@@ -23,8 +22,9 @@ from stream.errors import ConfigError
 ROOT = Path(__file__).resolve().parents[2]
 PATIENCE_S = 60  # a busy machine takes its time
 
-# Shows gray frames of 640x360 with objects 1 and 2; prints, as lines of JSON, each request, and the size of the window
-# and the selection where they change. highgui keeps only the newest of keys that come at once, so the test waits.
+# Shows gray frames of 640x360 with objects 1 and 2; prints, as lines of JSON, requests, where the pointer moves, and
+# the size of the window and the selection where they change. Of keys that come at once highgui keeps the newest one,
+# so the test waits.
 APP = """
 import json, sys, time
 sys.path[:0] = [".", "tests"]
@@ -34,6 +34,11 @@ from nodes.renderer.window import Window
 
 requests = []
 window = Window("window under test", requests.append)
+move = window.interaction.move
+def tell_move(xy):
+    print(json.dumps({"pointer": [round(v) for v in xy]}), flush=True)
+    move(xy)
+window.interaction.move = tell_move
 objects = [box_object(1, (100, 80, 60, 40)), box_object(2, (250, 80, 60, 40))]
 size, aspect = ((360, 320), (2, 1)) if "anamorphic" in sys.argv else ((360, 640), (1, 1))
 view, selected, end = None, None, time.monotonic() + 120
@@ -57,17 +62,22 @@ while time.monotonic() < end:
 
 
 class Desktop:
-    """An X server with the window in it."""
+    """A display with the window on it."""
 
-    def __init__(self, display: str, app: subprocess.Popen[str]) -> None:
-        self.environment = {**os.environ, "DISPLAY": display}
+    def __init__(self, display: Display, app: subprocess.Popen[str]) -> None:
+        self.do = display.do
         self.lines: queue.Queue[dict[str, Any]] = queue.Queue()
+        self.pointer: tuple[int, int] | None = None  # where the window saw it last, frame px
         threading.Thread(target=self._read, args=(app,), daemon=True).start()
 
     def _read(self, app: subprocess.Popen[str]) -> None:
         assert app.stdout is not None
         for line in app.stdout:
-            self.lines.put(json.loads(line))
+            said = json.loads(line)
+            if "pointer" in said:
+                self.pointer = tuple(said["pointer"])
+            else:
+                self.lines.put(said)
         self.lines.put({"ended": True})
 
     def next(self) -> dict[str, Any]:
@@ -75,11 +85,14 @@ class Desktop:
             return self.lines.get(timeout=PATIENCE_S)
         except queue.Empty:
             where = self.do("getmouselocation", "--shell", "search", "--name", "window under test", "getwindowgeometry")
-            pytest.fail(f"nothing was done in {PATIENCE_S} s; the pointer and the window: {where}")
+            pytest.fail(f"nothing was done in {PATIENCE_S} s; the pointer was seen at {self.pointer}, and is: {where}")
 
-    def do(self, *words: object) -> str:
-        command = ["xdotool", *map(str, words)]
-        return subprocess.run(command, env=self.environment, check=True, capture_output=True, text=True).stdout
+    def click(self, x: int, y: int, button: int = 1) -> None:
+        """Click at a place of the screen, once the window has seen the pointer there."""
+        self.pointer = None
+        self.do("mousemove", x + 1, y, "mousemove", x, y)  # a pointer that is there already doesn't move
+        until(lambda: self.pointer is not None, "the pointer in the window")
+        self.do("click", button)
 
     def wait_for_window(self) -> None:
         """Until the pointer is in the window when it is moved there: a click before that is nobody's."""
@@ -97,22 +110,11 @@ class Desktop:
 
 @pytest.fixture
 def desktop(request: pytest.FixtureRequest) -> Iterator[Desktop]:
-    missing = [package for tool, package in (("Xvfb", "xvfb"), ("xdotool", "xdotool")) if shutil.which(tool) is None]
-    if missing:
-        pytest.skip(f"the window is NOT tested: apt-get install {' '.join(missing)}")
-    with ExitStack() as stack:
-        number, server_end = os.pipe()
-        screen = ["Xvfb", "-displayfd", str(server_end), "-screen", "0", "1400x900x24", "-nolisten", "tcp"]
-        server = stack.enter_context(subprocess.Popen(screen, pass_fds=[server_end], stderr=subprocess.DEVNULL))
-        stack.callback(server.terminate)
-        os.close(server_end)
-        with os.fdopen(number) as answer:
-            display = f":{answer.readline().strip()}"
-        environment = {**os.environ, "DISPLAY": display}
+    with x_display() as display, ExitStack() as stack:
         program = [sys.executable, "-c", APP, *getattr(request, "param", [])]
         pipe = subprocess.PIPE
         app = stack.enter_context(
-            subprocess.Popen(program, cwd=ROOT, env=environment, stdout=pipe, stderr=pipe, text=True)
+            subprocess.Popen(program, cwd=ROOT, env=display.environment, stdout=pipe, stderr=pipe, text=True)
         )
         stack.callback(app.kill)
         made = Desktop(display, app)
@@ -130,10 +132,10 @@ def control_request(method: str, **params: Any) -> dict[str, Any]:
 @pytest.mark.display
 def test_what_is_done_in_the_window_becomes_exactly_these_requests(desktop: Desktop):
     desktop.wait_for_window()
-    desktop.do("mousemove", 50, 60, "click", 1)
+    desktop.click(50, 60)
     assert desktop.next() == control_request("add_object", points=[[50, 60, 1]])
     assert desktop.next() == {"selected": 2}  # as the reply said
-    desktop.do("mousemove", 320, 100, "click", 3)
+    desktop.click(320, 100, button=3)
     assert desktop.next() == control_request("refine_object", object_id=2, points=[[320, 100, 0]])
     desktop.do("key", "Escape")
     assert desktop.next() == {"selected": None}
@@ -142,7 +144,7 @@ def test_what_is_done_in_the_window_becomes_exactly_these_requests(desktop: Desk
     assert desktop.next() == {"selected": 2}
     desktop.do("key", "1")
     assert desktop.next() == {"selected": 1}
-    desktop.do("mousemove", 120, 100, "click", 1)
+    desktop.click(120, 100)
     assert desktop.next() == control_request("refine_object", object_id=1, points=[[120, 100, 1]])
     desktop.do("key", "Tab")
     assert desktop.next() == {"selected": 2}
@@ -157,8 +159,8 @@ def test_what_is_done_in_the_window_becomes_exactly_these_requests(desktop: Desk
     desktop.do("windowsize", window, 900, 700)  # the picture is 900x506 now, under a bar of 97 px
     desktop.wait_for_size(900, 700)
     desktop.wait_for_window()
-    desktop.do("mousemove", 450, 40, "click", 1)  # on the bar: nothing
-    desktop.do("mousemove", 450, 350, "click", 1)
+    desktop.click(450, 40)  # on the bar: nothing
+    desktop.click(450, 350)
     sent = desktop.next()
     assert sent["method"] == "add_object"
     assert sent["params"]["points"][0] == pytest.approx([320, 180, 1], abs=1)
@@ -172,7 +174,7 @@ def test_what_is_done_in_the_window_becomes_exactly_these_requests(desktop: Desk
 @pytest.mark.parametrize("desktop", [["anamorphic"]], indirect=True)
 def test_pixels_that_are_not_square_are_shown_wide_and_a_click_finds_theirs(desktop: Desktop):
     desktop.wait_for_window()
-    desktop.do("mousemove", 400, 200, "click", 1)  # the picture of 320x360 is 640x360 on screen
+    desktop.click(400, 200)  # the picture of 320x360 is 640x360 on screen
     sent = desktop.next()
     assert sent["method"] == "add_object"
     assert sent["params"]["points"][0] == pytest.approx([200, 200, 1], abs=1)
