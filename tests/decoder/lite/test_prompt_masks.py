@@ -9,7 +9,7 @@ from decoder.lite.textured_square import BACKGROUND, SIZE, draw, iou, tracks
 from nodes.decoder.lite.backend import Lite
 from nodes.decoder.lite.frame_analysis import FrameAnalysis
 from nodes.decoder.lite.kernels import geodesic_distance
-from nodes.decoder.lite.prompts.prompt_masks import make_first_mask
+from nodes.decoder.lite.prompts.prompt_masks import fill_box, make_first_mask
 from nodes.decoder.segmentation import Segmenter
 from stream.crops import uncrop_mask
 from stream.messages import Prompt
@@ -45,6 +45,16 @@ POINTS = Prompt(
 def test_every_kind_of_prompt_makes_a_first_mask(prompt, least):
     rgb, truth = draw(60)
     assert iou(make_first_mask(rgb, prompt), truth) >= least
+
+
+@pytest.mark.parametrize(("rim", "offset"), [(-0.7, 1.0), (-3.0, 0.5)], ids=["drawn tight", "drawn loosely"])
+def test_the_threshold_is_lowered_until_the_mask_fills_its_box_where_one_can(rim, offset):
+    inner, core = np.zeros((40, 60), bool), np.zeros((40, 60), bool)
+    inner[5:35, 10:50], core[12:28, 20:40] = True, True
+    logits = np.where(core, 3.0, np.where(inner, rim, 9.0))
+    mask, lowered = fill_box(logits, inner, loose_offset=0.5)
+    assert lowered == offset
+    np.testing.assert_array_equal(mask > 0, inner if rim > -1 else core)
 
 
 @pytest.mark.parametrize(

@@ -63,9 +63,9 @@ def cut_from_clicks(rgb: Array, xy: Array, labels: Array, box: Box | None, analy
 
 
 def look_twice(rgb: Array, xy: Array, box: Box, analysis: FrameAnalysis | None) -> tuple[PromptCrop, Array]:
-    """A crop and its logits (h, w): what clicks (N, 2) on the object in a box mean."""
-    clicked = collect_point_cues(rgb, xy, np.ones(len(xy), np.uint8), box, analysis)
-    return clicked.crop, _second_logits(clicked, fuse_clicks(clicked.cues), analysis)
+    """A crop and its logits (h, w): what clicks (N, 2) on the object in a box mean, looked for in a few sizes."""
+    sizes = _other_sizes(rgb, xy, np.ones(len(xy), np.uint8), box, analysis)
+    return sizes[0].crop, _look_twice_at_sizes([(one, fuse_clicks(one.cues)) for one in sizes], analysis)
 
 
 def cut_candidates(rgb: Array, xy: Array, labels: Array) -> list[Array]:

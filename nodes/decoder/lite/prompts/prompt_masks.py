@@ -2,7 +2,8 @@
 
 Points: click_masks.py. A box: what differs from the box's border and lies near its middle is probable; GrabCut
 decides, under a guard, because it may collapse to nothing (it does, on a fifth of real boxes). What that is surest of
-is clicked on then, and the clicks' answers count as much. A mask is taken as it is; points given with it correct it.
+is clicked on then, and the clicks' answers count as much; the threshold is lowered until the mask fills its box. A mask
+is taken as it is; points given with it correct it.
 """
 
 from __future__ import annotations
@@ -33,9 +34,9 @@ from stream.messages import Prompt
 
 CORE_SHARE = 0.35  # of a box: where distances to the object are measured from
 BOX_OFFSETS = (0.0, 0.5, 1.0, 1.5, 2.0)  # logits by which the threshold is lowered until a mask fills its box
-LOOSE_BOX = 1  # index of the offset for a box that no mask fills
+LOOSE_BOX_OFFSET = 0.5  # one of these, of a first look, for a box that no mask fills
 AGREE_IOU = 0.7  # of a restored mask with what is cut out of the frame in its place
-TIGHT_SHARE = 0.8  # of the box's width and height
+TIGHT_SHARE = 0.8  # of the box's width and height: a mask that reaches over more of both fills it
 # clicks on what a first look at a box is surest of: how many, on which share of its mask; chosen on 139 drawn objects
 BOX_CLICKS = ((4, 0.5), (4, 0.7))
 CLICKED_BOX_OFFSET = 0.5  # logits by which the threshold is lowered then
@@ -83,6 +84,20 @@ def agrees_with_picture(rgb: Array, mask: Array, analysis: FrameAnalysis | None 
     return float((cut & mask).sum()) > AGREE_IOU * float((cut | mask).sum())
 
 
+def fill_box(logits: Array, inner: Array, loose_offset: float) -> tuple[Array, float]:
+    """The mask (h, w) of logits whose threshold is lowered until it fills its box, and by how much it is lowered.
+
+    An object reaches nearly to the sides of its box; where no mask does, the box was drawn loosely.
+    """
+    _, _, width, height = cv2.boundingRect(inner.astype(np.uint8))
+    masks = {offset: clean_mask((inner & (logits > -offset)).astype(np.uint8), NO_CLICKS) for offset in BOX_OFFSETS}
+    for offset, mask in masks.items():
+        _, _, w, h = cv2.boundingRect(mask)
+        if min(w / width, h / height) > TIGHT_SHARE:
+            return mask, offset
+    return masks[loose_offset], loose_offset
+
+
 def _inside(prompt: Prompt, size: tuple[int, int]) -> tuple[Array, Array]:
     """xy (N, 2) and labels (N,) of the clicks that lie in a frame of that size (H, W)."""
     xy = np.zeros((0, 2), np.float32) if prompt.xy is None else np.asarray(prompt.xy, np.float32)
@@ -102,21 +117,15 @@ def _cut_from_box(rgb: Array, box: Box, analysis: FrameAnalysis | None) -> Array
         answers.append(crop.take_logits(*look_twice(rgb, clicks, box, analysis)))
     mean = np.asarray(np.mean(answers, axis=0, dtype=np.float32))
     logits = add_target_model(crop, mean + np.float32(CLICKED_BOX_OFFSET))
-    found = inner & (logits > 0)
-    mask = clean_mask(found.astype(np.uint8), NO_CLICKS) if found.any() else mask
-    return enlarge_mask(crop, rgb, mask, logits)
+    filled, offset = fill_box(logits, inner, loose_offset=0.0)
+    return enlarge_mask(crop, rgb, filled if filled.any() else mask, logits + np.float32(offset))
 
 
 def _look_at_box(rgb: Array, box: Box, analysis: FrameAnalysis | None) -> tuple[PromptCrop, Array, Array, Array]:
     """The crop around a box, the (h, w) bool part inside the box, its logits, and the mask (h, w) that they mean."""
     crop, inner, cues = collect_box_cues(rgb, box, analysis)
     logits = np.where(inner, fusion.smooth_logits(fuse_prompt_pixels(cues, "box"), cues.rgb), -np.inf)
-    _, _, width, height = cv2.boundingRect(inner.astype(np.uint8))
-    masks = [clean_mask((logits > -offset).astype(np.uint8), NO_CLICKS) for offset in BOX_OFFSETS]
-    spans = [cv2.boundingRect(mask)[2:] for mask in masks]
-    # an object reaches nearly to the sides of its box; where no mask does, the box was drawn loosely
-    tight = [min(w / width, h / height) > TIGHT_SHARE for w, h in spans]
-    mask = masks[tight.index(True)] if any(tight) else masks[LOOSE_BOX]
+    mask, _ = fill_box(logits, inner, LOOSE_BOX_OFFSET)
     if mask.sum() <= COLLAPSED_SHARE * cues.cut.sum():
         mask = clean_mask(cues.cut, NO_CLICKS)
     return crop, inner, logits, mask
