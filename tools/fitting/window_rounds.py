@@ -63,7 +63,7 @@ class Size:
 
 SIZES = {
     "tiny": Size((Round(1, 2, 1e-3), Round(1, 2, 1e-3)), 1, 10),
-    "small": Size((Round(120, 1500, RATE), Round(90, 1500, 1.5e-3), Round(40, 700, 1e-3)), 12, 120),
+    "small": Size((Round(120, 1500, RATE), Round(90, 1500, 1.5e-3), Round(40, 700, 1e-3)), 28, 240),
     "full": Size(
         (Round(200, 700, RATE), Round(160, 700, 1.5e-3), Round(120, 700, 1e-3), Round(80, 2500, 1e-3)), 28, 80
     ),
@@ -195,16 +195,17 @@ class WindowTraining:
         """Fit each training's network to its windows, in each of some ways."""
         began_s = time.monotonic()
 
-        def fit(job: tuple[Training, str]) -> Fit:
-            training, way = job
-            start = training.fits.get("plain") or start_fit(training.windows, training.seed)
+        def fit(job: tuple[Training, str, Fit]) -> Fit:
+            training, way, start = job
             own = Plan(training.windows, plan.steps, plan.rate, training.seed, self.device, WAYS[way], limit_s)
             return fit_in_parallel(self.pools.fitters, start, own, f"round {number}, seed {training.seed}, {way}")
 
-        jobs = [(training, way) for training in self.trainings for way in ways]
+        # begun one after another: PyTorch's random numbers are the process's, not a thread's
+        starts = [t.fits.get("plain") or start_fit(t.windows, t.seed) for t in self.trainings]
+        jobs = [(t, way, start) for t, start in zip(self.trainings, starts, strict=True) for way in ways]
         with ThreadPoolExecutor(len(jobs)) as side_by_side:
             fits = list(side_by_side.map(fit, jobs))
-        for (training, way), result in zip(jobs, fits, strict=True):
+        for (training, way, _), result in zip(jobs, fits, strict=True):
             training.take(result, way, f"round-{number}-{way}")
         _log(f"round {number}: fitted in {time.monotonic() - began_s:.0f} s")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import subprocess
 import sys
+import threading
 from concurrent.futures import Future
 
 import cv2
@@ -14,7 +15,7 @@ from running import ROOT
 pytest.importorskip("torch")
 
 from tools import fit_windows
-from tools.fitting import window_rounds
+from tools.fitting import window_fitting, window_rounds
 from tools.fitting.window_validation import Figures
 
 
@@ -28,7 +29,14 @@ def short_clips(in_this_process, monkeypatch):
     cv2.setNumThreads(threads)
 
 
-def test_a_tiny_training_writes_a_network_of_each_seed_and_names_the_best(short_clips, tmp_path, capsys):
+def test_a_tiny_training_writes_a_network_of_each_seed_and_names_the_best(short_clips, tmp_path, capsys, monkeypatch):
+    began = []
+
+    def start_fit(windows, seed):
+        began.append((seed, threading.current_thread()))
+        return window_fitting.start_fit(windows, seed)
+
+    monkeypatch.setattr(window_rounds, "start_fit", start_fit)
     assert fit_windows.main(["--out", str(tmp_path), "--size", "tiny", "--seeds", "0", "3", "--jobs", "1"]) == 0
     report = json.loads((tmp_path / "report.json").read_text())
     assert set(report["seeds"]) == {"0", "3"}
@@ -39,6 +47,8 @@ def test_a_tiny_training_writes_a_network_of_each_seed_and_names_the_best(short_
     text = capsys.readouterr().out
     assert "chosen:" in text
     assert (tmp_path / "log.txt").read_text() == text
+    # side by side, one seed's first weights would depend on how far another one's have come
+    assert began == [(0, threading.main_thread()), (3, threading.main_thread())]
 
 
 @pytest.mark.slow
