@@ -19,7 +19,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 from collections.abc import Sequence
 from concurrent.futures import Executor
 from dataclasses import dataclass
@@ -42,13 +41,13 @@ from tools.fitting.choice_fitting import OneClick, choice_to_json, describe, dra
 from tools.fitting.click_data import store_clicks  # noqa: E402
 from tools.fitting.progress import collect_results  # noqa: E402
 from tools.fitting.window_data import WindowRef, read_window  # noqa: E402
-from tools.report_command import exit_code_of  # noqa: E402
+from tools.report_command import exit_code_of, make_scratch, require_least  # noqa: E402
 
 CLIPS, STEPS, CHOICE_CLIPS, UNSEEN_CLIPS = 700, 3000, 250, 60
 FIRST_CLIP, FIRST_CHOICE, FIRST_CLIP_AGAIN = 300_000, 310_000, 320_000  # seeds that no other network has seen
 FIRST_UNSEEN_CLIP = 400_000
 SHARES = (0.0, 0.5, 0.7, 1.0)  # of what a network adds, that are measured
-SHIPPED_SHARE = 0.7  # as of the network that follows: drawn frames alone would choose all of it (docs/lite.md)
+SHIPPED_SHARE = 0.7  # drawn frames alone would choose all of it (docs/lite.md)
 
 
 @dataclass(frozen=True)
@@ -67,7 +66,7 @@ def run(options: argparse.Namespace) -> None:
     from tools.fitting.window_rounds import processes
 
     first, second = (options.out / FILES[name].name for name in ("points", "points_again"))
-    scratch = Path(tempfile.mkdtemp(prefix="fit_clicks-", dir=options.scratch))
+    scratch = make_scratch("fit_clicks-", options.scratch)
     try:
         with processes(options.jobs) as pool:
             fit_network(pool, Look(FIRST_CLIP, first, None), options, scratch)
@@ -151,9 +150,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
 
     def act() -> int:
-        counts = (options.clips, options.choices, options.unseen, options.steps, options.jobs)
-        if min(counts) < 1 or options.seed < 0:
-            raise ConfigError("--clips, --choices, --unseen, --steps and --jobs must be 1 or more, --seed 0 or more")
+        require_least(1, **{name: getattr(options, name) for name in ("clips", "choices", "unseen", "steps", "jobs")})
+        require_least(0, seed=options.seed)
         options.out.mkdir(parents=True, exist_ok=True)
         run(options)
         return 0

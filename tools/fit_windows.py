@@ -17,7 +17,6 @@ import json
 import os
 import shutil
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from contextlib import redirect_stdout
@@ -33,7 +32,7 @@ os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # without it, sums 
 
 from nodes.decoder.lite import kernels  # noqa: F401 E402  compiled here once, not by each process
 from stream.errors import ConfigError  # noqa: E402
-from tools.report_command import exit_code_of  # noqa: E402
+from tools.report_command import exit_code_of, make_scratch, require_least  # noqa: E402
 
 SHARED_MEMORY, ROOM = Path("/dev/shm"), 30e9  # bytes that windows and clips of the full size may take
 
@@ -68,7 +67,7 @@ def run(options: argparse.Namespace) -> None:
     device = find_device()
     size = SIZES[options.size or ("full" if device is GPU else "small")]
     in_memory = SHARED_MEMORY.is_dir() and shutil.disk_usage(SHARED_MEMORY).free > ROOM
-    scratch = Path(tempfile.mkdtemp(prefix="fit_windows-", dir=SHARED_MEMORY if in_memory else options.scratch))
+    scratch = make_scratch("fit_windows-", options.scratch or (SHARED_MEMORY if in_memory else None))
     fitters = len(options.seeds) * 2 if device is GPU else options.jobs
     print(f"{device.name}; {options.jobs} processes; clips and windows in {scratch}", flush=True)
     trainings = [Training(seed, options.out / f"seed-{seed}") for seed in options.seeds]
@@ -103,8 +102,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
 
     def act() -> int:
-        if options.jobs < 1 or min(options.seeds) < 0 or options.deadline_s <= 0:
-            raise ConfigError("--jobs must be 1 or more, --seeds 0 or more, --deadline-s above 0")
+        require_least(1, jobs=options.jobs)
+        require_least(0, seeds=min(options.seeds))
+        if options.deadline_s <= 0:
+            raise ConfigError(f"--deadline-s {options.deadline_s:g}: it must be above 0")
         if len(set(options.seeds)) < len(options.seeds):
             raise ConfigError("--seeds: each seed once")
         options.out.mkdir(parents=True, exist_ok=True)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 import json
 import sys
+import tempfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 from typing import Any
 
 from stream.errors import ConfigError, StreamError
@@ -30,6 +32,20 @@ def exit_code_of(name: str, act: Callable[[], int]) -> int:
         return 1
     except KeyboardInterrupt:
         return 130
+
+
+def require_least(least: int, **numbers: int) -> None:
+    """ConfigError that names the first of these options whose number is less."""
+    for name, number in numbers.items():
+        if number < least:
+            raise ConfigError(f"--{name} {number}: it must be {least} or more")
+
+
+def make_scratch(prefix: str, parent: Path | None) -> Path:
+    """A new folder for a run's own files, in the one that --scratch names, or where the system has such."""
+    if parent and not parent.is_dir():
+        raise ConfigError(f"--scratch {parent}: the folder does not exist; make it first")
+    return Path(tempfile.mkdtemp(prefix=prefix, dir=parent))
 
 
 def run_report(

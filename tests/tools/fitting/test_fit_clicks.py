@@ -41,9 +41,17 @@ def test_a_network_and_a_choice_are_fitted_measured_and_written(in_this_process,
     assert not list(scratch.iterdir())
 
 
-def test_wrong_numbers_are_named(tmp_path, capsys):
-    assert fit_clicks.main(["--out", str(tmp_path), "--clips", "0"]) == 2
-    assert "--clips" in capsys.readouterr().err
+@pytest.mark.parametrize(
+    ("option", "value", "complaint"),
+    [
+        ("--clips", "0", "--clips 0: it must be 1 or more"),
+        ("--seed", "-1", "--seed -1: it must be 0 or more"),
+        ("--scratch", "no/such", "--scratch no/such: the folder does not exist"),
+    ],
+)
+def test_wrong_options_are_named(option, value, complaint, tmp_path, capsys):
+    assert fit_clicks.main(["--out", str(tmp_path), option, value]) == 2
+    assert complaint in capsys.readouterr().err
 
 
 def test_prompts_have_the_inputs_that_a_network_takes(tmp_path):

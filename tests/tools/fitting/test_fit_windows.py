@@ -76,7 +76,13 @@ def test_figures_tell_level_decay_and_wrong_frames():
 
 @pytest.mark.parametrize(
     ("arguments", "word"),
-    [(["--jobs", "0"], "--jobs"), (["--seeds", "1", "1"], "each seed once"), (["--deadline-s", "0"], "--deadline-s")],
+    [
+        (["--jobs", "0"], "--jobs 0: it must be 1 or more"),
+        (["--seeds", "1", "-1"], "--seeds -1: it must be 0 or more"),
+        (["--seeds", "1", "1"], "each seed once"),
+        (["--deadline-s", "0"], "--deadline-s 0"),
+        (["--scratch", "no/such"], "--scratch no/such: the folder does not exist"),
+    ],
 )
 def test_wrong_arguments_are_reported_in_a_line(arguments, word, tmp_path, capsys):
     assert fit_windows.main(["--out", str(tmp_path), *arguments]) == 2
