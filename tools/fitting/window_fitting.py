@@ -157,8 +157,11 @@ def disturb(x: Tensor, mean: Tensor, rng: np.random.Generator) -> Tensor:
 
 
 def _moved(values: dict[str, Tensor], device: torch.device) -> dict[str, Tensor]:
-    """The same on a device; AdamW wants its count of steps on the CPU."""
-    return {name: v.detach().to("cpu" if name == "step" else device) for name, v in values.items()}
+    """Copies on a device; AdamW wants its count of steps on the CPU.
+
+    Copies, because PyTorch gives processes the same memory, and AdamW changes what it keeps in place.
+    """
+    return {name: v.detach().to("cpu" if name == "step" else device, copy=True) for name, v in values.items()}
 
 
 def load_model(fit: Fit) -> WindowModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 from concurrent.futures import ThreadPoolExecutor
 
 import cv2
@@ -89,6 +90,15 @@ def test_a_fit_repeats_bit_for_bit(windows, disturbed):
     fits = [fit(windows, seed, disturbed=disturbed) for seed in (0, 0, 1)]
     first, again, other = (window_fitting.load_model(f).to_onnx() for f in fits)
     assert first == again != other
+
+
+def test_a_segment_changes_nothing_of_what_it_goes_on_with(windows):
+    before = fit(windows, 0)  # processes that fit side by side are given the same memory
+    kept = copy.deepcopy(before)
+    window_fitting.fit_segment((before, window_fitting.Plan(windows, before.step + 1, 1e-3, 0), 0))
+    assert before.step == kept.step
+    for one, other in zip([before.model, *before.moments], [kept.model, *kept.moments], strict=True):
+        assert all(torch.equal(one[name], other[name]) for name in one)
 
 
 def test_a_fit_ends_early_where_its_time_is_over(windows, capsys):
