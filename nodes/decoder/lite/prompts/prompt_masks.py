@@ -34,7 +34,7 @@ from stream.messages import Prompt
 
 CORE_SHARE = 0.35  # of a box: where distances to the object are measured from
 BOX_OFFSETS = (0.0, 0.5, 1.0, 1.5, 2.0)  # logits by which the threshold is lowered until a mask fills its box
-LOOSE_BOX_OFFSET = 0.5  # one of these, of a first look, for a box that no mask fills
+LOOSE_BOX_OFFSET = 0.5  # the same, of a first look, for a box that no mask fills
 AGREE_IOU = 0.7  # of a restored mask with what is cut out of the frame in its place
 TIGHT_SHARE = 0.8  # of the box's width and height: a mask that reaches over more of both fills it
 # clicks on what a first look at a box is surest of: how many, on which share of its mask; chosen on 139 drawn objects
@@ -90,12 +90,16 @@ def fill_box(logits: Array, inner: Array, loose_offset: float) -> tuple[Array, f
     An object reaches nearly to the sides of its box; where no mask does, the box was drawn loosely.
     """
     _, _, width, height = cv2.boundingRect(inner.astype(np.uint8))
-    masks = {offset: clean_mask((inner & (logits > -offset)).astype(np.uint8), NO_CLICKS) for offset in BOX_OFFSETS}
-    for offset, mask in masks.items():
+
+    def lower(offset: float) -> Array:
+        return clean_mask((inner & (logits > -offset)).astype(np.uint8), NO_CLICKS)
+
+    for offset in BOX_OFFSETS:
+        mask = lower(offset)
         _, _, w, h = cv2.boundingRect(mask)
         if min(w / width, h / height) > TIGHT_SHARE:
             return mask, offset
-    return masks[loose_offset], loose_offset
+    return lower(loose_offset), loose_offset
 
 
 def _inside(prompt: Prompt, size: tuple[int, int]) -> tuple[Array, Array]:
