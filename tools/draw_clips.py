@@ -21,11 +21,10 @@ import numpy as np
 
 from nodes.renderer.sinks import label_png
 from stream.arrays import Array
-from stream.errors import ConfigError
 from stream.settings.config import parse_size
 from tools.clips.clip import draw_clip
 from tools.fitting.roll_outs import FIRST_UNSEEN_SEED, MIN_START_PX
-from tools.report_command import exit_code_of
+from tools.report_command import exit_code_of, require_least
 
 QUALITY = 95  # of the JPEG files: the clips have been through a codec already
 
@@ -62,8 +61,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     options = parser.parse_args(argv)
 
     def act() -> int:
-        if min(options.clips, options.frames, options.jobs) < 1 or options.seed < 0:
-            raise ConfigError("--clips, --frames and --jobs must be 1 or more, --seed 0 or more")
+        require_least(1, clips=options.clips, frames=options.frames, jobs=options.jobs)
+        require_least(0, seed=options.seed)
         size, seeds = parse_size(options.size), range(options.seed, options.seed + options.clips)
         task = partial(write_clip, folder=options.out, size=size, frames=options.frames)
         with ProcessPoolExecutor(options.jobs) as pool:

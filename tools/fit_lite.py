@@ -51,8 +51,10 @@ from tools.fitting.roll_outs import (
     roll_out,
     startable_objects,
 )
+from tools.report_command import require_least
 
 CLIPS = 160  # to fit to
+MOST_SEED = 89  # a thousand clips each; unseen ones come after them
 SAMPLES = 700  # pixels a frame: half anywhere in the window, half near the true outline
 PROMPT_SAMPLES = 1600  # of a prompt
 PROMPTS = 3  # of each kind and object
@@ -125,7 +127,7 @@ def draw_clicks(truth: Array, rgb: Array, rng: np.random.Generator) -> tuple[Arr
 
 def run(options: argparse.Namespace) -> dict[str, object]:
     """Draw, prompt, follow and fit; the networks as JSON holds them."""
-    seeds = range(options.seed * 1000, options.seed * 1000 + (options.clips or CLIPS))
+    seeds = range(options.seed * 1000, options.seed * 1000 + options.clips)
     with ProcessPoolExecutor(options.jobs) as pool:
         fuse: fusion.CueFusion = fusion.fuse_by_hand
         data: list[Samples] = []
@@ -163,7 +165,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter, allow_abbrev=False
     )
     parser.add_argument("--out", type=Path, metavar="FILE", help="where the weights go (where lite reads them)")
-    parser.add_argument("--clips", type=int, metavar="N", help="to fit to (160)")
+    parser.add_argument("--clips", type=int, default=CLIPS, metavar="N", help="to fit to (160)")
     parser.add_argument("--check", type=int, default=8, metavar="N", help="unseen clips to measure on (8)")
     parser.add_argument("--seed", type=int, default=0, help="another one draws other clips (0)")
     parser.add_argument("--jobs", type=int, default=os.cpu_count() or 1, metavar="N", help="processes (all cores)")
@@ -171,12 +173,10 @@ def main(argv: Sequence[str] | None = None) -> int:
     threads = cv2.getNumThreads()
     cv2.setNumThreads(1)  # here, before the processes part from this one: what is fitted may not depend on the cores
     try:
-        if (
-            min(1 if options.clips is None else options.clips, options.jobs) < 1
-            or options.check < 0
-            or not 0 <= options.seed < 90
-        ):
-            raise ConfigError("--clips and --jobs must be 1 or more, --check 0 or more, --seed 0 to 89")
+        require_least(1, clips=options.clips, jobs=options.jobs)
+        require_least(0, check=options.check, seed=options.seed)
+        if options.seed > MOST_SEED:
+            raise ConfigError(f"--seed is {options.seed}; needs {MOST_SEED} or less")
         out = options.out or fusion.WEIGHTS
         if not out.absolute().parent.is_dir():
             raise ConfigError(f"--out {out}: the folder does not exist; make it first")

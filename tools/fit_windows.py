@@ -105,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         require_least(1, jobs=options.jobs)
         require_least(0, seeds=min(options.seeds))
         if options.deadline_s <= 0:
-            raise ConfigError(f"--deadline-s {options.deadline_s:g}: it must be above 0")
+            raise ConfigError(f"--deadline-s is {options.deadline_s:g}; needs more than 0")
         if len(set(options.seeds)) < len(options.seeds):
             raise ConfigError("--seeds: each seed once")
         options.out.mkdir(parents=True, exist_ok=True)

@@ -38,7 +38,7 @@ def require_least(least: int, **numbers: int) -> None:
     """ConfigError that names the first of these options whose number is less."""
     for name, number in numbers.items():
         if number < least:
-            raise ConfigError(f"--{name} {number}: it must be {least} or more")
+            raise ConfigError(f"--{name} is {number}; needs {least} or more")
 
 
 def make_scratch(prefix: str, parent: Path | None) -> Path:

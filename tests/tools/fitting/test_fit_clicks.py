@@ -44,8 +44,8 @@ def test_a_network_and_a_choice_are_fitted_measured_and_written(in_this_process,
 @pytest.mark.parametrize(
     ("option", "value", "complaint"),
     [
-        ("--clips", "0", "--clips 0: it must be 1 or more"),
-        ("--seed", "-1", "--seed -1: it must be 0 or more"),
+        ("--clips", "0", "--clips is 0; needs 1 or more"),
+        ("--seed", "-1", "--seed is -1; needs 0 or more"),
         ("--scratch", "no/such", "--scratch no/such: the folder does not exist"),
     ],
 )

@@ -85,7 +85,13 @@ def test_the_samples_of_a_clip_are_the_same_bit_for_bit_wherever_its_arrays_lie(
 
 
 @pytest.mark.parametrize(
-    ("arguments", "word"), [(["--clips", "0"], "--clips"), (["--out", "/nowhere/at/all.json"], "does not exist")]
+    ("arguments", "word"),
+    [
+        (["--clips", "0"], "--clips is 0; needs 1 or more"),
+        (["--check", "-1"], "--check is -1; needs 0 or more"),
+        (["--seed", "90"], "--seed is 90; needs 89 or less"),
+        (["--out", "/nowhere/at/all.json"], "does not exist"),
+    ],
 )
 def test_wrong_arguments_are_reported_in_a_line(arguments, word, capsys):
     assert fit_lite.main(arguments) == 2

@@ -77,10 +77,10 @@ def test_figures_tell_level_decay_and_wrong_frames():
 @pytest.mark.parametrize(
     ("arguments", "word"),
     [
-        (["--jobs", "0"], "--jobs 0: it must be 1 or more"),
-        (["--seeds", "1", "-1"], "--seeds -1: it must be 0 or more"),
+        (["--jobs", "0"], "--jobs is 0; needs 1 or more"),
+        (["--seeds", "1", "-1"], "--seeds is -1; needs 0 or more"),
         (["--seeds", "1", "1"], "each seed once"),
-        (["--deadline-s", "0"], "--deadline-s 0"),
+        (["--deadline-s", "0"], "--deadline-s is 0; needs more than 0"),
         (["--scratch", "no/such"], "--scratch no/such: the folder does not exist"),
     ],
 )
